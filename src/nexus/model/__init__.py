@@ -1,0 +1,1 @@
+"""What is talked about: values that order, parse and print themselves."""

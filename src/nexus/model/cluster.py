@@ -1,0 +1,120 @@
+"""Who is there and how they fare: roles, states, and what status calls report."""
+
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+NodeId = NewType("NodeId", str)
+
+
+class Role(StrEnum):
+    """What a node is for; kept in the catalog."""
+
+    STANDALONE = "standalone"
+    MASTER = "master"
+    REPLICA = "replica"
+    WITNESS = "witness"
+
+
+class Mode(StrEnum):
+    """Whether the master waits for a quorum before it commits."""
+
+    ASYNC = "async"
+    SYNC = "sync"
+
+
+class Outcome(StrEnum):
+    """What a client is told of its transaction."""
+
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class LinkState(StrEnum):
+    """Where a replica stands with its master."""
+
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    FULL_SYNC = "full_sync"
+    REWINDING = "rewinding"
+    RECONNECTING = "reconnecting"
+    ELECTING = "electing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """GET /replication/status."""
+
+    role: Role
+    running: bool
+    mode: Mode
+    connected: bool
+    node_id: str
+    cluster_id: str
+    epoch: int
+    wal_offset: int
+    durable_offset: int
+    applied_offset: int
+    commit_offset: int
+    lag: int
+    lag_seconds: float
+    replica_count: int
+    master_id: str
+    master_url: str
+    state: LinkState
+    paused: bool
+    auto_failover: bool
+    last_error: str
+
+
+class MasterStats(msgspec.Struct, frozen=True):
+    """GET /replication/master/stats."""
+
+    entries_replicated: int
+    bytes_sent: int
+    connected_replicas: int
+    healthy_replicas: int
+    log_size: int
+    """Entries that the log holds."""
+    current_offset: int
+    sync_acks: int
+    sync_timeouts: int
+    snapshot_transfers: int
+    rejected_connections: int
+
+
+class ReplicaStats(msgspec.Struct, frozen=True):
+    """GET /replication/replica/stats."""
+
+    entries_received: int
+    entries_applied: int
+    bytes_received: int
+    current_offset: int
+    lag: int
+    lag_seconds: float
+    reconnects: int
+    connected: bool
+    master_id: str
+    full_syncs: int
+    rewinds: int
+    apply_conflicts: int
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True):
+    """One row of GET /replication/replicas: a replica in its master's eyes."""
+
+    id: str
+    addr: str
+    http_url: str
+    voter: bool
+    last_ack_offset: int
+    applied_offset: int
+    lag: int
+    lag_seconds: float
+    healthy: bool
+    connected_seconds: float
+    bytes_sent: int
+    state: LinkState

@@ -1,0 +1,1 @@
+"""What is done: asyncio drivers that carry out effects and decide nothing."""

@@ -1,0 +1,1 @@
+"""What is said: bytes and messages, no socket."""

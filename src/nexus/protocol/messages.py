@@ -1,0 +1,237 @@
+"""One frozen class per message of the wire protocol.
+
+A message's payload is the MessagePack array of its fields, in the order below. Fields
+are added at the end, with a default, and never change their meaning: nodes of
+neighbouring protocol versions understand each other.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from nexus.model.cluster import NodeId
+from nexus.model.position import (
+    ORIGIN,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Position,
+)
+
+PROTOCOL_LEAST: Final = 1
+PROTOCOL_MOST: Final = 1
+
+
+class Plan(StrEnum):
+    """How a replica gets from where it stands to its master's log."""
+
+    STREAM = "stream"
+    REWIND = "rewind"
+    FULL_SYNC = "full_sync"
+
+
+class ErrorCode(StrEnum):
+    """Why a connection ends."""
+
+    MALFORMED = "malformed"
+    """The frame or message is not of this protocol."""
+    VERSION = "version"
+    """No protocol version in common."""
+    CLUSTER = "cluster"
+    """The peer holds another cluster's data."""
+    UNAUTHORISED = "unauthorised"
+    """The peer does not prove that it knows the cluster secret."""
+    NOT_MASTER = "not_master"
+    """This node is no master; `master_addr` names the one it knows."""
+    DEPOSED = "deposed"
+    """A higher epoch was met; the node that says so steps down."""
+    SPLIT = "split"
+    """Two masters of one epoch: an operator must force a higher one."""
+    DIVERGED = "diverged"
+    """The peer's log has left this history."""
+    BUSY = "busy"
+    """Try again later."""
+    STOPPING = "stopping"
+    """The node is shutting down."""
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """A replica introduces itself; also how a new master tells an old one."""
+
+    protocol_least: int
+    protocol_most: int
+    cluster_id: str
+    history: EpochHistory
+    node_id: NodeId
+    address: str
+    http_url: str
+    epoch: Epoch
+    position: Position
+    voter: bool = False
+    features: tuple[str, ...] = ()
+    nonce: bytes = b""
+    auth: bytes = b""
+    """HMAC-SHA256 over the Challenge's nonce and this message, if there is a secret."""
+    master_addr: str = ""
+    """The master that the sender knows, itself if it is one."""
+
+
+class Challenge(msgspec.Struct, frozen=True, array_like=True):
+    """The master wants a Hello that proves knowledge of the cluster secret."""
+
+    nonce: bytes
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True):
+    """The master's plan for this replica."""
+
+    master_id: NodeId
+    cluster_id: str
+    epoch: Epoch
+    current_offset: Offset
+    commit_offset: Offset
+    page_size: int
+    encoding: str
+    plan: Plan
+    from_offset: Offset
+    """The last offset that the replica keeps; entries after it follow."""
+    history: EpochHistory
+    features: tuple[str, ...] = ()
+    auth: bytes = b""
+    http_url: str = ""
+    heartbeat_ms: int = 5000
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True):
+    """A heartbeat, and how an advance of the commit offset travels at once."""
+
+    timestamp: int
+    """The sender's clock, milliseconds; the Pong returns it."""
+    current_offset: Offset = Offset(0)
+    commit_offset: Offset = Offset(0)
+    epoch: Epoch = Epoch(0)
+    cluster_id: str = ""
+    history_id: HistoryId = HistoryId("")
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a Ping."""
+
+    timestamp: int
+    durable_offset: Offset = Offset(0)
+    applied_offset: Offset = Offset(0)
+
+
+class WalEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One entry, or one part of a large one (`part` of `parts`, from 0)."""
+
+    offset: Offset
+    epoch: Epoch
+    history_id: HistoryId
+    commit_offset: Offset
+    entry: bytes
+    """The record's payload as it stands in the log."""
+    part: int = 0
+    parts: int = 1
+    compressed: bool = False
+    """The payload (all parts joined) is one zstd frame."""
+
+
+class WalAck(msgspec.Struct, frozen=True, array_like=True):
+    """Everything up to these offsets is durable in, and applied by, the replica."""
+
+    durable_offset: Offset
+    applied_offset: Offset
+    success: bool = True
+    """False: an entry did not fit the replica's rows; it wants a full sync."""
+
+
+class RequestSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A replica wants a snapshot, or the rest of one."""
+
+    node_id: NodeId
+    snapshot_id: str = ""
+    next_chunk: int = 0
+
+
+class SnapshotMeta(msgspec.Struct, frozen=True, array_like=True):
+    """What will follow; `total_size` is the archive's, in bytes."""
+
+    snapshot_id: str
+    total_size: int
+    chunk_count: int
+    crc32: int
+    position: Position = ORIGIN
+
+
+class SnapshotChunk(msgspec.Struct, frozen=True, array_like=True):
+    """One piece of the archive, with a CRC-32 of its own."""
+
+    snapshot_id: str
+    chunk_index: int
+    data: bytes
+    crc32: int
+
+
+class SnapshotComplete(msgspec.Struct, frozen=True, array_like=True):
+    """From the master: all is sent. From the replica: installed, or not."""
+
+    snapshot_id: str
+    success: bool
+
+
+class VoteRequest(msgspec.Struct, frozen=True, array_like=True):
+    """A candidate asks for a vote (Raft, section 5.2; pre-vote: thesis 9.6)."""
+
+    cluster_id: str
+    epoch: Epoch
+    candidate_id: NodeId
+    position: Position
+    history_id: HistoryId
+    pre_vote: bool = False
+    transfer: bool = False
+
+
+class VoteReply(msgspec.Struct, frozen=True, array_like=True):
+    """A voter's answer."""
+
+    epoch: Epoch
+    granted: bool
+    reason: str = ""
+
+
+class TakeOver(msgspec.Struct, frozen=True, array_like=True):
+    """The master to its heir in a switchover: start your election now."""
+
+    epoch: Epoch
+
+
+class Error(msgspec.Struct, frozen=True, array_like=True):
+    """The last frame of a connection, in either direction."""
+
+    code: str
+    """An `ErrorCode`; kept as text, so that newer codes can be read."""
+    message: str
+    epoch: Epoch = Epoch(0)
+    master_addr: str = ""
+
+
+Message = (
+    Hello
+    | Challenge
+    | Welcome
+    | Ping
+    | Pong
+    | WalEntry
+    | WalAck
+    | RequestSnapshot
+    | SnapshotMeta
+    | SnapshotChunk
+    | SnapshotComplete
+    | VoteRequest
+    | VoteReply
+    | TakeOver
+    | Error
+)

@@ -1,0 +1,1 @@
+"""What is kept: SQLite and files; blocks, never awaits, knows no peers."""
