@@ -1,0 +1,88 @@
+"""Find a cluster's nodes from a few URLs, and ask all of them how they fare."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote, base_url
+
+MOST_NODES: Final = 100
+"""A cluster that names more than this sends us in circles."""
+
+STATUS_TIMEOUT_S: Final = 5.0
+"""A node that lives answers its status at once."""
+
+WRITERS: Final = ("master", "standalone")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What one node said, or why it said nothing."""
+
+    url: str
+    named: bool
+    """Given by the user, not found through another node."""
+    status: dict[str, Any] = field(default_factory=dict)
+    replicas: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+
+    @property
+    def role(self) -> str:
+        """As the node says it, or nothing."""
+        return str(self.status.get("role", ""))
+
+
+def look(urls: Iterable[str], secret: str) -> tuple[NodeView, ...]:
+    """Every node that `urls` lead to, the named first; each node once."""
+    named = list(dict.fromkeys(base_url(url) for url in urls))
+    waiting = deque(named)
+    asked: set[str] = set()
+    views: dict[str, NodeView] = {}
+    while waiting and len(asked) < MOST_NODES:
+        url = waiting.popleft()
+        if url in asked:
+            continue
+        asked.add(url)
+        view = _ask(url, secret, named=url in named)
+        key = view.status.get("node_id") or url
+        if key not in views:
+            views[key] = view
+        waiting.extend(_others(view))
+    return tuple(views.values())
+
+
+def master_of(views: Iterable[NodeView]) -> NodeView:
+    """The one node that takes writes; NotDoneError where there is none, or two."""
+    masters = [view for view in views if view.role in WRITERS]
+    if not masters:
+        raise NotDoneError(
+            "none of these nodes is a master; name the master's URL as well, or "
+            "promote a replica (nexus promote URL)"
+        )
+    if len(masters) > 1:
+        urls = " and ".join(view.url for view in masters)
+        raise NotDoneError(
+            f"{urls} all take writes; name the nodes of one cluster, and see "
+            "nexus status for their cluster ids"
+        )
+    return masters[0]
+
+
+def _ask(url: str, secret: str, *, named: bool) -> NodeView:
+    with Remote(url, secret) as remote:
+        try:
+            status = remote.get("/replication/status", timeout=STATUS_TIMEOUT_S)
+            replicas: tuple[Any, ...] = ()
+            if status.get("role") == "master":
+                answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
+                replicas = tuple(answer.get("replicas", ()))
+        except (NodeUnreachableError, NodeCallError) as error:
+            return NodeView(url=url, named=named, error=str(error))
+    return NodeView(url=url, named=named, status=status, replicas=replicas)
+
+
+def _others(view: NodeView) -> Iterator[str]:
+    found = [view.status.get("master_url"), *(r.get("http_url") for r in view.replicas)]
+    return (base_url(url) for url in found if url)

@@ -1,0 +1,95 @@
+"""Change what a node does: promote, pause, resume, snapshot."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from nexus.cli.options import AsJson, NodeUrl, SecretFile
+from nexus.cli.remote import Remote, known_secret
+from nexus.cli.terminal import count, print_json, size
+
+SNAPSHOT_TIMEOUT_S: Final = 3600.0
+"""A snapshot reads and packs the whole database before the node answers."""
+
+ReplicaId = Annotated[
+    str | None,
+    typer.Option("--replica", metavar="ID", help="On a master: this replica alone."),
+]
+
+
+def promote(
+    url: NodeUrl,
+    *,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Although entries of the old master may be lost."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Make the replica at URL the master."""
+    body = {"force": True} if force else {}
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/replication/promote", body)
+        said = f"{remote.url} is the master of epoch {_epoch(answer)} now"
+    _tell(answer, said, as_json=as_json)
+
+
+def pause(
+    url: NodeUrl,
+    replica: ReplicaId = None,
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """On a replica: stop applying. On a master: stop streaming."""
+    _switch("pause", url, replica, secret_file=secret_file, as_json=as_json)
+
+
+def resume(
+    url: NodeUrl,
+    replica: ReplicaId = None,
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Go on after a pause."""
+    _switch("resume", url, replica, secret_file=secret_file, as_json=as_json)
+
+
+def snapshot(
+    url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
+) -> None:
+    """Make a snapshot of the node's database, which is a backup as well."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/replication/snapshot", timeout=SNAPSHOT_TIMEOUT_S)
+        where = f"{remote.url}/replication/snapshots/{answer['id']}"
+    said = (
+        f"snapshot {answer['id']} at offset {count(answer['wal_offset'])}: "
+        f"{size(answer['uncompressed_size'])} packed into "
+        f"{size(answer['compressed_size'])}; fetch it from {where}"
+    )
+    _tell(answer, said, as_json=as_json)
+
+
+def _switch(
+    verb: str, url: str, replica: str | None, *, secret_file: Any, as_json: bool
+) -> None:
+    body = {} if replica is None else {"replica": replica}
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post(f"/replication/{verb}", body)
+        whose = f"replica {replica} of {remote.url}" if replica else remote.url
+    _tell(answer, f"{whose}: {verb}d", as_json=as_json)
+
+
+def _epoch(answer: Any) -> Any:
+    return answer.get("epoch", "?") if isinstance(answer, dict) else "?"
+
+
+def _tell(answer: Any, said: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        print(said)

@@ -1,0 +1,31 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NodeUrl = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL", help="A node's HTTP address, like http://127.0.0.1:15474."
+    ),
+]
+NodeUrls = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="URL...", help="HTTP addresses of nodes; the others are found."
+    ),
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret-file",
+        metavar="FILE",
+        help="A file with the cluster secret (else NEXUS_CLUSTER_SECRET).",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataDirectory = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")
+]

@@ -1,0 +1,133 @@
+"""Talk to one node's REST API, and say what went wrong in one line."""
+
+import os
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+
+from nexus.cli.outcome import NotDoneError
+from nexus.config.loading import read_secret
+from nexus.errors import NexusError
+
+HTTP_PORT: Final = 15474
+CALL_TIMEOUT_S: Final = 30.0
+"""Longer than a write may wait for its quorum; a snapshot sets its own."""
+
+SECRET_HELP: Final = "give the cluster's secret: NEXUS_CLUSTER_SECRET or --secret-file"  # noqa: S105
+
+
+class NodeUnreachableError(NexusError):
+    """Nobody answers at this URL."""
+
+    code = "unreachable"
+
+
+class NodeCallError(NotDoneError):
+    """The node answered, and refused; `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The cluster secret from a file or the environment; empty where there is none."""
+    named = file or environ.get("NEXUS_CLUSTER_SECRET_FILE")
+    if named:
+        return read_secret(Path(named))
+    return environ.get("NEXUS_CLUSTER_SECRET", "")
+
+
+def base_url(text: str) -> str:
+    """`http://HOST:PORT` for what was typed; without a scheme, the port defaults."""
+    stripped = text.strip().rstrip("/")
+    if not stripped.startswith(("http://", "https://")):
+        host = stripped.rpartition("]")[2]
+        port = "" if ":" in host else f":{HTTP_PORT}"
+        stripped = f"http://{stripped}{port}"
+    try:
+        url = httpx.URL(stripped)
+    except httpx.InvalidURL as error:
+        raise NotDoneError(f"'{text}' is not a URL ({error}); {URL_HELP}") from None
+    if not url.host:
+        raise NotDoneError(f"'{text}' names no host; {URL_HELP}")
+    return stripped
+
+
+URL_HELP: Final = f"write it like http://127.0.0.1:{HTTP_PORT}"
+
+
+class Remote:
+    """One node; calls raise NodeUnreachableError or NodeCallError."""
+
+    def __init__(self, url: str, secret: str = "") -> None:
+        self.url = base_url(url)
+        # No proxy from the environment: a node's address is an address, and a proxy
+        # would see the secret.
+        self._client = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {secret}"} if secret else {},
+            timeout=CALL_TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def get(self, path: str, **options: Any) -> Any:
+        """The JSON that GET answers."""
+        return self._call("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        """The JSON that POST answers."""
+        return self._call("POST", path, json=body or {}, **options)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._client.request(method, path, **options)
+        except httpx.TimeoutException:
+            raise NodeUnreachableError(
+                f"{self.url} did not answer in time; see its log, or try again"
+            ) from None
+        except httpx.TransportError as error:
+            raise NodeUnreachableError(
+                f"{self.url} does not answer ({_reason(error)}); start the node, or "
+                "correct the URL"
+            ) from None
+        if response.is_error:
+            raise NodeCallError(
+                f"{self.url}: {_problem(response)}", status=response.status_code
+            )
+        try:
+            return response.json()
+        except ValueError:
+            raise NodeCallError(
+                f"{self.url}{path} did not answer with JSON; is this a Nexus node?",
+                status=response.status_code,
+            ) from None
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _problem(response: httpx.Response) -> str:
+    """The node's own words (RFC 9457), and what to do where it cannot know."""
+    try:
+        problem = response.json()
+        detail = str(problem.get("detail") or problem.get("title") or "")
+    except (ValueError, AttributeError):
+        detail = ""
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        return f"{detail or 'not authorised'}; {SECRET_HELP}"
+    return detail or f"answered {response.status_code} {response.reason_phrase}"

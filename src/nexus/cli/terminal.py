@@ -1,0 +1,64 @@
+"""Print for people and for programs: tables, JSON, numbers."""
+
+import json
+import sys
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+PIPE_COLUMNS: Final = 200
+"""Width where no terminal tells one: a pipe must not lose the end of a row."""
+
+
+def console() -> Console:
+    """A console on standard output, wide where that is not a terminal."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=PIPE_COLUMNS)
+
+
+def plain_table(title: str = "") -> Table:
+    """The house's table: no box around it, one rule under the head."""
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="bold dim",
+    )
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_error(message: str) -> None:
+    """One line on standard error; line ends within the message become spaces."""
+    print("nexus: " + " ".join(message.split()), file=sys.stderr)
+
+
+def count(number: float) -> str:
+    """1234567 as `1,234,567`."""
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """Bytes as people say them: `3.4 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:  # noqa: PLR2004 - binary units
+            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= 1024
+    return f"{number:,.1f} TiB"
+
+
+def seconds(number: float) -> str:
+    """A duration with a sensible number of digits: `0.02 s`, `12.3 s`, `4 min`."""
+    minute = 60
+    if number < 10:  # noqa: PLR2004 - two digits suffice from here on
+        return f"{number:.2f} s"
+    if number < 2 * minute:
+        return f"{number:.1f} s"
+    return f"{number / minute:.0f} min"

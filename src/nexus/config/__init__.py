@@ -1,0 +1,20 @@
+"""One frozen Config; TOML, environment and flags meet here and are checked once."""
+
+from nexus.config.loading import load
+from nexus.config.settings import (
+    Config,
+    LimitSettings,
+    ReplicationSettings,
+    SnapshotSettings,
+)
+from nexus.config.values import is_loopback, split_address
+
+__all__ = [
+    "Config",
+    "LimitSettings",
+    "ReplicationSettings",
+    "SnapshotSettings",
+    "is_loopback",
+    "load",
+    "split_address",
+]

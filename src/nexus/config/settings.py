@@ -1,0 +1,75 @@
+"""Every setting there is, with its type, bounds and default."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from nexus.config.values import (
+    Address,
+    ChunkSize,
+    CompressionLevel,
+    Count,
+    Milliseconds,
+    Secret,
+    Size,
+)
+from nexus.model.cluster import Mode, Role
+
+NO_SECRET: Final = Secret("")
+
+
+class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who this node is in its cluster, and how long it waits for the others."""
+
+    role: Role = Role.STANDALONE
+    bind_addr: Address = "127.0.0.1:15475"
+    master_addr: Address | None = None
+    peers: Annotated[tuple[Address, ...], Meta(extra={"kind": "addresses"})] = ()
+    mode: Mode = Mode.ASYNC
+    sync_quorum: Count | None = None
+    sync_timeout_ms: Milliseconds = 10_000
+    heartbeat_ms: Milliseconds = 5_000
+    missed_heartbeats: Count = 3
+    connect_timeout_ms: Milliseconds = 10_000
+    max_log_size: Count = 1_000_000
+    """Entries that the log keeps at least; older segments are dropped."""
+    auto_failover: bool = True
+    coordinator: Literal["manual", "quorum", "etcd"] = "manual"
+
+
+class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How snapshots are packed and sent."""
+
+    compression_level: CompressionLevel = 3
+    max_size: Size = 10 << 30
+    """Uncompressed; a larger archive is neither made nor installed."""
+    chunk_size: ChunkSize = 1 << 20
+    max_transfers: Count = 2
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client may take of a node."""
+
+    transaction_bytes: Size = 64 << 20
+    """Changes of one transaction; checked while it grows."""
+    idle_transaction_ms: Milliseconds = 5_000
+    """An interactive transaction holds the writer: idle for longer, it ends."""
+    readers: Count = 8
+    """Queries that run at once."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one node, checked; made by `load`."""
+
+    data_dir: Path = Path("nexus-data")
+    http_addr: Address = "127.0.0.1:15474"
+    cluster_secret: Secret = NO_SECRET
+    """What the cluster's nodes and operators share; empty: none."""
+    cluster_secret_file: Path | None = None
+    insecure: bool = False
+    """Listen beyond loopback without a secret."""
+    replication: ReplicationSettings = ReplicationSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
+    limits: LimitSettings = LimitSettings()

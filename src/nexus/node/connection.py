@@ -1,0 +1,114 @@
+"""A TCP stream that speaks messages, with deadlines.
+
+Nothing here decides: whoever owns the connection reads messages in bunches, as they
+came off the wire, and writes frames that are sent in one go.
+"""
+
+import asyncio
+from typing import Final
+
+from nexus.protocol.codec import Decoder, encode
+
+from nexus.errors import ProtocolError
+from nexus.protocol.messages import Error, ErrorCode, Message
+
+READ_BYTES: Final = 256 << 10
+"""One read from the socket; also asyncio's own buffer limit."""
+
+WRITE_BUFFER_BYTES: Final = 4 << 20
+"""Bytes that may wait in this process for a slow peer; then its sender waits."""
+
+CLOSE_TIMEOUT_S: Final = 2.0
+"""How long a peer may take to read the last frame before the socket is cut."""
+
+
+class Connection:
+    """One peer. Reads from one task; writes from any."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._decoder = Decoder()
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    @classmethod
+    async def open(cls, address: str, *, timeout_s: float) -> "Connection":
+        """Connect to `host:port`; OSError or TimeoutError when it cannot be had."""
+        host, port = split_address(address)
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES)
+        return cls(reader, writer)
+
+    @property
+    def peer_address(self) -> str:
+        """The other end, as `host:port`."""
+        name = self._writer.get_extra_info("peername")
+        return f"{name[0]}:{name[1]}" if name else "unknown"
+
+    def handshake_done(self) -> None:
+        """From now on accept frames of the full size."""
+        self._decoder.handshake_done()
+
+    async def receive(self) -> list[Message]:
+        """The next messages, at least one; an empty list once the peer has closed.
+
+        Raises ProtocolError for bytes that no correct peer sends.
+        """
+        while True:
+            data = await self._reader.read(READ_BYTES)
+            if not data:
+                return []
+            self.bytes_received += len(data)
+            messages = self._decoder.feed(data)
+            if messages:
+                return messages
+
+    async def receive_one(self, *, timeout_s: float) -> Message:
+        """The single next message of a handshake; ProtocolError for more or none."""
+        async with asyncio.timeout(timeout_s):
+            messages = await self.receive()
+        if len(messages) != 1:
+            raise ProtocolError(
+                f"{self.peer_address} sent {len(messages)} messages where the "
+                "handshake expects one"
+            )
+        return messages[0]
+
+    def send(self, message: Message) -> None:
+        """Queue one message; `drain` waits until the peer keeps up."""
+        self.send_bytes(encode(message))
+
+    def send_bytes(self, frames: bytes) -> None:
+        """Queue whole frames that are encoded already."""
+        self.bytes_sent += len(frames)
+        self._writer.write(frames)
+
+    async def drain(self) -> None:
+        """Wait until the peer has read enough; raises OSError when it is gone."""
+        await self._writer.drain()
+
+    async def refuse(self, code: ErrorCode, message: str) -> None:
+        """Say why, then close."""
+        self.send(Error(code, message))
+        await self.close()
+
+    async def close(self) -> None:
+        """Flush what is queued, within CLOSE_TIMEOUT_S, and close the socket."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as its two parts; raises ValueError otherwise."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not an address like 127.0.0.1:15475")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,119 @@
+"""A node inside this process: an event loop in a thread of its own.
+
+    with nexus.open("data/", role="master", bind="127.0.0.1:15475") as node:
+        with node.connect() as connection:
+            connection.execute("insert into t values (?)", (1,))
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final, Self
+
+import uvloop
+
+from nexus.config import Config, load
+from nexus.errors import NodeStoppedError
+from nexus.model.cluster import NodeStatus
+from nexus.model.position import Position
+from nexus.node.dbapi import Connection
+from nexus.node.node import Node
+
+STOP_TIMEOUT_S: Final = 30.0
+"""How long `close` waits for the node to stop in order."""
+
+
+class EmbeddedNode:
+    """A running node; closing it stops it in order."""
+
+    def __init__(self, config: Config) -> None:
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._run_loop, name="nexus-loop", daemon=True
+        )
+        self._thread.start()
+        self._node = Node(config)
+        self._closed = False
+        try:
+            self._wait(self._node.start())
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    @property
+    def node(self) -> Node:
+        """The node itself; its coroutines run on its own loop."""
+        return self._node
+
+    def connect(self, *, autocommit: bool = False) -> Connection:
+        """A DB-API 2.0 connection; see `Connection` for what commits when."""
+        if self._closed:
+            raise NodeStoppedError("this node is closed; open it again")
+        return Connection(self._node, autocommit=autocommit)
+
+    def status(self) -> NodeStatus:
+        """The same as GET /replication/status."""
+        return self._wait(self._on_loop(self._node.status))
+
+    def wait_for(self, position: Position | None, timeout: float = 10.0) -> None:
+        """Return once this node has applied `position`: read your own write.
+
+        Raises TimeoutError when it has not by then. None returns at once.
+        """
+        if position is not None:
+            self._wait(self._node.wait_applied(position.offset, timeout_s=timeout))
+
+    def close(self) -> None:
+        """Stop the node: nothing is acknowledged after this that is not durable."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._wait(self._node.stop(), timeout=STOP_TIMEOUT_S)
+        finally:
+            self._stop_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _on_loop(self, call: Any) -> Any:
+        return call()
+
+    def _wait(self, work: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def _stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def open_node(
+    data_dir: str | Path,
+    *,
+    role: str = "standalone",
+    bind: str | None = None,
+    master: str | None = None,
+    **settings: Any,
+) -> EmbeddedNode:
+    """Start a node in this process; `nexus.open`.
+
+    `settings` are the keys of the configuration, with `__` for the dot, as in
+    `replication__heartbeat_ms=100`. Raises ConfigurationError, StorageError.
+    """
+    flags: dict[str, Any] = {"data_dir": str(data_dir), "replication.role": role}
+    if bind is not None:
+        flags["replication.bind_addr"] = bind
+    if master is not None:
+        flags["replication.master_addr"] = master
+    for name, value in settings.items():
+        flags[name.replace("__", ".")] = value
+    return EmbeddedNode(load(None, {}, flags))

@@ -1,0 +1,99 @@
+"""Prove knowledge of the cluster secret, both ways, before anything else is said.
+
+With a secret, the master answers the first Hello with a nonce of its own; the Hello
+comes again with an HMAC over both nonces and its own fields, and the Welcome carries
+one too. A recorded exchange is worth nothing: the nonces are new each time.
+"""
+
+import hmac
+import secrets
+from typing import Final
+
+import msgspec
+
+from nexus.errors import HandshakeRefusedError
+from nexus.node.connection import Connection
+from nexus.protocol.messages import Challenge, Error, ErrorCode, Hello, Welcome
+
+NONCE_BYTES: Final = 16
+
+
+async def receive_hello(
+    connection: Connection, secret: str, *, timeout_s: float
+) -> tuple[Hello, bytes]:
+    """Server side: the peer's Hello, proven where there is a secret, and our nonce.
+
+    Raises HandshakeRefusedError with the code to answer, ProtocolError, OSError or
+    TimeoutError.
+    """
+    hello = await connection.receive_one(timeout_s=timeout_s)
+    if not isinstance(hello, Hello):
+        raise HandshakeRefusedError(
+            f"{connection.peer_address} began with {type(hello).__name__} where a "
+            "Hello is expected",
+            reason=ErrorCode.MALFORMED,
+        )
+    if not secret:
+        return hello, b""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    connection.send(Challenge(nonce))
+    hello = await connection.receive_one(timeout_s=timeout_s)
+    if not isinstance(hello, Hello) or not hmac.compare_digest(
+        hello.auth, hello_proof(secret, nonce, hello)
+    ):
+        raise HandshakeRefusedError(
+            f"{connection.peer_address} does not know this cluster's secret; give it "
+            "the same NEXUS_CLUSTER_SECRET",
+            reason=ErrorCode.UNAUTHORISED,
+        )
+    return hello, nonce
+
+
+async def introduce(
+    connection: Connection, hello: Hello, secret: str, *, timeout_s: float
+) -> Welcome | Error:
+    """Client side: say Hello, prove the secret if asked, return the answer.
+
+    Raises HandshakeRefusedError if the other side does not know the secret.
+    """
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    hello = msgspec.structs.replace(hello, nonce=nonce)
+    connection.send(hello)
+    answer = await connection.receive_one(timeout_s=timeout_s)
+    challenge = b""
+    if isinstance(answer, Challenge):
+        challenge = answer.nonce
+        proof = hello_proof(secret, challenge, hello)
+        connection.send(msgspec.structs.replace(hello, auth=proof))
+        answer = await connection.receive_one(timeout_s=timeout_s)
+    if isinstance(answer, Error):
+        return answer
+    if not isinstance(answer, Welcome):
+        raise HandshakeRefusedError(
+            f"{connection.peer_address} answered Hello with {type(answer).__name__}",
+            reason=ErrorCode.MALFORMED,
+        )
+    if secret and not hmac.compare_digest(
+        answer.auth, welcome_proof(secret, nonce, challenge, answer)
+    ):
+        raise HandshakeRefusedError(
+            f"{connection.peer_address} does not know this cluster's secret",
+            reason=ErrorCode.UNAUTHORISED,
+        )
+    return answer
+
+
+def hello_proof(secret: str, nonce: bytes, hello: Hello) -> bytes:
+    """The HMAC that a Hello carries over the challenge and its other fields."""
+    said = msgspec.msgpack.encode(msgspec.structs.replace(hello, auth=b""))
+    return hmac.digest(secret.encode(), b"hello" + nonce + said, "sha256")
+
+
+def welcome_proof(
+    secret: str, hello_nonce: bytes, challenge: bytes, welcome: Welcome
+) -> bytes:
+    """The HMAC that a Welcome carries over both nonces and its other fields."""
+    said = msgspec.msgpack.encode(msgspec.structs.replace(welcome, auth=b""))
+    return hmac.digest(
+        secret.encode(), b"welcome" + hello_nonce + challenge + said, "sha256"
+    )

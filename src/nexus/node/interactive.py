@@ -1,0 +1,143 @@
+"""A transaction of several statements that holds the writer between them.
+
+It is a SQLite transaction of its own: begun after the batch before it has committed,
+joined by nobody, and ended at the idle limit if its client falls silent.
+"""
+
+import queue
+from typing import Any, Final
+
+import msgspec
+from nexus.storage.capture import Statement, StatementResult
+
+from nexus.errors import (
+    NexusError,
+    NodeStoppedError,
+    TransactionError,
+    TransactionExpiredError,
+)
+from nexus.node.jobs import Answer, Interactive, Job, deliver
+from nexus.node.writer import BatchWriter
+
+
+class _Commit(msgspec.Struct, frozen=True):
+    """The client wants its transaction committed."""
+
+
+class _Rollback(msgspec.Struct, frozen=True):
+    """The client takes its transaction back."""
+
+
+_COMMIT: Final = _Commit()
+_ROLLBACK: Final = _Rollback()
+
+
+class InteractiveTransaction:
+    """The client's end; used from one thread at a time."""
+
+    def __init__(self) -> None:
+        self.idle_limit_s = 5.0
+        self.ended = False
+        self._calls: queue.SimpleQueue[Job] = queue.SimpleQueue()
+
+    def execute(self, statement: Statement) -> StatementResult:
+        """Run one statement; an error leaves the transaction open, as SQLite does."""
+        result: StatementResult = self._call(statement)
+        return result
+
+    def commit(self) -> Answer:
+        """Log and commit; durable on return."""
+        answer: Answer = self._call(_COMMIT)
+        return answer
+
+    def rollback(self) -> None:
+        """Take everything back; harmless when the transaction has ended already."""
+        if not self.ended:
+            self._call(_ROLLBACK)
+
+    def next_call(self) -> Job:
+        """The writer's end: wait for the client; queue.Empty after the idle limit."""
+        return self._calls.get(timeout=self.idle_limit_s)
+
+    def close(self, error: NexusError) -> None:
+        """The writer's end: nothing more is accepted; late calls get `error`."""
+        self.ended = True
+        while not self._calls.empty():
+            late = self._calls.get()
+            late.error = error
+            deliver([late])
+
+    def _call(self, work: Any) -> Any:
+        if self.ended:
+            raise TransactionExpiredError(
+                "this transaction has ended (committed, rolled back, or idle for "
+                f"longer than {self.idle_limit_s:g} s); begin a new one"
+            )
+        job = Job(work)
+        self._calls.put(job)
+        if self.ended:
+            # The writer may have left between the check and the put.
+            self.close(_expired(self.idle_limit_s))
+        return job.wait()
+
+
+def serve_interactive(opening: Job, work: Interactive, writer: BatchWriter) -> None:
+    """Serve one client on the writer thread until its transaction ends."""
+    transaction = InteractiveTransaction()
+    writer.begin_interactive()
+    opening.result = transaction
+    deliver([opening])
+    error: NexusError = NodeStoppedError("this node's writer has stopped")
+    try:
+        error = _serve_calls(transaction, work, writer)
+    finally:
+        transaction.close(error)
+
+
+def _serve_calls(
+    transaction: InteractiveTransaction, work: Interactive, writer: BatchWriter
+) -> NexusError:
+    """Serve calls in order; returns what later calls are to be told."""
+    while True:
+        try:
+            job = transaction.next_call()
+        except queue.Empty:
+            writer.abandon()
+            return _expired(transaction.idle_limit_s)
+        if isinstance(job.work, _Commit):
+            transaction.ended = True
+            _commit(job, work, writer)
+            return TransactionExpiredError("this transaction was committed")
+        if isinstance(job.work, _Rollback):
+            writer.abandon()
+            transaction.ended = True
+            deliver([job])
+            return TransactionExpiredError("this transaction was rolled back")
+        try:
+            job.result = writer.capture.execute(job.work)
+        except NexusError as error:
+            job.error = error
+        if not writer.capture.outer_stands:
+            writer.abandon()
+            transaction.ended = True
+            deliver([job])
+            return TransactionExpiredError(
+                "a statement rolled the whole transaction back; begin a new one"
+            )
+        deliver([job])
+
+
+def _commit(job: Job, work: Interactive, writer: BatchWriter) -> None:
+    try:
+        writer.finish_interactive(job, work.transaction_id)
+    except TransactionError as error:
+        writer.abandon()
+        job.error = error
+        deliver([job])
+
+
+def _expired(idle_limit_s: float) -> TransactionExpiredError:
+    return TransactionExpiredError(
+        f"the transaction was idle for more than {idle_limit_s:g} s and was rolled "
+        "back so that others can write; begin a new one"
+    )

@@ -1,0 +1,133 @@
+"""What waits for the writer: a job, and how its answer travels back to who waits.
+
+Clients live in threads or in event loops. An answer for a thread releases one lock;
+the answers of a whole batch for an event loop travel in one call, because waking
+the loop costs more than all of them together.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from nexus.storage.capture import Statement, StatementResult
+
+from nexus.model.cluster import Outcome
+from nexus.model.position import HistoryId, Position
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """What one client wants done at once."""
+
+    statements: tuple[Statement, ...]
+    transaction_id: str = ""
+    foreign_keys: bool = True
+    """False: without enforcement, as schema migrations ask; runs in a batch alone."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a transaction.
+
+    `position` is where it stands in the log, or None if it changed nothing and so
+    took no offset.
+    """
+
+    results: list[StatementResult]
+    position: Position | None
+    outcome: Outcome = Outcome.COMMITTED
+    durable_on: int = 1
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as it is kept beside its transaction id."""
+
+    epoch: int
+    history_id: HistoryId
+    results: list[StatementResult] | None
+    """None where they were too large to keep."""
+
+
+STORED_ANSWER_LIMIT: Final = 64 << 10
+"""Bytes of results that are kept for a retry; a larger answer keeps its offset only."""
+
+encode_stored: Final = msgspec.msgpack.Encoder().encode
+decode_stored: Final = msgspec.msgpack.Decoder(StoredAnswer).decode
+
+
+class Job:
+    """One piece of work for the writer thread; answered exactly once."""
+
+    __slots__ = ("_wake", "error", "loop", "result", "waiter", "work")
+
+    def __init__(
+        self, work: Any, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.loop = loop
+        self.waiter: asyncio.Future[Any] | None = None
+        self._wake: threading.Lock | None = None
+        if loop is None:
+            self._wake = threading.Lock()
+            self._wake.acquire()
+        else:
+            self.waiter = loop.create_future()
+
+    def wait(self) -> Any:
+        """Block this thread until the answer is there; returns or raises it."""
+        assert self._wake is not None, "an event loop awaits `waiter` instead"
+        self._wake.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def release(self) -> None:
+        """Wake the thread that waits."""
+        assert self._wake is not None, "a job of an event loop has no lock"
+        self._wake.release()
+
+    def settle(self) -> None:
+        """Give the answer to the awaiting task; runs on its loop."""
+        waiter = self.waiter
+        if waiter is None or waiter.done():
+            return
+        if self.error is not None:
+            waiter.set_exception(self.error)
+        else:
+            waiter.set_result(self.result)
+
+
+def deliver(jobs: Iterable[Job]) -> None:
+    """Answer these jobs, each in the thread or loop that waits for it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        if job.loop is None:
+            job.release()
+        else:
+            by_loop.setdefault(job.loop, []).append(job)
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, settled)
+        except RuntimeError:
+            # The loop was closed while its clients waited: nobody is there to tell.
+            continue
+
+
+def _settle_all(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.settle()
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """Something else to be done by the writer thread, between two batches."""
+
+    run: Callable[[], Any]
+
+
+class Interactive(msgspec.Struct, frozen=True):
+    """A client wants the writer for several statements."""
+
+    foreign_keys: bool
+    transaction_id: str

@@ -1,0 +1,223 @@
+"""The TransactionManager: one writer thread that turns waiting transactions to entries.
+
+All transactions that wait form one batch: each is captured under its own savepoint,
+the batch's entries are appended to the log and synced once, then SQLite commits,
+then every client of the batch is answered. No answer leaves before its whole batch
+is decided, because any of them may rest on a row that another one wrote.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from nexus.storage.database import Database
+from nexus.storage.wal import WriteAheadLog
+
+from nexus.errors import NexusError, NodeStoppedError, WritesStoppedError
+from nexus.model.operation import Fingerprint, Reigned
+from nexus.model.position import Offset, Reign
+from nexus.node.interactive import InteractiveTransaction, serve_interactive
+from nexus.node.jobs import Answer, Errand, Interactive, Job, Transaction, deliver
+from nexus.node.writer import BatchWriter, Hooks
+
+MAX_BATCH_JOBS: Final = 512
+"""Transactions in one batch: bounds the wait of the first for the last."""
+
+MAX_WAITING_JOBS: Final = 16_384
+"""Beyond this many waiting transactions a client is refused at once."""
+
+_STOP: Final = Errand(run=lambda: None)
+
+
+class TransactionManager:
+    """Owns the database's writer connection while this node takes writes."""
+
+    def __init__(
+        self, database: Database, log: WriteAheadLog, hooks: Hooks, *, limit_bytes: int
+    ) -> None:
+        self._database = database
+        self._hooks = hooks
+        self._writer = BatchWriter(database, log, hooks, limit_bytes=limit_bytes)
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._run, name="nexus-writer", daemon=True
+        )
+        self._refusal: Callable[[], NexusError] | None = None
+
+    def start(self, reign: Reign, *, mode: str) -> None:
+        """Begin `reign`: its first entry is durable and applied on return."""
+        self._writer.reign = reign
+        self._database.set_mode_capturing()
+        first = (Reigned(reign),)
+        opening = Job(
+            Errand(run=lambda: self._writer.write_operations(first, mode=mode))
+        )
+        self._thread.start()
+        self._queue.put(opening)
+        opening.wait()
+
+    def stop(self, refusal: Callable[[], NexusError] | None = None) -> None:
+        """Answer the running batch, refuse what waits, end the thread.
+
+        `refusal` makes the error that later callers get; without it they are told
+        that the node is stopping.
+        """
+        self._refusal = refusal or _stopping
+        stop = Job(_STOP)
+        self._queue.put(stop)
+        if self._thread.is_alive():
+            self._thread.join()
+        self._refuse_waiting()
+
+    def refuse_writes(self, refusal: Callable[[], NexusError] | None) -> None:
+        """From now on refuse new transactions with this error; None takes them again."""
+        self._refusal = refusal
+
+    async def execute(self, transaction: Transaction) -> Answer:
+        """Run one transaction; on return it is durable and committed.
+
+        Raises TransactionError when nothing happened, OutcomeUnknownError when it
+        stands in the log but could not be committed here.
+        """
+        job = self._submit(transaction, asyncio.get_running_loop())
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        answer: Answer = await job.waiter
+        return answer
+
+    def execute_blocking(self, transaction: Transaction) -> Answer:
+        """As `execute`, for a client in a thread of its own."""
+        answer: Answer = self._submit(transaction, None).wait()
+        return answer
+
+    def begin(
+        self,
+        *,
+        idle_limit_s: float,
+        foreign_keys: bool = True,
+        transaction_id: str = "",
+    ) -> InteractiveTransaction:
+        """Wait for the writer and hold it for a transaction of several statements.
+
+        Whoever leaves it idle for longer than the limit loses it, rolled back.
+        """
+        job = self._submit(
+            Interactive(foreign_keys=foreign_keys, transaction_id=transaction_id), None
+        )
+        transaction: InteractiveTransaction = job.wait()
+        transaction.idle_limit_s = idle_limit_s
+        return transaction
+
+    async def run(self, errand: Callable[[], Any]) -> Any:
+        """Call `errand` on the writer thread, between two batches."""
+        job = self._submit(Errand(run=errand), asyncio.get_running_loop(), errand=True)
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        return await job.waiter
+
+    async def mark(self, mark: Fingerprint) -> Offset:
+        """Log a mark at which every node hashes its tables; returns its offset."""
+        offset: Offset = await self.run(lambda: self._writer.write_operations((mark,)))
+        return offset
+
+    def _submit(
+        self,
+        work: Transaction | Interactive | Errand,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        errand: bool = False,
+    ) -> Job:
+        if self._refusal is not None and (not errand or self._refusal is _stopping):
+            raise self._refusal()
+        if self._queue.qsize() >= MAX_WAITING_JOBS:
+            raise WritesStoppedError(
+                f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
+            )
+        job = Job(work, loop)
+        self._queue.put(job)
+        return job
+
+    def _run(self) -> None:
+        """The writer thread: take what waits, until told to stop."""
+        carried: Job | None = None
+        while True:
+            first = carried or self._queue.get()
+            carried = None
+            if first.work is _STOP:
+                return
+            try:
+                if isinstance(first.work, Transaction) and first.work.foreign_keys:
+                    carried = self._run_shared(first)
+                else:
+                    self._run_alone(first)
+            except BaseException as error:  # noqa: BLE001 - it must reach the node
+                self._fail(error)
+                return
+
+    def _run_shared(self, first: Job) -> Job | None:
+        """Gather what waits behind `first` and run it as one batch.
+
+        Returns the job that ended the gathering, if it cannot share a batch.
+        """
+        jobs = [first]
+        carried = None
+        while len(jobs) < MAX_BATCH_JOBS:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(job.work, Transaction) or not job.work.foreign_keys:
+                carried = job
+                break
+            jobs.append(job)
+        while jobs:
+            jobs = self._writer.run_batch(jobs)
+        return carried
+
+    def _run_alone(self, job: Job) -> None:
+        """Run what shares its SQLite transaction with nobody."""
+        work = job.work
+        if isinstance(work, Errand):
+            try:
+                job.result = work.run()
+            except NexusError as error:
+                job.error = error
+            deliver([job])
+            return
+        if not work.foreign_keys:
+            self._database.set_foreign_keys(enabled=False)
+        try:
+            if isinstance(work, Interactive):
+                serve_interactive(job, work, self._writer)
+            else:
+                self._writer.run_batch([job])
+        finally:
+            self._database.set_foreign_keys(enabled=True)
+
+    def _fail(self, error: BaseException) -> None:
+        """The writer cannot go on: refuse everything and tell the node."""
+        self._refusal = lambda: WritesStoppedError(
+            f"this node takes no writes: {error}"
+        )
+        try:
+            self._writer.abandon()
+        except BaseException:  # noqa: BLE001, S110 - the first error is the one told
+            pass
+        self._refuse_waiting()
+        self._hooks.failed(error)
+
+    def _refuse_waiting(self) -> None:
+        """Refuse all that waits; nothing of it was begun."""
+        refused = []
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            job.error = (self._refusal or _stopping)()
+            refused.append(job)
+        deliver(refused)
+
+
+def _stopping() -> NexusError:
+    return NodeStoppedError("this node is stopping; retry on another node, or later")

@@ -1,0 +1,91 @@
+"""Prove equality: hash every table as it stands at a mark in the log.
+
+A mark is an entry, so it reaches every node in order. The thread that has just
+applied it pins a reader there and goes on; the hashing reads that snapshot, while
+readers and writers go on.
+"""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from typing import Final
+
+from nexus.errors import NexusError, NotFoundError
+from nexus.model.operation import Fingerprint
+from nexus.model.position import Offset
+from nexus.storage.database import Database
+from nexus.storage.fingerprint import Fingerprints, fingerprint
+
+KEPT_RESULTS: Final = 16
+"""Verifications that can still be asked for."""
+
+MOST_AT_ONCE: Final = 2
+"""Pinned snapshots: each holds back the checkpoint while it is hashed."""
+
+
+class Verifications:
+    """The hashes of the last marks; safe from any thread."""
+
+    def __init__(self, database: Database, executor: Executor) -> None:
+        self._database = database
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._running: set[Offset] = set()
+        self._results: OrderedDict[Offset, Fingerprints | NexusError] = OrderedDict()
+
+    def pin(self, mark: Fingerprint, offset: Offset) -> None:
+        """Called on the writer's thread when the database stands at `offset`."""
+        with self._lock:
+            if len(self._running) >= MOST_AT_ONCE:
+                self._keep(
+                    offset,
+                    NotFoundError(
+                        f"verification {mark.request_id} at offset {offset} was not "
+                        f"done here: {MOST_AT_ONCE} others were running; ask again"
+                    ),
+                )
+                return
+            self._running.add(offset)
+        stack = ExitStack()
+        reader = stack.enter_context(self._database.reader())
+        reader.execute("begin")
+        reader.execute("select count(*) from sqlite_schema").fetchall()
+
+        def hash_tables() -> None:
+            result: Fingerprints | NexusError
+            try:
+                with stack:
+                    try:
+                        result = fingerprint(reader)
+                    finally:
+                        reader.execute("rollback")
+            except NexusError as error:
+                result = error
+            with self._lock:
+                self._running.discard(offset)
+                self._keep(offset, result)
+
+        self._executor.submit(hash_tables)
+
+    def result(self, offset: Offset) -> Fingerprints | None:
+        """The hashes at this mark; None while they are being made.
+
+        Raises NotFoundError for an offset that is no mark known here.
+        """
+        with self._lock:
+            if offset in self._running:
+                return None
+            found = self._results.get(offset)
+        if found is None:
+            raise NotFoundError(
+                f"there is no verification at offset {offset} on this node (yet)"
+            )
+        if isinstance(found, NexusError):
+            raise found
+        return found
+
+    def _keep(self, offset: Offset, result: Fingerprints | NexusError) -> None:
+        self._results[offset] = result
+        while len(self._results) > KEPT_RESULTS:
+            self._results.popitem(last=False)

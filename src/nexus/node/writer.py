@@ -1,0 +1,267 @@
+"""Turn transactions to entries: capture, append, sync, commit; one batch at a time.
+
+All of it runs on the writer thread. The order is the promise: an entry is durable in
+the log before SQLite commits it, and no client is answered before both.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.storage.capture import Capture, Captured
+from nexus.storage.database import Database
+from nexus.storage.wal import WriteAheadLog
+
+from nexus.errors import (
+    DiskFullError,
+    NexusError,
+    OutcomeUnknownError,
+    StorageError,
+    TransactionError,
+)
+from nexus.model.entry import Payload, Record, encode_payload
+from nexus.model.operation import Fingerprint, Operation, Reigned
+from nexus.model.position import Epoch, Offset, Position, Reign
+from nexus.node.jobs import (
+    STORED_ANSWER_LIMIT,
+    Answer,
+    Job,
+    StoredAnswer,
+    Transaction,
+    decode_stored,
+    deliver,
+    encode_stored,
+)
+
+MAX_BATCH_BYTES: Final = 16 << 20
+"""A batch closes when its entries reach this size: bounds the memory it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Whom the writer thread tells what; called on that thread, must not block."""
+
+    stored: Callable[[Offset], None]
+    """The log holds everything up to this offset durably."""
+    applied: Callable[[Offset], None]
+    """SQLite has committed everything up to this offset."""
+    failed: Callable[[BaseException], None]
+    """The disk or the database failed: this node must stop."""
+    fingerprint: Callable[[Fingerprint, Offset], None]
+    """The database stands exactly at this entry: pin it now and hash it later."""
+    durable_on: Callable[[Offset], int]
+    """On how many nodes the entry is known to be durable, this one included."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the transactions of one batch left to log and to answer."""
+
+    answered: list[Job]
+    records: list[Record]
+    marks: list[tuple[Fingerprint, Offset]]
+    size_bytes: int = 0
+
+
+class BatchWriter:
+    """Writes the entries of one reign after another; used on one thread."""
+
+    def __init__(
+        self, database: Database, log: WriteAheadLog, hooks: Hooks, *, limit_bytes: int
+    ) -> None:
+        self.capture = Capture(database, limit_bytes)
+        self.reign: Reign | None = None
+        self._database = database
+        self._log = log
+        self._hooks = hooks
+
+    def run_batch(self, jobs: list[Job]) -> list[Job]:
+        """Run these transactions as one batch; returns those to be run again.
+
+        A transaction that ends the outer SQLite transaction (`INSERT OR ROLLBACK`,
+        a full disk) takes everybody's rows with it: the others run again without it.
+        """
+        batch = _Batch([], [], [])
+        self._database.begin()
+        for index, job in enumerate(jobs):
+            self._capture_job(job, batch)
+            if not self.capture.outer_stands:
+                self.abandon()
+                deliver([job])
+                return [other for other in jobs if other is not job]
+            if batch.size_bytes > MAX_BATCH_BYTES:
+                self._decide(batch)
+                return jobs[index + 1 :]
+        self._decide(batch)
+        return []
+
+    def _capture_job(self, job: Job, batch: _Batch) -> None:
+        transaction: Transaction = job.work
+        job.error = None
+        batch.answered.append(job)
+        try:
+            if transaction.transaction_id:
+                known = self._database.answer_of(transaction.transaction_id)
+                if known is not None:
+                    job.result = _answer_again(transaction.transaction_id, *known)
+                    return
+            captured = self.capture.run(transaction.statements)
+            job.result = self._record(captured, transaction.transaction_id, batch)
+        except NexusError as error:
+            job.error = error
+
+    def _record(self, captured: Captured, transaction_id: str, batch: _Batch) -> Answer:
+        """Turn a captured transaction into the batch's next entry."""
+        assert self.reign is not None, "entries are written within a reign"
+        if not captured.operations and not transaction_id:
+            return Answer(captured.results, None)
+        reign = self.reign
+        offset = Offset(self._log.last_offset + len(batch.records) + 1)
+        answer = b""
+        if transaction_id:
+            answer = _stored_answer(reign, captured)
+            self._database.remember_answer(transaction_id, offset, answer)
+        payload = encode_payload(
+            Payload(
+                time.time_ns() // 1000,
+                transaction_id,
+                captured.schema_hash,
+                captured.operations,
+                answer,
+            )
+        )
+        batch.records.append(Record(reign.epoch, offset, payload))
+        batch.size_bytes += len(payload)
+        return Answer(captured.results, Position(reign.epoch, offset, reign.history_id))
+
+    def _decide(self, batch: _Batch) -> None:
+        """Log the batch, commit it, answer its clients."""
+        if not batch.records:
+            self._database.commit(None)
+        else:
+            shortage = self._log_batch(batch)
+            if shortage is None:
+                self._commit_batch(batch)
+            else:
+                for job in batch.answered:
+                    job.error = shortage
+        deliver(batch.answered)
+
+    def _log_batch(self, batch: _Batch) -> DiskFullError | None:
+        """Append and sync; returns the error if there was no space and no trace is left.
+
+        Any other failure is raised: what reached the disk is unknown then, so the
+        node must stop and the clients are told just that.
+        """
+        try:
+            self._log.append(batch.records)
+            durable = self._log.sync()
+        except DiskFullError as error:
+            if not self._log.failed:
+                self.abandon()
+                return error
+            self._leave_unknown(batch, error)
+            raise
+        except StorageError as error:
+            self._leave_unknown(batch, error)
+            raise
+        self._hooks.stored(durable)
+        return None
+
+    def _commit_batch(self, batch: _Batch) -> None:
+        """Commit what the log holds; a failure here is never told as a failure."""
+        last = batch.records[-1]
+        assert self.reign is not None, "entries are written within a reign"
+        position = Position(last.epoch, last.offset, self.reign.history_id)
+        try:
+            self._database.commit(position)
+        except BaseException as error:
+            self._leave_unknown(batch, error)
+            raise
+        for mark, offset in batch.marks:
+            self._hooks.fingerprint(mark, offset)
+        self._hooks.applied(last.offset)
+        durable_on = self._hooks.durable_on(last.offset)
+        if durable_on > 1:
+            for job in batch.answered:
+                answer = job.result
+                if isinstance(answer, Answer) and answer.position is not None:
+                    job.result = Answer(
+                        answer.results, answer.position, durable_on=durable_on
+                    )
+        self._database.checkpoint_when_due()
+
+    def write_operations(
+        self, operations: Sequence[Operation], *, mode: str = ""
+    ) -> Offset:
+        """Log and commit an entry of Nexus's own; returns its offset."""
+        assert self.reign is not None, "entries are written within a reign"
+        reign = self.reign
+        offset = Offset(self._log.last_offset + 1)
+        payload = Payload(time.time_ns() // 1000, "", b"", tuple(operations), mode=mode)
+        batch = _Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
+        self._database.begin()
+        for operation in operations:
+            if isinstance(operation, Reigned):
+                self._database.reign(operation.reign)
+            elif isinstance(operation, Fingerprint):
+                batch.marks.append((operation, offset))
+        shortage = self._log_batch(batch)
+        if shortage is not None:
+            raise shortage
+        self._commit_batch(batch)
+        return offset
+
+    def begin_interactive(self) -> None:
+        """Open a SQLite transaction for one client alone."""
+        self._database.begin()
+        self.capture.begin()
+
+    def finish_interactive(self, job: Job, transaction_id: str) -> None:
+        """Commit an interactive transaction; `job` is its client's commit call."""
+        batch = _Batch([], [], [])
+        job.result = self._record(self.capture.finish(), transaction_id, batch)
+        batch.answered.append(job)
+        self._decide(batch)
+
+    def abandon(self) -> None:
+        """Take back the open SQLite transaction, if one still stands."""
+        self.capture.forget()
+        self._database.rollback()
+
+    def _leave_unknown(self, batch: _Batch, error: BaseException) -> None:
+        """Tell the batch's clients that their writes may still commit."""
+        for job in batch.answered:
+            answer = job.result
+            if job.error is None and isinstance(answer, Answer) and answer.position:
+                job.error = OutcomeUnknownError(
+                    f"the write stands in the log at offset {answer.position.offset}, "
+                    f"but this node failed before it could commit it ({error}); it "
+                    "may still commit: retry with the same transaction id",
+                    offset=answer.position.offset,
+                )
+        deliver(batch.answered)
+        batch.answered.clear()
+
+
+def _stored_answer(reign: Reign, captured: Captured) -> bytes:
+    answer = encode_stored(
+        StoredAnswer(reign.epoch, reign.history_id, captured.results)
+    )
+    if len(answer) > STORED_ANSWER_LIMIT:
+        return encode_stored(StoredAnswer(reign.epoch, reign.history_id, None))
+    return answer
+
+
+def _answer_again(transaction_id: str, offset: Offset, stored: bytes) -> Answer:
+    """The answer of a transaction that was done before, as the first time."""
+    answer = decode_stored(stored)
+    if answer.results is None:
+        raise TransactionError(
+            f"transaction {transaction_id!r} was committed at offset {offset}, but its "
+            f"results were larger than the {STORED_ANSWER_LIMIT} bytes that are kept "
+            "for a retry; read the rows again"
+        )
+    position = Position(Epoch(answer.epoch), offset, answer.history_id)
+    return Answer(answer.results, position)

@@ -1,0 +1,142 @@
+"""Cut a large entry into WalEntry messages, and join them again.
+
+Large payloads are compressed where that helps. What a peer sends is believed only
+within bounds: neither its parts nor what they unpack to grows without a limit.
+"""
+
+from typing import Final
+
+import zstandard
+
+from nexus.errors import ProtocolError
+from nexus.model.entry import Record
+from nexus.model.position import HistoryId, Offset
+from nexus.protocol.messages import WalEntry
+
+PART_BYTES: Final = 16 << 20
+"""One part of an entry; well inside a frame, so that heartbeats get between."""
+
+COMPRESS_FROM: Final = 4 << 10
+"""Smaller payloads are not worth the time of compressing them."""
+
+COMPRESSION_LEVEL: Final = 1
+"""The fastest: a local network is hardly slower than the compressor."""
+
+ENTRY_BYTES: Final = 1 << 30
+"""The largest payload that is joined; SQLite's own limit on a blob is near."""
+
+
+def split_entry(
+    record: Record,
+    history_id: HistoryId,
+    commit_offset: Offset,
+    *,
+    part_bytes: int = PART_BYTES,
+    compress: bool = True,
+) -> list[WalEntry]:
+    """The messages that carry one entry: one, or several parts in order."""
+    data, compressed = record.payload, False
+    if compress and len(data) >= COMPRESS_FROM:
+        packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(data)
+        if len(packed) < len(data):
+            data, compressed = packed, True
+    parts = max(1, -(-len(data) // part_bytes))
+    return [
+        WalEntry(
+            record.offset,
+            record.epoch,
+            history_id,
+            commit_offset,
+            data[part * part_bytes : (part + 1) * part_bytes],
+            part,
+            parts,
+            compressed,
+        )
+        for part in range(parts)
+    ]
+
+
+class EntryAssembler:
+    """Joins the WalEntry messages of one stream into records."""
+
+    def __init__(self, max_entry_bytes: int = ENTRY_BYTES) -> None:
+        self._limit = max_entry_bytes
+        self._first: WalEntry | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, entry: WalEntry) -> Record | None:
+        """The record that this message completes, or None while parts are missing.
+
+        Raises ProtocolError for parts that do not follow each other, and for an entry
+        that is over the limit, before or after it is decompressed.
+        """
+        if self._first is None and entry.parts == 1 and not entry.compressed:
+            if entry.part:
+                raise self._misplaced(entry)
+            return Record(entry.epoch, entry.offset, entry.entry)
+        if self._first is None:
+            self._first = entry
+        self._check(entry, self._first)
+        self._pieces.append(entry.entry)
+        self._size += len(entry.entry)
+        if self._size > self._limit:
+            raise _too_large(entry, self._size, self._limit)
+        if len(self._pieces) < entry.parts:
+            return None
+        data = b"".join(self._pieces)
+        self.reset()
+        if entry.compressed:
+            data = _decompressed(entry, data, self._limit)
+        return Record(entry.epoch, entry.offset, data)
+
+    def reset(self) -> None:
+        """Forget the parts of an entry that will not be completed."""
+        self._first = None
+        self._pieces = []
+        self._size = 0
+
+    def _check(self, entry: WalEntry, first: WalEntry) -> None:
+        same = (
+            entry.offset == first.offset
+            and entry.epoch == first.epoch
+            and entry.history_id == first.history_id
+            and entry.parts == first.parts
+            and entry.compressed == first.compressed
+        )
+        if not same or entry.part != len(self._pieces):
+            raise self._misplaced(entry)
+        if entry.parts > 1 and not entry.entry:
+            raise ProtocolError(
+                f"part {entry.part} of {entry.parts} of entry {entry.offset} is empty"
+            )
+
+    def _misplaced(self, entry: WalEntry) -> ProtocolError:
+        due = self._first or entry
+        return ProtocolError(
+            f"part {entry.part} of {entry.parts} of entry {entry.offset} came where "
+            f"part {len(self._pieces)} of {due.parts} of entry {due.offset} was due"
+        )
+
+
+def _decompressed(entry: WalEntry, data: bytes, limit: int) -> bytes:
+    """The payload; the size that the frame declares is checked before it is made."""
+    try:
+        size = zstandard.frame_content_size(data)
+        if size > limit:
+            raise _too_large(entry, size, limit)
+        if size < 0:
+            raise ProtocolError(
+                f"entry {entry.offset} is compressed without saying how large it is"
+            )
+        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise ProtocolError(
+            f"entry {entry.offset} cannot be decompressed: {error}"
+        ) from None
+
+
+def _too_large(entry: WalEntry, size: int, limit: int) -> ProtocolError:
+    return ProtocolError(
+        f"entry {entry.offset} takes {size} bytes or more, the limit is {limit}"
+    )

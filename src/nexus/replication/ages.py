@@ -1,0 +1,61 @@
+"""How long ago an entry was first known of: a node's lag in seconds.
+
+Marks, not entries, are kept: one for each moment at which the log was seen to have
+grown. A replica that has applied nothing since then lags by that mark's age.
+"""
+
+from bisect import bisect_right
+from typing import Final
+
+from nexus.model.position import NO_OFFSET, Offset
+
+MARKS_MOST: Final = 4_096
+"""When there are more, every other one goes: ages then err by one mark at most."""
+
+
+class EntryAges:
+    """When the log was first seen to reach which offset."""
+
+    def __init__(self) -> None:
+        self._offsets: list[Offset] = []
+        self._times_ms: list[int] = []
+
+    @property
+    def newest(self) -> Offset:
+        """The last offset known of, 0 before the first."""
+        return self._offsets[-1] if self._offsets else NO_OFFSET
+
+    def note(self, offset: Offset, now_ms: int) -> None:
+        """The log reaches `offset`; nothing new if it was known to."""
+        offsets = self._offsets
+        if offsets and offset <= offsets[-1]:
+            return
+        if self._times_ms and self._times_ms[-1] == now_ms:
+            offsets[-1] = offset
+            return
+        offsets.append(offset)
+        self._times_ms.append(now_ms)
+        if len(offsets) > MARKS_MOST:
+            del offsets[::2]
+            del self._times_ms[::2]
+
+    def age_ms(self, applied: Offset, now_ms: int) -> int:
+        """The age of the oldest known entry after `applied`; 0 if there is none."""
+        index = bisect_right(self._offsets, applied)
+        if index == len(self._offsets):
+            return 0
+        return max(0, now_ms - self._times_ms[index])
+
+    def forget_through(self, applied: Offset) -> None:
+        """Every node of interest has applied this: drop the marks up to there."""
+        index = bisect_right(self._offsets, applied)
+        # The newest stays, so that a known offset is not taken for a new one.
+        index = min(index, len(self._offsets) - 1)
+        if index > 0:
+            del self._offsets[:index]
+            del self._times_ms[:index]
+
+    def clear(self) -> None:
+        """Start anew, after the log was replaced."""
+        self._offsets.clear()
+        self._times_ms.clear()

@@ -1,0 +1,253 @@
+"""Real node processes on loopback, for tests that pull the plug."""
+
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+START_LIMIT_S = 30.0
+"""How long a node may take to answer, or a cluster to come together, in a test."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(
+    claim: Callable[[], object], what: str, limit_s: float = START_LIMIT_S
+) -> None:
+    """Return once `claim` is true; fail with `what` after the limit."""
+    deadline = time.monotonic() + limit_s
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            if claim():
+                return
+        except (httpx.HTTPError, KeyError, sqlite3.OperationalError) as error:
+            last = error
+        time.sleep(0.02)
+    raise AssertionError(f"not within {limit_s} s: {what} (last error: {last!r})")
+
+
+@dataclass
+class NodeProcess:
+    """One `nexus serve`, started and killed as often as a test wants."""
+
+    data_dir: Path
+    role: str = "master"
+    master_addr: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    http_port: int = field(default_factory=free_port)
+    wire_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.wire_port}"
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "nexus.db"
+
+    @property
+    def log_path(self) -> Path:
+        return self.data_dir.with_suffix(".log")
+
+    def start(self, *, wait: bool = True) -> Self:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("NEXUS_")
+        }
+        environment |= {
+            "NEXUS_DATA_DIR": str(self.data_dir),
+            "NEXUS_HTTP_ADDR": f"127.0.0.1:{self.http_port}",
+            "NEXUS_REPLICATION_ROLE": self.role,
+            "NEXUS_REPLICATION_BIND_ADDR": self.address,
+            "NEXUS_REPLICATION_HEARTBEAT_MS": "200",
+            **self.settings,
+        }
+        if self.master_addr:
+            environment["NEXUS_REPLICATION_MASTER_ADDR"] = self.master_addr
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "nexus", "serve"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_alive()
+        return self
+
+    def wait_alive(self) -> None:
+        def alive() -> bool:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the node ended: {self.log_text()}")
+            return httpx.get(f"{self.url}/health", timeout=1.0).status_code == 200
+
+        wait_until(alive, f"{self.url} answers")
+
+    def kill(self) -> None:
+        """Pull the plug: SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, limit_s: float = 10.0) -> int:
+        """Ask to stop; returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(limit_s)
+
+    def log_text(self) -> str:
+        return self.log_path.read_text(errors="replace")[-4000:]
+
+    def get(self, path: str) -> Any:
+        answer = httpx.get(self.url + path, timeout=10.0)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return httpx.post(
+            self.url + path, json=body if body is not None else {}, timeout=30.0
+        )
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.get("/replication/status")
+        return status
+
+    def sql(self, sql: str, *params: Any, transaction_id: str = "") -> dict[str, Any]:
+        body = {
+            "statements": [{"sql": sql, "params": list(params)}],
+            "transaction_id": transaction_id,
+        }
+        answer = self.post("/sql", body)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read as any other process would: plain sqlite3 on the file."""
+        with self.reader() as reader:
+            return reader.execute(sql).fetchall()
+
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(
+            f"file:{self.database}?mode=ro", uri=True, timeout=10.0
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class Cluster:
+    """A master and its replicas; every process is ended with the test."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.nodes: list[NodeProcess] = []
+
+    def master(self, name: str = "master", **settings: str) -> NodeProcess:
+        return self._add(name, "master", "", settings)
+
+    def replica(
+        self, master: NodeProcess, name: str = "replica", **settings: str
+    ) -> NodeProcess:
+        return self._add(name, "replica", master.address, settings)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.kill()
+
+    def _add(
+        self, name: str, role: str, master_addr: str, settings: dict[str, str]
+    ) -> NodeProcess:
+        node = NodeProcess(self.directory / name, role, master_addr, settings)
+        self.nodes.append(node)
+        return node.start()
+
+
+def caught_up(replica: NodeProcess, offset: int) -> bool:
+    """Whether the replica shows everything up to `offset`."""
+    return bool(replica.status()["applied_offset"] >= offset)
+
+
+def fingerprints(
+    nodes: list[NodeProcess], master: NodeProcess
+) -> list[dict[str, Any]]:
+    """Every node's hashes of all tables at one offset."""
+    answer = master.post("/replication/verify")
+    assert answer.status_code in (200, 202), answer.text
+    offset = answer.json()["offset"]
+    found: list[dict[str, Any]] = []
+    for node in nodes:
+        path = f"/replication/verify/{offset}"
+
+        def ready(node: NodeProcess = node, path: str = path) -> bool:
+            return httpx.get(node.url + path, timeout=10.0).status_code == 200
+
+        wait_until(ready, f"{node.url} has hashed its tables at {offset}")
+        found.append(node.get(path))
+    return found
+
+
+class Writer(threading.Thread):
+    """A client that inserts numbers and keeps its own record of what was promised."""
+
+    def __init__(self, node: NodeProcess, start: int) -> None:
+        super().__init__(daemon=True)
+        self.node = node
+        self.next = start
+        self.acknowledged: list[int] = []
+        self.offset = 0
+        self._enough = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self.node.url, timeout=5.0) as client:
+            while not self._enough.is_set():
+                number, self.next = self.next, self.next + 1
+                body = {
+                    "statements": [
+                        {
+                            "sql": "insert into promised(number, noise) values (?, ?)",
+                            "params": [number, random.Random(number).randbytes(9).hex()],
+                        }
+                    ]
+                }
+                try:
+                    answer = client.post("/sql", json=body)
+                except httpx.HTTPError:
+                    return
+                if answer.status_code == 200:
+                    self.acknowledged.append(number)
+                    self.offset = answer.json()["offset"]
+
+    def finish(self) -> None:
+        self._enough.set()
+        self.join(10.0)

@@ -1,0 +1,198 @@
+"""The whole path with real processes: write here, read there, stop, promote."""
+
+import json
+import multiprocessing
+import socket
+import sqlite3
+import time
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+
+import httpx
+import pytest
+
+from e2e.cluster import Cluster, Writer, caught_up, wait_until
+from e2e.test_crash import assert_equal
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_rows_written_on_the_master_are_read_on_replicas_with_plain_sqlite3(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master()
+    replicas = [cluster.replica(master, name) for name in ("one", "two")]
+
+    master.sql("create table t(id integer primary key, word text)")
+    offset = master.sql("insert into t(word) values (?)", "hello")["offset"]
+
+    for replica in replicas:
+        wait_until(lambda: caught_up(replica, offset), "caught up")  # noqa: B023
+        assert replica.rows("select word from t") == [("hello",)]
+    assert_equal(master, replicas)
+
+
+def test_a_write_sent_to_a_replica_is_forwarded_to_its_master(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master()
+    replica = cluster.replica(master)
+    wait_until(lambda: replica.status()["connected"], "connected")
+
+    replica.sql("create table t(id integer primary key, word text)")
+    offset = replica.sql("insert into t(word) values ('hi')")["offset"]
+
+    assert master.rows("select word from t") == [("hi",)]
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+
+
+def test_a_retry_with_the_same_transaction_id_is_done_once(cluster: Cluster) -> None:
+    master = cluster.master()
+    master.sql("create table t(id integer primary key, word text)")
+
+    first = master.sql("insert into t(word) values ('x')", transaction_id="a-1")
+    again = master.sql("insert into t(word) values ('x')", transaction_id="a-1")
+    master.kill()
+    master.start()
+    later = master.sql("insert into t(word) values ('x')", transaction_id="a-1")
+
+    assert first["offset"] == again["offset"] == later["offset"]
+    assert first["results"] == again["results"] == later["results"]
+    assert master.rows("select count(*) from t") == [(1,)]
+
+
+def read_for_ever(path: Path, pipe: Pipe) -> None:
+    """Another process's plain connection: reads until told to stop."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    problems: list[str] = []
+    last = ""
+    pipe.send("opened")
+    while not pipe.poll():
+        try:
+            sums = connection.execute(
+                "select count(*), coalesce(sum(one + two), 0) from pairs"
+            ).fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                problems.append(str(error))
+            continue
+        if sums[1] != 0:
+            problems.append(f"torn: {sums}")
+        last = json.dumps(sums)
+    pipe.send((problems, last))
+
+
+def test_plain_readers_stay_connected_through_a_full_sync_and_catch_up(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master(NEXUS_REPLICATION_MAX_LOG_SIZE="50")
+    replica = cluster.replica(master)
+    master.sql("create table pairs(id integer primary key, one int, two int)")
+    offset = master.sql("insert into pairs values (1, 5, -5)")["offset"]
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    reader = context.Process(target=read_for_ever, args=(replica.database, theirs))
+    reader.start()
+    try:
+        assert ours.recv() == "opened"
+        replica.terminate()
+        for number in range(400):
+            offset = master.sql(
+                "insert into pairs(one, two) values (?, ?)", number, -number
+            )["offset"]
+        master.terminate()
+        master.start()  # whole segments are dropped when the log is opened or rolls
+        replica.start()
+        wait_until(lambda: caught_up(replica, offset), "caught up after the gap")
+        time.sleep(0.2)
+        ours.send("stop")
+        problems, last = ours.recv()
+    finally:
+        reader.join(5)
+        reader.kill()
+
+    assert problems == []
+    assert json.loads(last)[0] == 401
+    assert_equal(master, [replica])
+
+
+def test_sigterm_stops_a_busy_node_within_seconds_and_loses_nothing(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master()
+    master.sql("create table promised(number integer primary key, noise text)")
+    writers = [Writer(master, 100_000 * i) for i in range(4)]
+    for writer in writers:
+        writer.start()
+    wait_until(lambda: len(writers[0].acknowledged) > 20, "writes flow")
+
+    assert master.terminate(limit_s=10.0) == 0
+
+    for writer in writers:
+        writer.finish()
+    master.start()
+    present = {row[0] for row in master.rows("select number from promised")}
+    assert {n for writer in writers for n in writer.acknowledged} <= present
+
+
+def test_a_promoted_replica_takes_writes_and_the_old_master_follows_it(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master()
+    heir = cluster.replica(master, "heir")
+    master.sql("create table t(id integer primary key, word text)")
+    offset = master.sql("insert into t(word) values ('kept')")["offset"]
+    wait_until(lambda: caught_up(heir, offset), "caught up")
+    heir.post("/replication/pause")
+    heir.kill()
+    lost = master.sql("insert into t(word) values ('only here')")["offset"]
+    master.kill()
+    heir.start()
+
+    answer = heir.post("/replication/promote", {"force": True})
+    assert answer.status_code == 200, answer.text
+    heir.sql("insert into t(word) values ('new reign')")
+    master.start()
+
+    wait_until(lambda: master.status()["role"] == "replica", "deposed")
+    end = heir.status()["wal_offset"]
+    wait_until(lambda: caught_up(master, end), "the old master follows")
+    assert [row[0] for row in master.rows("select word from t order by id")] == [
+        "kept",
+        "new reign",
+    ]
+    kept = master.get("/replication/diverged")
+    assert "only here" in json.dumps(
+        master.get(f"/replication/diverged/{kept['diverged'][0]['id']}")
+    )
+    assert lost > offset
+    assert_equal(heir, [master])
+
+
+def test_a_replica_of_another_cluster_is_told_so_and_changes_nothing(
+    cluster: Cluster,
+) -> None:
+    one = cluster.master("one")
+    two = cluster.master("two")
+    replica = cluster.replica(one)
+    offset = one.sql("create table t(id integer primary key)")["offset"]
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+    replica.terminate()
+    replica.master_addr = two.address
+    replica.start()
+
+    wait_until(lambda: "cluster" in replica.status()["last_error"], "told so")
+
+    assert replica.rows("select count(*) from t") == [(0,)]
+
+
+def test_random_bytes_on_either_port_leave_the_node_serving(cluster: Cluster) -> None:
+    master = cluster.master()
+    noise = bytes(range(256)) * 64
+    for port in (master.http_port, master.wire_port):
+        for length in (1, 9, 400, len(noise)):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                client.sendall(noise[-length:])
+    assert httpx.get(f"{master.url}/health").status_code == 200
+    master.sql("create table t(id integer primary key)")
