@@ -22,9 +22,7 @@ def promote(
     *,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Although entries of the old master may be lost."
-        ),
+        typer.Option("--force", help="Although entries of the old master may be lost."),
     ] = False,
     as_json: AsJson = False,
     secret_file: SecretFile = None,

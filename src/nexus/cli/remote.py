@@ -122,12 +122,15 @@ def _reason(error: httpx.TransportError) -> str:
 
 
 def _problem(response: httpx.Response) -> str:
-    """The node's own words (RFC 9457), and what to do where it cannot know."""
+    """The node's own words (RFC 9457), and what to do."""
     try:
         problem = response.json()
         detail = str(problem.get("detail") or problem.get("title") or "")
+        mend = str(problem.get("what_to_do") or "")
     except (ValueError, AttributeError):
-        detail = ""
+        detail = mend = ""
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         return f"{detail or 'not authorised'}; {SECRET_HELP}"
-    return detail or f"answered {response.status_code} {response.reason_phrase}"
+    if not detail:
+        return f"answered {response.status_code} {response.reason_phrase}"
+    return f"{detail}; {mend[0].lower()}{mend[1:]}" if mend else detail

@@ -1,6 +1,7 @@
 """Show the whole cluster as a table."""
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
@@ -52,7 +53,9 @@ def status(
     """Show every node of the cluster: role, state, offsets, lag."""
     secret = known_secret(secret_file)
     if watch and not as_json:
-        _watch(urls, secret, interval)
+        # Ctrl-C is how one leaves.
+        with suppress(KeyboardInterrupt):
+            _watch(urls, secret, interval)
         return
     views = look(urls, secret)
     if as_json:

@@ -35,6 +35,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON document on one line, for who reads line by line."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
 def print_error(message: str) -> None:
     """One line on standard error; line ends within the message become spaces."""
     print("nexus: " + " ".join(message.split()), file=sys.stderr)

@@ -5,12 +5,16 @@ pair alone does not name an entry: two masters forced into one epoch would both
 write it, so a position carries the history id of its reign as well.
 """
 
-from typing import Final, NewType
+from typing import Annotated, Final, NewType
 
 import msgspec
 
-Offset = NewType("Offset", int)
-Epoch = NewType("Epoch", int)
+# What a log record, a catalog and a SQLite column all hold: checked wherever bytes
+# of a peer or of a disk are decoded.
+Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+Offset = NewType("Offset", Natural)
+Epoch = NewType("Epoch", Natural)
 HistoryId = NewType("HistoryId", str)
 
 NO_OFFSET: Final = Offset(0)
@@ -24,8 +28,10 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     offset: Offset = NO_OFFSET
     history_id: HistoryId = HistoryId("")
 
-    def __str__(self) -> str:
+    def _printed(self) -> str:
         return f"{self.epoch}:{self.offset}@{self.history_id}"
+
+    __str__ = _printed
 
     @classmethod
     def parse(cls, text: str) -> "Position":
@@ -107,13 +113,13 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
         `own_end` and `other_end` are the last offsets of the two logs. The fork is
         the smaller end of the last history id that both share.
         """
-        other_ends = dict(other._ends(other_end))
-        for history_id, end in reversed(self._ends(own_end)):
+        other_ends = dict(other.ends(other_end))
+        for history_id, end in reversed(self.ends(own_end)):
             if history_id in other_ends:
                 return Offset(min(end, other_ends[history_id]))
         return NO_OFFSET
 
-    def _ends(self, last: Offset) -> list[tuple[HistoryId, Offset]]:
+    def ends(self, last: Offset) -> list[tuple[HistoryId, Offset]]:
         """Each reign's history id with the last offset written in it."""
         nexts = [Offset(reign.first_offset - 1) for reign in self.reigns[1:]]
         return [

@@ -236,6 +236,8 @@ class Decoder:
     def _take(self, view: memoryview, messages: list[Message]) -> int:
         """Decode all whole frames; where the first byte stands that is left over."""
         start, size, limits = 0, len(view), self._limits
+        code: int
+        length: int
         while size - start >= HEADER.size:
             code, length = _read_header(view, start)
             stop = start + OVERHEAD + length

@@ -6,7 +6,7 @@ neighbouring protocol versions understand each other.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,12 +16,18 @@ from nexus.model.position import (
     Epoch,
     EpochHistory,
     HistoryId,
+    Natural,
     Offset,
     Position,
 )
 
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
+
+Checksum = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+
+# It becomes a file's name on the other side: no separator, no leading dot.
+SnapshotId = Annotated[str, msgspec.Meta(pattern=r"\A(?!\.)[^/\\\x00]{0,200}\Z")]
 
 
 class Plan(StrEnum):
@@ -60,8 +66,8 @@ class ErrorCode(StrEnum):
 class Hello(msgspec.Struct, frozen=True, array_like=True):
     """A replica introduces itself; also how a new master tells an old one."""
 
-    protocol_least: int
-    protocol_most: int
+    protocol_least: Natural
+    protocol_most: Natural
     cluster_id: str
     history: EpochHistory
     node_id: NodeId
@@ -92,7 +98,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True):
     epoch: Epoch
     current_offset: Offset
     commit_offset: Offset
-    page_size: int
+    page_size: Natural
     encoding: str
     plan: Plan
     from_offset: Offset
@@ -101,7 +107,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True):
     features: tuple[str, ...] = ()
     auth: bytes = b""
     http_url: str = ""
-    heartbeat_ms: int = 5000
+    heartbeat_ms: Natural = 5000
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True):
@@ -133,8 +139,8 @@ class WalEntry(msgspec.Struct, frozen=True, array_like=True):
     commit_offset: Offset
     entry: bytes
     """The record's payload as it stands in the log."""
-    part: int = 0
-    parts: int = 1
+    part: Natural = 0
+    parts: Natural = 1
     compressed: bool = False
     """The payload (all parts joined) is one zstd frame."""
 
@@ -152,33 +158,33 @@ class RequestSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """A replica wants a snapshot, or the rest of one."""
 
     node_id: NodeId
-    snapshot_id: str = ""
-    next_chunk: int = 0
+    snapshot_id: SnapshotId = ""
+    next_chunk: Natural = 0
 
 
 class SnapshotMeta(msgspec.Struct, frozen=True, array_like=True):
     """What will follow; `total_size` is the archive's, in bytes."""
 
-    snapshot_id: str
-    total_size: int
-    chunk_count: int
-    crc32: int
+    snapshot_id: SnapshotId
+    total_size: Natural
+    chunk_count: Natural
+    crc32: Checksum
     position: Position = ORIGIN
 
 
 class SnapshotChunk(msgspec.Struct, frozen=True, array_like=True):
     """One piece of the archive, with a CRC-32 of its own."""
 
-    snapshot_id: str
-    chunk_index: int
+    snapshot_id: SnapshotId
+    chunk_index: Natural
     data: bytes
-    crc32: int
+    crc32: Checksum
 
 
 class SnapshotComplete(msgspec.Struct, frozen=True, array_like=True):
     """From the master: all is sent. From the replica: installed, or not."""
 
-    snapshot_id: str
+    snapshot_id: SnapshotId
     success: bool
 
 

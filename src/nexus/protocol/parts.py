@@ -75,6 +75,11 @@ class EntryAssembler:
             if entry.part:
                 raise self._misplaced(entry)
             return Record(entry.epoch, entry.offset, entry.entry)
+        if entry.parts < 1:
+            raise ProtocolError(
+                f"entry {entry.offset} comes in {entry.parts} parts; it has at least "
+                "one"
+            )
         if self._first is None:
             self._first = entry
         self._check(entry, self._first)

@@ -54,8 +54,3 @@ class EntryAges:
         if index > 0:
             del self._offsets[:index]
             del self._times_ms[:index]
-
-    def clear(self) -> None:
-        """Start anew, after the log was replaced."""
-        self._offsets.clear()
-        self._times_ms.clear()

@@ -118,7 +118,7 @@ class StepDown(msgspec.Struct, frozen=True):
 
     Write `epoch` to the catalog, synced, then follow `master_addr` (empty: unknown; an
     operator or the next announcement names it). The machine answers every later Hello
-    with DEPOSED and does nothing else.
+    with NOT_MASTER and does nothing else.
     """
 
     epoch: Epoch

@@ -1,9 +1,9 @@
-"""What a machine is told once: who this node is, how long it waits, how much it holds."""
+"""What a machine is told once: who this node is, its bounds, and where it stands."""
 
 import msgspec
 
 from nexus.model.cluster import NodeId
-from nexus.model.position import Offset
+from nexus.model.position import Epoch, EpochHistory, Offset
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +35,8 @@ class LogExtent(msgspec.Struct, frozen=True):
 class MasterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The master's bounds."""
 
+    quorum: int = 1
+    """Nodes that must hold an entry before it is committed; 1: the master alone."""
     heartbeat_ms: int = 5_000
     missed_heartbeats: int = 3
     """Silence of so many heartbeats: the replica is unhealthy, its connection ends."""
@@ -69,3 +71,15 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Reconnects, and full syncs one after the other, wait so long, doubling."""
     steady_ms: int = 60_000
     """Streaming for so long, the next full sync need not wait."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a replica stands when its machine is made, read from disk."""
+
+    history: EpochHistory = EpochHistory()
+    """The reigns of its log and database."""
+    durable_offset: Offset = Offset(0)
+    """The log's end; where the database is ahead of an empty log, the database's."""
+    applied_offset: Offset = Offset(0)
+    epoch: Epoch = Epoch(0)
+    """The highest that the catalog knows of."""

@@ -1,0 +1,63 @@
+# One word for each job. `make help` lists them.
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
+	$(shell $(name) -c 'import sys, venv; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+BIN := $(VENV)/bin
+JOBS ?= 2
+ROUNDS ?= 200
+TRANSACTIONS ?= 10000
+
+.PHONY: help demo test format lint layers types tests docs bench chaos workload fuzz clean
+
+help: ## list the jobs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The environment is made once, and again when what it is made from changes.
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Nexus needs Python 3.11 or newer with venv; install it and say make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.ready ## the main job on a real database, shown
+	$(BIN)/python -m nexus demo
+
+test: format lint layers types tests docs ## everything that must pass
+
+format: $(VENV)/.ready ## is every file formatted?
+	$(BIN)/ruff format --check src tests
+
+lint: $(VENV)/.ready ## ruff
+	$(BIN)/ruff check src tests
+
+layers: $(VENV)/.ready ## who may import whom
+	$(BIN)/lint-imports
+
+types: $(VENV)/.ready ## mypy, strict
+	$(BIN)/mypy
+
+tests: $(VENV)/.ready ## pytest with branch coverage
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+
+docs: $(VENV)/.ready ## build the documentation; a dead link fails
+	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
+
+bench: $(VENV)/.ready ## the benchmarks, as ratios to plain SQLite
+	$(BIN)/python -m nexus bench
+
+chaos: $(VENV)/.ready ## kill -9 of master and replica, hundreds of rounds (ROUNDS=200)
+	NEXUS_CHAOS_ROUNDS=$(ROUNDS) NEXUS_CHAOS_SEED=$${NEXUS_CHAOS_SEED:-$$RANDOM} $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
+
+fuzz: $(VENV)/.ready ## fresh random examples for every property (NEXUS_HYPOTHESIS_PROFILE=explore)
+	NEXUS_HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
+
+workload: $(VENV)/.ready ## ten thousand random transactions, compared on two databases
+	NEXUS_WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
+
+clean: ## remove what was made
+	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,118 @@
+"""Read a request's body, within a size, a time and a share of the memory."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.types import Message, Receive
+
+from nexus.api.refusals import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    BusyError,
+    MediaTypeError,
+)
+from nexus.errors import RequestError
+
+BODY_LIMIT: Final = 64 << 20
+"""Bytes of one body: as large as the changes of one transaction may be."""
+
+BODIES_LIMIT: Final = 256 << 20
+"""Bytes of all bodies that are being received: bounds what callers can occupy."""
+
+BODY_TIMEOUT_S: Final = 60.0
+"""A body that takes longer is given up: it holds memory."""
+
+
+Struct = TypeVar("Struct")
+
+
+class ClientGoneError(Exception):
+    """The caller closed the connection in mid-request; nobody waits for an answer."""
+
+
+class BodyReader:
+    """Receives bodies; one for all requests, so that it can bound their sum."""
+
+    def __init__(
+        self,
+        *,
+        limit: int = BODY_LIMIT,
+        limit_of_all: int = BODIES_LIMIT,
+        timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        self._limit = limit
+        self._limit_of_all = limit_of_all
+        self._timeout_s = timeout_s
+        self._held = 0
+
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body; raises a RequestError, BusyError or ClientGoneError."""
+        declared = headers.get(b"content-length", b"0")
+        if len(declared) > 7 and declared.isdigit():  # noqa: PLR2004 - below the limit
+            self._check_size(int(declared))
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            self._check_size(len(body))
+            return body
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._read_parts(message, receive)
+        except TimeoutError:
+            raise BodyTooSlowError(
+                f"the body was not complete after {self._timeout_s:g} s"
+            ) from None
+
+    async def _read_parts(self, message: Message, receive: Receive) -> bytes:
+        parts = bytearray()
+        held = 0
+        try:
+            while True:
+                if message["type"] != "http.request":
+                    raise ClientGoneError
+                part = message.get("body", b"")
+                held += len(part)
+                self._held += len(part)
+                if self._held > self._limit_of_all:
+                    raise BusyError(
+                        f"the bodies being received exceed {self._limit_of_all} bytes"
+                    )
+                self._check_size(held)
+                parts += part
+                if not message.get("more_body", False):
+                    return bytes(parts)
+                message = await receive()
+        finally:
+            self._held -= held
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limit:
+            raise BodyTooLargeError(
+                f"the body has {size} bytes or more, the limit is {self._limit}"
+            )
+
+
+def check_media_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise MediaTypeError unless the body is declared as JSON."""
+    declared = headers.get(b"content-type", b"")
+    if declared == b"application/json":
+        return
+    if declared.partition(b";")[0].strip().lower() != b"application/json":
+        raise MediaTypeError(
+            f"the body is declared as {declared.decode('latin-1')!r}, not as "
+            "application/json"
+        )
+
+
+def decoded(decoder: msgspec.json.Decoder[Struct], body: bytes) -> Struct:
+    """The body as its type; raises RequestError with the place and the reason."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"the body does not fit: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise RequestError("the body is nested too deeply") from None

@@ -1,0 +1,113 @@
+"""What a call of the API is: the routes and their description are made from it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from nexus.api.bodies import BodyReader, check_media_type, decoded
+from nexus.api.facade import NodeFacade
+from nexus.errors import NexusError, RequestError
+
+JSON: Final = "application/json"
+
+MOST_DIGITS: Final = 18
+"""Every such number fits 64 bits."""
+
+MOST_NUMBER: Final = 10**MOST_DIGITS - 1
+"""The largest number in a path or a query."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler may use."""
+
+    node: NodeFacade
+    bodies: BodyReader
+
+
+Handler = Callable[[Context, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value in the path or the query."""
+
+    name: str
+    where: str
+    """`path` or `query`."""
+    schema: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call answers under one status; `type` None: a `media_type` of bytes."""
+
+    description: str
+    type: Any = None
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method of one path."""
+
+    method: str
+    path: str
+    name: str
+    """Its operation id."""
+    summary: str
+    answers: Mapping[int, Answer]
+    handle: Handler
+    body: type[msgspec.Struct] | None = None
+    body_required: bool = False
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[type[NexusError], ...] = field(default=())
+    """The errors of its own, beside those that every call has."""
+    public: bool = False
+    """Needs no token."""
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """The value as JSON."""
+    return Response(_encode(value), status_code=status, media_type=JSON)
+
+
+async def read_body(context: Context, request: Request, kind: type[Body]) -> Body:
+    """The request's body; without one, what its fields are by default.
+
+    Raises a RequestError that names the field at fault.
+    """
+    headers = dict(request.scope["headers"])
+    body = await context.bodies.read(headers, request.receive)
+    if body:
+        check_media_type(headers)
+    return decoded(msgspec.json.Decoder(kind), body or b"{}")
+
+
+def path_number(request: Request, name: str) -> int:
+    """A whole number of the path, at least 0; raises RequestError."""
+    return _number(request.path_params[name], name)
+
+
+def query_number(request: Request, name: str) -> int | None:
+    """A whole number of the query, at least 0, or None; raises RequestError."""
+    text = request.query_params.get(name)
+    return None if text is None else _number(text, name)
+
+
+def _number(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise RequestError(
+            f"{name} = {text[:40]!r} is not a whole number of at most {MOST_DIGITS} "
+            "digits"
+        )
+    return int(text)

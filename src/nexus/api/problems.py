@@ -1,0 +1,234 @@
+"""The one table from errors to status codes, and errors as RFC 9457 problems."""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from starlette.responses import Response
+
+from nexus import errors
+from nexus.api import refusals
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a call was not done, as RFC 9457 has it, with what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What happened, found against expected."""
+    code: str
+    """Stable across versions."""
+    what_to_do: str
+    index: int | UnsetType = UNSET
+    """The statement at fault: its place in `statements`, from 0."""
+    offset: int | UnsetType = UNSET
+    """Where the write stands in the log, when its outcome is unknown."""
+    master_url: str | UnsetType = UNSET
+    """The node that can do it."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What a client is told of one kind of error."""
+
+    status: int
+    title: str
+    what_to_do: str
+    retry_after_s: int = 0
+    """Seconds for the Retry-After header; 0: no header."""
+
+
+_READ_LOG = "Read this node's log and its GET /replication/status."
+_STOPPED = "Nothing more is accepted here; read the node's log, then start it again."
+
+TABLE: Final[dict[type[errors.NexusError], Row]] = {
+    errors.NexusError: Row(500, "The node failed", _READ_LOG),
+    errors.ConfigurationError: Row(
+        400, "An impossible setting", "Correct the setting that the detail names."
+    ),
+    errors.TransactionError: Row(
+        409, "The transaction did not happen", "Follow the detail, then send it again."
+    ),
+    errors.StatementError: Row(
+        400, "SQLite refused a statement", "Correct the statement at `index`."
+    ),
+    errors.ConstraintError: Row(
+        409,
+        "A constraint of the schema forbids it",
+        "Change the values, or the schema; nothing of the transaction was kept.",
+    ),
+    errors.RefusedStatementError: Row(
+        422,
+        "The statement cannot be replicated",
+        "Write the statement at `index` in another way; the detail says which.",
+    ),
+    errors.TransactionTooLargeError: Row(
+        413, "The transaction is too large", "Split it into smaller transactions."
+    ),
+    errors.TransactionExpiredError: Row(
+        409, "The transaction idled too long", "Begin it again and commit sooner."
+    ),
+    errors.ReadOnlyReplicaError: Row(
+        409, "A replica takes no writes", "Send it to the node at `master_url`."
+    ),
+    errors.NoMasterError: Row(
+        503, "No master just now", "Nothing happened: send it again.", 1
+    ),
+    errors.WritesStoppedError: Row(
+        503,
+        "This node takes no writes",
+        "Nothing happened. An operator must act as the detail says.",
+        5,
+    ),
+    errors.OutcomeUnknownError: Row(
+        504,
+        "The write may still commit",
+        "Send it again with the same transaction_id: it is not done twice. Without "
+        "one, read whether it is there before you send it again.",
+    ),
+    errors.WrongRoleError: Row(
+        409, "A call for another role", "Send it to the node that the detail names."
+    ),
+    errors.NotFoundError: Row(
+        404, "No such thing here", "List what there is, and use an id from the list."
+    ),
+    errors.RequestError: Row(
+        400, "A malformed request", "Correct it as GET /openapi.json describes."
+    ),
+    errors.ProtocolError: Row(502, "A peer sent nonsense", _READ_LOG),
+    errors.HandshakeRefusedError: Row(
+        502,
+        "The peers do not belong together",
+        "Compare cluster_id, secret and version of both nodes.",
+    ),
+    errors.StorageError: Row(500, "The disk failed", _READ_LOG),
+    errors.CorruptLogError: Row(
+        500, "The log is damaged", "Have this node do a full sync, and check its disk."
+    ),
+    errors.LogGapError: Row(
+        410, "The log no longer holds it", "Start from a snapshot instead."
+    ),
+    errors.SnapshotError: Row(
+        500, "The snapshot cannot be trusted", "Make a new one, and check the disk."
+    ),
+    errors.DiskFullError: Row(
+        507, "No space left", "Nothing was written. Free space on the node's disk."
+    ),
+    errors.DataDirectoryLockedError: Row(
+        500,
+        "The data directory is taken",
+        "Stop the other process, or name another directory.",
+    ),
+    errors.SecondSQLiteError: Row(
+        500,
+        "A second SQLite in the process",
+        "Use Nexus's connections in this process, not sqlite3; start it again.",
+    ),
+    errors.ForkedError: Row(
+        500, "Used after fork()", "Open a node of its own in the child process."
+    ),
+    errors.ForeignWriteError: Row(
+        500,
+        "Somebody else wrote to the database file",
+        "Stop the other writer, then have this node do a full sync.",
+    ),
+    errors.ApplyError: Row(
+        500, "An entry does not fit", "A full sync of this replica mends it."
+    ),
+    errors.ApplyConflictError: Row(
+        500, "An entry does not fit its row", "A full sync of this replica mends it."
+    ),
+    errors.SchemaMismatchError: Row(
+        500, "An entry of another schema", "A full sync of this replica mends it."
+    ),
+    errors.NodeStoppedError: Row(503, "The node is stopping", _STOPPED, 5),
+    refusals.UnauthorisedError: Row(
+        401,
+        "The cluster secret is missing or wrong",
+        "Send the header `Authorization: Bearer <cluster secret>`.",
+    ),
+    refusals.CrossOriginError: Row(
+        403,
+        "A page of another site may not call this",
+        "Call from a page of this address, or from no web page at all.",
+    ),
+    refusals.NoSuchCallError: Row(
+        404, "No such call", "GET / lists the calls; GET /openapi.json describes them."
+    ),
+    refusals.MethodNotAllowedError: Row(
+        405, "Not with this method", "Use a method of the Allow header."
+    ),
+    refusals.BodyTooLargeError: Row(
+        413, "The request is too large", "Send several smaller requests."
+    ),
+    refusals.BodyTooSlowError: Row(
+        408, "The request came too slowly", "Nothing happened: send it again."
+    ),
+    refusals.MediaTypeError: Row(
+        415,
+        "The body is not declared as JSON",
+        "Send the header `Content-Type: application/json`.",
+    ),
+    refusals.RangeError: Row(
+        416, "No such range", "Ask for bytes within Content-Range's length."
+    ),
+    refusals.NotReadyError: Row(
+        503, "Not ready", "Use another node, or ask again later.", 1
+    ),
+    refusals.BusyError: Row(
+        503, "Too many large requests", "Nothing happened: send it again.", 1
+    ),
+    refusals.AnswerLostError: Row(
+        504,
+        "The write may be done or not",
+        "Send it again with the same transaction_id: it is not done twice. Without "
+        "one, read whether it is there before you send it again.",
+    ),
+}
+
+
+def row_of(kind: type[errors.NexusError]) -> Row:
+    """The table's row of this kind of error, or of the nearest kind above it."""
+    return next(TABLE[base] for base in kind.__mro__ if base in TABLE)
+
+
+def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
+    """The error as a client reads it; `master_url` names the node that can."""
+    row = row_of(type(error))
+    url = getattr(error, "master_url", "") or master_url
+    return Problem(
+        type=f"urn:nexus:problem:{error.code}",
+        title=row.title,
+        status=row.status,
+        detail=str(error),
+        code=error.code,
+        what_to_do=row.what_to_do,
+        index=getattr(error, "index", UNSET),
+        offset=getattr(error, "offset", UNSET),
+        master_url=url or UNSET,
+    )
+
+
+def problem_response(error: errors.NexusError, *, master_url: str = "") -> Response:
+    """The error as an HTTP response."""
+    row = row_of(type(error))
+    headers = dict(getattr(error, "headers", {}))
+    if row.retry_after_s:
+        headers["Retry-After"] = str(row.retry_after_s)
+    return Response(
+        _encode(problem_of(error, master_url=master_url)),
+        status_code=row.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def failure_response() -> Response:
+    """What a client is told of a bug; the log tells the rest."""
+    return problem_response(errors.NexusError("an unexpected error; it is in the log"))
+
+
+_encode: Final = msgspec.json.Encoder().encode

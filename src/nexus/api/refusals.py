@@ -1,0 +1,84 @@
+"""What only the HTTP side can refuse: each is the caller's, but for the last three.
+
+`headers` are sent with the answer.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from nexus.errors import NexusError, RequestError
+
+
+class UnauthorisedError(RequestError):
+    """The call lacks the cluster secret."""
+
+    code = "unauthorised"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="nexus"'}
+
+
+class CrossOriginError(RequestError):
+    """A web page of another site sent the call."""
+
+    code = "cross_origin"
+
+
+class NoSuchCallError(RequestError):
+    """No call has this path."""
+
+    code = "no_such_call"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path is known under other methods."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self.headers = {"Allow": allowed}
+
+
+class BodyTooLargeError(RequestError):
+    """The request's body exceeds the limit."""
+
+    code = "body_too_large"
+
+
+class BodyTooSlowError(RequestError):
+    """The request's body did not arrive in time."""
+
+    code = "body_too_slow"
+
+
+class MediaTypeError(RequestError):
+    """The request's body is not declared as JSON."""
+
+    code = "media_type"
+
+
+class RangeError(RequestError):
+    """The file has no byte of the range asked for."""
+
+    code = "range"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message)
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
+class NotReadyError(NexusError):
+    """A health check's no."""
+
+    code = "not_ready"
+
+
+class BusyError(NexusError):
+    """Too many large requests at once; nothing happened."""
+
+    code = "busy"
+
+
+class AnswerLostError(NexusError):
+    """A write was passed on to the master and its answer never came."""
+
+    code = "outcome_unknown"

@@ -1,0 +1,306 @@
+"""Calls about the cluster: how it fares, and what an operator has it do."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from nexus.api.answers import (
+    Divergences,
+    Empty,
+    History,
+    PauseRequest,
+    Promoted,
+    PromoteRequest,
+    Replicas,
+    StartRequest,
+    Verification,
+    VerificationMark,
+    plain,
+)
+from nexus.api.calls import (
+    MOST_NUMBER,
+    Answer,
+    Call,
+    Context,
+    Parameter,
+    json_response,
+    path_number,
+    read_body,
+)
+from nexus.api.streams import JSON_LINES, stream_lines
+from nexus.errors import ConfigurationError, NotFoundError, WrongRoleError
+from nexus.model.cluster import (
+    MasterStats,
+    NodeStatus,
+    ReplicaStats,
+    Role,
+)
+from nexus.model.position import Offset
+
+NOT_YET_RETRY_S: Final = "1"
+
+async def _status(context: Context, _request: Request) -> Response:
+    return json_response(context.node.status())
+
+
+async def _stats(context: Context, _request: Request) -> Response:
+    node = context.node
+    if node.status().role is Role.REPLICA:
+        return json_response(node.replica_stats())
+    return json_response(node.master_stats())
+
+
+async def _master_stats(context: Context, _request: Request) -> Response:
+    return json_response(context.node.master_stats())
+
+
+async def _replica_stats(context: Context, _request: Request) -> Response:
+    return json_response(context.node.replica_stats())
+
+
+async def _history(context: Context, _request: Request) -> Response:
+    return json_response(History.of(context.node.history()))
+
+
+async def _replicas(context: Context, _request: Request) -> Response:
+    return json_response(Replicas(context.node.replicas()))
+
+
+async def _divergences(context: Context, _request: Request) -> Response:
+    found = await asyncio.to_thread(lambda: list(context.node.diverged.list()))
+    return json_response(Divergences([plain(item) for item in found]))
+
+
+async def _divergence(context: Context, request: Request) -> Response:
+    rows: Iterable[Any] = await asyncio.to_thread(
+        context.node.diverged.rows, request.path_params["id"]
+    )
+    return stream_lines(rows)
+
+
+async def _promote(context: Context, request: Request) -> Response:
+    wish = await read_body(context, request, PromoteRequest)
+    before = context.node.status()
+    after = await context.node.promote(force=wish.force)
+    return json_response(
+        Promoted(**msgspec.structs.asdict(after), may_be_lost=_may_be_lost(before))
+    )
+
+
+def _may_be_lost(before: NodeStatus) -> str:
+    return (
+        f"What {before.master_id or 'the old master'} wrote after offset "
+        f"{before.durable_offset}, the last that this node has: as far as known "
+        f"{before.lag} entries. If it comes back, it keeps them under diverged/."
+    )
+
+
+async def _pause(context: Context, request: Request) -> Response:
+    wish = await read_body(context, request, PauseRequest)
+    context.node.pause(wish.replica)
+    return json_response(context.node.status())
+
+
+async def _resume(context: Context, request: Request) -> Response:
+    wish = await read_body(context, request, PauseRequest)
+    context.node.resume(wish.replica)
+    return json_response(context.node.status())
+
+
+async def _start(context: Context, request: Request) -> Response:
+    wish = await read_body(context, request, StartRequest)
+    await context.node.start_replication(Role(wish.role), wish.master_addr)
+    return json_response(context.node.status())
+
+
+async def _stop(context: Context, request: Request) -> Response:
+    await read_body(context, request, Empty)
+    await context.node.stop_replication()
+    return json_response(context.node.status())
+
+
+async def _begin_verify(context: Context, request: Request) -> Response:
+    await read_body(context, request, Empty)
+    return json_response(VerificationMark(await context.node.begin_verify()))
+
+
+async def _verification(context: Context, request: Request) -> Response:
+    offset = Offset(path_number(request, "offset"))
+    node = context.node
+    try:
+        hashes = await node.verification(offset)
+    except NotFoundError:
+        status = node.status()
+        # A replica meets the mark when it applies it; a master made it, or nobody did.
+        if status.role is not Role.REPLICA or offset <= status.applied_offset:
+            raise
+        hashes = None
+    if hashes is None:
+        response = json_response(VerificationMark(offset), 202)
+        response.headers["Retry-After"] = NOT_YET_RETRY_S
+        return response
+    return json_response(Verification.of(node.node_id, offset, hashes))
+
+
+_STATUS: Final = {200: Answer("How the node fares now.", NodeStatus)}
+_WRONG_ROLE: Final = (WrongRoleError,)
+
+CALLS: Final = (
+    Call(
+        "GET",
+        "/replication/status",
+        "status",
+        "How this node fares.",
+        {200: Answer("Its status.", NodeStatus)},
+        _status,
+    ),
+    Call(
+        "GET",
+        "/replication/stats",
+        "stats",
+        "What it did as a master or as a replica, whichever it is.",
+        {200: Answer("Its counters.", MasterStats | ReplicaStats)},
+        _stats,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "GET",
+        "/replication/master/stats",
+        "master_stats",
+        "What it did as a master.",
+        {200: Answer("Its counters.", MasterStats)},
+        _master_stats,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "GET",
+        "/replication/replica/stats",
+        "replica_stats",
+        "What it did as a replica.",
+        {200: Answer("Its counters.", ReplicaStats)},
+        _replica_stats,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "GET",
+        "/replication/history",
+        "history",
+        "Every epoch: who reigned, from where on, and why.",
+        {200: Answer("The epochs, oldest first.", History)},
+        _history,
+    ),
+    Call(
+        "GET",
+        "/replication/replicas",
+        "replicas",
+        "The replicas of this master.",
+        {200: Answer("The replicas.", Replicas)},
+        _replicas,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "GET",
+        "/replication/diverged",
+        "divergences",
+        "What this node took back, when, and why.",
+        {200: Answer("The divergences.", Divergences)},
+        _divergences,
+    ),
+    Call(
+        "GET",
+        "/replication/diverged/{id}",
+        "divergence",
+        "The rows of one divergence.",
+        {200: Answer("One JSON object a line.", media_type=JSON_LINES)},
+        _divergence,
+        parameters=(
+            Parameter("id", "path", {"type": "string"}, "The divergence's id."),
+        ),
+        problems=(NotFoundError,),
+    ),
+    Call(
+        "POST",
+        "/replication/promote",
+        "promote",
+        "Make this replica the master, in a higher epoch.",
+        {200: Answer("The new master's status.", Promoted)},
+        _promote,
+        body=PromoteRequest,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "POST",
+        "/replication/pause",
+        "pause",
+        "A replica stops applying but goes on receiving; a master stops its streams.",
+        _STATUS,
+        _pause,
+        body=PauseRequest,
+        problems=(NotFoundError, WrongRoleError),
+    ),
+    Call(
+        "POST",
+        "/replication/resume",
+        "resume",
+        "Undo a pause.",
+        _STATUS,
+        _resume,
+        body=PauseRequest,
+        problems=(NotFoundError, WrongRoleError),
+    ),
+    Call(
+        "POST",
+        "/replication/start",
+        "start",
+        "Take a role at run time.",
+        _STATUS,
+        _start,
+        body=StartRequest,
+        body_required=True,
+        problems=(ConfigurationError, WrongRoleError),
+    ),
+    Call(
+        "POST",
+        "/replication/stop",
+        "stop",
+        "Leave replication: a standalone node remains.",
+        _STATUS,
+        _stop,
+        body=Empty,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "POST",
+        "/replication/verify",
+        "begin_verify",
+        "Have every node hash its tables at one offset.",
+        {200: Answer("The offset.", VerificationMark)},
+        _begin_verify,
+        body=Empty,
+        problems=_WRONG_ROLE,
+    ),
+    Call(
+        "GET",
+        "/replication/verify/{offset}",
+        "verification",
+        "This node's content hashes at that offset.",
+        {
+            200: Answer("The hashes.", Verification),
+            202: Answer("Not ready: ask again after Retry-After.", VerificationMark),
+        },
+        _verification,
+        parameters=(
+            Parameter(
+                "offset",
+                "path",
+                {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+                "What POST /replication/verify answered.",
+            ),
+        ),
+        problems=(NotFoundError,),
+    ),
+)

@@ -1,0 +1,94 @@
+"""POST /sql: the one call that is made thousands of times a second.
+
+It is a bare ASGI application, reached before any router: for a single insert, each
+layer in between would cost more than the call itself.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
+from nexus.api.facade import NodeFacade
+from nexus.api.forward import Forwarder
+from nexus.api.problems import failure_response, problem_response
+from nexus.api.security import Gate, Headers
+from nexus.api.values import encode_response, read_params
+from nexus.errors import NexusError, ReadOnlyReplicaError, RequestError
+from nexus.node.requests import SqlRequest
+
+TRANSACTION_ID_LIMIT: Final = 200
+"""Characters; ids are kept in the database and travel in every entry."""
+
+_decoder: Final = msgspec.json.Decoder(SqlRequest)
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class SqlEndpoint:
+    """Runs the statements on this node, or passes its writes on to the master."""
+
+    def __init__(
+        self, node: NodeFacade, gate: Gate, bodies: BodyReader, forwarder: Forwarder
+    ) -> None:
+        self._node = node
+        self._gate = gate
+        self._bodies = bodies
+        self._forwarder = forwarder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers: Headers = dict(scope["headers"])
+        response: Response
+        try:
+            answer = await self._answer(headers, receive)
+            if isinstance(answer, bytes):
+                await _send_json(send, answer)
+                return
+            response = answer
+        except NexusError as error:
+            response = problem_response(error)
+        except ClientGoneError:
+            return
+        except Exception:
+            await failure_response()(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+    async def _answer(self, headers: Headers, receive: Receive) -> bytes | Response:
+        self._gate.check(headers)
+        check_media_type(headers)
+        body = await self._bodies.read(headers, receive)
+        request = decoded(_decoder, body)
+        read_params(request)
+        _check(request)
+        try:
+            return encode_response(await self._node.execute(request))
+        except ReadOnlyReplicaError as error:
+            return await self._forwarder.forward(error, headers, body)
+
+
+def _check(request: SqlRequest) -> None:
+    if request.consistency == "strong":
+        raise RequestError(
+            "strong reads are not available in this version; use 'session' with "
+            "min_offset on a replica, or ask the master"
+        )
+    if request.min_offset is not None and request.min_offset < 0:
+        raise RequestError(f"min_offset is {request.min_offset}; offsets start at 0")
+    if len(request.transaction_id) > TRANSACTION_ID_LIMIT:
+        raise RequestError(
+            f"transaction_id has {len(request.transaction_id)} characters, the limit "
+            f"is {TRANSACTION_ID_LIMIT}"
+        )
+
+
+async def _send_json(send: Send, body: bytes) -> None:
+    start: dict[str, Any] = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [_JSON, (b"content-length", b"%d" % len(body))],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,88 @@
+"""The commands together, and how each ends: 0 done, 1 not done, 2 wrong usage."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from typer.main import get_command
+
+import nexus
+from nexus.cli import check, importing, operate, restore, serve, sql, status, verify
+from nexus.cli.demo import command as demo
+from nexus.cli.terminal import print_error
+from nexus.errors import NexusError
+
+DONE: Final = 0
+NOT_DONE: Final = 1
+WRONG_USAGE: Final = 2
+
+app: Final = typer.Typer(
+    name="nexus",
+    help="Keep a SQLite database alive when its machine dies.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.")
+    ] = False,
+) -> None:
+    if version:
+        print(f"nexus {nexus.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+for name, function in {
+    "demo": demo.demo,
+    "serve": serve.serve,
+    "check": check.check,
+    "import": importing.import_file,
+    "sql": sql.sql,
+    "status": status.status,
+    "verify": verify.verify,
+    "promote": operate.promote,
+    "pause": operate.pause,
+    "resume": operate.resume,
+    "snapshot": operate.snapshot,
+    "restore": restore.restore,
+}.items():
+    app.command(name)(function)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. Says why in one line where it is not done."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        get_command(app).main(args=given, prog_name="nexus")
+    except SystemExit as ended:
+        if ended.code in (None, DONE, WRONG_USAGE):
+            return int(ended.code or DONE)
+        print_error("interrupted; nothing was undone")
+    except NexusError as error:
+        print_error(str(error))
+    except OSError as error:
+        print_error(f"{_file(error)}{error.strerror or error}; mend that and try again")
+    except Exception as error:
+        # A user gets a line, never a traceback; who looks for the bug, gets it.
+        if sys.flags.dev_mode:
+            raise
+        print_error(
+            f"a bug: {type(error).__name__}: {error}; please report it with what "
+            "`python -X dev -m nexus …` prints"
+        )
+    return NOT_DONE
+
+
+def _file(error: OSError) -> str:
+    return f"{error.filename}: " if error.filename else ""

@@ -1,0 +1,71 @@
+"""Tell what of a database replicates as it is, and what needs a change first."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from nexus.cli.options import AsJson
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.terminal import console, plain_table, print_json
+from nexus.storage.preflight import Report
+from nexus.storage.preflight import check as check_database
+
+LEVELS: Final = {
+    "ok": ("as it is", "green"),
+    "cared": ("cared for", "cyan"),
+    "change": ("change it", "bold red"),
+}
+"""How a finding's level is said, and its colour."""
+
+DatabaseFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="An SQLite database; it is only read.")
+]
+
+
+def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
+    """Report what of FILE replicates as it is, and what needs a change first."""
+    report = check_database(file)
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+    else:
+        console().print(findings_table(report))
+    if not report.ok:
+        raise NotDoneError(refusal(file, report))
+
+
+def findings_table(report: Report) -> Group:
+    """A row for each finding; under the table, the statements that mend them."""
+    table = plain_table()
+    table.add_column("", no_wrap=True)
+    table.add_column("table", no_wrap=True)
+    table.add_column("what")
+    table.add_column("why", style="dim")
+    for finding in report.findings:
+        words, style = LEVELS[finding.level]
+        table.add_row(
+            Text(words, style=style),
+            Text(finding.table),
+            Text(finding.what),
+            Text(finding.why),
+        )
+    mends = [finding.statement for finding in report.findings if finding.statement]
+    if not mends:
+        return Group(table)
+    return Group(
+        table, Text("\nrun before the import:", style="bold"), *map(Text, mends)
+    )
+
+
+def refusal(file: Path, report: Report) -> str:
+    """Why this database cannot be imported, in one line."""
+    changes = [finding for finding in report.findings if finding.level == "change"]
+    tables = ", ".join(sorted({finding.table or file.name for finding in changes}))
+    number = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
+    return (
+        f"'{file}' needs {number} before it can be replicated ({tables}); "
+        f"nexus check {file} shows the statements"
+    )

@@ -1,0 +1,1 @@
+"""`nexus demo`: a cluster of real processes on this machine, selling music."""

@@ -1,0 +1,129 @@
+"""The command `nexus demo`."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+from rich.live import Live
+
+from nexus.cli.demo.once import print_summary, run_once
+from nexus.cli.demo.processes import NodeProcess, running_cluster
+from nexus.cli.demo.seller import chinook_shop
+from nexus.cli.demo.view import View
+from nexus.cli.options import AsJson
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.terminal import console, print_json
+
+DEFAULT_DATA: Final = Path("demo-data")
+REFRESH_S: Final = 0.5
+
+
+def demo(
+    *,
+    replicas: Annotated[
+        int, typer.Option("--replicas", min=1, max=9, help="How many replicas.")
+    ] = 2,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Where the nodes keep their data."),
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once", help="Kill a replica, catch up, verify, and end by itself."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a master and replicas on this machine, with Chinook and a busy shop."""
+    with _signals_unwind():
+        if once:
+            _once(replicas, data, as_json=as_json)
+        else:
+            _endless(replicas, data or DEFAULT_DATA)
+
+
+def _endless(replicas: int, root: Path) -> None:
+    print(f"starting a master and {replicas} replicas under {root}/ …")
+    with running_cluster(root, replicas=replicas) as nodes:
+        shop = chinook_shop(nodes[0].url)
+        view = View(nodes, shop)
+        view.event = how_to_go_on(nodes)
+        live = Live(console=console(), auto_refresh=False)
+        with suppress(KeyboardInterrupt), shop.open(), live:
+            while True:
+                view.refresh()
+                live.update(view.draw(), refresh=True)
+                time.sleep(REFRESH_S)
+        view.close()
+        print("stopping …")
+    print(f"All nodes are stopped; their data stays under {root}/.")
+
+
+def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
+    root = data or Path(tempfile.mkdtemp(prefix="nexus-demo-"))
+    try:
+        with running_cluster(root, replicas=replicas) as nodes:
+            shop = chinook_shop(nodes[0].url)
+            view = View(nodes, shop)
+            if as_json:
+                summary = run_once(nodes, shop, view, None)
+            else:
+                with Live(console=console(), auto_refresh=False) as live:
+                    summary = run_once(nodes, shop, view, live)
+            view.close()
+    except NotDoneError as error:
+        raise NotDoneError(f"{error} (the nodes' data stays under {root}/)") from None
+    if as_json:
+        print_json(summary.document())
+    else:
+        print_summary(summary)
+    if summary.different:
+        raise NotDoneError(
+            f"{', '.join(summary.different)}: not the same on every node; their data "
+            f"stays under {root}/"
+        )
+    if data is None:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
+    """What to try while it runs."""
+    master, replica = nodes[0], nodes[-1]
+    file = f"file:{replica.data_dir / 'nexus.db'}?mode=ro"
+    return "\n".join(
+        [
+            f"read a replica:  sqlite3 '{file}' .tables",
+            f"write, anywhere: nexus sql {replica.url}",
+            f"the cluster:     nexus status {master.url}",
+            f"are they equal?  nexus verify {master.url}",
+            f"the API:         {master.url}/openapi.json  {master.url}/metrics",
+            f"try:             kill -9 {replica.pid}",
+            "stop:            Ctrl-C (the data stays)",
+        ]
+    )
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this program as Ctrl-C does, so that no node is left."""
+
+    def unwind(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {
+        number: signal.signal(number, unwind)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

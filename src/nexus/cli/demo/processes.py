@@ -1,0 +1,194 @@
+"""A cluster of real node processes on this machine, ended by their own ids."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 10.0
+POLL_S: Final = 0.05
+IMPORT_TIMEOUT_S: Final = 120.0
+LAST_WORDS: Final = 300
+"""Characters of a log that tell why a process ended."""
+
+CHINOOK: Final = Path(__file__).with_name("chinook.sqlite")
+NEXUS: Final = (sys.executable, "-m", "nexus")
+
+HEARTBEAT_MS: Final = 500
+"""Shorter than the default: a demonstration should not wait 15 s for a suspicion."""
+
+
+class NodeProcess:
+    """One node: its directory, its ports, and its process while there is one."""
+
+    def __init__(self, name: str, root: Path, *, master: "NodeProcess | None") -> None:
+        self.name = name
+        self.data_dir = root / name
+        self.http_addr = f"127.0.0.1:{free_port()}"
+        self.bind_addr = f"127.0.0.1:{free_port()}"
+        self.master = master
+        self.log = root / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its API listens."""
+        return f"http://{self.http_addr}"
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 while there is none."""
+        return self._process.pid if self._process else 0
+
+    def command(self) -> list[str]:
+        """The command line that starts it; anybody could type it."""
+        arguments = [*NEXUS, "serve", "--data-dir", str(self.data_dir)]
+        arguments += ["--http-addr", self.http_addr, "--bind-addr", self.bind_addr]
+        arguments += ["--heartbeat-ms", str(HEARTBEAT_MS)]
+        if self.master is None:
+            return [*arguments, "--role", "master"]
+        return [
+            *arguments,
+            "--role",
+            "replica",
+            "--master-addr",
+            self.master.bind_addr,
+        ]
+
+    def start(self) -> None:
+        """Start the process; `wait_until_up` says when it serves."""
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal reaches this program alone,
+            # which then ends the nodes in order.
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=clean_environment(),
+            )
+
+    def wait_until_up(self) -> None:
+        """Return once it answers; NotDoneError with its last words if it does not."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        with Remote(self.url) as remote:
+            while time.monotonic() < deadline:
+                if self._process is None or self._process.poll() is not None:
+                    break
+                try:
+                    remote.get("/replication/status")
+                except (NodeUnreachableError, NodeCallError):
+                    time.sleep(POLL_S)
+                else:
+                    return
+        raise NotDoneError(f"{self.name} did not start: {self.last_words()}")
+
+    def kill(self) -> None:
+        """End it as a power cut would: SIGKILL, to its own id."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, to its own id."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait_stopped(self) -> bool:
+        """Whether it ended by itself; kills it otherwise."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        self._process = None
+        return True
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        if not self.log.exists():
+            return "it wrote no log"
+        text = self.log.read_text(errors="replace").strip()
+        return text[-LAST_WORDS:] or "it wrote no log"
+
+
+@contextmanager
+def running_cluster(root: Path, *, replicas: int) -> Iterator[tuple[NodeProcess, ...]]:
+    """A master with Chinook in it, and replicas; whatever happens, all are ended."""
+    root.mkdir(parents=True, exist_ok=True)
+    master = NodeProcess("master", root, master=None)
+    nodes = [master]
+    nodes += [
+        NodeProcess(f"replica-{number}", root, master=master)
+        for number in range(1, replicas + 1)
+    ]
+    if not (master.data_dir / "nexus.db").exists():
+        import_chinook(master.data_dir)
+    try:
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            node.wait_until_up()
+        yield tuple(nodes)
+    finally:
+        stop_all(nodes)
+
+
+def stop_all(nodes: Sequence[NodeProcess]) -> None:
+    """End every process, the replicas first: they lose no master so.
+
+    A second Ctrl-C meanwhile is ignored: it would leave processes behind.
+    """
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for node in reversed(nodes):
+        node.ask_to_stop()
+    for node in reversed(nodes):
+        node.wait_stopped()
+    signal.signal(signal.SIGINT, previous)
+
+
+def import_chinook(data_dir: Path) -> None:
+    """Make a node's data directory from the sample database, as a user would."""
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [*NEXUS, "import", str(CHINOOK), "--data", str(data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=IMPORT_TIMEOUT_S,
+        check=False,
+        env=clean_environment(),
+    )
+    if done.returncode:
+        raise NotDoneError(
+            f"Chinook was not imported into '{data_dir}': {done.stderr.strip()}"
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without settings: only the command line's hold."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NEXUS_")
+    }
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

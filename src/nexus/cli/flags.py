@@ -1,0 +1,69 @@
+"""Every setting as a flag of `nexus serve`: declared once, in the configuration."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import typer
+
+from nexus.config.loading import SETTINGS, Setting
+
+NO_FLAG: Final = frozenset({"cluster_secret"})
+"""Not on a command line, which every user of the machine can read."""
+
+ALIASES: Final = {"data_dir": "--data"}
+
+
+def flag_of(setting: Setting) -> str:
+    """`replication.role` is --role, `snapshot.max_size` is --snapshot-max-size."""
+    name = setting.key.removeprefix("replication.")
+    return "--" + name.replace(".", "-").replace("_", "-")
+
+
+def with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` a flag for each setting; its `flags` argument receives them.
+
+    The values arrive by key, None where the flag was not given, as `load` takes them.
+    """
+    own = [
+        parameter
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "flags"
+    ]
+    by_name = {key.replace(".", "__"): SETTINGS[key] for key in SETTINGS}
+    for key in NO_FLAG:
+        del by_name[key]
+    added = [_parameter(name, setting) for name, setting in by_name.items()]
+
+    def run(**given: Any) -> None:
+        flags = {by_name[name].key: given.pop(name) for name in by_name}
+        command(flags=flags, **given)
+
+    run.__doc__ = command.__doc__
+    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    return run
+
+
+def _parameter(name: str, setting: Setting) -> inspect.Parameter:
+    flag = flag_of(setting)
+    annotation: Any
+    if setting.type is bool:
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=setting.key)
+        annotation = Annotated[bool | None, option]
+    else:
+        alias = [ALIASES[setting.key]] if setting.key in ALIASES else []
+        option = typer.Option(flag, *alias, metavar=_metavar(setting), help=setting.key)
+        # Text: the configuration reads and checks it, as from every other source.
+        annotation = Annotated[str | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.kind:
+        return {"address": "HOST:PORT", "addresses": "HOST:PORT,…", "size": "SIZE"}[
+            setting.kind
+        ]
+    return setting.key.rpartition(".")[2].upper()

@@ -1,0 +1,9 @@
+"""x."""
+
+
+def import_file():
+    pass
+
+
+def restore():
+    pass

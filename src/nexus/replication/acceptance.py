@@ -1,0 +1,82 @@
+"""What a replica makes of a master's Welcome, before it changes anything."""
+
+import msgspec
+
+from nexus.model.position import Epoch, Offset
+from nexus.protocol.messages import ErrorCode, Plan, Welcome
+from nexus.replication.admission import Refusal, fork_between, well_formed
+from nexus.replication.incoming import Incoming
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """The master is the right one; the own log agrees with its log up to `fork`."""
+
+    streams: bool
+    fork: Offset
+
+
+def weighed(
+    welcome: Welcome, cluster_id: str, epoch: Epoch, log: Incoming
+) -> Refusal | Acceptance:
+    """Trust, but check: a wrong plan would cost rows.
+
+    `cluster_id` is the replica's own (or empty), `epoch` the highest that it has met.
+    """
+    return (
+        _foreign(welcome, cluster_id, epoch, log)
+        or _contradiction(welcome, log)
+        or _acceptance(welcome, log)
+    )
+
+
+def _foreign(
+    welcome: Welcome, cluster_id: str, epoch: Epoch, log: Incoming
+) -> Refusal | None:
+    if cluster_id and welcome.cluster_id != cluster_id:
+        return Refusal(
+            ErrorCode.CLUSTER,
+            f"{welcome.master_id} is master of cluster {welcome.cluster_id}, this "
+            f"node's data is of cluster {cluster_id}; nothing was changed. Give it the "
+            "address of its own master, or an empty data directory",
+        )
+    if welcome.epoch < epoch:
+        return Refusal(
+            ErrorCode.DEPOSED,
+            f"{welcome.master_id} reigns in epoch {welcome.epoch}, epoch {epoch} has "
+            "begun since",
+        )
+    own, theirs = log.history, welcome.history
+    if own.epoch == theirs.epoch and own.history_id != theirs.history_id:
+        return Refusal(
+            ErrorCode.SPLIT,
+            f"epoch {own.epoch} has two masters: history {own.history_id} here, "
+            f"{theirs.history_id} at {welcome.master_id}; force one of them into a "
+            "higher epoch",
+        )
+    return None
+
+
+def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
+    history = welcome.history
+    streams = welcome.plan is Plan.STREAM
+    if (
+        welcome.cluster_id
+        and well_formed(history)
+        and history.epoch == welcome.epoch
+        and (not streams or welcome.from_offset == log.received)
+        and (not streams or history.position_at(log.received) == log.position)
+    ):
+        return None
+    return Refusal(
+        ErrorCode.MALFORMED,
+        f"{welcome.master_id} welcomes to {welcome.plan} from {welcome.from_offset} in "
+        f"epoch {welcome.epoch}; its history does not allow that from {log.position}",
+    )
+
+
+def _acceptance(welcome: Welcome, log: Incoming) -> Acceptance:
+    if welcome.plan is Plan.STREAM:
+        return Acceptance(streams=True, fork=log.received)
+    theirs, end = welcome.history, welcome.current_offset
+    fork = fork_between(log.history, log.received, theirs, end)
+    return Acceptance(streams=False, fork=fork)

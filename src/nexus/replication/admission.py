@@ -1,0 +1,136 @@
+"""Whether a Hello belongs here, and from which entry on its log needs ours."""
+
+import msgspec
+
+from nexus.model.position import EpochHistory, Offset
+from nexus.protocol.messages import (
+    PROTOCOL_LEAST,
+    PROTOCOL_MOST,
+    ErrorCode,
+    Hello,
+    Plan,
+)
+from nexus.replication.settings import Identity, LogExtent
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why the connection ends, in a sentence for whoever reads the replica's status."""
+
+    code: ErrorCode
+    message: str
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """How the replica gets to this log; it keeps its entries up to `from_offset`."""
+
+    plan: Plan
+    from_offset: Offset
+
+
+def judged(
+    hello: Hello, identity: Identity, history: EpochHistory, log: LogExtent
+) -> Refusal | Admission:
+    """What the master answers, from what both sides hold; nothing is changed."""
+    return (
+        _stranger(hello, identity)
+        or _nonsense(hello)
+        or _rival(hello, history)
+        or _admission(hello, history, log)
+    )
+
+
+def claims_to_be_master(hello: Hello) -> bool:
+    """Whether a master announces itself: it names its own address as the master's."""
+    return bool(hello.address) and hello.master_addr == hello.address
+
+
+def well_formed(history: EpochHistory) -> bool:
+    """Whether epochs and first offsets grow strictly, as in every true history."""
+    reigns = history.reigns
+    return all(
+        earlier.epoch < later.epoch and earlier.first_offset < later.first_offset
+        for earlier, later in zip(reigns, reigns[1:], strict=False)
+    )
+
+
+def fork_between(
+    own: EpochHistory, own_end: Offset, other: EpochHistory, other_end: Offset
+) -> Offset:
+    """The last offset that both logs share; reigns begun after an end do not count."""
+    return own.truncated_after(own_end).fork_offset(
+        other.truncated_after(other_end), own_end=own_end, other_end=other_end
+    )
+
+
+def _stranger(hello: Hello, identity: Identity) -> Refusal | None:
+    if hello.protocol_least > PROTOCOL_MOST or hello.protocol_most < PROTOCOL_LEAST:
+        return Refusal(
+            ErrorCode.VERSION,
+            f"{hello.node_id} speaks protocol {hello.protocol_least} to "
+            f"{hello.protocol_most}, this node {PROTOCOL_LEAST} to {PROTOCOL_MOST}; "
+            "upgrade the older one",
+        )
+    if hello.cluster_id and hello.cluster_id != identity.cluster_id:
+        return Refusal(
+            ErrorCode.CLUSTER,
+            f"{hello.node_id} holds data of cluster {hello.cluster_id}, this is "
+            f"cluster {identity.cluster_id}; nothing was changed. Give it the address "
+            "of its own master, or an empty data directory",
+        )
+    if hello.node_id == identity.node_id:
+        return Refusal(
+            ErrorCode.MALFORMED,
+            f"the peer has this node's own id {hello.node_id}: it is this node, or its "
+            "data directory is a copy; give it an empty one",
+        )
+    return None
+
+
+def _nonsense(hello: Hello) -> Refusal | None:
+    offset = hello.position.offset
+    if (
+        well_formed(hello.history)
+        and hello.history.position_at(offset) == hello.position
+        and hello.history.epoch <= hello.epoch
+        and (hello.cluster_id or not hello.epoch)
+    ):
+        return None
+    return Refusal(
+        ErrorCode.MALFORMED,
+        f"{hello.node_id} stands at {hello.position} in epoch {hello.epoch}, which "
+        "its own history does not contain",
+    )
+
+
+def _rival(hello: Hello, history: EpochHistory) -> Refusal | None:
+    """What a Hello says against this node's own reign (hard-case 8)."""
+    claims = claims_to_be_master(hello)
+    if hello.epoch > history.epoch:
+        return Refusal(
+            ErrorCode.DEPOSED,
+            f"{hello.node_id} is in epoch {hello.epoch}, this node reigned in epoch "
+            f"{history.epoch} and steps down",
+        )
+    followed_another = hello.history.epoch == history.epoch
+    if hello.epoch == history.epoch and (claims or followed_another):
+        if hello.history.history_id != history.history_id:
+            return Refusal(
+                ErrorCode.SPLIT,
+                f"epoch {history.epoch} has two masters: history "
+                f"{history.history_id} here, {hello.history.history_id} at "
+                f"{hello.node_id}; force one of them into a higher epoch",
+            )
+    elif claims:
+        return Refusal(
+            ErrorCode.DIVERGED,
+            f"{hello.node_id} reigned in epoch {hello.epoch}, which ended: this node "
+            f"reigns in epoch {history.epoch}",
+        )
+    return None
+
+
+def _admission(hello: Hello, history: EpochHistory, log: LogExtent) -> Admission:
+    offset = hello.position.offset
+    fork = fork_between(history, log.durable_offset, hello.history, offset)
+    streams = fork == offset and fork + 1 >= log.first_offset
+    return Admission(Plan.STREAM if streams else Plan.FULL_SYNC, fork)

@@ -1,0 +1,157 @@
+"""A replica's log as it grows: what fits, what is durable, what may be applied."""
+
+from collections.abc import Sequence
+
+from nexus.errors import ProtocolError
+from nexus.model.entry import Record
+from nexus.model.position import (
+    NO_OFFSET,
+    EpochHistory,
+    Offset,
+    Position,
+    Reign,
+)
+from nexus.protocol.messages import WalEntry
+from nexus.replication.ages import EntryAges
+from nexus.replication.settings import Standing
+
+
+class Incoming:
+    """The offsets of one replica; `applied <= durable <= received` always holds."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._history = standing.history
+        self.received = standing.durable_offset
+        """The end of what is stored, or about to be."""
+        self.durable = standing.durable_offset
+        self.applied = standing.applied_offset
+        self.goal = standing.applied_offset
+        """Up to where an Apply was asked for."""
+        self.entries_received = 0
+        self.entries_applied = 0
+        self._forget_master()
+
+    def _forget_master(self) -> None:
+        self.master_offset = NO_OFFSET
+        self._told_commit = NO_OFFSET
+        # Entries of the own log count only once the master has matched them
+        # (hard-case 9): until then nothing more is applied.
+        self._matched = False
+        self._reign: Reign | None = None
+        self._reign_stop: float = 0
+        self._ages = EntryAges()
+
+    @property
+    def history(self) -> EpochHistory:
+        """The reigns of what was received."""
+        return self._history.truncated_after(self.received)
+
+    @property
+    def position(self) -> Position:
+        """Of the last entry received."""
+        return self._history.position_at(self.received)
+
+    @property
+    def commit(self) -> Offset:
+        """The least of what the master said and what was matched with it."""
+        return min(self._told_commit, self.received) if self._matched else NO_OFFSET
+
+    @property
+    def to_apply(self) -> Offset:
+        """How far entries may be applied: committed, and durable here."""
+        return min(self.commit, self.durable)
+
+    def matched(self, history: EpochHistory) -> None:
+        """The master's log is this log up to its end, and goes on with `history`."""
+        self._history = history
+        self._matched = True
+        self._enter_reign(Offset(self.received + 1))
+
+    def unmatched(self) -> None:
+        """Nothing is known to agree with the master any more."""
+        self._forget_master()
+
+    def replaced(self, history: EpochHistory, position: Position) -> None:
+        """A snapshot was installed: database and log stand at its position."""
+        self._history = history
+        self.received = self.durable = position.offset
+        self.applied = self.goal = position.offset
+        self._forget_master()
+
+    def take(self, entries: Sequence[WalEntry], now_ms: int) -> list[Record]:
+        """The records to store; entries that are known already are left out.
+
+        Raises ProtocolError for a gap, or an entry that is not of the master's
+        history; then nothing has changed.
+        """
+        records: list[Record] = []
+        append = records.append
+        expected: int = self.received + 1
+        reign = self._reign
+        epoch, history_id = (reign.epoch, reign.history_id) if reign else (0, "")
+        stop = self._reign_stop
+        for entry in entries:
+            offset = entry.offset
+            if (
+                offset != expected
+                or offset >= stop
+                or entry.epoch != epoch
+                or entry.history_id != history_id
+            ):
+                self._check(entry, expected)
+                if offset < expected:
+                    continue
+                epoch, history_id = entry.epoch, entry.history_id
+                stop = self._enter_reign(offset)
+            append(Record(epoch, offset, entry.entry))
+            expected += 1
+        if records:
+            self.received = records[-1].offset
+            self.entries_received += len(records)
+        self.told(self.received, entries[-1].commit_offset, now_ms)
+        return records
+
+    def told(self, current: Offset, commit: Offset, now_ms: int) -> None:
+        """The master's log reaches `current`, and is committed up to `commit`."""
+        self.master_offset = max(self.master_offset, current)
+        self._told_commit = max(self._told_commit, commit)
+        self._ages.note(self.master_offset, now_ms)
+
+    def has_applied(self, offset: Offset) -> None:
+        """The database holds the entries up to `offset`."""
+        assert offset <= self.durable, (
+            f"entry {offset} was applied, but only {self.durable} is durable"
+        )
+        if offset > self.applied:
+            self.entries_applied += offset - self.applied
+            self.applied = offset
+            self._ages.forget_through(offset)
+
+    def lag(self) -> int:
+        """Entries that the master has, as far as is known, and the database lacks."""
+        return max(self.master_offset, self.received) - self.applied
+
+    def lag_ms(self, now_ms: int) -> int:
+        """Since when the oldest of them was known."""
+        return self._ages.age_ms(self.applied, now_ms)
+
+    def _enter_reign(self, offset: Offset) -> float:
+        """Make the reign of the entry at `offset` the expected one; where it stops."""
+        self._reign = self._history.reign_at(offset)
+        later = (
+            reign.first_offset
+            for reign in self._history.reigns
+            if reign.first_offset > offset
+        )
+        self._reign_stop = min(later, default=float("inf"))
+        return self._reign_stop
+
+    def _check(self, entry: WalEntry, expected: int) -> None:
+        if entry.offset > expected:
+            raise ProtocolError(
+                f"a gap: entry {entry.offset} came where {expected} was expected"
+            )
+        said = Position(entry.epoch, entry.offset, entry.history_id)
+        known = self._history.position_at(entry.offset)
+        if said != known:
+            raise ProtocolError(f"entry {said} came, the history has {known} there")

@@ -1,0 +1,165 @@
+"""What each replica is sent, and what their acknowledgements prove."""
+
+from nexus.model.cluster import MasterStats, ReplicaStatus
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset
+from nexus.protocol.messages import Ping, WalAck
+from nexus.replication.ages import EntryAges
+from nexus.replication.effects import CommitAdvanced, Effect, Effects, Send
+from nexus.replication.fleet import Fleet
+from nexus.replication.progress import Progress
+from nexus.replication.quorum import committed_offset, durable_on
+from nexus.replication.settings import Identity, LogExtent, MasterSettings
+
+
+class Streams:
+    """The master's log as its replicas get it: extent, commit offset, windows."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: MasterSettings,
+        history: EpochHistory,
+        log: LogExtent,
+        now_ms: int,
+    ) -> None:
+        self._node_id = identity.node_id
+        self._cluster_id = identity.cluster_id
+        self._settings = settings
+        self._reign = history.reigns[-1]
+        self.log = log
+        self.commit = log.durable_offset if settings.quorum == 1 else NO_OFFSET
+        self.fleet = Fleet(settings.max_replicas)
+        self._ages = EntryAges()
+        self._ages.note(log.durable_offset, now_ms)
+
+    def stored(self, offset: Offset, now_ms: int) -> Effects:
+        """The own log is durable up to `offset`."""
+        assert offset >= self.log.durable_offset, "what is durable stays durable"
+        self.log = LogExtent(self.log.first_offset, offset)
+        self._ages.note(offset, now_ms)
+        advanced = self._advanced()
+        return (*advanced, *self.fed(now_ms))
+
+    def retained(self, first_offset: Offset) -> None:
+        """The log begins at `first_offset` now."""
+        self.log = LogExtent(first_offset, self.log.durable_offset)
+
+    def durable_on(self, offset: Offset) -> int:
+        """How many nodes, this one included, are known to hold an entry."""
+        return durable_on(self._held().values(), offset)
+
+    def refuted(self, progress: Progress, ack: WalAck) -> str:
+        """Why no true replica sends this; empty for what one may send."""
+        if not progress.streams:
+            return ""
+        if ack.durable_offset > progress.sent_limit:
+            return (
+                f"{progress.node_id} acknowledges entry {ack.durable_offset}, it was "
+                f"sent none after {progress.sent_limit}"
+            )
+        if ack.applied_offset > ack.durable_offset:
+            return (
+                f"{progress.node_id} says it applied entry {ack.applied_offset} and "
+                f"holds {ack.durable_offset}"
+            )
+        return ""
+
+    def acknowledged(self, progress: Progress, ack: WalAck, now_ms: int) -> Effects:
+        """A believable ack: the window moves, and perhaps the commit offset."""
+        if not progress.streams:
+            # Its log is not this log: the same offset may name another entry.
+            return ()
+        progress.acknowledged(ack.durable_offset, ack.applied_offset, now_ms)
+        advanced = self._advanced()
+        if advanced:
+            return (*advanced, *self.fed(now_ms))
+        return self.feed(progress, now_ms)
+
+    def fed(self, now_ms: int) -> Effects:
+        """What all replicas are to be sent now."""
+        return tuple(
+            effect
+            for _, progress in self.fleet.connected()
+            for effect in self.feed(progress, now_ms)
+        )
+
+    def feed(self, progress: Progress, now_ms: int) -> Effects:
+        """What one replica is to be sent now: entries, or the commit offset alone."""
+        stream = progress.next_stream(
+            self.log.durable_offset, self.commit, self._settings.window_entries
+        )
+        if stream is not None:
+            return (stream,)
+        if progress.awaits_commit(self.commit):
+            return self.ping(progress, now_ms)
+        return ()
+
+    def ping(self, progress: Progress, now_ms: int) -> Effects:
+        """A heartbeat; also how a commit offset travels without an entry."""
+        assert progress.peer is not None, "only the connected are pinged"
+        progress.pinged_ms = now_ms
+        progress.commit_told = self.commit
+        ping = Ping(
+            timestamp=now_ms,
+            current_offset=self.log.durable_offset,
+            commit_offset=self.commit,
+            epoch=self._reign.epoch,
+            cluster_id=self._cluster_id,
+            history_id=self._reign.history_id,
+        )
+        return (Send(progress.peer, ping),)
+
+    def tick(self, now_ms: int) -> Effects:
+        """Heartbeats that are due."""
+        effects: list[Effect] = []
+        for _, progress in self.fleet.connected():
+            if now_ms - progress.pinged_ms >= self._settings.heartbeat_ms:
+                effects += self.ping(progress, now_ms)
+        applied = (progress.applied for progress in self.fleet)
+        durable = self.log.durable_offset
+        self._ages.forget_through(min(applied, default=durable))
+        return tuple(effects)
+
+    def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
+        """Every replica known, connected or not."""
+        dead_after_ms = self._settings.dead_after_ms
+        durable = self.log.durable_offset
+        return tuple(
+            progress.status(self._ages, durable, now_ms, dead_after_ms)
+            for progress in self.fleet
+        )
+
+    def stats(self, now_ms: int, *, transfers: int, rejected: int) -> MasterStats:
+        """The totals; those that machines do not know are 0."""
+        rows = self.replicas(now_ms)
+        return MasterStats(
+            entries_replicated=sum(replica.entries_sent for replica in self.fleet),
+            bytes_sent=sum(row.bytes_sent for row in rows),
+            connected_replicas=len(self.fleet.connected()),
+            healthy_replicas=sum(row.healthy for row in rows),
+            log_size=0,
+            current_offset=self.log.durable_offset,
+            sync_acks=0,
+            sync_timeouts=0,
+            snapshot_transfers=transfers,
+            rejected_connections=rejected,
+        )
+
+    def _held(self) -> dict[str, Offset]:
+        held: dict[str, Offset] = {one.node_id: one.acked for one in self.fleet}
+        held[self._node_id] = self.log.durable_offset
+        return held
+
+    def _advanced(self) -> Effects:
+        if self._settings.quorum == 1:
+            committed = self.log.durable_offset
+        else:
+            committed = committed_offset(self._held(), quorum=self._settings.quorum)
+            # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;
+            # a count alone does not prove that they stay.
+            if committed < self._reign.first_offset:
+                return ()
+        if committed <= self.commit:
+            return ()
+        self.commit = committed
+        return (CommitAdvanced(committed),)

@@ -1,0 +1,276 @@
+"""One writer, many readers; the applied position is stored inside the database.
+
+The file is an ordinary SQLite database in WAL mode. Any process may read it with plain
+SQLite; only its node writes.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from nexus.errors import DiskFullError, StorageError
+from nexus.model.position import EpochHistory, Offset, Position, Reign
+from nexus.storage import system
+from nexus.storage.connections import ReaderPool, open_reader, open_writer
+from nexus.storage.guard import Guard, refuse_second_opener
+
+CHECKPOINT_PAGES: Final = 1_000
+"""Pages in the `-wal` after which they are moved into the database; SQLite's default."""
+
+LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
+"""What ANALYZE keeps: each node's own matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFile:
+    """A database file that holds exactly one snapshot while its pin lives."""
+
+    path: Path
+    position: Position
+    page_count: int
+    page_size: int
+    encoding: str
+
+
+class Database:
+    """The node's database; the writer's methods are for one thread at a time."""
+
+    def __init__(self, path: Path, writer: apsw.Connection, *, readers: int) -> None:
+        self.path = path
+        self.writer = writer
+        self._readers = ReaderPool(path, readers)
+        self._guard = Guard(path)
+        self._position = system.read_position(writer)
+        self._checkpointed = Offset(0)
+        self._schema_hash = (-1, b"")
+        self._wal_pages = 0
+        self._closed = False
+        writer.set_wal_hook(self._count_pages)
+        self._guard.watch(self._data_version())
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        page_size: int = 4096,
+        encoding: str = "UTF-8",
+        readers: int = 8,
+    ) -> "Database":
+        """Open or create; page size and encoding count for a new file only.
+
+        Raises SecondSQLiteError, StorageError.
+        """
+        refuse_second_opener(path)
+        writer = None
+        try:
+            writer = open_writer(path, page_size=page_size, encoding=encoding)
+            system.create(writer)
+            return cls(path, writer, readers=readers)
+        except apsw.Error as error:
+            if writer is not None:
+                writer.close()
+            raise storage_error(f"cannot open {path}", error) from error
+
+    @property
+    def position(self) -> Position:
+        """The last entry that is applied and committed."""
+        return self._position
+
+    @property
+    def checkpointed_offset(self) -> Offset:
+        """Entries up to here are synced in the database file itself."""
+        return self._checkpointed
+
+    @property
+    def wal_pages(self) -> int:
+        """Pages in the `-wal` since it was last begun anew."""
+        return self._wal_pages
+
+    @property
+    def page_size(self) -> int:
+        """Bytes a page."""
+        size: int = self.writer.pragma("page_size")
+        return size
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of text, as `PRAGMA encoding` names it."""
+        encoding: str = self.writer.pragma("encoding")
+        return encoding
+
+    def history(self) -> EpochHistory:
+        """All reigns up to the applied position."""
+        return system.read_history(self.writer)
+
+    def set_mode_capturing(self) -> None:
+        """A master's settings: foreign keys and triggers do their work."""
+        self._set_enforcement(enabled=True)
+
+    def set_mode_applying(self) -> None:
+        """A replica's: the master's changes carry what keys and triggers did."""
+        self._set_enforcement(enabled=False)
+
+    def set_foreign_keys(self, *, enabled: bool) -> None:
+        """For transactions to come; no effect inside one."""
+        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
+
+    def begin(self) -> None:
+        """Open the writer's transaction; raises ForeignWriteError, ForkedError."""
+        self._guard.check_process()
+        self.writer.execute("begin immediate")
+        try:
+            self._guard.check_data_version(self._data_version())
+        except BaseException:
+            self.rollback()
+            raise
+
+    def commit(self, position: Position | None) -> None:
+        """Commit, the applied position with the rows; None leaves the position.
+
+        Afterwards the `-wal` is proven to be the one that was written: raises
+        SecondSQLiteError if it is not. StorageError when SQLite cannot commit.
+        """
+        try:
+            if position is not None:
+                system.write_position(self.writer, position)
+            self.writer.execute("commit")
+        except apsw.Error as error:
+            raise storage_error("SQLite could not commit", error) from error
+        self._guard.check_wal()
+        if position is not None:
+            self._position = position
+
+    def rollback(self) -> None:
+        """Take the open transaction back; harmless when SQLite did so already."""
+        if self.writer.in_transaction:
+            self.writer.execute("rollback")
+
+    def reader(self) -> AbstractContextManager[apsw.Connection]:
+        """A read-only connection from the pool."""
+        return self._readers.reader()
+
+    @contextmanager
+    def pin_for_copy(self) -> Iterator[FrozenFile | None]:
+        """Freeze the database file for as long as the context lives.
+
+        After a full checkpoint a reader uses the file alone, and holds the lock that
+        every checkpoint needs: commits go to the `-wal`, no process touches the file.
+        Call it on the writer's thread; the context may end on another. None when a
+        reader elsewhere keeps the checkpoint from completing.
+        """
+        pin = open_reader(self.path)
+        try:
+            moved = self.checkpoint()
+            pin.execute("begin")
+            position = system.read_position(pin)
+            if not moved or position != self._position:
+                yield None
+                return
+            yield FrozenFile(
+                self.path,
+                position,
+                pin.pragma("page_count"),
+                pin.pragma("page_size"),
+                pin.pragma("encoding"),
+            )
+        finally:
+            pin.close(True)
+
+    def checkpoint(self) -> bool:
+        """Move the `-wal` into the database file, synced; False if a reader held it.
+
+        Blocks nobody (https://www.sqlite.org/c3ref/wal_checkpoint_v2.html, PASSIVE).
+        """
+        try:
+            in_log, moved = self.writer.wal_checkpoint(
+                mode=apsw.SQLITE_CHECKPOINT_PASSIVE
+            )
+        except apsw.BusyError:
+            return False
+        except apsw.Error as error:
+            raise storage_error("the checkpoint failed", error) from error
+        if in_log != moved:
+            return False
+        self._checkpointed = self._position.offset
+        return True
+
+    def checkpoint_when_due(self) -> None:
+        """Checkpoint once the `-wal` has grown past CHECKPOINT_PAGES."""
+        if self._wal_pages > CHECKPOINT_PAGES:
+            self.checkpoint()
+
+    def schema_hash(self) -> bytes:
+        """16 bytes that differ whenever the schema does; Nexus's own tables aside."""
+        version = self.writer.execute("pragma schema_version").fetchall()[0][0]
+        if self._schema_hash[0] != version:
+            self._schema_hash = (version, hash_schema(self.writer))
+        return self._schema_hash[1]
+
+    def reign(self, reign: Reign) -> None:
+        """Store a reign, within the open transaction."""
+        system.write_reign(self.writer, reign)
+
+    def remember_answer(
+        self, transaction_id: str, offset: Offset, answer: bytes
+    ) -> None:
+        """Keep an answer beside its idempotency key, within the open transaction."""
+        system.write_answer(self.writer, transaction_id, offset, answer)
+
+    def answer_of(self, transaction_id: str) -> tuple[Offset, bytes] | None:
+        """The kept answer of a transaction that was done before."""
+        return system.read_answer(self.writer, transaction_id)
+
+    def forget_answers_before(self, offset: Offset) -> None:
+        """Drop the answers that retention no longer keeps, within the transaction."""
+        system.delete_answers_before(self.writer, offset)
+
+    def reload(self) -> None:
+        """After another database's pages were installed: read what they say."""
+        self._position = system.read_position(self.writer)
+        self._schema_hash = (-1, b"")
+        self._guard.watch(self._data_version())
+
+    def close(self) -> None:
+        """Close readers and writer; what is committed is in the log or the file."""
+        if not self._closed:
+            self._closed = True
+            self._readers.close()
+            self.writer.close(True)
+
+    def _set_enforcement(self, *, enabled: bool) -> None:
+        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
+        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(enabled))
+
+    def _data_version(self) -> int:
+        version: int = self.writer.execute("pragma data_version").fetchall()[0][0]
+        return version
+
+    def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+
+def hash_schema(connection: apsw.Connection) -> bytes:
+    """Hash of every object of the user's schema."""
+    digest = blake2b(digest_size=16)
+    rows = connection.execute(
+        "select type, name, tbl_name, coalesce(sql, '') from sqlite_schema "
+        "where name not like 'sqlite\\_%' escape '\\' "
+        "and tbl_name not like 'nexus\\_%' escape '\\' order by type, name"
+    )
+    for row in rows:
+        digest.update("\0".join(row).encode() + b"\1")
+    return digest.digest()
+
+
+def storage_error(what: str, error: apsw.Error) -> StorageError:
+    """SQLite's error as one of ours, with its message."""
+    if isinstance(error, apsw.FullError):
+        return DiskFullError(f"{what}: the disk is full; free space and start again")
+    return StorageError(f"{what}: {error}")

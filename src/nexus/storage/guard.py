@@ -1,0 +1,87 @@
+"""Notice what would silently break the database's locks, and stop instead.
+
+Two copies of SQLite in one process do not see each other's POSIX locks on a file, and
+any plain close() of the file drops them all. A second SQLite that opens and closes the
+database here deletes the `-wal` under us: commits that were acknowledged are gone after
+a crash. So the `-wal` is checked at each commit, and a fork is refused.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from nexus.errors import ForeignWriteError, ForkedError, SecondSQLiteError
+
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+class Guard:
+    """Watches one database file for one connection's owner."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._wal = f"{database}-wal"
+        self._process_id = os.getpid()
+        self._wal_inode = 0
+        self._data_version = 0
+
+    def watch(self, data_version: int) -> None:
+        """Remember the `-wal` and the data version as they are now."""
+        self._wal_inode = self._current_wal_inode()
+        self._data_version = data_version
+
+    def check_process(self) -> None:
+        """Raise ForkedError in a child process; its locks are not the parent's."""
+        if os.getpid() != self._process_id:
+            raise ForkedError(
+                f"{self._database} was opened by process {self._process_id} and used "
+                f"after fork() in process {os.getpid()}; open the node in the child, "
+                "after the fork"
+            )
+
+    def check_wal(self) -> None:
+        """Raise SecondSQLiteError if the `-wal` is no longer the one we write."""
+        inode = self._current_wal_inode()
+        if inode != self._wal_inode:
+            raise SecondSQLiteError(
+                f"{self._wal} was {'removed' if not inode else 'replaced'} while this "
+                "process had it open: another copy of SQLite in this process (usually "
+                "the module sqlite3) opened and closed the database, or somebody "
+                "deleted the file. What was committed is safe in the log; restart, and "
+                "read the database in this process only through Nexus's connections"
+            )
+
+    def check_data_version(self, data_version: int) -> None:
+        """Raise ForeignWriteError if another connection has written to the file."""
+        if data_version != self._data_version:
+            raise ForeignWriteError(
+                f"somebody other than this node wrote to {self._database}: that change "
+                "is in no log and on no replica. Writes stop here until an operator "
+                "decides: make a new snapshot for the replicas, or restore one"
+            )
+
+    def _current_wal_inode(self) -> int:
+        try:
+            return os.stat(self._wal).st_ino  # noqa: PTH116 - on each commit's path
+        except FileNotFoundError:
+            return 0
+
+
+def refuse_second_opener(database: Path) -> None:
+    """Raise SecondSQLiteError if this process has the database open already."""
+    try:
+        wanted = database.stat()
+        descriptors = list(_DESCRIPTORS.iterdir())
+    except FileNotFoundError:
+        return  # a new database, or a system without /proc
+    for descriptor in descriptors:
+        try:
+            found = descriptor.stat()
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            raise SecondSQLiteError(
+                f"this process has {database} open already, through another copy of "
+                "SQLite or a plain open(); closing that drops the locks of this node. "
+                "Close it first, and read through Nexus's connections instead"
+            )

@@ -1,0 +1,263 @@
+"""Record what one transaction does: sessions, cut wherever order matters.
+
+Changes within a changeset have no order, so a session ends before and after each
+schema statement and at each savepoint; an entry is the ordered list of the pieces.
+"""
+
+from typing import Any, Final
+
+import apsw
+
+from nexus.model.operation import Operation, Pragma, Schema, Sequence
+from nexus.storage.database import LOCAL_TABLES, Database
+from nexus.storage.pragmas import PragmaUse, read_pragma
+from nexus.storage.respelled import rows_operations
+from nexus.storage.schema import (
+    SchemaStatement,
+    read_schema_statement,
+    refuse_unreplicable,
+    sync_triggers,
+)
+from nexus.storage.statements import quote
+from nexus.storage.system import PREFIX
+from nexus.storage.tables import Table, read_tables
+
+_ASIDE: Final = "nexus_aside"
+"""Where the rows of CREATE TABLE AS wait while its table is made anew."""
+
+
+class Recorder:
+    """The operations of one transaction at a time, on the writer's connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = database.writer
+        self._session: apsw.Session | None = None
+        self._touched: set[str] = set()
+        self._operations: list[Operation] = []
+        self._taken_bytes = 0
+        self._cut_from = 0
+        self._marks: dict[int, int] = {}
+        self._tables: dict[str, Table] = {}
+        self._watchful: frozenset[str] = frozenset()
+        self._known_schema: bytes | None = None
+        self._refreshed = False
+        self._sequences: dict[str, int] | None = None
+        self._counts_sequences = False
+        self._deferred = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the transaction's changes take so far."""
+        running = self._session.memory_used if self._session is not None else 0
+        return self._taken_bytes + running
+
+    def begin(self) -> None:
+        """Begin to record; a savepoint of the transaction is open already."""
+        self._operations = []
+        self._taken_bytes = 0
+        self._marks = {}
+        self._refreshed = False
+        if self._database.schema_hash() != self._known_schema:
+            self._refresh()
+        if self._counts_sequences and self._sequences is None:
+            self._sequences = self._read_sequences()
+        self._open_session()
+
+    def finish(self) -> tuple[Operation, ...]:
+        """End the recording; the operations in order."""
+        self._cut()
+        if self._counts_sequences:
+            self._record_sequences()
+        self._reset_deferral()
+        return tuple(self._operations)
+
+    def drop(self, *, everything: bool = False) -> None:
+        """The transaction (or everybody's, with `everything`) is being taken back."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self._operations = []
+        self._sequences = None
+        self._reset_deferral()
+        if self._refreshed or everything:
+            self._known_schema = None
+
+    def mark(self, depth: int) -> None:
+        """A client's savepoint of this depth begins here."""
+        self._cut()
+        self._marks[depth] = len(self._operations)
+        self._open_session()
+
+    def back_to(self, depth: int) -> None:
+        """Drop all that was recorded since the savepoint of this depth."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        del self._operations[self._marks[depth] :]
+
+    def resume(self) -> None:
+        """After SQLite went back to the savepoint: record on."""
+        if self._database.schema_hash() != self._known_schema:
+            self._refresh()
+        self._open_session()
+
+    def run_schema(self, sql: str, params: Any) -> None:
+        """Run a schema statement and record it, with the rows it changes elsewhere.
+
+        Raises RefusedStatementError for a schema that cannot be replicated.
+        """
+        statement = read_schema_statement(sql)
+        self._cut()
+        before = self._database.schema_hash()
+        self._writer.execute("savepoint nexus_schema")
+        try:
+            rows = self._run_schema_statement(statement, params)
+            refuse_unreplicable(statement, read_tables(self._writer))
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("rollback to nexus_schema")
+                self._writer.execute("release nexus_schema")
+                self._open_session()
+            raise
+        self._writer.execute("release nexus_schema")
+        if self._database.schema_hash() != before:
+            self._operations.extend(rows)
+            self._refresh()
+        self._open_session()
+
+    def run_pragma(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a pragma that is safe here; raises RefusedStatementError otherwise."""
+        pragma = read_pragma(sql)
+        if pragma.use is PragmaUse.STORED:
+            old = self._writer.execute(f"pragma {pragma.name}").fetchall()[0][0]
+            self._writer.execute(sql)
+            new = self._writer.execute(f"pragma {pragma.name}").fetchall()[0][0]
+            if old != new:
+                self._operations.append(Pragma(pragma.name, old, new))
+            return []
+        if pragma.use is PragmaUse.DEFERRAL:
+            self._deferred = True
+        rows: list[tuple[Any, ...]] = self._writer.execute(sql).fetchall()
+        return rows
+
+    def run_locally(self, sql: str) -> None:
+        """ANALYZE, REINDEX: this node's own matter."""
+        self._writer.execute(sql).fetchall()
+
+    def _run_schema_statement(
+        self, statement: SchemaStatement, params: Any
+    ) -> list[Operation]:
+        if statement.makes_rows:
+            return self._run_create_as(statement, params)
+        if statement.drops_table:
+            children = {
+                name
+                for name, table in self._tables.items()
+                if table.has_foreign_keys and name != statement.name.lower()
+            }
+            self._open_session(only=children)
+            self._writer.execute(statement.sql, params)
+            self._cut()
+            rows = self._operations[self._cut_from :]
+            del self._operations[self._cut_from :]
+            return [*rows, Schema(statement.sql)]
+        self._writer.execute(statement.sql, params)
+        return [Schema(statement.sql)]
+
+    def _run_create_as(
+        self, statement: SchemaStatement, params: Any
+    ) -> list[Operation]:
+        """Run the query once; carry its table as SQL and its rows as rows."""
+        name = quote(statement.name)
+        if statement.name.lower() in self._tables:
+            self._writer.execute(statement.sql, params)  # IF NOT EXISTS, or an error
+            return []
+        self._writer.execute(statement.sql, params)
+        created = self._writer.execute(
+            "select sql from main.sqlite_schema where type = 'table' "
+            "and name = ? collate nocase",
+            (statement.name,),
+        ).fetchall()[0][0]
+        self._writer.execute(f"alter table main.{name} rename to {_ASIDE}")
+        self._writer.execute(created)
+        self._open_session()
+        self._writer.execute(f"insert into main.{name} select * from main.{_ASIDE}")
+        self._tables = read_tables(self._writer)
+        self._cut()
+        rows = self._operations[self._cut_from :]
+        del self._operations[self._cut_from :]
+        self._writer.execute(f"drop table main.{_ASIDE}")
+        return [Schema(created), *rows]
+
+    def _open_session(self, *, only: set[str] | None = None) -> None:
+        session = apsw.Session(self._writer, "main")
+        session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
+        touched = self._touched = set()
+
+        def wanted(table: str) -> bool:
+            name = table.lower()
+            touched.add(name)
+            if only is not None:
+                return name in only
+            return name not in LOCAL_TABLES and not name.startswith(PREFIX)
+
+        session.table_filter(wanted)
+        session.attach()
+        self._session = session
+
+    def _cut(self) -> None:
+        """End the session; what it saw becomes operations."""
+        self._cut_from = len(self._operations)
+        session, self._session = self._session, None
+        if session is None:
+            return
+        try:
+            changeset = session.changeset() if self._touched else b""
+        finally:
+            session.close()
+        if not changeset:
+            return
+        self._taken_bytes += len(changeset)
+        if self._watchful.isdisjoint(self._touched):
+            self._operations.extend(rows_operations(self._writer, changeset, None))
+        else:
+            self._operations.extend(
+                rows_operations(self._writer, changeset, self._tables)
+            )
+
+    def _refresh(self) -> None:
+        """The schema has changed: know its tables, and guard their keys."""
+        self._tables = read_tables(self._writer)
+        self._watchful = frozenset(
+            name for name, table in self._tables.items() if table.watchful
+        )
+        sync_triggers(self._writer, self._tables)
+        self._counts_sequences = bool(
+            self._writer.execute(
+                "select count(*) from sqlite_schema where name = 'sqlite_sequence'"
+            ).fetchall()[0][0]
+        )
+        if self._counts_sequences and self._sequences is None:
+            self._sequences = {}
+        self._known_schema = self._database.schema_hash()
+        self._refreshed = True
+
+    def _read_sequences(self) -> dict[str, int]:
+        rows = self._writer.execute("select name, seq from sqlite_sequence")
+        return {name: seq for name, seq in rows if isinstance(seq, int)}
+
+    def _record_sequences(self) -> None:
+        before, now = self._sequences or {}, self._read_sequences()
+        for table in sorted(before.keys() | now.keys()):
+            old, new = before.get(table), now.get(table)
+            if old != new and not table.lower().startswith(PREFIX):
+                self._operations.append(Sequence(table, old, new))
+        self._sequences = now
+
+    def _reset_deferral(self) -> None:
+        if self._deferred:
+            self._deferred = False
+            if self._writer.in_transaction:
+                self._writer.execute("pragma defer_foreign_keys = 0")
+

@@ -1,0 +1,125 @@
+"""Schema statements: what they name, and which of them cannot be replicated."""
+
+from typing import Final
+
+import apsw
+import msgspec
+
+from nexus.errors import RefusedStatementError
+from nexus.storage.statements import identifiers, quote, tokens, unquote
+from nexus.storage.system import PREFIX
+from nexus.storage.tables import ROWID_NAMES, Table, nullable_key_triggers
+
+_KINDS: Final = frozenset({"TABLE", "INDEX", "VIEW", "TRIGGER"})
+
+
+class SchemaStatement(msgspec.Struct, frozen=True):
+    """A CREATE, DROP or ALTER, as far as Nexus must understand it."""
+
+    sql: str
+    verb: str
+    kind: str
+    name: str
+    makes_rows: bool
+    """CREATE TABLE … AS SELECT."""
+
+    @property
+    def drops_table(self) -> bool:
+        """DROP TABLE: foreign keys may delete rows elsewhere."""
+        return self.verb == "DROP" and self.kind == "TABLE"
+
+
+def read_schema_statement(sql: str) -> SchemaStatement:
+    """What a schema statement does to which object.
+
+    Raises RefusedStatementError for temporary objects, other schemas, reserved names.
+    """
+    parts = [text for _, text in tokens(sql) if text != ";"]
+    verb = parts[0].upper()
+    upper = [part.upper() for part in parts]
+    if upper[1:2] and upper[1] in ("TEMP", "TEMPORARY"):
+        raise RefusedStatementError(
+            "temporary objects live in one connection, and all clients share this "
+            "node's writer; use an ordinary table, or WITH"
+        )
+    at = next((i for i, part in enumerate(upper) if part in _KINDS), 1)
+    kind = upper[at] if at < len(upper) else ""
+    at += 1
+    if upper[at : at + 1] == ["IF"]:
+        at += 3 if upper[at + 1 : at + 2] == ["NOT"] else 2
+    name = unquote(parts[at]) if at < len(parts) else ""
+    if parts[at + 1 : at + 2] == ["."]:
+        if name.lower() != "main":
+            raise RefusedStatementError(
+                f"schema {name} is not replicated; leave the schema's name out"
+            )
+        at += 2
+        name = unquote(parts[at]) if at < len(parts) else ""
+    if any(word.startswith(PREFIX) for word in identifiers(sql)):
+        raise RefusedStatementError(
+            f"names that begin with {PREFIX} are reserved; choose another"
+        )
+    makes_rows = verb == "CREATE" and kind == "TABLE" and upper[at + 1 : at + 2] == ["AS"]
+    return SchemaStatement(sql, verb, kind, name, makes_rows)
+
+
+def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) -> None:
+    """Raise RefusedStatementError where the new schema could not be replicated.
+
+    A keyless table needs its rowid, so no column may hide it; and the rowids of a table
+    with another key differ from node to node, so nothing stored may read them.
+    """
+    if statement.verb == "DROP":
+        return
+    table = tables.get(statement.name.lower())
+    if table is not None and table.keyless and _has_column(table, "_rowid_"):
+        raise RefusedStatementError(
+            f"table {table.name} has no primary key and a column named _rowid_, so its "
+            "rows cannot be told apart; declare a primary key or rename the column"
+        )
+    named = identifiers(statement.sql)
+    external = _external_content(statement.sql)
+    for other in tables.values():
+        if other.rowid_travels or other.name.lower() not in named | {external}:
+            continue
+        reads = {
+            name for name in named & ROWID_NAMES if not _has_column(other, name)
+        }
+        if reads or other.name.lower() == external:
+            raise RefusedStatementError(
+                f"{statement.kind.lower()} {statement.name} uses the rowid of table "
+                f"{other.name}, which differs from node to node because its primary "
+                f"key is {', '.join(other.key)}; give it an INTEGER PRIMARY KEY, and "
+                "a UNIQUE constraint for the old key"
+            )
+
+
+def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None:
+    """Make the writer's TEMP triggers those that the tables need."""
+    existing = dict(
+        connection.execute(
+            "select name, tbl_name from sqlite_temp_schema where type = 'trigger'"
+        ).fetchall()
+    )
+    for table in tables.values():
+        for name, sql in nullable_key_triggers(table).items():
+            if existing.get(name) == table.name:
+                continue
+            if name in existing:  # its table was renamed, and another took the name
+                connection.execute(f"drop trigger temp.{quote(name)}")
+            connection.execute(sql)
+
+
+def _has_column(table: Table, name: str) -> bool:
+    return name in (column.lower() for column in table.columns)
+
+
+def _external_content(sql: str) -> str:
+    """The table of an FTS5 `content=` without a `content_rowid` of its own."""
+    parts = [unquote(text).lower() for _, text in tokens(sql)]
+    if "fts5" not in parts or "content_rowid" in parts:
+        return ""
+    for at, part in enumerate(parts[:-2]):
+        if part == "content" and parts[at + 1] == "=":
+            return parts[at + 2]
+    return ""

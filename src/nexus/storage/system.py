@@ -1,0 +1,111 @@
+"""Nexus's own tables inside the user's database.
+
+They are written in the same SQLite transaction as the rows, on every node alike, and
+hidden from capture, from the schema's hash and from users' statements.
+"""
+
+from typing import Final
+
+import apsw
+
+from nexus.model.position import (
+    ORIGIN,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Position,
+    Reign,
+)
+
+PREFIX: Final = "nexus_"
+"""Reserved for these tables; users' objects may not begin with it."""
+
+_SCHEMA: Final = """
+create table if not exists nexus_position(
+  id integer primary key check (id = 1),
+  epoch integer not null, history_id text not null, "offset" integer not null
+) strict;
+create table if not exists nexus_history(
+  first_offset integer primary key, epoch integer not null,
+  history_id text not null, master_id text not null,
+  started_us integer not null, why text not null
+) strict;
+create table if not exists nexus_answers(
+  transaction_id text primary key, "offset" integer not null, answer blob not null
+) strict, without rowid;
+create index if not exists nexus_answers_by_offset on nexus_answers("offset");
+insert or ignore into nexus_position values (1, 0, '', 0);
+"""
+
+
+def create(connection: apsw.Connection) -> None:
+    """Create the tables where they are missing."""
+    connection.execute(f"begin immediate; {_SCHEMA} commit")
+
+
+def read_position(connection: apsw.Connection) -> Position:
+    """The applied position; ORIGIN for a database that was no node's yet."""
+    row = connection.execute(
+        'select epoch, history_id, "offset" from nexus_position'
+    ).fetchone()
+    if row is None:
+        return ORIGIN
+    return Position(Epoch(row[0]), Offset(row[2]), HistoryId(row[1]))
+
+
+def write_position(connection: apsw.Connection, position: Position) -> None:
+    """Store the applied position, within the caller's transaction."""
+    connection.execute(
+        'update nexus_position set epoch = ?, history_id = ?, "offset" = ?',
+        (position.epoch, position.history_id, position.offset),
+    )
+
+
+def read_history(connection: apsw.Connection) -> EpochHistory:
+    """All reigns up to the applied position."""
+    rows = connection.execute(
+        "select epoch, history_id, master_id, first_offset, started_us, why "
+        "from nexus_history order by first_offset"
+    )
+    return EpochHistory(tuple(Reign(*row) for row in rows))
+
+
+def write_reign(connection: apsw.Connection, reign: Reign) -> None:
+    """Store one reign, within the caller's transaction."""
+    connection.execute(
+        "insert into nexus_history values (?, ?, ?, ?, ?, ?)",
+        (
+            reign.first_offset,
+            reign.epoch,
+            reign.history_id,
+            reign.master_id,
+            reign.started_us,
+            reign.why,
+        ),
+    )
+
+
+def write_answer(
+    connection: apsw.Connection, transaction_id: str, offset: Offset, answer: bytes
+) -> None:
+    """Keep a transaction's answer beside its idempotency key."""
+    connection.execute(
+        "insert into nexus_answers values (?, ?, ?)", (transaction_id, offset, answer)
+    )
+
+
+def read_answer(
+    connection: apsw.Connection, transaction_id: str
+) -> tuple[Offset, bytes] | None:
+    """The kept answer of a transaction, with its offset."""
+    row = connection.execute(
+        'select "offset", answer from nexus_answers where transaction_id = ?',
+        (transaction_id,),
+    ).fetchone()
+    return None if row is None else (Offset(row[0]), row[1])
+
+
+def delete_answers_before(connection: apsw.Connection, offset: Offset) -> None:
+    """Forget the answers of transactions before `offset`."""
+    connection.execute('delete from nexus_answers where "offset" < ?', (offset,))

@@ -1,0 +1,60 @@
+"""Find a cluster's nodes from a few URLs."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cli.fake_nodes import FakeNode, joined, node_status
+from nexus.cli.cluster import look, master_of
+from nexus.cli.outcome import NotDoneError
+
+Start = Callable[[], FakeNode]
+
+
+def test_one_replica_leads_to_the_whole_cluster(start: Start) -> None:
+    master, near, far = start(), start(), start()
+    joined(master, near, far)
+
+    views = look([near.url], "")
+
+    assert [view.url for view in views] == [near.url, master.url, far.url]
+    assert [view.named for view in views] == [True, False, False]
+
+
+def test_a_node_known_by_two_urls_is_shown_once(start: Start) -> None:
+    master = start()
+    joined(master)
+
+    views = look([master.address, master.url, f"localhost:{master.address[10:]}"], "")
+
+    assert len(views) == 1
+
+
+def test_a_silent_node_is_there_with_its_reason(start: Start) -> None:
+    with FakeNode() as gone:
+        url = gone.url
+
+    (view,) = look([url], "")
+
+    assert "does not answer" in view.error
+    assert view.role == ""
+
+
+def test_the_master_is_the_one_that_takes_writes(start: Start) -> None:
+    master, replica = start(), start()
+    joined(master, replica)
+
+    assert master_of(look([replica.url], "")).url == master.url
+
+
+def test_without_a_master_or_with_two_there_is_an_error(start: Start) -> None:
+    replica = start().on("GET /replication/status", node_status("replica"))
+    with pytest.raises(NotDoneError, match="none of these nodes is a master"):
+        master_of(look([replica.url], ""))
+
+    first, second = start(), start()
+    for name, node in (("a", first), ("b", second)):
+        node.on("GET /replication/status", node_status(node_id=name))
+        node.on("GET /replication/replicas", {"replicas": []})
+    with pytest.raises(NotDoneError, match="all take writes"):
+        master_of(look([first.url, second.url], ""))

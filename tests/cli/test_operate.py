@@ -1,0 +1,74 @@
+"""promote, pause, resume, snapshot."""
+
+import json
+from collections.abc import Callable
+
+from cli.conftest import Run
+from cli.fake_nodes import FakeNode, node_status
+
+Start = Callable[[], FakeNode]
+
+SNAPSHOT = {
+    "id": "s1",
+    "wal_offset": 1200,
+    "uncompressed_size": 3_000_000,
+    "compressed_size": 1_000_000,
+}
+
+
+def test_promote_tells_the_new_epoch(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/promote", node_status(epoch=7))
+
+    ended = run("promote", node.url)
+
+    assert ended.status == 0
+    assert ended.output == f"{node.url} is the master of epoch 7 now\n"
+    assert node.bodies("/replication/promote") == [{}]
+
+
+def test_a_forced_promotion_says_so_to_the_node(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/promote", node_status())
+
+    run("promote", node.url, "--force")
+
+    assert node.bodies("/replication/promote") == [{"force": True}]
+
+
+def test_pause_and_resume_can_name_one_replica(run: Run, start: Start) -> None:
+    node = start()
+    node.on("POST /replication/pause", {}).on("POST /replication/resume", {})
+
+    paused = run("pause", node.url, "--replica", "r1")
+    resumed = run("resume", node.url)
+
+    assert paused.output == f"replica r1 of {node.url}: paused\n"
+    assert resumed.output == f"{node.url}: resumed\n"
+    assert node.bodies("/replication/pause") == [{"replica": "r1"}]
+    assert node.bodies("/replication/resume") == [{}]
+
+
+def test_a_snapshot_is_told_with_its_sizes_and_place(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/snapshot", SNAPSHOT)
+
+    ended = run("snapshot", node.url)
+
+    assert "snapshot s1 at offset 1,200: 2.9 MiB packed into 976.6 KiB" in ended.output
+    assert f"{node.url}/replication/snapshots/s1" in ended.output
+
+
+def test_json_is_the_nodes_answer(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/snapshot", SNAPSHOT)
+
+    assert json.loads(run("snapshot", node.url, "--json").output) == SNAPSHOT
+
+
+def test_a_refusal_is_one_line_and_exit_1(run: Run, start: Start) -> None:
+    node = start().problem(
+        "POST /replication/promote", 409, detail="this node is the master"
+    )
+
+    ended = run("promote", node.url)
+
+    assert ended.status == 1
+    assert ended.error == f"nexus: {node.url}: this node is the master\n"
+    assert ended.output == ""

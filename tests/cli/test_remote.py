@@ -1,0 +1,129 @@
+"""One node's REST API, and what went wrong with it in one line."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.fake_nodes import FakeNode
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import (
+    NodeCallError,
+    NodeUnreachableError,
+    Remote,
+    base_url,
+    known_secret,
+)
+
+Start = Callable[[], FakeNode]
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("http://a:1/", "http://a:1"),
+        ("https://a", "https://a"),
+        ("a:1", "http://a:1"),
+        ("a", "http://a:15474"),
+        ("[::1]", "http://[::1]:15474"),
+        ("[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_an_address_becomes_a_url(typed: str, url: str) -> None:
+    assert base_url(typed) == url
+
+
+@pytest.mark.parametrize("typed", ["http://", "http://a:b", "http://a:99999999"])
+def test_what_is_no_url_is_refused(typed: str) -> None:
+    with pytest.raises(NotDoneError, match=r"http://127\.0\.0\.1:15474"):
+        base_url(typed)
+
+
+def test_a_secret_travels_as_a_bearer_token(start: Start) -> None:
+    node = start().on("GET /x", {"a": 1})
+
+    with Remote(node.url, "hush") as remote:
+        assert remote.get("/x") == {"a": 1}
+
+    assert node.authorizations == ["Bearer hush"]
+
+
+def test_no_secret_is_no_header(start: Start) -> None:
+    node = start().on("POST /x", [])
+
+    with Remote(node.url) as remote:
+        remote.post("/x")
+
+    assert node.authorizations == [""]
+
+
+def test_a_problem_is_told_in_the_nodes_words(start: Start) -> None:
+    node = start().problem(
+        "GET /x", 409, title="T", detail="it is a replica", what_to_do="Ask b."
+    )
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError) as caught:
+        remote.get("/x")
+
+    assert str(caught.value) == f"{node.url}: it is a replica; ask b."
+    assert caught.value.status == 409
+
+
+def test_a_missing_secret_says_how_to_give_one(start: Start) -> None:
+    node = start().problem("GET /x", 401, detail="no secret came")
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError) as caught:
+        remote.get("/x")
+
+    assert "no secret came; give the cluster's secret" in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]"])
+def test_an_error_of_another_server_is_told_by_its_status(
+    start: Start, answer: bytes
+) -> None:
+    node = start().on("GET /x", answer, 502)
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError, match="502 Bad"):
+        remote.get("/x")
+
+
+def test_an_answer_without_json_is_no_node(start: Start) -> None:
+    node = start().on("GET /x", b"hello")
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError, match="Nexus node"):
+        remote.get("/x")
+
+
+def test_nobody_there_is_said_with_the_url(start: Start) -> None:
+    with FakeNode() as node:
+        url = node.url
+
+    with Remote(url) as remote, pytest.raises(NodeUnreachableError, match=url):
+        remote.get("/x")
+
+
+def test_a_node_that_does_not_answer_in_time_is_unreachable(start: Start) -> None:
+    answer_now = threading.Event()
+
+    def wait(_: object) -> tuple[int, object]:
+        answer_now.wait(10)
+        return 200, {}
+
+    node = start().on("GET /x", wait)
+
+    with Remote(node.url) as remote:
+        with pytest.raises(NodeUnreachableError, match="in time"):
+            remote.get("/x", timeout=0.05)
+        answer_now.set()
+
+
+def test_the_secret_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from the file\n")
+
+    assert known_secret(file, {"NEXUS_CLUSTER_SECRET": "b"}) == "from the file"
+    assert known_secret(None, {"NEXUS_CLUSTER_SECRET": "b"}) == "b"
+    assert known_secret(None, {"NEXUS_CLUSTER_SECRET_FILE": str(file)})
+    assert known_secret(None, {}) == ""

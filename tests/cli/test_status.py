@@ -1,0 +1,66 @@
+"""The whole cluster as a table."""
+
+import json
+from collections.abc import Callable
+
+from cli.conftest import Run
+from cli.fake_nodes import FakeNode, joined, node_status
+
+Start = Callable[[], FakeNode]
+
+
+def test_every_node_has_a_row(run: Run, start: Start) -> None:
+    master, replica = start(), start()
+    joined(master, replica)
+
+    ended = run("status", replica.url)
+
+    assert ended.status == 0
+    lines = ended.output.splitlines()
+    assert lines[0].startswith("cluster c1")
+    assert [line.split()[:3] for line in lines[2:4]] == [
+        ["replica-1", "replica", "streaming"],
+        ["master-1", "master", "1"],
+    ]
+    assert "1,200" in lines[2]
+
+
+def test_a_paused_replica_and_its_trouble_are_shown(run: Run, start: Start) -> None:
+    node = start().on(
+        "GET /replication/status",
+        node_status(
+            "replica", paused=True, lag=7, lag_seconds=61.0, last_error="no route"
+        ),
+    )
+
+    output = run("status", node.url).output
+
+    assert "paused" in output
+    assert "61.0 s" in output
+    assert f"{node.url}: no route" in output
+
+
+def test_json_holds_what_each_node_said(run: Run, start: Start) -> None:
+    master = start()
+    joined(master)
+
+    document = json.loads(run("status", master.url, "--json").output)
+
+    assert document["nodes"][0]["url"] == master.url
+    assert document["nodes"][0]["status"]["epoch"] == 3
+
+
+def test_a_named_node_that_is_silent_makes_exit_1(run: Run, start: Start) -> None:
+    master = start()
+    joined(master)
+    with FakeNode() as gone:
+        url = gone.url
+
+    ended = run("status", master.url, url)
+
+    assert ended.status == 1
+    assert "unreachable" in ended.output
+    assert ended.error.startswith(f"nexus: {url} does not answer")
+    assert ended.error.count("\n") == 1
+    as_json = run("status", master.url, url, "--json")
+    assert "does not answer" in json.loads(as_json.output)["nodes"][1]["error"]

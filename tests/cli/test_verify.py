@@ -1,0 +1,116 @@
+"""Hashes at one offset, compared."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cli.conftest import Run
+from cli.fake_nodes import FakeNode, Reply, joined
+
+Start = Callable[[], FakeNode]
+MARK = "/replication/verify/41"
+
+
+def hashes(**tables: str) -> dict[str, Any]:
+    return {
+        "schema": "5c",
+        "tables": {name: {"rows": 3, "hash": tables[name]} for name in tables},
+    }
+
+
+@pytest.fixture
+def cluster(start: Start) -> tuple[FakeNode, FakeNode]:
+    master, replica = start(), start()
+    joined(master, replica)
+    master.on("POST /replication/verify", {"offset": 41})
+    for node in (master, replica):
+        node.on(f"GET {MARK}", hashes(a="11", b="22"))
+    return master, replica
+
+
+def test_equal_nodes_end_with_0(run: Run, cluster: tuple[FakeNode, FakeNode]) -> None:
+    ended = run("verify", cluster[1].url)
+
+    assert ended.status == 0
+    assert "at offset 41" in ended.output
+    assert ended.output.count("equal") == 6
+    assert ended.error == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (hashes(a="11", b="23"), "differs"),
+        (hashes(a="11"), "missing"),
+        (hashes(a="11", b="22") | {"schema": "00"}, "differs"),
+        (hashes(a="11", b="22", c="33"), "differs"),
+    ],
+)
+def test_any_difference_ends_with_1(
+    run: Run, cluster: tuple[FakeNode, FakeNode], answer: Any, word: str
+) -> None:
+    cluster[1].on(f"GET {MARK}", answer)
+
+    ended = run("verify", cluster[0].url)
+
+    assert ended.status == 1
+    assert word in ended.output
+    assert "not the same on every node at offset 41" in ended.error
+
+
+def test_a_node_that_is_not_there_yet_is_asked_again(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    replies: list[Reply] = [
+        (404, {"detail": "no such mark"}),
+        (202, {"status": "hashing"}),
+        (200, hashes(a="11", b="22")),
+    ]
+    cluster[1].on(f"GET {MARK}", lambda _: replies.pop(0))
+
+    assert run("verify", cluster[0].url).status == 0
+    assert not replies
+
+
+def test_a_node_that_is_never_ready_is_named(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    cluster[1].on(f"GET {MARK}", {"detail": "no such mark"}, 404)
+
+    ended = run("verify", cluster[0].url, "--timeout", "1")
+
+    assert ended.status == 1
+    assert f"{cluster[1].url}: no such mark" in ended.error
+    assert "--timeout" in ended.error
+
+
+def test_another_error_ends_at_once(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    cluster[1].problem(f"GET {MARK}", 500, detail="the disk failed")
+
+    assert "the disk failed" in run("verify", cluster[0].url).error
+
+
+def test_a_silent_node_proves_nothing(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    with FakeNode() as gone:
+        url = gone.url
+
+    ended = run("verify", cluster[0].url, url)
+
+    assert ended.status == 1
+    assert url in ended.error
+
+
+def test_json_says_equal_and_every_hash(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    document = json.loads(run("verify", cluster[0].url, "--json").output)
+
+    assert document["equal"] is True
+    assert document["offset"] == 41
+    assert set(document["nodes"]) == {cluster[0].url, cluster[1].url}

@@ -1,0 +1,44 @@
+"""An entry's payload is encoded once and read by every node."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.test_operation import operations
+from nexus.model.entry import Payload, Record, decode_payload, encode_payload
+from nexus.model.operation import Rows
+from nexus.model.position import Epoch, Offset
+
+payloads = st.builds(
+    Payload,
+    timestamp_us=st.integers(0, 1 << 60),
+    transaction_id=st.text(max_size=40),
+    schema_hash=st.binary(max_size=16),
+    operations=st.lists(operations, max_size=4).map(tuple),
+    answer=st.binary(max_size=40),
+    mode=st.sampled_from(["", "async", "sync"]),
+)
+
+
+@given(payloads)
+def test_a_payload_comes_back_as_it_was(payload: Payload) -> None:
+    assert decode_payload(encode_payload(payload)) == payload
+
+
+def test_a_record_knows_what_its_payload_says() -> None:
+    payload = Payload(1, "id", b"hash", (Rows(b"changes"),))
+    record = Record(Epoch(2), Offset(7), encode_payload(payload))
+    assert record.decoded() == payload
+
+
+def test_an_older_payload_without_the_newer_fields_is_read() -> None:
+    assert decode_payload(b"\x94\x01\xa0\xc4\x00\x90") == Payload(1, "", b"", ())
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"", b"\xc0", b"\x91\x01", b"\x94\x01\xa0\xc4\x00"]
+)
+def test_foreign_bytes_are_no_payload(foreign: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        Record(Epoch(1), Offset(1), foreign).decoded()

@@ -1,0 +1,62 @@
+"""Operations keep their kind on the way through bytes."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus.model.operation import (
+    Fingerprint,
+    Membership,
+    Operation,
+    Pragma,
+    Reigned,
+    Rows,
+    Schema,
+    Sequence,
+)
+from nexus.model.position import Epoch, HistoryId, Offset, Reign
+
+counters = st.none() | st.integers(-(1 << 63), (1 << 63) - 1)
+operations: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(Rows, st.binary(max_size=50), st.booleans()),
+    st.builds(Schema, st.text()),
+    st.builds(Sequence, st.text(), counters, counters),
+    st.builds(Pragma, st.text(), st.integers(-5, 5), st.integers(-5, 5)),
+    st.builds(
+        Reigned,
+        st.just(Reign(Epoch(1), HistoryId("h"), "node", Offset(1), 0, "start")),
+    ),
+    st.builds(Fingerprint, st.text()),
+    st.builds(
+        Membership, st.text(), st.lists(st.tuples(st.text(), st.text())).map(tuple)
+    ),
+)
+
+
+@given(operations)
+def test_an_operation_comes_back_as_the_same_kind(operation: Operation) -> None:
+    decoder: msgspec.msgpack.Decoder[Operation] = msgspec.msgpack.Decoder(Operation)
+    found = decoder.decode(msgspec.msgpack.encode(operation))
+    assert found == operation
+    assert type(found) is type(operation)
+
+
+def test_the_tags_are_those_of_every_log_written_so_far() -> None:
+    tags = {kind.__name__: kind.__struct_config__.tag for kind in get_args(Operation)}
+    assert tags == {
+        "Rows": 1,
+        "Schema": 2,
+        "Sequence": 3,
+        "Pragma": 4,
+        "Reigned": 5,
+        "Fingerprint": 6,
+        "Membership": 7,
+    }
+
+
+def test_an_unknown_operation_is_not_decoded() -> None:
+    with pytest.raises(msgspec.ValidationError, match="99"):
+        msgspec.msgpack.decode(b"\x92\x63\x01", type=Operation)
