@@ -30,7 +30,7 @@ def test_a_node_known_by_two_urls_is_shown_once(start: Start) -> None:
     assert len(views) == 1
 
 
-def test_a_silent_node_is_there_with_its_reason(start: Start) -> None:
+def test_a_silent_node_is_there_with_its_reason() -> None:
     with FakeNode() as gone:
         url = gone.url
 

@@ -17,12 +17,14 @@ SNAPSHOT = {
 
 
 def test_promote_tells_the_new_epoch(run: Run, start: Start) -> None:
-    node = start().on("POST /replication/promote", node_status(epoch=7))
+    node = start().on(
+        "POST /replication/promote", node_status(epoch=7, may_be_lost="Up to 3.")
+    )
 
     ended = run("promote", node.url)
 
     assert ended.status == 0
-    assert ended.output == f"{node.url} is the master of epoch 7 now\n"
+    assert ended.output == f"{node.url} is the master of epoch 7 now. Up to 3.\n"
     assert node.bodies("/replication/promote") == [{}]
 
 

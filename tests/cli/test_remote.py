@@ -96,7 +96,7 @@ def test_an_answer_without_json_is_no_node(start: Start) -> None:
         remote.get("/x")
 
 
-def test_nobody_there_is_said_with_the_url(start: Start) -> None:
+def test_nobody_there_is_said_with_the_url() -> None:
     with FakeNode() as node:
         url = node.url
 

@@ -65,7 +65,7 @@ def test_a_node_that_is_not_there_yet_is_asked_again(
 ) -> None:
     replies: list[Reply] = [
         (404, {"detail": "no such mark"}),
-        (202, {"status": "hashing"}),
+        (202, {"offset": 41}),
         (200, hashes(a="11", b="22")),
     ]
     cluster[1].on(f"GET {MARK}", lambda _: replies.pop(0))
@@ -77,12 +77,12 @@ def test_a_node_that_is_not_there_yet_is_asked_again(
 def test_a_node_that_is_never_ready_is_named(
     run: Run, cluster: tuple[FakeNode, FakeNode]
 ) -> None:
-    cluster[1].on(f"GET {MARK}", {"detail": "no such mark"}, 404)
+    cluster[1].on(f"GET {MARK}", {"offset": 41}, 202)
 
     ended = run("verify", cluster[0].url, "--timeout", "1")
 
     assert ended.status == 1
-    assert f"{cluster[1].url}: no such mark" in ended.error
+    assert f"{cluster[1].url} has not hashed its tables" in ended.error
     assert "--timeout" in ended.error
 
 

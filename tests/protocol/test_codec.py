@@ -373,7 +373,9 @@ def test_a_message_that_no_peer_would_take_is_not_sent() -> None:
 
 
 @given(
-    st.lists(st.binary(max_size=50) | st.binary(min_size=4096, max_size=4200)),
+    st.lists(
+        st.binary(min_size=1, max_size=50) | st.binary(min_size=4096, max_size=4200)
+    ),
     st.booleans(),
 )
 def test_a_run_of_entries_arrives_as_the_same_records(

@@ -36,7 +36,7 @@ def refusal(assembler: EntryAssembler, entry: WalEntry) -> str:
     return str(caught.value)
 
 
-@given(st.binary(max_size=9000), st.integers(100, 9000), st.booleans())
+@given(st.binary(min_size=1, max_size=9000), st.integers(100, 9000), st.booleans())
 def test_an_entry_cut_anywhere_is_joined_to_the_same(
     payload: bytes,
     part_bytes: int,
@@ -209,5 +209,10 @@ def test_after_a_reset_the_next_entry_begins_anew() -> None:
     assert assembler.add(cut(b"xy", 9)[0]) == record(b"xy")
 
 
-def test_an_entry_without_bytes_arrives() -> None:
-    assert EntryAssembler().add(cut(b"", 9)[0]) == record(b"")
+def test_an_entry_without_bytes_is_refused_as_no_log_can_keep_it() -> None:
+    assert (
+        refusal(EntryAssembler(), cut(b"", 9)[0]) == "part 0 of 1 of entry 42 is empty"
+    )
+    assert refusal(EntryAssembler(), compressed(zstandard.compress(b"", 1))) == (
+        "entry 42 is compressed without saying how large it is"
+    )

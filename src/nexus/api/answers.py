@@ -180,8 +180,8 @@ class Index(msgspec.Struct, frozen=True):
     node_id: str
     role: Role
     description: str
+    """Where the OpenAPI document is."""
     calls: list[CallView]
-
 
 
 def plain(value: Any) -> Any:

@@ -66,7 +66,8 @@ class Call:
     """Its operation id."""
     summary: str
     answers: Mapping[int, Answer]
-    handle: Handler
+    handle: Handler | None
+    """None: an ASGI application of its own serves the path."""
     body: type[msgspec.Struct] | None = None
     body_required: bool = False
     parameters: tuple[Parameter, ...] = ()

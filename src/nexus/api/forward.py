@@ -90,9 +90,7 @@ class Forwarder:
             headers=headers,
             transport=self._transport,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS, keepalive_expiry=IDLE_S
-            ),
+            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE_S),
             # A proxy of the environment is not meant for the cluster's own traffic.
             trust_env=False,
         )

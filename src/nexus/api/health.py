@@ -50,17 +50,13 @@ def _named(role: Role) -> str:
 
 
 def _well(context: Context) -> Response:
-    return json_response(
-        Health("ok", context.node.node_id, context.node.status().role)
-    )
+    return json_response(Health("ok", context.node.node_id, context.node.status().role))
 
 
 _OK: Final = {200: Answer("Yes.", Health)}
 
 CALLS: Final = (
-    Call(
-        "GET", "/health", "health", "The process lives.", _OK, _health, public=True
-    ),
+    Call("GET", "/health", "health", "The process lives.", _OK, _health, public=True),
     Call(
         "GET",
         "/ready",

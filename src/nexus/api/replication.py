@@ -43,6 +43,7 @@ from nexus.model.position import Offset
 
 NOT_YET_RETRY_S: Final = "1"
 
+
 async def _status(context: Context, _request: Request) -> Response:
     return json_response(context.node.status())
 
@@ -79,7 +80,7 @@ async def _divergence(context: Context, request: Request) -> Response:
     rows: Iterable[Any] = await asyncio.to_thread(
         context.node.diverged.rows, request.path_params["id"]
     )
-    return stream_lines(rows)
+    return await stream_lines(rows)
 
 
 async def _promote(context: Context, request: Request) -> Response:

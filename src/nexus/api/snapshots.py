@@ -88,9 +88,7 @@ CALLS: Final = (
             206: Answer("The range asked for.", media_type=ARCHIVE),
         },
         _archive,
-        parameters=(
-            Parameter("id", "path", {"type": "string"}, "The snapshot's id."),
-        ),
+        parameters=(Parameter("id", "path", {"type": "string"}, "The snapshot's id."),),
         problems=(NotFoundError, RangeError),
     ),
 )

@@ -11,16 +11,28 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
+from nexus.api.calls import Answer, Call
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.problems import failure_response, problem_response
+from nexus.api.refusals import AnswerLostError
 from nexus.api.security import Gate, Headers
-from nexus.api.values import encode_response, read_params
-from nexus.errors import NexusError, ReadOnlyReplicaError, RequestError
-from nexus.node.requests import SqlRequest
-
-TRANSACTION_ID_LIMIT: Final = 200
-"""Characters; ids are kept in the database and travel in every entry."""
+from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
+from nexus.errors import (
+    ConstraintError,
+    DiskFullError,
+    NexusError,
+    NoMasterError,
+    OutcomeUnknownError,
+    ReadOnlyReplicaError,
+    RefusedStatementError,
+    RequestError,
+    StatementError,
+    TransactionError,
+    TransactionTooLargeError,
+    WritesStoppedError,
+)
+from nexus.node.requests import SqlRequest, SqlResponse
 
 _decoder: Final = msgspec.json.Decoder(SqlRequest)
 _JSON: Final = (b"content-type", b"application/json")
@@ -92,3 +104,29 @@ async def _send_json(send: Send, body: bytes) -> None:
     }
     await send(start)
     await send({"type": "http.response.body", "body": body})
+
+
+PATH: Final = "/sql"
+
+CALL: Final = Call(
+    "POST",
+    PATH,
+    "sql",
+    "Run statements, in one transaction or each in its own.",
+    {200: Answer("What each statement gave.", SqlResponse)},
+    handle=None,
+    body=SqlRequest,
+    body_required=True,
+    problems=(
+        StatementError,
+        ConstraintError,
+        RefusedStatementError,
+        TransactionError,
+        TransactionTooLargeError,
+        NoMasterError,
+        WritesStoppedError,
+        OutcomeUnknownError,
+        AnswerLostError,
+        DiskFullError,
+    ),
+)

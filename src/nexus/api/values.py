@@ -24,6 +24,9 @@ FLOAT: Final = "$float"
 LEAST_INTEGER: Final = -(1 << 63)
 MOST_INTEGER: Final = (1 << 63) - 1
 
+TRANSACTION_ID_LIMIT: Final = 200
+"""Characters; ids are kept in the database and travel in every entry."""
+
 _FLOATS: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN: Final = frozenset((str, float, bool, type(None)))
 

@@ -31,7 +31,8 @@ def promote(
     body = {"force": True} if force else {}
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/replication/promote", body)
-        said = f"{remote.url} is the master of epoch {_epoch(answer)} now"
+    lost = answer.get("may_be_lost", "")
+    said = f"{remote.url} is the master of epoch {answer['epoch']} now. {lost}".strip()
     _tell(answer, said, as_json=as_json)
 
 
@@ -80,10 +81,6 @@ def _switch(
         answer = remote.post(f"/replication/{verb}", body)
         whose = f"replica {replica} of {remote.url}" if replica else remote.url
     _tell(answer, f"{whose}: {verb}d", as_json=as_json)
-
-
-def _epoch(answer: Any) -> Any:
-    return answer.get("epoch", "?") if isinstance(answer, dict) else "?"
 
 
 def _tell(answer: Any, said: str, *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ HTTP_PORT: Final = 15474
 CALL_TIMEOUT_S: Final = 30.0
 """Longer than a write may wait for its quorum; a snapshot sets its own."""
 
+MOST_PORT: Final = 65535
+URL_HELP: Final = f"write it like http://127.0.0.1:{HTTP_PORT}"
 SECRET_HELP: Final = "give the cluster's secret: NEXUS_CLUSTER_SECRET or --secret-file"  # noqa: S105
 
 
@@ -43,7 +45,7 @@ def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
 
 def base_url(text: str) -> str:
     """`http://HOST:PORT` for what was typed; without a scheme, the port defaults."""
-    stripped = text.strip().rstrip("/")
+    stripped = text.strip()
     if not stripped.startswith(("http://", "https://")):
         host = stripped.rpartition("]")[2]
         port = "" if ":" in host else f":{HTTP_PORT}"
@@ -52,12 +54,9 @@ def base_url(text: str) -> str:
         url = httpx.URL(stripped)
     except httpx.InvalidURL as error:
         raise NotDoneError(f"'{text}' is not a URL ({error}); {URL_HELP}") from None
-    if not url.host:
-        raise NotDoneError(f"'{text}' names no host; {URL_HELP}")
-    return stripped
-
-
-URL_HELP: Final = f"write it like http://127.0.0.1:{HTTP_PORT}"
+    if not url.host or (url.port or 0) > MOST_PORT:
+        raise NotDoneError(f"'{text}' is not a node's URL; {URL_HELP}")
+    return stripped.rstrip("/")
 
 
 class Remote:

@@ -60,8 +60,8 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
     node = Node(config)
     await node.start()
     try:
-        async with HttpServer(node):
-            _tell(node, as_json=as_json)
+        async with HttpServer(node) as server:
+            _tell(node, server.url, as_json=as_json)
             await stop.wait()
     finally:
         await _stop(node)
@@ -110,7 +110,7 @@ def _warn_of_exposure(config: Config) -> None:
         )
 
 
-def _tell(node: Node, *, as_json: bool) -> None:
+def _tell(node: Node, url: str, *, as_json: bool) -> None:
     config = node.config
     role = str(node.status().role)
     if as_json:
@@ -118,7 +118,7 @@ def _tell(node: Node, *, as_json: bool) -> None:
             {
                 "role": role,
                 "node_id": node.node_id,
-                "http_addr": config.http_addr,
+                "http_url": url,
                 "bind_addr": config.replication.bind_addr,
                 "data_dir": str(config.data_dir),
                 "pid": os.getpid(),
@@ -126,7 +126,7 @@ def _tell(node: Node, *, as_json: bool) -> None:
         )
         return
     print(
-        f"nexus {role} {node.node_id} · http://{config.http_addr} · replication "
+        f"nexus {role} {node.node_id} · {url} · replication "
         f"{config.replication.bind_addr} · data {config.data_dir}",
         flush=True,
     )

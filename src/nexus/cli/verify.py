@@ -1,7 +1,7 @@
 """Prove that every node holds the same rows: hashes at one offset, compared."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -20,8 +20,8 @@ SCHEMA: Final = "(schema)"
 HASH_DIGITS: Final = 12
 """Shown of a hash; the comparison uses all of it."""
 
-STILL_WORKING: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.ACCEPTED)
-"""The mark has not arrived there yet, or the tables are being hashed."""
+UNKNOWN_MARK_S: Final = 5.0
+"""So long a node may not know the mark: it may apply it at this very moment."""
 
 Fingerprints = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ def fingerprints(
     found = {}
     for view in views:
         with Remote(view.url, secret) as remote:
-            found[view.url] = _wait(remote, offset, lambda: time.monotonic() < deadline)
+            found[view.url] = _wait(remote, offset, deadline)
     return offset, found
 
 
@@ -103,24 +103,22 @@ def comparison(offset: int, found: Mapping[str, Fingerprints]) -> Table:
     return table
 
 
-def _wait(
-    remote: Remote, offset: int, time_is_left: Callable[[], bool]
-) -> Fingerprints:
+def _wait(remote: Remote, offset: int, deadline: float) -> Fingerprints:
+    begun = time.monotonic()
     while True:
         try:
             answer: dict[str, Any] = remote.get(f"/replication/verify/{offset}")
         except NodeCallError as error:
-            if error.status not in STILL_WORKING:
+            patience_ends = begun + UNKNOWN_MARK_S
+            if error.status != HTTPStatus.NOT_FOUND or time.monotonic() > patience_ends:
                 raise
-            last = str(error)
         else:
             if "tables" in answer:
                 return answer
-            last = f"{remote.url}: still hashing"
-        if not time_is_left():
+        if time.monotonic() > deadline:
             raise NotDoneError(
-                f"{last}; the node had not hashed its tables at offset {offset} in "
-                "time: see its lag (nexus status), or wait longer with --timeout"
+                f"{remote.url} has not hashed its tables at offset {offset} in time; "
+                "see its lag (nexus status), or wait longer with --timeout"
             )
         time.sleep(POLL_S)
 

@@ -40,7 +40,7 @@ class ApplyWorker:
     def __init__(
         self, database: Database, log: WriteAheadLog, hooks: ApplyHooks
     ) -> None:
-        self._database = database
+        self.database = database
         self._log = log
         self._hooks = hooks
         self._applier = Applier(database, on_fingerprint=hooks.fingerprint)
@@ -55,7 +55,7 @@ class ApplyWorker:
 
     def start(self) -> None:
         """Take the writer connection and begin to wait for targets."""
-        self._database.set_mode_applying()
+        self.database.set_mode_applying()
         self._thread.start()
 
     def advance(self, target: Offset) -> None:
@@ -71,7 +71,7 @@ class ApplyWorker:
     def restart(self) -> None:
         """After the database was replaced: forget cursor, target and conflict."""
         self._forget_cursor()
-        self._target = self._database.position.offset
+        self._target = self.database.position.offset
         self._halted = False
 
     def stop(self) -> None:
@@ -102,7 +102,7 @@ class ApplyWorker:
         return (
             not self._halted
             and not self._stopping
-            and self._database.position.offset < self._target
+            and self.database.position.offset < self._target
         )
 
     def _serve(self, job: Job | None) -> None:
@@ -116,7 +116,7 @@ class ApplyWorker:
         deliver([job])
 
     def _apply_some(self) -> None:
-        wanted = Offset(self._database.position.offset + 1)
+        wanted = Offset(self.database.position.offset + 1)
         if self._cursor is None or self._cursor.offset != wanted:
             self._forget_cursor()
             self._cursor = self._log.cursor(wanted)
@@ -129,7 +129,7 @@ class ApplyWorker:
             self._hooks.conflicted(error)
             return
         self._hooks.applied(position)
-        self._database.checkpoint_when_due()
+        self.database.checkpoint_when_due()
 
     def _forget_cursor(self) -> None:
         if self._cursor is not None:

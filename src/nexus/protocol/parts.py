@@ -68,21 +68,14 @@ class EntryAssembler:
     def add(self, entry: WalEntry) -> Record | None:
         """The record that this message completes, or None while parts are missing.
 
-        Raises ProtocolError for parts that do not follow each other, and for an entry
-        that is over the limit, before or after it is decompressed.
+        Raises ProtocolError for parts that do not follow each other, for an entry
+        without bytes, which no log can keep, and for one that is over the limit,
+        before or after it is decompressed.
         """
-        if self._first is None and entry.parts == 1 and not entry.compressed:
-            if entry.part:
-                raise self._misplaced(entry)
+        self._check(entry)
+        if entry.parts == 1 and not entry.compressed:
             return Record(entry.epoch, entry.offset, entry.entry)
-        if entry.parts < 1:
-            raise ProtocolError(
-                f"entry {entry.offset} comes in {entry.parts} parts; it has at least "
-                "one"
-            )
-        if self._first is None:
-            self._first = entry
-        self._check(entry, self._first)
+        self._first = self._first or entry
         self._pieces.append(entry.entry)
         self._size += len(entry.entry)
         if self._size > self._limit:
@@ -101,20 +94,19 @@ class EntryAssembler:
         self._pieces = []
         self._size = 0
 
-    def _check(self, entry: WalEntry, first: WalEntry) -> None:
-        same = (
-            entry.offset == first.offset
-            and entry.epoch == first.epoch
-            and entry.history_id == first.history_id
-            and entry.parts == first.parts
-            and entry.compressed == first.compressed
-        )
-        if not same or entry.part != len(self._pieces):
-            raise self._misplaced(entry)
-        if entry.parts > 1 and not entry.entry:
+    def _check(self, entry: WalEntry) -> None:
+        if not entry.entry:
             raise ProtocolError(
                 f"part {entry.part} of {entry.parts} of entry {entry.offset} is empty"
             )
+        if entry.parts < 1:
+            raise ProtocolError(
+                f"entry {entry.offset} comes in {entry.parts} parts; it has at least "
+                "one"
+            )
+        follows = entry.part == len(self._pieces)
+        if not follows or (self._first and not _are_siblings(entry, self._first)):
+            raise self._misplaced(entry)
 
     def _misplaced(self, entry: WalEntry) -> ProtocolError:
         due = self._first or entry
@@ -124,13 +116,24 @@ class EntryAssembler:
         )
 
 
+def _are_siblings(entry: WalEntry, first: WalEntry) -> bool:
+    """Whether both are parts of one entry; the commit offset may have advanced."""
+    return (
+        entry.offset == first.offset
+        and entry.epoch == first.epoch
+        and entry.history_id == first.history_id
+        and entry.parts == first.parts
+        and entry.compressed == first.compressed
+    )
+
+
 def _decompressed(entry: WalEntry, data: bytes, limit: int) -> bytes:
     """The payload; the size that the frame declares is checked before it is made."""
     try:
         size = zstandard.frame_content_size(data)
         if size > limit:
             raise _too_large(entry, size, limit)
-        if size < 0:
+        if size <= 0:
             raise ProtocolError(
                 f"entry {entry.offset} is compressed without saying how large it is"
             )

@@ -4,7 +4,7 @@ Marks, not entries, are kept: one for each moment at which the log was seen to h
 grown. A replica that has applied nothing since then lags by that mark's age.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Final
 
 from nexus.model.position import NO_OFFSET, Offset
@@ -54,3 +54,11 @@ class EntryAges:
         if index > 0:
             del self._offsets[:index]
             del self._times_ms[:index]
+
+    def forget_after(self, end: Offset) -> None:
+        """The log ends at `end`: what was known of entries after it is void."""
+        index = bisect_left(self._offsets, end)
+        if index < len(self._offsets):
+            self._offsets[index] = end
+            del self._offsets[index + 1 :]
+            del self._times_ms[index + 1 :]

@@ -29,17 +29,16 @@ class Incoming:
         """Up to where an Apply was asked for."""
         self.entries_received = 0
         self.entries_applied = 0
+        self._ages = EntryAges()
         self._forget_master()
 
     def _forget_master(self) -> None:
         self.master_offset = NO_OFFSET
         self._told_commit = NO_OFFSET
-        # Entries of the own log count only once the master has matched them
-        # (hard-case 9): until then nothing more is applied.
+        # What another master said of its log says nothing of this one, and entries         # of the own log count only once they are matched (hard-case 9).
         self._matched = False
         self._reign: Reign | None = None
         self._reign_stop: float = 0
-        self._ages = EntryAges()
 
     @property
     def history(self) -> EpochHistory:
@@ -61,22 +60,25 @@ class Incoming:
         """How far entries may be applied: committed, and durable here."""
         return min(self.commit, self.durable)
 
-    def matched(self, history: EpochHistory) -> None:
+    def matched(self, history: EpochHistory, current: Offset) -> None:
         """The master's log is this log up to its end, and goes on with `history`."""
+        self._forget_master()
         self._history = history
         self._matched = True
         self._enter_reign(Offset(self.received + 1))
+        self._ages.forget_after(max(current, self.received))
 
     def unmatched(self) -> None:
-        """Nothing is known to agree with the master any more."""
+        """The database does not follow from this log and the master's any more."""
         self._forget_master()
+        self._ages = EntryAges()
 
     def replaced(self, history: EpochHistory, position: Position) -> None:
         """A snapshot was installed: database and log stand at its position."""
         self._history = history
         self.received = self.durable = position.offset
         self.applied = self.goal = position.offset
-        self._forget_master()
+        self.unmatched()
 
     def take(self, entries: Sequence[WalEntry], now_ms: int) -> list[Record]:
         """The records to store; entries that are known already are left out.

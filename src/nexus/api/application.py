@@ -1,0 +1,126 @@
+"""The ASGI application of a node: POST /sql first, then the router for the rest."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from nexus.api import health, metrics, replication, snapshots, sql
+from nexus.api.bodies import BodyReader, ClientGoneError
+from nexus.api.calls import Call, Context, Handler
+from nexus.api.facade import NodeFacade
+from nexus.api.forward import Forwarder
+from nexus.api.openapi import calls_about
+from nexus.api.problems import failure_response, problem_response
+from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
+from nexus.api.security import Gate
+from nexus.api.sql import SqlEndpoint
+from nexus.errors import NexusError, WrongRoleError
+from nexus.model.cluster import Role
+
+_CALLS: Final = (
+    sql.CALL,
+    *replication.CALLS,
+    *snapshots.CALLS,
+    *health.CALLS,
+    *metrics.CALLS,
+)
+CALLS: Final = (*_CALLS, *calls_about(_CALLS))
+"""Every call there is."""
+
+
+class Application:
+    """Serves one node; `transport` replaces the network below forwarded writes."""
+
+    def __init__(
+        self, node: NodeFacade, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        gate, bodies = Gate(node.config), BodyReader()
+        self._forwarder = Forwarder(node, transport)
+        self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
+        routes = [Route(sql.PATH, self._sql, methods=["POST"])]
+        for path, handlers in _handlers().items():
+            endpoint = PathEndpoint(handlers, Context(node, bodies), gate)
+            routes.append(Route(path, endpoint, methods=list(handlers)))
+        self._router = Starlette(
+            routes=routes, exception_handlers={HTTPException: _no_such_route}
+        )
+        self._router.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if (
+            scope["type"] == "http"
+            and scope["path"] == sql.PATH
+            and scope["method"] == "POST"
+        ):
+            await self._sql(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
+
+    async def close(self) -> None:
+        """Close the connections to masters."""
+        await self._forwarder.close()
+
+
+def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:
+    by_path: dict[str, dict[str, tuple[Handler, Call]]] = {}
+    for call in CALLS:
+        if call.handle is not None:
+            by_path.setdefault(call.path, {})[call.method] = (call.handle, call)
+    return by_path
+
+
+class PathEndpoint:
+    """The calls of one path, by method."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, tuple[Handler, Call]],
+        context: Context,
+        gate: Gate,
+    ) -> None:
+        self._handlers = handlers
+        self._context = context
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        handle, call = self._handlers[method]
+        try:
+            self._gate.check(dict(scope["headers"]), public=call.public)
+            response = await handle(self._context, Request(scope, receive))
+        except NexusError as error:
+            response = problem_response(error, master_url=self._master_url(error))
+        except ClientGoneError:
+            return
+        except Exception:
+            await failure_response()(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+    def _master_url(self, error: NexusError) -> str:
+        """The node that can, where a master's call came to another one."""
+        if not isinstance(error, WrongRoleError):
+            return ""
+        status = self._context.node.status()
+        return "" if status.role is Role.MASTER else status.master_url
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "Starlette calls this for its own errors"
+    path, allowed = request.url.path, (error.headers or {}).get("Allow", "")
+    if allowed:
+        return problem_response(
+            MethodNotAllowedError(
+                f"{path} takes {allowed}, not {request.method}", allowed=allowed
+            )
+        )
+    return problem_response(NoSuchCallError(f"there is no call {path}"))

@@ -1,0 +1,281 @@
+"""Drives replication/replica.py: follows a master and carries out what it decides.
+
+One task performs the machine's effects in order. Entries that came together are
+appended and synced together, in a thread; applying them is the ApplyWorker's, behind.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from nexus.errors import ApplyError, NexusError
+from nexus.model.entry import Record
+from nexus.model.position import Offset, Position
+from nexus.node.connection import Connection
+from nexus.node.handshake import introduce
+from nexus.node.publisher import now_ms, report
+from nexus.node.worker import ApplyWorker
+from nexus.protocol.messages import Error, Hello, Message, WalEntry
+from nexus.protocol.parts import EntryAssembler
+from nexus.replication.effects import (
+    Adopt,
+    Apply,
+    Connect,
+    Disconnect,
+    Diverged,
+    Effect,
+    Effects,
+    Install,
+    ReceiveSnapshot,
+    Report,
+    Send,
+    StepDown,
+    StopWrites,
+    Store,
+    StoreChunk,
+)
+from nexus.replication.replica import Replica
+from nexus.storage.wal import WriteAheadLog
+
+MOST_WAITING: Final = 4_096
+"""Effects that may wait for the disk; then nothing more is read from the socket."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerHooks:
+    """What the follower asks of its node."""
+
+    adopt: Callable[[Adopt], Awaitable[None]]
+    diverged: Callable[[Diverged], Awaitable[None]]
+    receive_snapshot: Callable[[ReceiveSnapshot], Awaitable[None]]
+    store_chunk: Callable[[StoreChunk], Awaitable[None]]
+    install: Callable[[Install], Awaitable[None]]
+    failed: Callable[[BaseException], None]
+
+
+class Follower:
+    """One replica's link to its master."""
+
+    def __init__(
+        self,
+        machine: Replica,
+        wal: WriteAheadLog,
+        worker: ApplyWorker,
+        hooks: FollowerHooks,
+        *,
+        secret: str,
+        timeout_s: float,
+    ) -> None:
+        self.machine = machine
+        self.bytes_received = 0
+        self.last_error = ""
+        self._log = wal
+        self._worker = worker
+        self._hooks = hooks
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._effects: deque[Effect] = deque()
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._connection: Connection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._performer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look for the master and follow it until `stop`."""
+        self._performer = asyncio.create_task(self._perform_all())
+        self.take(self.machine.start())
+
+    async def stop(self) -> None:
+        """Leave the master; what was stored is durable, the rest was not acknowledged."""
+        self.machine.stop()
+        await self._hang_up()
+        if self._performer is not None:
+            self._performer.cancel()
+            await asyncio.gather(self._performer, return_exceptions=True)
+
+    def take(self, effects: Effects) -> None:
+        """Perform these after all that waits already."""
+        if effects:
+            self._effects.extend(effects)
+            self._wake.set()
+
+    def tick(self) -> None:
+        """Deadlines, heartbeats, reconnection."""
+        self.take(self.machine.tick(now_ms()))
+
+    def applied(self, position: Position) -> None:
+        """The database stands at `position`."""
+        self.take(self.machine.applied(position.offset, now_ms()))
+
+    def conflicted(self, error: ApplyError) -> None:
+        """An entry does not fit the rows here."""
+        self.last_error = str(error)
+        log.error("apply_conflict", reason=str(error))
+        self.take(self.machine.apply_failed(str(error), now_ms()))
+
+    def installed(self, position: Position) -> None:
+        """The snapshot stands in the database, the log begins after it."""
+        history = self._worker.database.history()
+        self.take(self.machine.installed(position, history, now_ms()))
+
+    def install_failed(self, reason: str) -> None:
+        """The snapshot could not be used; database and log are as they were."""
+        self.last_error = reason
+        log.error("install_failed", reason=reason)
+        self.take(self.machine.install_failed(reason, now_ms()))
+
+    async def _perform_all(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._effects:
+                    effect = self._effects.popleft()
+                    if isinstance(effect, Store):
+                        await self._store(effect)
+                    else:
+                        await self._perform(effect)
+                self._drained.set()
+        except Exception as error:  # noqa: BLE001 - it must reach the node
+            self._hooks.failed(error)
+
+    async def _store(self, first: Store) -> None:
+        """Append this Store and its neighbours, sync once."""
+        records: list[Record] = list(first.records)
+        while self._effects and isinstance(self._effects[0], Store):
+            following = self._effects.popleft()
+            assert isinstance(following, Store), "checked just above"
+            records += following.records
+        durable = await asyncio.to_thread(self._append, records)
+        self.take(self.machine.stored(durable, now_ms()))
+
+    def _append(self, records: list[Record]) -> Offset:
+        self._log.append(records)
+        return self._log.sync()
+
+    async def _perform(self, effect: Effect) -> None:  # noqa: C901 - one arm for each
+        match effect:
+            case Send():
+                if self._connection is not None:
+                    self._connection.send(effect.message)
+            case Apply():
+                self._worker.advance(effect.up_to)
+            case Connect():
+                await self._hang_up()
+                self._reader = asyncio.create_task(self._follow(effect))
+            case Disconnect():
+                self.last_error = effect.reason
+                await self._hang_up(effect)
+            case Report():
+                report(effect)
+            case Adopt():
+                await self._hooks.adopt(effect)
+            case Diverged():
+                await self._hooks.diverged(effect)
+            case ReceiveSnapshot():
+                await self._hooks.receive_snapshot(effect)
+            case StoreChunk():
+                await self._hooks.store_chunk(effect)
+            case Install():
+                await self._hooks.install(effect)
+            case StepDown() | StopWrites():
+                pass
+            case _:
+                raise AssertionError(f"{effect} is not a replica's to ask for")
+
+    async def _follow(self, target: Connect) -> None:
+        """Connect, introduce this node, read until the connection ends."""
+        reason = "the master closed the connection"
+        try:
+            if target.delay_ms:
+                await asyncio.sleep(target.delay_ms / 1000)
+            connection = await Connection.open(
+                target.address, timeout_s=self._timeout_s
+            )
+            self._connection = connection
+            await self._introduce(connection)
+            await self._read(connection)
+        except TimeoutError:
+            reason = f"{target.address} does not answer"
+        except (OSError, NexusError) as error:
+            reason = f"{target.address}: {error}"
+        self.last_error = reason
+        await self._forget_connection()
+        self._reader = None
+        self.take(self.machine.disconnected(reason, now_ms()))
+
+    async def _introduce(self, connection: Connection) -> None:
+        effects = self.machine.connected_to_master(now_ms())
+        for effect in effects:
+            if isinstance(effect, Send) and isinstance(effect.message, Hello):
+                answer = await introduce(
+                    connection,
+                    effect.message,
+                    self._secret,
+                    timeout_s=self._timeout_s,
+                )
+                connection.handshake_done()
+                if isinstance(answer, Error):
+                    self.last_error = answer.message
+                else:
+                    self.last_error = ""
+                self.take(self.machine.receive(answer, now_ms()))
+            else:
+                self.take((effect,))
+
+    async def _read(self, connection: Connection) -> None:
+        assembler = EntryAssembler()
+        while True:
+            messages = await connection.receive()
+            if not messages:
+                return
+            self.bytes_received = connection.bytes_received
+            self._hear(messages, assembler)
+            if len(self._effects) > MOST_WAITING:
+                self._drained.clear()
+                await self._drained.wait()
+
+    def _hear(self, messages: list[Message], assembler: EntryAssembler) -> None:
+        """Entries that came together are one call; everything in its order."""
+        entries: list[WalEntry] = []
+        for message in messages:
+            if isinstance(message, WalEntry):
+                record = assembler.add(message)
+                if record is not None:
+                    if message.parts > 1 or message.compressed:
+                        message = WalEntry(
+                            message.offset,
+                            message.epoch,
+                            message.history_id,
+                            message.commit_offset,
+                            record.payload,
+                        )
+                    entries.append(message)
+                continue
+            if entries:
+                self.take(self.machine.receive_entries(entries, now_ms()))
+                entries = []
+            self.take(self.machine.receive(message, now_ms()))
+        if entries:
+            self.take(self.machine.receive_entries(entries, now_ms()))
+
+    async def _hang_up(self, order: Disconnect | None = None) -> None:
+        if order is not None and order.code is not None and self._connection:
+            self._connection.send(Error(order.code, order.reason))
+        reader, self._reader = self._reader, None
+        if reader is not None and reader is not asyncio.current_task():
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        await self._forget_connection()
+
+    async def _forget_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

@@ -1,0 +1,327 @@
+"""Drives replication/master.py: accepts replicas and carries out what it decides.
+
+The port is open in every role. On a node that is no master each visitor is told so,
+with the address of the master that this node knows.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import structlog
+
+from nexus.errors import (
+    ConfigurationError,
+    HandshakeRefusedError,
+    LogGapError,
+    NexusError,
+    ProtocolError,
+)
+from nexus.model.entry import Record
+from nexus.model.position import EpochHistory, Offset
+from nexus.node.connection import READ_BYTES, Connection, split_address
+from nexus.node.handshake import receive_hello, welcome_proof
+from nexus.protocol.codec import encode_entries
+from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
+from nexus.replication.effects import (
+    Close,
+    CommitAdvanced,
+    Effects,
+    Peer,
+    Report,
+    Send,
+    SendSnapshot,
+    StepDown,
+    StopWrites,
+    Stream,
+)
+from nexus.replication.master import Master
+from nexus.storage.cursor import LogCursor
+from nexus.storage.wal import WriteAheadLog
+
+STREAM_BYTES: Final = 1 << 20
+"""Entries read from the log and sent in one go."""
+
+INLINE_ENTRIES: Final = 1_024
+"""So few are read from the page cache on the loop; more, in a thread."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Link:
+    """One accepted connection."""
+
+    peer: Peer
+    connection: Connection
+    hello_nonce: bytes = b""
+    challenge: bytes = b""
+    stream: Stream | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    cursor: LogCursor | None = None
+    transfer: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherHooks:
+    """What the publisher asks of its node."""
+
+    visited: Callable[[Hello], Error]
+    """A Hello while this node is no master: what to answer."""
+    step_down: Callable[[StepDown], None]
+    stop_writes: Callable[[StopWrites], None]
+    send_snapshot: Callable[[Connection, SendSnapshot, Master], Awaitable[None]]
+
+
+class Publisher:
+    """The replication port of one node."""
+
+    def __init__(
+        self, wal: WriteAheadLog, hooks: PublisherHooks, *, secret: str, timeout_s: float
+    ) -> None:
+        self.machine: Master | None = None
+        self._log = wal
+        self._hooks = hooks
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._links: dict[Peer, _Link] = {}
+        self._numbers = itertools.count(1)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: str) -> None:
+        """Listen; raises ConfigurationError if the address cannot be had."""
+        host, port = split_address(address)
+        try:
+            self._server = await asyncio.start_server(
+                self._accept, host, port, limit=READ_BYTES
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"replication.bind_addr {address} cannot be used: "
+                f"{error.strerror or error}; stop what listens there, or name another"
+            ) from error
+
+    async def stop(self) -> None:
+        """Say goodbye to every replica and close the port."""
+        if self._server is not None:
+            self._server.close()
+        await self.retire("this node is stopping")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def reign(self, machine: Master) -> None:
+        """From now on serve replicas as this machine decides."""
+        self.machine = machine
+
+    async def retire(self, reason: str) -> None:
+        """This node is no master any more: end every connection."""
+        self.machine = None
+        links, self._links = list(self._links.values()), {}
+        for link in links:
+            self._end(link)
+            await link.connection.refuse(ErrorCode.STOPPING, reason)
+
+    def stored(self, offset: Offset) -> None:
+        """The log is durable up to `offset`."""
+        if self.machine is not None:
+            self.perform(self.machine.stored(offset, now_ms()))
+
+    def tick(self) -> None:
+        """Heartbeats and dead peers."""
+        if self.machine is not None:
+            self.perform(self.machine.tick(now_ms()))
+
+    def perform(self, effects: Effects) -> None:
+        """Carry out effects, in order."""
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._send(effect)
+                case Stream():
+                    link = self._links.get(effect.peer)
+                    if link is not None:
+                        link.stream = effect
+                        link.wake.set()
+                case Close():
+                    self._close(effect)
+                case Report():
+                    report(effect)
+                case SendSnapshot():
+                    self._start_transfer(effect)
+                case StepDown():
+                    self._hooks.step_down(effect)
+                case StopWrites():
+                    self._hooks.stop_writes(effect)
+                case CommitAdvanced():
+                    pass
+                case _:
+                    raise AssertionError(f"{effect} is not the master's to ask for")
+
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connection = Connection(reader, writer)
+        peer = Peer(f"{next(self._numbers)}:{connection.peer_address}")
+        link = _Link(peer, connection)
+        task = asyncio.current_task()
+        assert task is not None, "a stream's callback runs in a task"
+        self._tasks.add(task)
+        try:
+            await self._serve(link)
+        except HandshakeRefusedError as error:
+            log.warning("replica_refused", peer=peer, reason=str(error))
+            await connection.refuse(ErrorCode(error.reason), str(error))
+        except ProtocolError as error:
+            log.warning("peer_malformed", peer=peer, reason=str(error))
+            await connection.refuse(ErrorCode.MALFORMED, str(error))
+        except (OSError, TimeoutError) as error:
+            log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
+        finally:
+            self._tasks.discard(task)
+            self._leave(link)
+            await connection.close()
+
+    async def _serve(self, link: _Link) -> None:
+        connection = link.connection
+        hello, link.challenge = await receive_hello(
+            connection, self._secret, timeout_s=self._timeout_s
+        )
+        link.hello_nonce = hello.nonce
+        machine = self.machine
+        if machine is None:
+            connection.send(self._hooks.visited(hello))
+            return
+        self._links[link.peer] = link
+        connection.handshake_done()
+        sender = asyncio.create_task(self._send_stream(link))
+        try:
+            self.perform(machine.hello(link.peer, hello, now_ms()))
+            while link.peer in self._links:
+                messages = await connection.receive()
+                if not messages:
+                    return
+                for message in messages:
+                    self.perform(machine.receive(link.peer, message, now_ms()))
+        finally:
+            sender.cancel()
+            if self.machine is machine:
+                self.perform(machine.disconnected(link.peer, now_ms()))
+
+    async def _send_stream(self, link: _Link) -> None:
+        """The link's sender: from the log's files to the socket."""
+        while True:
+            await link.wake.wait()
+            link.wake.clear()
+            stream, machine = link.stream, self.machine
+            if stream is None or machine is None:
+                continue
+            try:
+                records = await self._read(link, stream)
+                frames = _frames(records, machine.history, stream.commit_offset)
+                link.connection.send_bytes(frames)
+                await link.connection.drain()
+            except LogGapError:
+                first = self._log.first_offset
+                self.perform(machine.log_gap(link.peer, first, now_ms()))
+                return
+            except (OSError, NexusError) as error:
+                log.warning("stream_ended", peer=link.peer, reason=str(error))
+                await link.connection.close()
+                return
+            link.stream = None
+            next_offset = Offset(records[-1].offset + 1) if records else stream.start
+            self.perform(
+                machine.streamed(link.peer, next_offset, len(frames), now_ms())
+            )
+
+    async def _read(self, link: _Link, stream: Stream) -> list[Record]:
+        if link.cursor is None or link.cursor.offset != stream.start:
+            if link.cursor is not None:
+                link.cursor.close()
+            link.cursor = self._log.cursor(stream.start)
+        if stream.stop - stream.start <= INLINE_ENTRIES:
+            return link.cursor.read(stream.stop, STREAM_BYTES)
+        return await asyncio.to_thread(link.cursor.read, stream.stop, STREAM_BYTES)
+
+    def _send(self, effect: Send) -> None:
+        link = self._links.get(effect.peer)
+        if link is None:
+            return
+        message = effect.message
+        if isinstance(message, Welcome) and self._secret:
+            proof = welcome_proof(
+                self._secret, link.hello_nonce, link.challenge, message
+            )
+            message = msgspec.structs.replace(message, auth=proof)
+        link.connection.send(message)
+
+    def _close(self, effect: Close) -> None:
+        link = self._links.pop(effect.peer, None)
+        if link is None:
+            return
+        log.warning("replica_closed", peer=effect.peer, reason=effect.message)
+        link.connection.send(
+            Error(effect.code, effect.message, effect.epoch, effect.master_addr)
+        )
+        self._end(link)
+        self._spawn(link.connection.close())
+
+    def _start_transfer(self, effect: SendSnapshot) -> None:
+        link, machine = self._links.get(effect.peer), self.machine
+        if link is not None and machine is not None:
+            transfer = self._hooks.send_snapshot(link.connection, effect, machine)
+            link.transfer = self._spawn(transfer)
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        async def run() -> None:
+            await work
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _leave(self, link: _Link) -> None:
+        self._links.pop(link.peer, None)
+        self._end(link)
+
+    def _end(self, link: _Link) -> None:
+        if link.cursor is not None:
+            link.cursor.close()
+            link.cursor = None
+        if link.transfer is not None:
+            link.transfer.cancel()
+
+
+def _frames(
+    records: list[Record], history: EpochHistory, commit_offset: Offset
+) -> bytes:
+    """The records' frames; each carries the history id of its own reign."""
+    frames = b""
+    while records:
+        reign = history.reign_at(records[0].offset)
+        assert reign is not None, "every entry was written in some reign"
+        last = records[-1]
+        if history.reign_at(last.offset) is reign:
+            return frames + encode_entries(records, reign.history_id, commit_offset)
+        own = [r for r in records if history.reign_at(r.offset) is reign]
+        frames += encode_entries(own, reign.history_id, commit_offset)
+        records = records[len(own) :]
+    return frames
+
+
+def report(effect: Report) -> None:
+    """Log what a machine reports, at its level."""
+    getattr(log, effect.level.value)(effect.event, detail=effect.detail)
+
+
+def now_ms() -> int:
+    """Milliseconds on the clock that counts suspend too, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000

@@ -1,0 +1,94 @@
+"""Identity, role, epoch and vote, which must survive a crash.
+
+One row in a SQLite database of its own, written with `synchronous=EXTRA`: what
+`update` has returned is on the disk.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+import msgspec
+
+from nexus.errors import StorageError
+from nexus.model.cluster import NodeId, Role
+from nexus.model.position import Epoch, HistoryId, Offset, Position
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A replacement of the database that had begun; resolved at the next start."""
+
+    kind: Literal["full_sync", "rewind"]
+    target: Position
+
+
+class CatalogState(msgspec.Struct, frozen=True):
+    """What a node knows of itself."""
+
+    node_id: NodeId = NodeId("")
+    cluster_id: str = ""
+    role: Role = Role.STANDALONE
+    epoch: Epoch = Epoch(0)
+    """The highest epoch that this node has met."""
+    history_id: HistoryId = HistoryId("")
+    voted_epoch: Epoch = Epoch(0)
+    voted_for: NodeId = NodeId("")
+    master_addr: str = ""
+    members: tuple[tuple[NodeId, str, str], ...] = ()
+    """Nodes met: id, replication address, HTTP URL."""
+    log_watermark: Offset = Offset(0)
+    """The log was durable up to here at the last clean stop."""
+    intent: Intent | None = None
+
+
+class Catalog:
+    """Holds the state; one owner, any one thread at a time."""
+
+    def __init__(self, connection: apsw.Connection, state: CatalogState) -> None:
+        self._connection = connection
+        self._state = state
+
+    @classmethod
+    def open(cls, path: Path) -> "Catalog":
+        """Open or create; raises StorageError for a file that is no catalog."""
+        try:
+            connection = apsw.Connection(str(path))
+            connection.pragma("synchronous", 3)
+            connection.execute(
+                "create table if not exists catalog("
+                "id integer primary key check (id = 1), state blob not null) strict"
+            )
+            row = connection.execute("select state from catalog").fetchone()
+            state = (
+                msgspec.json.decode(row[0], type=CatalogState)
+                if row
+                else CatalogState()
+            )
+        except (apsw.Error, msgspec.MsgspecError) as error:
+            raise StorageError(
+                f"{path} is no catalog of a node ({error}); restore the data directory "
+                "or start this node with an empty one"
+            ) from error
+        return cls(connection, state)
+
+    @property
+    def state(self) -> CatalogState:
+        """The state as it is on the disk."""
+        return self._state
+
+    def update(self, **changes: Any) -> CatalogState:
+        """Change fields; durable on return. Raises StorageError."""
+        state = msgspec.structs.replace(self._state, **changes)
+        try:
+            self._connection.execute(
+                "insert or replace into catalog values (1, ?)",
+                (msgspec.json.encode(state),),
+            )
+        except apsw.Error as error:
+            raise StorageError(f"the catalog cannot be written: {error}") from error
+        self._state = state
+        return state
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

@@ -1,0 +1,92 @@
+"""A node's data directory: where everything lies, and that one process owns it."""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from nexus.errors import DataDirectoryLockedError, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The names in one data directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The database that users read."""
+        return self.root / "nexus.db"
+
+    @property
+    def catalog(self) -> Path:
+        """Identity, role and epoch."""
+        return self.root / "catalog.db"
+
+    @property
+    def wal(self) -> Path:
+        """The log's segments."""
+        return self.root / "wal"
+
+    @property
+    def snapshots(self) -> Path:
+        """Archives and their manifests."""
+        return self.root / "snapshots"
+
+    @property
+    def diverged(self) -> Path:
+        """What was taken back."""
+        return self.root / "diverged"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that owns the directory."""
+        return self.root / "lock"
+
+    def create(self) -> None:
+        """Make what is missing; raises StorageError where that is not allowed."""
+        try:
+            for path in (self.root, self.wal, self.snapshots, self.diverged):
+                path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"cannot use {self.root} as data directory: {error.strerror} "
+                f"({error.filename}); name another with --data-dir or mend its rights"
+            ) from error
+
+
+class DirectoryLock:
+    """One process per data directory; the system frees it when the process ends."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, directory: DataDirectory) -> Self:
+        """Take the lock; raises DataDirectoryLockedError naming who holds it."""
+        try:
+            descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in {directory.root}: {error.strerror}; mend its rights "
+                "or name another directory with --data-dir"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise DataDirectoryLockedError(
+                f"{directory.root} is in use by process {holder or 'unknown'}; stop it "
+                "first, or name another directory"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return cls(directory.lock, descriptor)
+
+    def release(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._descriptor)

@@ -1,0 +1,284 @@
+"""A node without a database: it answers what a test has told it to."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from nexus.api.application import Application
+from nexus.config import Config
+from nexus.errors import NotFoundError, WrongRoleError
+from nexus.model.cluster import (
+    LinkState,
+    MasterStats,
+    Mode,
+    NodeStatus,
+    Outcome,
+    ReplicaStats,
+    ReplicaStatus,
+    Role,
+)
+from nexus.model.position import (
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Position,
+    Reign,
+)
+from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+STATUS = NodeStatus(
+    role=Role.MASTER,
+    running=True,
+    mode=Mode.ASYNC,
+    connected=False,
+    node_id="n1",
+    cluster_id="c1",
+    epoch=2,
+    wal_offset=12,
+    durable_offset=12,
+    applied_offset=12,
+    commit_offset=12,
+    lag=0,
+    lag_seconds=0.0,
+    replica_count=1,
+    master_id="n1",
+    master_url="http://127.0.0.1:15474",
+    state=LinkState.STREAMING,
+    paused=False,
+    auto_failover=True,
+    last_error="",
+)
+
+REPLICA_STATUS = msgspec.structs.replace(
+    STATUS,
+    role=Role.REPLICA,
+    master_id="n0",
+    master_url="http://master:15474",
+    wal_offset=10,
+    durable_offset=10,
+    applied_offset=10,
+    lag=2,
+    lag_seconds=0.5,
+)
+
+ANSWER = SqlResponse(
+    [SqlResult(("a", "b"), [(1, "x")], 0, 0)], 13, 2, Outcome.COMMITTED, 1
+)
+
+
+class SnapshotInfo(msgspec.Struct, frozen=True):
+    id: str
+    created_at: str
+    position: Position
+    wal_offset: int
+    uncompressed_size: int
+    compressed_size: int
+    checksum: str
+    files_count: int
+
+
+class Hash(msgspec.Struct, frozen=True):
+    rows: int
+    hash: str
+
+
+class Hashes(msgspec.Struct, frozen=True):
+    schema: str
+    tables: dict[str, Hash]
+
+
+@dataclass
+class FakeSnapshots:
+    directory: Path
+    infos: dict[str, SnapshotInfo] = field(default_factory=dict)
+
+    def make(self, content: bytes) -> SnapshotInfo:
+        snapshot_id = f"s{len(self.infos) + 1}"
+        info = SnapshotInfo(
+            snapshot_id,
+            "2025-01-02T03:04:05+00:00",
+            Position(Epoch(2), Offset(12), HistoryId("h2")),
+            12,
+            4096,
+            len(content),
+            "0badcafe",
+            2,
+        )
+        (self.directory / f"{snapshot_id}.tar.zst").write_bytes(content)
+        self.infos[snapshot_id] = info
+        return info
+
+    def latest(self) -> SnapshotInfo | None:
+        return list(self.infos.values())[-1] if self.infos else None
+
+    def get(self, snapshot_id: str) -> SnapshotInfo:
+        if snapshot_id not in self.infos:
+            raise NotFoundError(f"there is no snapshot {snapshot_id!r}")
+        return self.infos[snapshot_id]
+
+    def list(self) -> list[SnapshotInfo]:
+        return list(self.infos.values())
+
+    def path(self, snapshot_id: str) -> Path:
+        return self.directory / f"{snapshot_id}.tar.zst"
+
+
+class FakeDiverged:
+    def __init__(self) -> None:
+        self.found: dict[str, Iterable[Any]] = {}
+
+    def list(self) -> list[dict[str, Any]]:
+        position = Position(Epoch(1), Offset(9), HistoryId("h1"))
+        return [{"id": name, "position": position} for name in self.found]
+
+    def rows(self, diverged_id: str) -> Iterable[Any]:
+        if diverged_id not in self.found:
+            raise NotFoundError(f"there is no divergence {diverged_id!r}")
+        return self.found[diverged_id]
+
+
+class FakeNode:
+    """Fulfils `NodeFacade`; `error` is raised by the next execute."""
+
+    def __init__(
+        self, directory: Path, config: Config | None = None, *, replica: bool = False
+    ) -> None:
+        self.config = config or Config()
+        self.node_id = "n1"
+        self.current = REPLICA_STATUS if replica else STATUS
+        self.snapshots = FakeSnapshots(directory)
+        self.diverged = FakeDiverged()
+        self.asked: list[Any] = []
+        self.answer = ANSWER
+        self.error: BaseException | None = None
+        self.hashes: dict[int, Hashes | None] = {}
+        self.replica_count = 1
+
+    def status(self) -> NodeStatus:
+        return self.current
+
+    def _need(self, role: Role) -> None:
+        if self.current.role is not role:
+            raise WrongRoleError(
+                f"this node is a {self.current.role}; ask {self.current.master_url}"
+            )
+
+    def master_stats(self) -> MasterStats:
+        self._need(Role.MASTER)
+        return MasterStats(5, 600, 1, 1, 12, 12, 0, 0, 1, 0)
+
+    def replica_stats(self) -> ReplicaStats:
+        self._need(Role.REPLICA)
+        return ReplicaStats(10, 10, 700, 10, 2, 0.5, 1, True, "n0", 1, 0, 0)  # noqa: FBT003
+
+    def history(self) -> EpochHistory:
+        return EpochHistory(
+            (
+                Reign(
+                    Epoch(1),
+                    HistoryId("h1"),
+                    "n0",
+                    Offset(1),
+                    1_700_000_000_000_000,
+                    "start",
+                ),
+                Reign(
+                    Epoch(2),
+                    HistoryId("h2"),
+                    "n1",
+                    Offset(8),
+                    1_700_000_100_000_000,
+                    "promote",
+                ),
+            )
+        )
+
+    def replicas(self) -> tuple[ReplicaStatus, ...]:
+        self._need(Role.MASTER)
+        return (
+            ReplicaStatus(
+                id="r1",
+                addr="10.0.0.2:15475",
+                http_url="http://10.0.0.2:15474",
+                voter=False,
+                last_ack_offset=12,
+                applied_offset=11,
+                lag=1,
+                lag_seconds=0.25,
+                healthy=True,
+                connected_seconds=60.0,
+                bytes_sent=600,
+                state=LinkState.STREAMING,
+            ),
+        )
+
+    def ready(self, max_lag: int | None) -> tuple[bool, str]:
+        if max_lag is not None and self.current.lag > max_lag:
+            return False, f"{self.current.lag} entries behind, at most {max_lag} wanted"
+        return True, ""
+
+    async def execute(self, request: SqlRequest) -> SqlResponse:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    async def promote(self, *, force: bool) -> NodeStatus:
+        self._need(Role.REPLICA)
+        self.asked.append(("promote", force))
+        self.current = msgspec.structs.replace(STATUS, epoch=3)
+        return self.current
+
+    def pause(self, replica: str | None) -> None:
+        self._need_replica(replica)
+        self.current = msgspec.structs.replace(self.current, paused=True)
+
+    def resume(self, replica: str | None) -> None:
+        self._need_replica(replica)
+        self.current = msgspec.structs.replace(self.current, paused=False)
+
+    def _need_replica(self, replica: str | None) -> None:
+        self.asked.append(replica)
+        if replica not in {None, "r1"}:
+            raise NotFoundError(f"there is no replica {replica!r}")
+
+    async def start_replication(self, role: Role, master_addr: str | None) -> None:
+        self.asked.append((role, master_addr))
+        self.current = msgspec.structs.replace(self.current, role=role)
+
+    async def stop_replication(self) -> None:
+        self.current = msgspec.structs.replace(self.current, role=Role.STANDALONE)
+
+    async def make_snapshot(self) -> SnapshotInfo:
+        return self.snapshots.make(b"archive" * 10)
+
+    async def begin_verify(self) -> Offset:
+        self._need(Role.MASTER)
+        self.hashes[13] = None
+        return Offset(13)
+
+    async def verification(self, offset: Offset) -> Hashes | None:
+        if offset not in self.hashes:
+            raise NotFoundError(f"there is no verification at offset {offset}")
+        return self.hashes[offset]
+
+
+def client_of(
+    node: FakeNode,
+    *,
+    master: Callable[[httpx.Request], httpx.Response] | None = None,
+    base_url: str = "http://node:15474",
+) -> httpx.AsyncClient:
+    """A client of the node's API; `master` answers what the node forwards."""
+    behind = None if master is None else httpx.MockTransport(master)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(Application(node, transport=behind)),
+        base_url=base_url,
+    )

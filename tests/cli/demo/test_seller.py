@@ -1,0 +1,89 @@
+"""The shop: each sale is one transaction, sold once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import apsw
+import pytest
+
+from cli.fake_nodes import FakeNode, Reply
+from nexus.cli.demo.processes import CHINOOK
+from nexus.cli.demo.seller import TILLS, Shop, chinook_shop
+
+COUNTS = {"results": [{"rows": [[59, 3503]]}]}
+
+
+@pytest.fixture
+def node() -> Iterator[FakeNode]:
+    with ExitStack() as stack:
+        yield stack.enter_context(FakeNode())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        pass
+
+
+def test_the_shop_learns_from_the_master_what_there_is(node: FakeNode) -> None:
+    node.on("POST /sql", COUNTS)
+
+    sale = chinook_shop(node.url).sale()
+
+    assert 0 <= sale["statements"][0]["params"]["customer"] < 59
+
+
+def test_a_sale_is_an_invoice_with_lines_that_add_up() -> None:
+    database = apsw.Connection(":memory:")
+    source = apsw.Connection(str(CHINOOK), flags=apsw.SQLITE_OPEN_READONLY)
+    with database.backup("main", source, "main") as backup:
+        backup.step()
+    source.close()
+    shop = Shop("http://127.0.0.1:1", customers=59, tracks=3503)
+
+    for statement in shop.sale()["statements"]:
+        database.execute(statement["sql"], statement.get("params"))
+
+    invoice, total = database.execute(
+        "select max(InvoiceId), Total from Invoice"
+    ).fetchone()
+    lines = database.execute(
+        "select count(*), sum(UnitPrice) from InvoiceLine where InvoiceId = ?",
+        (invoice,),
+    ).fetchone()
+    assert invoice == 413
+    assert 1 <= lines[0] <= 6
+    assert lines[1] == pytest.approx(total)
+    database.close()
+
+
+def test_what_is_acknowledged_is_counted(node: FakeNode) -> None:
+    node.on("POST /sql", {"offset": 77})
+    shop = Shop(node.url, customers=59, tracks=3503)
+
+    with shop.open():
+        until(lambda: shop.sold >= 10)
+
+    assert shop.last_offset == 77
+    assert shop.last_error == ""
+    assert len({body["transaction_id"] for body in node.bodies("/sql")}) >= 10
+
+
+def test_a_failed_sale_is_tried_again_under_its_own_id(node: FakeNode) -> None:
+    refused: list[Any] = []
+
+    def refuse_first(body: Any) -> Reply:
+        if len(refused) < TILLS:
+            refused.append(body["transaction_id"])
+            return 503, {"detail": "no master"}
+        return 200, {"offset": 5}
+
+    node.on("POST /sql", refuse_first)
+    shop = Shop(node.url, customers=59, tracks=3503)
+
+    with shop.open():
+        until(lambda: bool(shop.last_error))
+        until(lambda: shop.sold >= TILLS)
+
+    ids = [body["transaction_id"] for body in node.bodies("/sql")]
+    assert all(ids.count(refused_id) == 2 for refused_id in refused)

@@ -1,0 +1,201 @@
+"""One statement, a script, or a shell."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from cli.conftest import Run
+from cli.fake_nodes import FakeNode
+from nexus.cli import sql
+from nexus.cli.sources import FileSource
+
+Start = Callable[[], FakeNode]
+
+WRITTEN = {
+    "results": [
+        {"columns": [], "rows": [], "rows_affected": 1, "last_insert_rowid": 3}
+    ],
+    "offset": 1009,
+    "epoch": 2,
+    "outcome": "committed",
+    "durable_on": 1,
+}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    connection = apsw.Connection(str(tmp_path / "nexus.db"))
+    connection.execute(
+        "create table t (a integer primary key, b);"
+        "create table nexus_position (id);"
+        "insert into t values (1, 'x,y'), (2, null), (3, x'00ff')"
+    )
+    connection.close()
+    return tmp_path
+
+
+def test_a_query_prints_a_table(run: Run, directory: Path) -> None:
+    ended = run("sql", directory, "select * from t")
+
+    assert ended.status == 0
+    lines = [line.split() for line in ended.output.splitlines()]
+    assert lines == [["a", "b"], ["1", "x,y"], ["2", "NULL"], ["3", "x'00ff'"]]
+
+
+def test_a_value_that_looks_like_markup_is_printed_as_it_is(
+    run: Run, directory: Path
+) -> None:
+    ended = run("sql", directory, "select '[red]x' as \"[b]\"")
+
+    assert ended.output.split() == ["[b]", "[red]x"]
+
+
+def test_csv_quotes_what_must_be_quoted(run: Run, directory: Path) -> None:
+    ended = run("sql", directory, "select * from t", "--csv")
+
+    assert ended.output == "a,b\n1,\"x,y\"\n2,\n3,x'00ff'\n"
+
+
+def test_json_holds_columns_and_rows(run: Run, directory: Path) -> None:
+    ended = run("sql", directory, "select * from t where a = 3", "--json")
+
+    (result,) = json.loads(ended.output)["results"]
+    assert result["columns"] == ["a", "b"]
+    assert result["rows"] == [[3, {"$blob": "AP8="}]]
+
+
+def test_a_write_tells_offset_outcome_and_durability(run: Run, start: Start) -> None:
+    node = start().on("POST /sql", WRITTEN)
+
+    told = run("sql", node.url, "delete from t")
+    as_json = run("sql", node.url, "delete from t", "--json")
+
+    assert told.output == (
+        "1 row changed\ncommitted at offset 1,009, durable on 1 node\n"
+    )
+    assert json.loads(as_json.output)["offset"] == 1009
+
+
+def test_a_refused_statement_is_one_line_and_exit_1(run: Run, directory: Path) -> None:
+    ended = run("sql", directory, "delete from t")
+
+    assert ended.status == 1
+    assert ended.error.startswith("nexus: a data directory is only read")
+    assert ended.error.count("\n") == 1
+
+
+def test_two_formats_at_once_are_wrong_usage(run: Run, directory: Path) -> None:
+    assert run("sql", directory, "select 1", "--json", "--csv").status == 2
+
+
+def test_standard_input_is_a_script(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("select 1;\nselect\n 2;\nselect 3"))
+
+    ended = run("sql", directory, "--csv")
+
+    assert ended.output == "1\n1\n2\n2\n3\n3\n"
+
+
+def test_lines_join_until_a_statement_is_whole() -> None:
+    lines = [
+        "create trigger r after insert on t begin\n",
+        "  delete from u;\n",
+        "end;\n",
+        "select 1",
+    ]
+
+    assert list(sql.complete_statements(lines)) == ["".join(lines[:3]), "select 1\n"]
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[list[str | type[BaseException]]], None]:
+    """Let these lines be typed; an exception stands for its key."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def type_them(lines: list[str | type[BaseException]]) -> None:
+        remaining: Iterator[str | type[BaseException]] = iter([*lines, EOFError])
+
+        def read(_prompt: str) -> str:
+            line = next(remaining)
+            if isinstance(line, str):
+                return line
+            raise line
+
+        monkeypatch.setattr("builtins.input", read)
+
+    return type_them
+
+
+def test_the_shell_runs_statements_over_several_lines_and_survives_errors(
+    directory: Path,
+    typed: Callable[[list[str | type[BaseException]]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    typed(["", "select a", "from t;", "select 1 from u;", "select 9 as nine;"])
+    source = FileSource(directory)
+
+    sql.shell(source, sql.show_csv)
+    source.close()
+
+    output, error = capsys.readouterr()
+    assert "a\n1\n2\n3\n" in output
+    assert "nine\n9\n" in output
+    assert error == "nexus: no such table: u (statement 1)\n"
+
+
+def test_the_shell_knows_dot_commands(
+    directory: Path,
+    typed: Callable[[list[str | type[BaseException]]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    typed([".tables", ".schema t", ".schema none", ".help", ".quit", "select 7;"])
+    source = FileSource(directory)
+
+    sql.shell(source, sql.show_csv)
+    source.close()
+
+    output = capsys.readouterr().out
+    assert output.splitlines()[1:3] == [
+        "t",
+        "CREATE TABLE t (a integer primary key, b);",
+    ]
+    assert "nexus_position" not in output
+    assert ".schema [NAME]" in output
+    assert "7" not in output.splitlines()
+
+
+def test_control_c_drops_the_line_and_not_the_session(
+    directory: Path,
+    typed: Callable[[list[str | type[BaseException]]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    typed(["select (", KeyboardInterrupt, "select 5 as five;"])
+    source = FileSource(directory)
+
+    sql.shell(source, sql.show_csv)
+    source.close()
+
+    assert "five\n5\n" in capsys.readouterr().out
+
+
+def test_the_shell_tells_an_error_of_a_dot_command(
+    tmp_path: Path,
+    typed: Callable[[list[str | type[BaseException]]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "nexus.db").write_bytes(b"x" * 5000)
+    typed([".tables"])
+    source = FileSource(tmp_path)
+
+    sql.shell(source, sql.show_csv)
+    source.close()
+
+    assert "not a database" in capsys.readouterr().err

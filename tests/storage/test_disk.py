@@ -1,0 +1,79 @@
+"""Disk errors by name, whole writes, and where zeros begin."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from storage.logs import file_size_limit
+
+from nexus.errors import DiskFullError, StorageError
+from nexus.storage.disk import (
+    nonzero_end,
+    reserve,
+    storage_error,
+    storage_errors,
+    sync_data,
+    sync_directory,
+    write_at,
+)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_every_kind_of_shortage_is_a_full_disk(number: int) -> None:
+    error = storage_error(OSError(number, os.strerror(number)), "writing x")
+
+    assert isinstance(error, DiskFullError)
+    assert "writing x" in str(error)
+
+
+def test_another_fault_of_the_disk_is_no_shortage() -> None:
+    with pytest.raises(StorageError, match="reading y: Input/output error") as caught:
+        with storage_errors("reading y"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    assert not isinstance(caught.value, DiskFullError)
+
+
+def test_a_write_that_does_not_fit_raises_and_never_passes_for_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+
+    with file_size_limit(10_000), pytest.raises(OSError, match="File too large"):
+        write_at(fd, b"x" * 8_000, 5_000)
+    os.close(fd)
+
+    assert path.stat().st_size == 10_000
+
+
+def test_reserved_space_is_zero_and_keeps_what_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    fd = os.open(path, os.O_RDWR)
+
+    reserve(fd, 100_000)
+    sync_data(fd)
+    sync_directory(tmp_path)
+    os.close(fd)
+
+    assert path.read_bytes() == b"before" + bytes(99_994)
+
+
+@given(
+    start=st.integers(0, 3 << 20),
+    byte=st.one_of(st.none(), st.integers(0, (3 << 20) - 1)),
+)
+def test_the_last_byte_that_is_not_zero_is_found(start: int, byte: int | None) -> None:
+    fd = os.memfd_create("zeros")
+    os.truncate(fd, 3 << 20)
+    if byte is not None:
+        os.pwrite(fd, b"\1", byte)
+
+    found = nonzero_end(fd, start)
+    os.close(fd)
+
+    assert found == (start if byte is None or byte < start else byte + 1)

@@ -1,0 +1,64 @@
+"""The house rules that no other tool checks."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "nexus"
+MODULES = sorted(SOURCE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+LONGEST_MODULE = 350
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
+DOORS = {"__init__.py", "__main__.py"}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_a_module_is_short_and_says_what_it_answers(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
+
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0].strip()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_a_module_has_a_test_file_of_its_own(module: Path) -> None:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    does_something = any(isinstance(node, FUNCTIONS) for node in ast.walk(tree))
+    if module.name in DOORS or not does_something:
+        return
+    place = module.relative_to(SOURCE)
+    mirrored = ROOT / "tests" / place.parent / f"test_{place.name}"
+    assert mirrored.is_file(), f"{named(mirrored)} is missing"
+
+
+@pytest.mark.parametrize("file", [*MODULES, *TESTS], ids=named)
+def test_nothing_is_left_undone_or_nameless(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    left = re.findall(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b", text)
+
+    assert left == []
+    assert file.stem.removeprefix("test_") not in BANNED_NAMES
+    assert "NotImplemented" + "Error" not in text
+
+
+@pytest.mark.parametrize("file", TESTS, ids=named)
+def test_a_test_is_run_and_is_a_claim(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    calls = re.findall(r"pytest\.(?:skip|mark\.skip|mark\.xfail)\b", text)
+
+    assert calls == []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, FUNCTIONS) and node.name.startswith("test_"):
+            assert node.name.count("_") >= 3, f"{node.name} claims nothing"
+
+
+def test_the_package_tells_type_checkers_that_it_is_typed() -> None:
+    assert (SOURCE / "py.typed").is_file()
