@@ -7,6 +7,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from typing_extensions import override
+
 Reply = tuple[int, Any]
 Handler = Callable[[Any], Reply]
 
@@ -60,6 +62,7 @@ class FakeNode:
                 length = int(self.headers.get("Content-Length", 0))
                 self._answer(json.loads(self.rfile.read(length) or b"null"))
 
+            @override
             def log_message(self, *_: object) -> None:
                 pass
 

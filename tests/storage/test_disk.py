@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from storage.logs import file_size_limit
 
 from nexus.errors import DiskFullError, StorageError
 from nexus.storage.disk import (
@@ -19,6 +18,7 @@ from nexus.storage.disk import (
     sync_directory,
     write_at,
 )
+from storage.logs import file_size_limit
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -30,9 +30,11 @@ def test_every_kind_of_shortage_is_a_full_disk(number: int) -> None:
 
 
 def test_another_fault_of_the_disk_is_no_shortage() -> None:
-    with pytest.raises(StorageError, match="reading y: Input/output error") as caught:
-        with storage_errors("reading y"):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    with (
+        pytest.raises(StorageError, match="reading y: Input/output error") as caught,
+        storage_errors("reading y"),
+    ):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     assert not isinstance(caught.value, DiskFullError)
 

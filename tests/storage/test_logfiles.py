@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from storage.logs import mounted
 
 from nexus.errors import CorruptLogError, StorageError
 from nexus.model.position import Offset
 from nexus.storage import logfiles
+from storage.logs import mounted
 
 SIZE = 4096
 EVERY = 256
@@ -90,7 +90,7 @@ def test_an_older_segment_with_a_damaged_header_is_found_at_once(
     add(tmp_path, 90)
     os.truncate(tmp_path / "00000000000000000001.wal", 0)
 
-    with pytest.raises(CorruptLogError, match="00000000000000000001.wal"):
+    with pytest.raises(CorruptLogError, match=r"00000000000000000001\.wal"):
         opened(tmp_path)
 
 

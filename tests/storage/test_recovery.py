@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from nexus.errors import CorruptLogError
+from nexus.model.entry import Record
+from nexus.model.position import Epoch, Offset
+from nexus.storage.segment import encode_batch
+from nexus.storage.wal import WriteAheadLog
 from storage.logs import (
     ROOMY,
     SMALL,
@@ -18,12 +24,6 @@ from storage.logs import (
     record,
     record_starts,
 )
-
-from nexus.errors import CorruptLogError
-from nexus.model.entry import Record
-from nexus.model.position import Epoch, Offset
-from nexus.storage.segment import encode_batch
-from nexus.storage.wal import WriteAheadLog
 
 LAST = 12
 PAYLOAD = 20
@@ -63,9 +63,12 @@ def test_a_log_cut_at_every_byte_of_its_last_records_keeps_a_valid_prefix(
         overwrite(only_file(copy), cut, bytes(starts[13] - cut))
 
         log = reopened(copy)
-        kept = max(offset for offset in range(8, 13) if starts[offset + 1] <= cut or offset == 8)
+        kept = max(
+            offset
+            for offset in range(8, 13)
+            if starts[offset + 1] <= cut or offset == 8
+        )
 
-        # The payload's last byte may have been a zero already; here it never is.
         assert all_of(log) == batch(1, kept)
         assert log.durable_offset == kept
         assert zeros_behind(copy, log)
@@ -130,8 +133,15 @@ def test_a_mark_that_no_record_follows_is_cut(log_directory: Path) -> None:
 @pytest.mark.parametrize("offset", [1, 3, 4, 8])
 @pytest.mark.parametrize(
     ("region", "byte"),
-    [("length", 0), ("length", 3), ("crc", 4), ("epoch", 8), ("offset", 16)]
-    + [("payload", 24), ("payload", 24 + PAYLOAD - 1)],
+    [
+        ("length", 0),
+        ("length", 3),
+        ("crc", 4),
+        ("epoch", 8),
+        ("offset", 16),
+        ("payload", 24),
+        ("payload", 24 + PAYLOAD - 1),
+    ],
 )
 @pytest.mark.parametrize("bit", [0, 7])
 def test_a_flipped_bit_in_a_durable_record_is_corruption(
@@ -173,7 +183,9 @@ def test_the_watermark_makes_corruption_of_what_looks_torn(
     start = record_starts(path, LAST)[11]
     flip(path, start + 24)
 
-    with pytest.raises(CorruptLogError, match=f"{path.name}.* 10 at byte {start}, .* 11"):
+    with pytest.raises(
+        CorruptLogError, match=f"{path.name}.* 10 at byte {start}, .* 11"
+    ):
         reopened(log_directory, watermark=11)
     log = reopened(log_directory, watermark=10)
     assert log.last_offset == 10

@@ -7,7 +7,6 @@ from zlib import crc32
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from storage.logs import batch, file_size_limit, flip, overwrite, record
 
 from nexus.errors import CorruptLogError
 from nexus.model.entry import Record
@@ -20,6 +19,7 @@ from nexus.storage.segment import (
     frames,
     read_frames,
 )
+from storage.logs import batch, file_size_limit, flip, overwrite, record
 
 NAME = "00000000000000000007.wal"
 _RECORDS = st.builds(
@@ -70,7 +70,9 @@ def test_what_is_encoded_is_decoded(
 
 
 def test_the_format_is_the_documented_one() -> None:
-    data = encode_batch([Record(Epoch(2), Offset(9), b"pay")], durable=Offset(8), salt=0)
+    data = encode_batch(
+        [Record(Epoch(2), Offset(9), b"pay")], durable=Offset(8), salt=0
+    )
 
     mark = bytes(4) + crc32(bytes(4) + b"\x08" + bytes(15)).to_bytes(4, "little")
     place = b"\2" + bytes(7) + b"\x09" + bytes(7)
@@ -185,7 +187,7 @@ def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
     header = HEADER.pack(b"NEXUSWAL", 2, 5, 7, 0, 0)[:-4]
     overwrite(segment.path, 0, header + crc32(header).to_bytes(4, "little"))
 
-    with pytest.raises(CorruptLogError, match="log format 2 at byte 8, .* reads 1"):
+    with pytest.raises(CorruptLogError, match=r"log format 2 at byte 8, .* reads 1"):
         Segment.load(segment.path, every=64)
 
 

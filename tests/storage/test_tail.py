@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from storage.logs import batch
-
 from nexus.model.position import Offset
 from nexus.storage.segment import HEADER, Segment, encode_batch
 from nexus.storage.tail import Tail
+from storage.logs import batch
 
 SIZE = 3 << 20
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nexus.api.corking import CorkedTransport
+
 MOST_CONNECTIONS: Final = 2048
 """Each costs a descriptor and a buffer; a process often has 4096 descriptors."""
 
@@ -29,9 +31,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport, self.loop))
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.close()
+            self.transport.close()
             return
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._close_late)
 

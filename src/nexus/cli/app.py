@@ -1,7 +1,7 @@
 """The commands together, and how each ends: 0 done, 1 not done, 2 wrong usage."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -43,7 +43,7 @@ def _top(
         raise typer.Exit(WRONG_USAGE)
 
 
-for name, function in {
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "demo": demo.demo,
     "serve": serve.serve,
     "check": check.check,
@@ -56,7 +56,8 @@ for name, function in {
     "resume": operate.resume,
     "snapshot": operate.snapshot,
     "restore": restore.restore,
-}.items():
+}
+for name, function in COMMANDS.items():
     app.command(name)(function)
 
 

@@ -1,9 +1,29 @@
-"""x."""
+"""Make an existing database a node's, after the same check as `nexus check`."""
+
+import msgspec
+
+from nexus.cli.check import DatabaseFile, findings_table, refusal
+from nexus.cli.options import AsJson, DataDirectory
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.terminal import console, print_json
+from nexus.storage.directory import DataDirectory as Directory
+from nexus.storage.importer import import_database
+from nexus.storage.preflight import check
 
 
-def import_file():
-    pass
-
-
-def restore():
-    pass
+def import_file(
+    file: DatabaseFile, data: DataDirectory, *, as_json: AsJson = False
+) -> None:
+    """Make the node's data directory DIR from the database FILE."""
+    report = check(file)
+    if not report.ok:
+        if as_json:
+            print_json(msgspec.to_builtins(report))
+        else:
+            console().print(findings_table(report))
+        raise NotDoneError(refusal(file, report))
+    import_database(file, Directory(data))
+    if as_json:
+        print_json({"data_dir": str(data), **msgspec.to_builtins(report)})
+        return
+    print(f"imported '{file}' into '{data}'; start it with nexus serve --data {data}")

@@ -209,7 +209,7 @@ class Follower:
         self.last_error = reason
         await self._forget_connection()
         self._reader = None
-        self.take(self.machine.disconnected(reason, now_ms()))
+        self.take(self.machine.disconnected(reason))
 
     async def _introduce(self, connection: Connection) -> None:
         effects = self.machine.connected_to_master(now_ms())

@@ -64,6 +64,10 @@ class ApplyWorker:
             self._target = target
             self._calls.put(None)
 
+    def hold(self) -> None:
+        """Apply nothing more until the next `advance`; the running batch ends."""
+        self._target = self.database.position.offset
+
     def run_soon(self, job: Job) -> None:
         """Do an errand between two batches."""
         self._calls.put(job)

@@ -62,8 +62,9 @@ class EntryAssembler:
     def __init__(self, max_entry_bytes: int = ENTRY_BYTES) -> None:
         self._limit = max_entry_bytes
         self._first: WalEntry | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        # Not a list: a hostile peer's parts of one byte would cost forty times that.
+        self._data = bytearray()
+        self._parts = 0
 
     def add(self, entry: WalEntry) -> Record | None:
         """The record that this message completes, or None while parts are missing.
@@ -76,13 +77,13 @@ class EntryAssembler:
         if entry.parts == 1 and not entry.compressed:
             return Record(entry.epoch, entry.offset, entry.entry)
         self._first = self._first or entry
-        self._pieces.append(entry.entry)
-        self._size += len(entry.entry)
-        if self._size > self._limit:
-            raise _too_large(entry, self._size, self._limit)
-        if len(self._pieces) < entry.parts:
+        self._data += entry.entry
+        self._parts += 1
+        if len(self._data) > self._limit:
+            raise _too_large(entry, len(self._data), self._limit)
+        if self._parts < entry.parts:
             return None
-        data = b"".join(self._pieces)
+        data = bytes(self._data)
         self.reset()
         if entry.compressed:
             data = _decompressed(entry, data, self._limit)
@@ -91,8 +92,8 @@ class EntryAssembler:
     def reset(self) -> None:
         """Forget the parts of an entry that will not be completed."""
         self._first = None
-        self._pieces = []
-        self._size = 0
+        self._data = bytearray()
+        self._parts = 0
 
     def _check(self, entry: WalEntry) -> None:
         if not entry.entry:
@@ -104,7 +105,7 @@ class EntryAssembler:
                 f"entry {entry.offset} comes in {entry.parts} parts; it has at least "
                 "one"
             )
-        follows = entry.part == len(self._pieces)
+        follows = entry.part == self._parts
         if not follows or (self._first and not _are_siblings(entry, self._first)):
             raise self._misplaced(entry)
 
@@ -112,7 +113,7 @@ class EntryAssembler:
         due = self._first or entry
         return ProtocolError(
             f"part {entry.part} of {entry.parts} of entry {entry.offset} came where "
-            f"part {len(self._pieces)} of {due.parts} of entry {due.offset} was due"
+            f"part {self._parts} of {due.parts} of entry {due.offset} was due"
         )
 
 

@@ -2,8 +2,9 @@
 
 import msgspec
 
+from nexus.errors import ProtocolError
 from nexus.model.position import Epoch, Offset
-from nexus.protocol.messages import ErrorCode, Plan, Welcome
+from nexus.protocol.messages import Error, ErrorCode, Ping, Plan, Welcome
 from nexus.replication.admission import Refusal, fork_between, well_formed
 from nexus.replication.incoming import Incoming
 
@@ -27,6 +28,22 @@ def weighed(
         or _contradiction(welcome, log)
         or _acceptance(welcome, log)
     )
+
+
+def check_ping(ping: Ping, welcome: Welcome) -> None:
+    """Raise ProtocolError unless the Ping is of the reign that was welcomed to."""
+    said = (ping.cluster_id, ping.epoch, ping.history_id)
+    if said != (welcome.cluster_id, welcome.epoch, welcome.history.history_id):
+        raise ProtocolError(
+            f"a Ping names epoch {ping.epoch} and history {ping.history_id}, the "
+            f"Welcome {welcome.epoch} and {welcome.history.history_id}"
+        )
+
+
+def pointed_to(error: Error, epoch: Epoch) -> str:
+    """The master that a refusal names, if it knows no less than this node does."""
+    knows = error.code in (ErrorCode.NOT_MASTER, ErrorCode.DEPOSED)
+    return error.master_addr if knows and error.epoch >= epoch else ""
 
 
 def _foreign(

@@ -1,5 +1,7 @@
 """Whether a Hello belongs here, and from which entry on its log needs ours."""
 
+from itertools import pairwise
+
 import msgspec
 
 from nexus.model.position import EpochHistory, Offset
@@ -49,7 +51,7 @@ def well_formed(history: EpochHistory) -> bool:
     reigns = history.reigns
     return all(
         earlier.epoch < later.epoch and earlier.first_offset < later.first_offset
-        for earlier, later in zip(reigns, reigns[1:], strict=False)
+        for earlier, later in pairwise(reigns)
     )
 
 

@@ -1,6 +1,6 @@
 """How a new master tells an old one, and what the answer means."""
 
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import (
     PROTOCOL_LEAST,
     PROTOCOL_MOST,
@@ -18,12 +18,12 @@ def hello_of(
     history: EpochHistory,
     end: Offset,
     *,
-    epoch: int = 0,
+    epoch: Epoch,
     master_addr: str = "",
 ) -> Hello:
     """The Hello of a node whose log ends with `end`.
 
-    `epoch` is the highest it has met, if that is more than its history shows.
+    `epoch` is the highest it has met, which may be more than its history shows.
     """
     known = history.truncated_after(end)
     return Hello(

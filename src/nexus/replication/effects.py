@@ -97,7 +97,7 @@ class SendSnapshot(msgspec.Struct, frozen=True):
     reaches back to its position; else take the newest that the log reaches back to, or
     make one, and start at its chunk 0 (the replica sees the other id). The log keeps
     everything from now on. Before the first frame call `snapshot_started(peer,
-    position, now_ms)`; in the end `snapshot_sent(peer, now_ms)`, or
+    position)`; in the end `snapshot_sent(peer)`, or
     `snapshot_failed(peer, reason, now_ms)`. Close or a disconnection ends it: then
     nothing is reported.
     """
@@ -138,8 +138,9 @@ class StopWrites(msgspec.Struct, frozen=True):
 class Connect(msgspec.Struct, frozen=True):
     """After `delay_ms`, open a connection to `address`, replacing any earlier Connect.
 
-    Then call `connected(now_ms)`, whose first effect is the Hello to send, or
-    `disconnected(reason, now_ms)` if it cannot be had.
+    Then call `connected(now_ms)`, whose first effect is the Hello to send, and give the
+    answer (Welcome or Error) to `receive`; or call `disconnected(reason)` if the
+    connection, or the proof of the secret, cannot be had.
     """
 
     address: str
@@ -149,7 +150,7 @@ class Connect(msgspec.Struct, frozen=True):
 class Disconnect(msgspec.Struct, frozen=True):
     """Close the connection to the master, after `Error(code, reason)` if a code is set.
 
-    `disconnected` is not called for it.
+    `disconnected` is not called for it. Nothing to do if there is no connection.
     """
 
     reason: str

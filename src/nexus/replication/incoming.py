@@ -6,12 +6,13 @@ from nexus.errors import ProtocolError
 from nexus.model.entry import Record
 from nexus.model.position import (
     NO_OFFSET,
+    Epoch,
     EpochHistory,
     Offset,
     Position,
     Reign,
 )
-from nexus.protocol.messages import WalEntry
+from nexus.protocol.messages import WalEntry, Welcome
 from nexus.replication.ages import EntryAges
 from nexus.replication.settings import Standing
 
@@ -30,14 +31,12 @@ class Incoming:
         self.entries_received = 0
         self.entries_applied = 0
         self._ages = EntryAges()
-        self._forget_master()
-
-    def _forget_master(self) -> None:
         self.master_offset = NO_OFFSET
         self._told_commit = NO_OFFSET
-        # What another master said of its log says nothing of this one, and entries         # of the own log count only once they are matched (hard-case 9).
         self._matched = False
+        """Whether the master's log is this log, up to its end (hard-case 9)."""
         self._reign: Reign | None = None
+        """Of the next entry expected; it stops before `_reign_stop`."""
         self._reign_stop: float = 0
 
     @property
@@ -60,25 +59,30 @@ class Incoming:
         """How far entries may be applied: committed, and durable here."""
         return min(self.commit, self.durable)
 
-    def matched(self, history: EpochHistory, current: Offset) -> None:
+    def met(self, welcome: Welcome, now_ms: int) -> None:
+        """Another connection: what a master said before says nothing of this one."""
+        self._matched = False
+        self.master_offset = self._told_commit = NO_OFFSET
+        self._ages.forget_after(max(welcome.current_offset, self.received))
+        self.told(welcome.current_offset, welcome.commit_offset, now_ms)
+
+    def matched(self, history: EpochHistory) -> None:
         """The master's log is this log up to its end, and goes on with `history`."""
-        self._forget_master()
         self._history = history
         self._matched = True
         self._enter_reign(Offset(self.received + 1))
-        self._ages.forget_after(max(current, self.received))
 
     def unmatched(self) -> None:
-        """The database does not follow from this log and the master's any more."""
-        self._forget_master()
-        self._ages = EntryAges()
+        """The database will be replaced: nothing more is applied until then."""
+        self._matched = False
 
     def replaced(self, history: EpochHistory, position: Position) -> None:
         """A snapshot was installed: database and log stand at its position."""
+        self._matched = False
         self._history = history
         self.received = self.durable = position.offset
         self.applied = self.goal = position.offset
-        self.unmatched()
+        self._ages.forget_through(position.offset)
 
     def take(self, entries: Sequence[WalEntry], now_ms: int) -> list[Record]:
         """The records to store; entries that are known already are left out.
@@ -90,7 +94,8 @@ class Incoming:
         append = records.append
         expected: int = self.received + 1
         reign = self._reign
-        epoch, history_id = (reign.epoch, reign.history_id) if reign else (0, "")
+        epoch = reign.epoch if reign else Epoch(0)
+        history_id = reign.history_id if reign else ""
         stop = self._reign_stop
         for entry in entries:
             offset = entry.offset

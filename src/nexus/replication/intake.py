@@ -1,97 +1,178 @@
-"""The snapshot that a replica is receiving, and when it may ask for one."""
+"""A replica's full sync: what it keeps, when it asks, what arrives, how it ends."""
+
+from collections.abc import Callable
 
 from nexus.errors import ProtocolError
-from nexus.model.position import EpochHistory
-from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
-from nexus.replication.backoff import Backoff
-from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
+from nexus.model.cluster import LinkState, NodeId
+from nexus.model.position import EpochHistory, Offset, Position
+from nexus.protocol.messages import (
+    RequestSnapshot,
+    SnapshotChunk,
+    SnapshotComplete,
+    SnapshotMeta,
+)
+from nexus.replication.effects import (
+    Diverged,
+    Effects,
+    Install,
+    ReceiveSnapshot,
+    StoreChunk,
+)
+from nexus.replication.incoming import Incoming
+from nexus.replication.link import Link, retries
+from nexus.replication.settings import ReplicaSettings
 
 
 class Intake:
     """One snapshot at a time; a broken transfer goes on at the next chunk."""
 
-    def __init__(self, backoff: Backoff) -> None:
-        self._backoff = backoff
+    def __init__(
+        self,
+        node_id: NodeId,
+        link: Link,
+        log: Incoming,
+        settings: ReplicaSettings,
+        random: Callable[[], float],
+    ) -> None:
+        self._node_id = node_id
+        self._link = link
+        self._log = log
+        self._wait = retries(settings, random)
         self._not_before_ms = 0
+        self._snapshot_id = ""
+        self._next_chunk = 0
+        self._asked = False
         self._meta: SnapshotMeta | None = None
         """Of the transfer under way on this connection."""
-        self.snapshot_id = ""
-        self.next_chunk = 0
-        self.asked = False
-        self.installing = False
+        self._kept: tuple[Offset, Offset] | None = None
+        self.completed = 0
 
     def resume_from(self, snapshot_id: str, next_chunk: int) -> None:
-        """So much of a snapshot is on disk already, from before a restart."""
-        self.snapshot_id = snapshot_id
-        self.next_chunk = next_chunk
-
-    def may_ask(self, now_ms: int) -> bool:
-        """Whether a request is due: a resumed one always, a new one not too often."""
-        return not self.asked and (self.next_chunk > 0 or now_ms >= self._not_before_ms)
-
-    def has_asked(self, now_ms: int) -> None:
-        """The request is on its way."""
-        self.asked = True
-        if self.next_chunk == 0:
-            self._not_before_ms = now_ms + self._backoff.next_ms()
+        """So much of a snapshot has arrived already."""
+        self._snapshot_id = snapshot_id
+        self._next_chunk = next_chunk
 
     def steady(self) -> None:
         """Streaming goes well: the next full sync need not wait."""
-        self._backoff.reset()
+        self._wait.reset()
         self._not_before_ms = 0
 
-    def interrupted(self) -> None:
-        """The connection is gone; what has arrived is kept."""
-        self.asked = False
+    def begin(self, fork: Offset, now_ms: int) -> Effects:
+        """On a new connection: keep the entries after `fork`, then ask as `request`."""
+        self._link.begins_full_sync()
+        end = self._log.received
+        self._log.unmatched()
+        self._asked = False
         self._meta = None
+        kept: Effects = ()
+        if end > fork and self._kept != (fork, end):
+            self._kept = (fork, end)
+            reason = f"the master's log has left this one after entry {fork}"
+            kept = (Diverged(fork, reason),)
+        return (*kept, *self.request(now_ms))
 
-    def forget(self) -> None:
-        """What has arrived is of no use: the next request begins anew."""
-        self.interrupted()
-        self.installing = False
+    def request(self, now_ms: int) -> Effects:
+        """Ask, when it is time: for the rest at once, for a new one not too often."""
+        if self._asked or (self._next_chunk == 0 and now_ms < self._not_before_ms):
+            return ()
+        self._asked = True
+        if self._next_chunk == 0:
+            self._not_before_ms = now_ms + self._wait.next_ms()
+        wish = RequestSnapshot(self._node_id, self._snapshot_id, self._next_chunk)
+        return (self._link.say(wish, now_ms),)
+
+    def installed(
+        self, position: Position, history: EpochHistory, now_ms: int
+    ) -> Effects:
+        """Log and database stand at `position`: connect anew, from there."""
+        self._log.replaced(history, position)
+        self.completed += 1
+        return self._ended("", now_ms)
+
+    def failed(self, reason: str, now_ms: int) -> Effects:
+        """What has arrived is no good: the next request begins anew, after a while."""
+        return self._ended(reason, now_ms)
+
+    def _ended(self, failure: str, now_ms: int) -> Effects:
+        answer = SnapshotComplete(self._snapshot_id, success=not failure)
+        self._forget()
+        waited = self._link.disk_done(failure)
+        if self._link.state is not LinkState.FULL_SYNC:
+            return waited
+        said = self._link.say(answer, now_ms)
+        if failure:
+            return (said, *self._link.given_up(failure))
+        reason = "the snapshot is installed: connecting anew"
+        again = self._link.same_master()
+        return (said, *self._link.given_up(reason, instead=again))
+
+    def _forget(self) -> None:
+        self._meta = None
         self.resume_from("", 0)
 
-    def begins(self, meta: SnapshotMeta, history: EpochHistory) -> ReceiveSnapshot:
-        """A snapshot comes; ProtocolError if none was asked for, or not this."""
-        if not self.asked or self._meta is not None:
+    def receive(
+        self,
+        message: SnapshotMeta | SnapshotChunk | SnapshotComplete,
+        history: EpochHistory,
+    ) -> Effects:
+        """One frame of the transfer; ProtocolError for one that does not belong here.
+
+        `history` is the master's.
+        """
+        try:
+            match message:
+                case SnapshotMeta():
+                    return (self._begins(message, history),)
+                case SnapshotChunk():
+                    return (self._chunk(message),)
+                case SnapshotComplete():
+                    return (self._complete(message),)
+        except ProtocolError:
+            # Going on where it stands would fail the same way for ever.
+            self._forget()
+            raise
+
+    def _begins(self, meta: SnapshotMeta, history: EpochHistory) -> ReceiveSnapshot:
+        if not self._asked or self._meta is not None:
             raise ProtocolError(f"snapshot {meta.snapshot_id} was not asked for")
         if history.position_at(meta.position.offset) != meta.position:
             raise ProtocolError(
                 f"snapshot {meta.snapshot_id} stands at {meta.position}, which the "
                 "master's history does not contain"
             )
-        if meta.snapshot_id != self.snapshot_id or self.next_chunk > meta.chunk_count:
+        if meta.snapshot_id != self._snapshot_id or self._next_chunk > meta.chunk_count:
             self.resume_from(meta.snapshot_id, 0)
         self._meta = meta
-        return ReceiveSnapshot(meta, self.next_chunk)
+        return ReceiveSnapshot(meta, self._next_chunk)
 
-    def chunk(self, chunk: SnapshotChunk) -> StoreChunk:
-        """The next piece; ProtocolError for any other."""
+    def _chunk(self, chunk: SnapshotChunk) -> StoreChunk:
         meta = self._meta
         if meta is None or chunk.snapshot_id != meta.snapshot_id:
             raise ProtocolError(
                 f"a chunk of snapshot {chunk.snapshot_id} came, which is not under way"
             )
-        if chunk.chunk_index != self.next_chunk or chunk.chunk_index >= meta.chunk_count:
+        if (
+            chunk.chunk_index != self._next_chunk
+            or chunk.chunk_index >= meta.chunk_count
+        ):
             raise ProtocolError(
                 f"chunk {chunk.chunk_index} of snapshot {meta.snapshot_id} came where "
-                f"{self.next_chunk} of {meta.chunk_count} was expected"
+                f"{self._next_chunk} of {meta.chunk_count} was expected"
             )
-        self.next_chunk += 1
+        self._next_chunk += 1
         return StoreChunk(chunk)
 
-    def complete(self, message: SnapshotComplete) -> Install:
-        """All is here; ProtocolError if it is not."""
+    def _complete(self, message: SnapshotComplete) -> Install:
         meta = self._meta
         if (
             meta is None
             or message.snapshot_id != meta.snapshot_id
             or not message.success
-            or self.next_chunk != meta.chunk_count
+            or self._next_chunk != meta.chunk_count
         ):
             raise ProtocolError(
-                f"snapshot {message.snapshot_id} ended after {self.next_chunk} chunks"
+                f"snapshot {message.snapshot_id} ended after {self._next_chunk} chunks"
             )
-        self.installing = True
+        self._link.awaits_disk = True
         self._meta = None
         return Install(meta.snapshot_id, meta.position)

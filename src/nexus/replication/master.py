@@ -122,10 +122,8 @@ class Master:
             return ()
         progress.heard_ms = now_ms
         match message:
-            case WalAck():
+            case WalAck() | Pong():
                 return self._acked(peer, progress, message, now_ms)
-            case Pong(durable_offset=durable, applied_offset=applied):
-                return self._acked(peer, progress, WalAck(durable, applied), now_ms)
             case Ping():
                 return self._pinged(peer, message, now_ms)
             case RequestSnapshot():
@@ -198,7 +196,7 @@ class Master:
     # --- Time and operators ----------------------------------------------------------
 
     def tick(self, now_ms: int) -> Effects:
-        """Heartbeats, silent peers, expired pins; a few times per heartbeat is enough."""
+        """Heartbeats, silent peers, old pins; a few times per heartbeat is enough."""
         effects: list[Effect] = []
         for peer, progress in self._fleet.connected():
             if progress.is_silent(now_ms, self._settings.dead_after_ms):
@@ -209,7 +207,7 @@ class Master:
         return (*effects, *self._streams.tick(now_ms))
 
     def pause(self, replica: NodeId | None = None) -> Effects:
-        """Stop streaming to one, or to all; heartbeats go on. NotFoundError: unknown."""
+        """Stop streaming to one or all; heartbeats go on. NotFoundError: unknown."""
         self._fleet.set_paused(replica, paused=True)
         detail = f"no entries go to {replica or 'any replica'}"
         return (Report(Level.INFO, "paused", detail),)
@@ -305,12 +303,12 @@ class Master:
         return (*effects, *streams.acknowledged(progress, acked, now_ms))
 
     def _acked(
-        self, peer: Peer, progress: Progress, ack: WalAck, now_ms: int
+        self, peer: Peer, progress: Progress, ack: WalAck | Pong, now_ms: int
     ) -> Effects:
         lie = self._streams.refuted(progress, ack)
         if lie:
             return self._closed(peer, ErrorCode.MALFORMED, lie, now_ms)
-        if not ack.success:
+        if isinstance(ack, WalAck) and not ack.success:
             progress.needs_snapshot()
             detail = f"{progress.node_id} cannot apply entry {ack.applied_offset + 1}"
             return (Report(Level.ERROR, "apply_conflict", detail),)

@@ -117,7 +117,7 @@ class Progress:
         return Stream(self.peer, start, stop, commit)
 
     def awaits_commit(self, commit: Offset) -> bool:
-        """Whether no entry will bring it the commit offset: a Ping must (hard-case 9)."""
+        """Whether no entry brings it the commit offset: a Ping must (hard-case 9)."""
         return (
             self._streams
             and self.commit_told < commit < self.next_offset

@@ -1,4 +1,4 @@
-"""What a machine is told once: who this node is, its bounds, and where it stands."""
+"""What a machine is told once: who this node is, its bounds, where it stands."""
 
 import msgspec
 

@@ -2,7 +2,7 @@
 
 from nexus.model.cluster import MasterStats, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.protocol.messages import Ping, WalAck
+from nexus.protocol.messages import Ping, Pong, WalAck
 from nexus.replication.ages import EntryAges
 from nexus.replication.effects import CommitAdvanced, Effect, Effects, Send
 from nexus.replication.fleet import Fleet
@@ -48,7 +48,7 @@ class Streams:
         """How many nodes, this one included, are known to hold an entry."""
         return durable_on(self._held().values(), offset)
 
-    def refuted(self, progress: Progress, ack: WalAck) -> str:
+    def refuted(self, progress: Progress, ack: WalAck | Pong) -> str:
         """Why no true replica sends this; empty for what one may send."""
         if not progress.streams:
             return ""
@@ -64,7 +64,9 @@ class Streams:
             )
         return ""
 
-    def acknowledged(self, progress: Progress, ack: WalAck, now_ms: int) -> Effects:
+    def acknowledged(
+        self, progress: Progress, ack: WalAck | Pong, now_ms: int
+    ) -> Effects:
         """A believable ack: the window moves, and perhaps the commit offset."""
         if not progress.streams:
             # Its log is not this log: the same offset may name another entry.

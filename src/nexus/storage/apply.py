@@ -1,13 +1,17 @@
 """Put entries into the database exactly once, in order.
 
-Many entries share one SQLite transaction, their row changes merged into one changeset;
-the applied position commits with them. A change that does not fit the rows here stops
-the apply with an error that names table and key.
+Many entries share one SQLite transaction, and the applied position commits with them.
+Row changes of neighbours are merged; schema statements, and changes that must stand
+alone, are barriers between them. A change that does not fit the rows here stops the
+apply with an error that names table and key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, assert_never
 
 import apsw
+import msgspec
 
 from nexus.errors import ApplyConflictError, ApplyError, SchemaMismatchError
 from nexus.model.entry import Payload, Record
@@ -21,22 +25,36 @@ from nexus.model.operation import (
     Schema,
 )
 from nexus.model.operation import Sequence as SequenceMove
-from nexus.model.position import HistoryId, Offset, Position
+from nexus.model.position import Offset, Position
+from nexus.storage.counters import Counters
 from nexus.storage.database import Database, storage_error
+from nexus.storage.merging import RowApplier, RowConflictError
 
-_REASONS = {
-    apsw.SQLITE_CHANGESET_DATA: "the row here has other values",
-    apsw.SQLITE_CHANGESET_NOTFOUND: "there is no such row here",
-    apsw.SQLITE_CHANGESET_CONFLICT: "a row with this key exists here already",
-    apsw.SQLITE_CHANGESET_CONSTRAINT: "a constraint forbids it here",
-    apsw.SQLITE_CHANGESET_FOREIGN_KEY: "foreign keys would be violated here",
-}
+LARGE_CHANGESET: Final = 16 << 10
+"""From here on merging costs more than the apply that it saves (measured)."""
 
-_APPLY_FLAGS = apsw.SQLITE_CHANGESETAPPLY_FKNOACTION
+MERGED_BYTES: Final = 8 << 20
+"""Entries merged at most: a merged changeset exists twice in memory for a moment."""
+
+STORED_SETTINGS: Final = ("user_version", "application_id")
+
+_FULL, _NORMAL = 2, 1  # PRAGMA synchronous
+
+_MEND: Final = "a full sync is needed"
+
+_DOES_NOT_FIT: Final = (
+    RowConflictError,
+    apsw.SQLError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.CorruptError,
+    apsw.SchemaChangeError,
+)
+"""What an entry raises that belongs to another database than this one."""
 
 
 class Applier:
-    """Applies on the writer's connection, in applying mode."""
+    """Applies on the writer's connection, in applying mode; one thread at a time."""
 
     def __init__(
         self,
@@ -45,198 +63,273 @@ class Applier:
         on_fingerprint: Callable[[Fingerprint, Offset], None] | None = None,
     ) -> None:
         self._database = database
-        self._writer = database.writer
         self._on_fingerprint = on_fingerprint
 
-    def apply(self, records: Sequence[Record]) -> Position:
+    def apply(
+        self,
+        records: Sequence[Record],
+        payloads: Sequence[Payload] | None = None,
+        *,
+        synchronous_full: bool = False,
+    ) -> Position:
         """Apply these entries; those that are applied already are passed over.
 
-        Returns the applied position, committed; it stands right after the first
-        entry that carries a mark, even if more were given. Raises ApplyError (a gap),
-        ApplyConflictError or SchemaMismatchError: entries before the one that fails
-        are applied and committed, nothing of it or after it.
+        Returns the applied position, committed (with `synchronous_full` also synced);
+        it stands right after the first entry that carries a mark, even if more were
+        given. Raises ApplyError (a gap, a payload that makes no sense),
+        ApplyConflictError or SchemaMismatchError: the entries before the one that
+        fails are applied and committed, nothing of it or after it. Any other
+        StorageError: nothing of these entries is applied.
         """
-        applied = self._database.position.offset
-        pending = [record for record in records if record.offset > applied]
-        if not pending:
+        first = self._first_pending(records)
+        if first == len(records):
             return self._database.position
-        if pending[0].offset != applied + 1:
-            raise ApplyError(
-                f"entry {pending[0].offset} cannot follow entry {applied}: the entries "
-                "between them are missing; a full sync is needed"
-            )
-        payloads = [record.decoded() for record in pending]
-        pending, payloads = _until_mark(pending, payloads)
-        if len(pending) > 1:
+        entries = _entries(records, payloads, first)
+        with self._synchronous(full=synchronous_full):
+            self._database.begin()
+            batch = _Batch(self._database)
             try:
-                return self._apply_batch(pending, payloads)
-            except ApplyError:
-                # Merging can reorder rows whose keys compare equal; and if an entry
-                # really does not fit, those before it shall still be applied.
-                pass
-        for record, payload in zip(pending, payloads, strict=True):
-            self._apply_batch([record], [payload])
+                stopped_by = batch.run(entries)
+            except apsw.Error as error:
+                self._database.rollback()
+                raise storage_error("the entries could not be applied", error) from (
+                    error
+                )
+            except BaseException:
+                self._database.rollback()
+                raise
+            self._end(batch)
+        if stopped_by is not None:
+            raise stopped_by
         return self._database.position
 
-    def _apply_batch(
-        self, records: Sequence[Record], payloads: Sequence[Payload]
-    ) -> Position:
-        self._database.begin()
-        history_id = self._database.position.history_id
-        merger = _Merger(self._writer)
-        try:
-            for record, payload in zip(records, payloads, strict=True):
-                merger.offset = record.offset
-                history_id = self._apply_entry(record, payload, merger, history_id)
-            merger.flush()
-            position = Position(records[-1].epoch, records[-1].offset, history_id)
-        except apsw.Error as error:
-            self._database.rollback()
-            raise _as_apply_error(error, merger.offset) from error
-        except BaseException:
-            self._database.rollback()
-            raise
-        self._database.commit(position)
-        if self._on_fingerprint is not None:
-            for operation in payloads[-1].operations:
-                if isinstance(operation, Fingerprint):
-                    self._on_fingerprint(operation, position.offset)
-        return position
+    def _first_pending(self, records: Sequence[Record]) -> int:
+        """Where the entries begin that are not applied; raises ApplyError for a gap."""
+        wanted = self._database.position.offset + 1
+        if not records or records[-1].offset < wanted:
+            return len(records)
+        first = wanted - records[0].offset
+        if first < 0:
+            raise ApplyError(
+                f"entry {records[0].offset} cannot follow entry {wanted - 1}: the "
+                f"entries between them are missing; {_MEND}"
+            )
+        return first
 
-    def _apply_entry(
-        self,
-        record: Record,
-        payload: Payload,
-        merger: "_Merger",
-        history_id: HistoryId,
-    ) -> HistoryId:
-        if payload.schema_hash and payload.schema_hash != merger.schema_hash:
-            merger.flush()
-            merger.schema_hash = self._database.schema_hash()
-            if payload.schema_hash != merger.schema_hash:
-                raise SchemaMismatchError(
-                    f"entry {record.offset} was made under another schema than this "
-                    "database has (somebody changed it here, or a statement did not "
-                    "replicate); a full sync is needed"
-                )
+    def _end(self, batch: "_Batch") -> None:
+        if batch.position == self._database.position:
+            self._database.rollback()
+            return
+        self._database.commit(batch.position)
+        if self._on_fingerprint is not None:
+            for mark in batch.marks:
+                self._on_fingerprint(mark, batch.position.offset)
+
+    @contextmanager
+    def _synchronous(self, *, full: bool) -> Iterator[None]:
+        if not full:
+            yield
+            return
+        writer = self._database.writer
+        writer.execute(f"pragma synchronous = {_FULL}")
+        try:
+            yield
+        finally:
+            writer.execute(f"pragma synchronous = {_NORMAL}")
+
+
+def _entries(
+    records: Sequence[Record], payloads: Sequence[Payload] | None, first: int
+) -> Iterator[tuple[Record, Payload]]:
+    """Each entry with its meaning, from the first one that is not applied."""
+    for at in range(first, len(records)):
+        record = records[at]
+        if record.offset != records[first].offset + at - first:
+            raise ApplyError(
+                f"entry {record.offset} stands where entry "
+                f"{records[first].offset + at - first} belongs; {_MEND}"
+            )
+        try:
+            yield record, record.decoded() if payloads is None else payloads[at]
+        except msgspec.MsgspecError as error:
+            raise ApplyError(
+                f"entry {record.offset} says nothing that this version understands "
+                f"({error}); upgrade this node, or make a full sync"
+            ) from error
+
+
+def _is_barrier(operation: Operation) -> bool:
+    """Whether the operation's entry is applied by itself, in its place."""
+    if isinstance(operation, Rows):
+        return operation.alone or len(operation.changeset) > LARGE_CHANGESET
+    return isinstance(operation, Schema)
+
+
+class _Group:
+    """Neighbouring entries whose row changes can be merged."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Record, Payload]] = []
+        self.changesets: list[bytes] = []
+        self.beside_rows: list[tuple[Record, Payload]] = []
+        """Those that say more than rows."""
+        self.marks: list[Fingerprint] = []
+        self.size_bytes = 0
+
+    def add(self, record: Record, payload: Payload) -> None:
+        """Take one more entry."""
+        entry = (record, payload)
+        self.entries.append(entry)
+        self.size_bytes += len(record.payload)
+        only_rows = not payload.transaction_id
         for operation in payload.operations:
             if isinstance(operation, Rows):
-                merger.add(operation)
-            elif isinstance(operation, Reigned):
-                self._database.reign(operation.reign)
-                history_id = operation.reign.history_id
+                self.changesets.append(operation.changeset)
             else:
-                merger.flush()
-                self._apply_other(operation)
-                merger.schema_hash = b""
+                only_rows = False
+                if isinstance(operation, Fingerprint):
+                    self.marks.append(operation)
+        if not only_rows:
+            self.beside_rows.append(entry)
+
+
+class _Batch:
+    """One SQLite transaction full of entries."""
+
+    def __init__(self, database: Database) -> None:
+        self.position = database.position
+        """After the last entry that is applied, in this transaction or before."""
+        self.marks: list[Fingerprint] = []
+        """Of the last entry; the batch ended at it."""
+        self._database = database
+        self._writer = database.writer
+        self._schema_hash = database.schema_hash()
+        self._rows = RowApplier(self._writer)
+        self._counters = Counters(self._writer)
+        self._history_id = database.position.history_id
+        self._group = _Group()
+
+    def run(self, entries: Iterable[tuple[Record, Payload]]) -> ApplyError | None:
+        """Apply until the end, a mark or an entry that does not fit; its error."""
+        stopped_by = None
+        try:
+            for record, payload in entries:
+                self._take(record, payload)
+                if self.marks:
+                    break
+        except ApplyError as error:
+            stopped_by = error
+        try:
+            self._flush()
+        except ApplyError as error:
+            stopped_by = error  # of an earlier entry
+        self._counters.put_right()
+        return stopped_by
+
+    def _take(self, record: Record, payload: Payload) -> None:
+        if payload.schema_hash and payload.schema_hash != self._schema_hash:
+            raise SchemaMismatchError(
+                f"entry {record.offset} was made under another schema than this "
+                "database has (somebody changed it here, or a statement did not "
+                f"replicate); {_MEND}"
+            )
+        if any(map(_is_barrier, payload.operations)):
+            self._flush()
+            self._apply_alone(record, payload)
+            return
+        group = self._group
+        group.add(record, payload)
+        if group.marks or group.size_bytes > MERGED_BYTES:
+            marks = group.marks
+            self._flush()
+            self.marks = marks
+
+    def _flush(self) -> None:
+        """Apply the entries that are waiting; raises ApplyError for one of them."""
+        group, self._group = self._group, _Group()
+        if not group.entries:
+            return
+        try:
+            self._rows.apply_merged(group.changesets)
+        except _DOES_NOT_FIT:
+            if not self._writer.in_transaction:
+                raise
+            # If an entry really does not fit, those before it are applied all the same.
+            for record, payload in group.entries:
+                self._apply_alone(record, payload)
+            return
+        for record, payload in group.beside_rows:
+            self._do_all(record, payload, but_rows=True)
+        self._stand_at(group.entries[-1][0])
+
+    def _apply_alone(self, record: Record, payload: Payload) -> None:
+        """Apply one entry; raises ApplyError, and then nothing of it is applied."""
+        wanted, history_id = self._counters.wanted, self._history_id
+        self._writer.execute("savepoint nexus_entry")
+        try:
+            self._do_all(record, payload)
+        except _DOES_NOT_FIT as error:
+            if not self._writer.in_transaction:
+                raise
+            self._writer.execute("rollback to nexus_entry")
+            self._writer.execute("release nexus_entry")
+            self._counters.go_back(wanted)
+            self._history_id = history_id
+            raise self._as_apply_error(record, error) from error
+        self._writer.execute("release nexus_entry")
+        self._stand_at(record)
+
+    def _do_all(
+        self, record: Record, payload: Payload, *, but_rows: bool = False
+    ) -> None:
+        for operation in payload.operations:
+            if not (but_rows and type(operation) is Rows):
+                self._do(operation)
         if payload.transaction_id:
             self._database.remember_answer(
                 payload.transaction_id, record.offset, payload.answer
             )
-        return history_id
 
-    def _apply_other(self, operation: Operation) -> None:
+    def _do(self, operation: Operation) -> None:
         match operation:
+            case Rows(changeset=changeset):
+                self._rows.apply(changeset)
             case Schema(sql=sql):
-                self._writer.execute(sql).fetchall()
-            case Pragma(name=name, new=value):
-                self._writer.execute(f"pragma {name} = {int(value)}")
-            case SequenceMove(table=table, new=value):
-                self._writer.execute(
-                    "delete from sqlite_sequence where name = ?", (table,)
-                )
-                if value is not None:
-                    self._writer.execute(
-                        "insert into sqlite_sequence(name, seq) values (?, ?)",
-                        (table, value),
-                    )
-            case Fingerprint() | Membership() | Rows() | Reigned():
-                pass
+                self._run_schema(sql)
+            case SequenceMove():
+                self._counters.move(operation)
+            case Pragma(name=name, new=new):
+                assert name in STORED_SETTINGS, f"{name} is not kept in the file"
+                self._writer.execute(f"pragma {name} = {int(new)}")
+            case Reigned(reign=reign):
+                self._database.reign(reign)
+                self._history_id = reign.history_id
+            case Fingerprint() | Membership():
+                pass  # the node's matter, not the database's
+            case _:
+                assert_never(operation)
 
+    def _run_schema(self, sql: str) -> None:
+        # A statement may rename or drop a counter: it must find the right ones.
+        self._counters.put_right()
+        self._writer.execute(sql).fetchall()
+        self._counters.read()
+        self._rows.schema_changed()
+        self._schema_hash = self._database.schema_hash()
 
-class _Merger:
-    """Collects changesets that may be merged, and applies them as one."""
+    def _stand_at(self, record: Record) -> None:
+        self.position = Position(record.epoch, record.offset, self._history_id)
 
-    def __init__(self, writer: apsw.Connection) -> None:
-        self.offset = Offset(0)
-        self.schema_hash = b""
-        self._writer = writer
-        self._single = b""
-        self._builder: apsw.ChangesetBuilder | None = None
-
-    def add(self, rows: Rows) -> None:
-        """Take one changeset; one that stands alone is applied at once."""
-        if rows.alone:
-            self.flush()
-            self._single = rows.changeset
-            self.flush()
-        elif self._builder is not None:
-            self._builder.add(rows.changeset)
-        elif self._single:
-            self._builder = apsw.ChangesetBuilder()
-            self._builder.add(self._single)
-            self._builder.add(rows.changeset)
-            self._single = b""
-        else:
-            self._single = rows.changeset
-
-    def flush(self) -> None:
-        """Apply what is collected; raises ApplyConflictError."""
-        if self._builder is not None:
-            changeset = self._builder.output()
-            self._builder.close()
-            self._builder = None
-        else:
-            changeset = self._single
-            self._single = b""
-        if not changeset:
-            return
-        conflicts: list[ApplyConflictError] = []
-
-        def refuse(reason: int, change: apsw.TableChange) -> int:
-            conflicts.append(_conflict(reason, change, self.offset))
-            return apsw.SQLITE_CHANGESET_ABORT
-
-        try:
-            apsw.Changeset.apply(
-                changeset, self._writer, conflict=refuse, flags=_APPLY_FLAGS
+    def _as_apply_error(self, record: Record, error: Exception) -> ApplyError:
+        if isinstance(error, RowConflictError):
+            key = ", ".join(map(repr, error.key))
+            return ApplyConflictError(
+                f"entry {record.offset} does not fit the rows here: {error.operation} "
+                f"in table {error.table}, key {key}: {error.reason}; this database has "
+                f"left its master's history, and {_MEND}",
+                table=error.table,
+                key=key,
             )
-        except apsw.AbortError:
-            if conflicts:
-                raise conflicts[0] from None
-            raise
-
-
-def _until_mark(
-    records: list[Record], payloads: list[Payload]
-) -> tuple[list[Record], list[Payload]]:
-    """These entries up to the first that carries a mark, if any does."""
-    for index, payload in enumerate(payloads):
-        if payload.operations and isinstance(payload.operations[0], Fingerprint):
-            return records[: index + 1], payloads[: index + 1]
-    return records, payloads
-
-
-def _conflict(
-    reason: int, change: apsw.TableChange, offset: Offset
-) -> ApplyConflictError:
-    values = change.old if change.old is not None else change.new
-    key = ", ".join(
-        repr(values[column]) for column in sorted(change.pk_columns) if values
-    )
-    return ApplyConflictError(
-        f"entry {offset} does not fit the rows here: {change.op} in table "
-        f"{change.name}, key {key}: {_REASONS.get(reason, 'conflict')}; this database "
-        "has left its master's history and needs a full sync",
-        table=change.name,
-        key=key,
-    )
-
-
-def _as_apply_error(error: apsw.Error, offset: Offset) -> Exception:
-    """A schema statement that fails here is a divergence; a full disk is not."""
-    if isinstance(error, apsw.SQLError | apsw.ConstraintError | apsw.MismatchError):
         return ApplyError(
-            f"entry {offset} cannot be applied here: {error}; a full sync is needed"
+            f"entry {record.offset} cannot be applied here: {error}; {_MEND}"
         )
-    return storage_error(f"entry {offset} could not be applied", error)

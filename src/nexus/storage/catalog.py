@@ -19,7 +19,8 @@ class Intent(msgspec.Struct, frozen=True):
     """A replacement of the database that had begun; resolved at the next start."""
 
     kind: Literal["full_sync", "rewind"]
-    target: Position
+    before: Position
+    """Where the database stood when it began."""
 
 
 class CatalogState(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ def test_a_dead_node_is_shown_as_killed_and_behind(tmp_path: Path) -> None:
     assert view.behind() == ["replica-1"]
 
 
-def test_news_stand_under_the_table(tmp_path: Path, start: Start) -> None:
+def test_news_stand_under_the_table() -> None:
     view = View([], Shop("http://127.0.0.1:1", customers=1, tracks=1))
     view.event = "something happened"
 

@@ -55,6 +55,11 @@ class Reading:
             return
         self.rate.measure(self.status["applied_offset"], time.monotonic())
 
+    @property
+    def applied_offset(self) -> int:
+        """As last seen; 0 while it does not answer."""
+        return int(self.status.get("applied_offset", 0))
+
     def row(self) -> tuple[Text | str, ...]:
         """Its row in the table."""
         pid = str(self.node.pid) if self.node.pid else ""
@@ -92,11 +97,16 @@ class View:
         self._sales.measure(self._shop.sold, time.monotonic())
 
     def behind(self) -> list[str]:
-        """The nodes that do not hold everything that was acknowledged."""
+        """The nodes that do not hold all that was acknowledged or stands at the master.
+
+        A node that did not answer is among them.
+        """
+        seen = [reading.applied_offset for reading in self._readings]
+        target = max(self._shop.last_offset, *seen)
         return [
             reading.node.name
             for reading in self._readings
-            if reading.status.get("applied_offset", 0) < self._shop.last_offset
+            if reading.applied_offset < target or not reading.status
         ]
 
     def close(self) -> None:

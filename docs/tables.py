@@ -1,0 +1,133 @@
+"""Write the tables of the reference from the code, so that they cannot drift from it."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nexus import errors
+from nexus.api.application import CALLS
+from nexus.api.problems import row_of
+from nexus.cli.flags import ALIASES, NO_FLAG, flag_of
+from nexus.config import Config
+from nexus.config.loading import SETTINGS
+from nexus.protocol.codec import CODES
+
+MEANINGS = {
+    "data_dir": "Where this node keeps everything. One process owns it.",
+    "http_addr": "Where the REST API listens.",
+    "cluster_secret": "What all nodes and operators of the cluster share.",
+    "cluster_secret_file": "A file with the secret, instead of `cluster_secret`.",
+    "insecure": "Listen beyond loopback without a secret.",
+    "replication.role": "`standalone`, `master` or `replica`.",
+    "replication.bind_addr": "Where replicas connect.",
+    "replication.master_addr": "The master's `bind_addr`. A replica needs it.",
+    "replication.peers": "The voters' addresses. Not in this version: refused.",
+    "replication.mode": "`async`. `sync` is not in this version: refused.",
+    "replication.sync_quorum": "Not in this version: refused.",
+    "replication.sync_timeout_ms": "Belongs to `sync` mode; has no effect yet.",
+    "replication.heartbeat_ms": "How often both sides of a connection are heard.",
+    "replication.missed_heartbeats": "After so many the other side counts as dead.",
+    "replication.connect_timeout_ms": "For a connection and its handshake.",
+    "replication.max_log_size": "Entries that the log keeps at least.",
+    "replication.auto_failover": "Acts only with voters or etcd; no effect yet.",
+    "replication.coordinator": "`manual`. The others are not in this version.",
+    "snapshot.compression_level": "zstd's level, 1 to 22.",
+    "snapshot.max_size": "Uncompressed. A larger one is neither made nor installed.",
+    "snapshot.chunk_size": "Bytes of one piece on the wire.",
+    "snapshot.max_transfers": "Snapshots that are sent at once.",
+    "limits.transaction_bytes": "Changes of one transaction. Larger ones are refused.",
+    "limits.idle_transaction_ms": "An open transaction ends when idle for longer.",
+    "limits.readers": "Queries that run at once.",
+}
+"""What each setting is for; a setting without a line here fails the build."""
+
+
+def write_all(directory: Path) -> None:
+    """Write every table that the pages include."""
+    directory.mkdir(exist_ok=True)
+    for name, lines in {
+        "settings": settings(),
+        "errors": error_codes(),
+        "calls": calls(),
+        "messages": messages(),
+    }.items():
+        text = "\n".join(lines) + "\n"
+        path = directory / f"{name}.md"
+        # Sphinx reads again what has changed: leave it alone where it has not.
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def settings() -> list[str]:
+    """Every setting with its environment variable, flag and default."""
+    default = Config()
+    rows = []
+    for key, setting in SETTINGS.items():
+        value: Any = default
+        for part in key.split("."):
+            value = getattr(value, part)
+        flag = "none" if key in NO_FLAG else f"`{flag_of(setting)}`"
+        if key in ALIASES:
+            flag += f", `{ALIASES[key]}`"
+        names = f"`{key}`<br>`{setting.environment_name}`<br>{flag}"
+        rows.append((names, shown(value), MEANINGS[key]))
+    return table(("key, environment, flag", "default", "meaning"), rows)
+
+
+def shown(value: Any) -> str:
+    """A default as one writes it."""
+    if value is None or value in ("", ()):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def error_codes() -> list[str]:
+    """Every error's code, HTTP status and promise."""
+    rows = [
+        (f"`{kind.code}`", f"`{name}`", str(row_of(kind).status), first_line(kind))
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and issubclass(kind, errors.NexusError)
+    ]
+    return table(("code", "Python", "HTTP", "meaning"), rows)
+
+
+def calls() -> list[str]:
+    """Every call of the REST API."""
+    rows = [
+        (f"`{call.method} {call.path}`", call.summary, "no" if call.public else "yes")
+        for call in CALLS
+    ]
+    return table(("call", "does", "token"), rows)
+
+
+def messages() -> list[str]:
+    """Every message with its code and fields."""
+    rows = [
+        (
+            f"0x{code:02X}",
+            kind.__name__,
+            ", ".join(field.name for field in msgspec.structs.fields(kind)),
+            first_line(kind),
+        )
+        for kind, code in CODES.items()
+    ]
+    return table(("code", "message", "fields, in order", "meaning"), rows)
+
+
+def first_line(documented: object) -> str:
+    """The first sentence of a docstring."""
+    return (inspect.getdoc(documented) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [
+        f"| {' | '.join(header)} |",
+        f"|{'---|' * len(header)}",
+        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows),
+    ]

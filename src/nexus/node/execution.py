@@ -1,0 +1,95 @@
+"""Carry out a client's SQL request: reads from the pool, writes by the writer."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import apsw
+
+from nexus.errors import RequestError
+from nexus.model.cluster import Outcome
+from nexus.node.dbapi import query
+from nexus.node.jobs import Answer, Transaction
+from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+from nexus.node.transactions import TransactionManager
+from nexus.storage.capture import Statement, StatementResult, statement_error
+from nexus.storage.database import Database
+from nexus.storage.statements import StatementKind, classify
+
+
+class Executor:
+    """Answers requests on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+
+    async def execute(
+        self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
+    ) -> SqlResponse:
+        """Run a request; `writer` is called only if something is to be written."""
+        statements = tuple(
+            Statement(s.sql, s.params if isinstance(s.params, dict) else tuple(s.params))
+            for s in request.statements
+        )
+        if not statements:
+            raise RequestError("statements is empty; send at least one")
+        if all(classify(s.sql) is StatementKind.READ for s in statements):
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(self._threads, self._read, statements)
+            return _response(Answer(results, None), epoch)
+        manager = writer()
+        if request.transaction:
+            answer = await manager.execute(
+                Transaction(statements, request.transaction_id)
+            )
+            return _response(answer, epoch)
+        return await self._one_by_one(statements, manager, request, epoch)
+
+    async def _one_by_one(
+        self,
+        statements: tuple[Statement, ...],
+        manager: TransactionManager,
+        request: SqlRequest,
+        epoch: int,
+    ) -> SqlResponse:
+        """Each statement its own transaction; the first failure ends the request."""
+        results: list[StatementResult] = []
+        last = Answer([], None)
+        for index, statement in enumerate(statements):
+            name = request.transaction_id and f"{request.transaction_id}/{index}"
+            answer = await manager.execute(Transaction((statement,), name))
+            results += answer.results
+            last = answer if answer.position is not None else last
+        return _response(
+            Answer(results, last.position, last.outcome, last.durable_on), epoch
+        )
+
+    def _read(self, statements: tuple[Statement, ...]) -> list[StatementResult]:
+        """All queries of one request see one snapshot."""
+        results = []
+        with self._database.reader() as reader:
+            reader.execute("begin")
+            try:
+                for index, statement in enumerate(statements):
+                    try:
+                        results.append(query(reader, statement))
+                    except apsw.Error as error:
+                        raise statement_error(error, index) from error
+            finally:
+                reader.execute("rollback")
+        return results
+
+
+def _response(answer: Answer, epoch: int) -> SqlResponse:
+    position = answer.position
+    return SqlResponse(
+        [
+            SqlResult(r.columns, r.rows, r.rows_affected, r.last_insert_rowid)
+            for r in answer.results
+        ],
+        position.offset if position is not None else 0,
+        position.epoch if position is not None else epoch,
+        Outcome(answer.outcome),
+        answer.durable_on,
+    )

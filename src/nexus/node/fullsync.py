@@ -1,0 +1,104 @@
+"""Snapshots on their way: the master's side sends, the replica's side installs."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from nexus.errors import NexusError
+from nexus.model.position import Position
+from nexus.node.connection import Connection
+from nexus.node.publisher import now_ms
+from nexus.protocol.messages import SnapshotComplete
+from nexus.replication.effects import Effects, SendSnapshot
+from nexus.replication.master import Master
+from nexus.storage.catalog import Catalog, Intent
+from nexus.storage.database import Database
+from nexus.storage.snapshot import (
+    SnapshotInfo,
+    SnapshotReceiver,
+    SnapshotStore,
+    install_into,
+)
+from nexus.storage.wal import WriteAheadLog
+
+
+class SnapshotSender:
+    """Sends snapshots to replicas; several share one."""
+
+    def __init__(
+        self, store: SnapshotStore, database: Database, wal: WriteAheadLog
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._log = wal
+        self._making = asyncio.Lock()
+
+    async def make(self, cluster_id: str) -> SnapshotInfo:
+        """A new snapshot; one at a time."""
+        async with self._making:
+            return await asyncio.to_thread(
+                self._store.make, self._database, cluster_id
+            )
+
+    async def send(
+        self,
+        connection: Connection,
+        order: SendSnapshot,
+        machine: Master,
+        perform: Callable[[Effects], None],
+        cluster_id: str,
+    ) -> None:
+        """Carry out one SendSnapshot, and tell the machine how it ended."""
+        try:
+            info, next_chunk = await self._choose(order, cluster_id)
+            meta = self._store.meta(info)
+            perform(machine.snapshot_started(order.peer, info.position))
+            connection.send(meta)
+            for index in range(next_chunk, meta.chunk_count):
+                chunk = await asyncio.to_thread(self._store.chunk, info, index)
+                connection.send(chunk)
+                await connection.drain()
+            connection.send(SnapshotComplete(info.id, success=True))
+            await connection.drain()
+            perform(machine.snapshot_sent(order.peer))
+        except (NexusError, OSError) as error:
+            perform(machine.snapshot_failed(order.peer, str(error), now_ms()))
+
+    async def _choose(
+        self, order: SendSnapshot, cluster_id: str
+    ) -> tuple[SnapshotInfo, int]:
+        """The snapshot that was begun, the newest that will do, or a new one."""
+        found = await asyncio.to_thread(self._store.list)
+        usable = [
+            info for info in found if info.wal_offset + 1 >= self._log.first_offset
+        ]
+        for info in usable:
+            if info.id == order.snapshot_id:
+                return info, order.next_chunk
+        if usable:
+            return usable[-1], 0
+        return await self.make(cluster_id), 0
+
+
+def install_snapshot(
+    receiver: SnapshotReceiver,
+    database: Database,
+    wal: WriteAheadLog,
+    catalog: Catalog,
+    *,
+    work: Path,
+    max_size: int,
+) -> Position:
+    """Put a received snapshot into database and log; runs on the writer's thread.
+
+    The intent stands in the catalog while the two differ: at the next start the
+    position found in the database tells which of them is right.
+    """
+    archive = receiver.finish()
+    database.set_mode_applying()
+    catalog.update(intent=Intent("full_sync", database.position))
+    manifest = install_into(archive, database, work, max_size=max_size)
+    wal.reset(manifest.position.offset)
+    catalog.update(intent=None)
+    archive.unlink(missing_ok=True)
+    return database.position

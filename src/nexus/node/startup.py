@@ -1,0 +1,138 @@
+"""Open what a node stands on, in order, and mend what a crash left half done."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.config import Config
+from nexus.errors import CorruptLogError
+from nexus.model.cluster import NodeId, Role
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset
+from nexus.storage.apply import Applier
+from nexus.storage.catalog import Catalog
+from nexus.storage.database import Database
+from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.wal import WalSettings, WriteAheadLog
+
+APPLY_BYTES: Final = 4 << 20
+
+PROMOTION_STEP: Final = 1_000
+"""A promotion by hand leaves room below its epoch: a deposed master that is started
+again takes the next epoch by itself, and must not meet the new one at the same number."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """A node's parts, open and in agreement with each other."""
+
+    directory: DataDirectory
+    lock: DirectoryLock
+    catalog: Catalog
+    log: WriteAheadLog
+    database: Database
+
+    def close(self) -> None:
+        """Close all, in order; a clean stop leaves its watermark."""
+        self.database.checkpoint()
+        self.catalog.update(log_watermark=self.log.durable_offset)
+        self.database.close()
+        self.log.close()
+        self.catalog.close()
+        self.lock.release()
+
+
+def open_standing(config: Config) -> Standing:
+    """Open a data directory; raises StorageError naming what is wrong."""
+    directory = DataDirectory(config.data_dir)
+    directory.create()
+    lock = DirectoryLock.acquire(directory)
+    try:
+        catalog = Catalog.open(directory.catalog)
+        if not catalog.state.node_id:
+            catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
+        intent = catalog.state.intent
+        log = WriteAheadLog.open(
+            directory.wal,
+            WalSettings(max_entries=config.replication.max_log_size),
+            watermark=Offset(0) if intent else catalog.state.log_watermark,
+        )
+        database = Database.open(directory.database, readers=config.limits.readers)
+    except BaseException:
+        lock.release()
+        raise
+    if intent is not None:
+        if database.position != intent.before:
+            log.reset(database.position.offset)
+        catalog.update(intent=None)
+    _agree(log, database)
+    return Standing(directory, lock, catalog, log, database)
+
+
+def _agree(log: WriteAheadLog, database: Database) -> None:
+    """The log holds the database's position, or begins right behind it."""
+    applied = database.position.offset
+    if log.entry_count == 0 and log.last_offset != applied:
+        log.reset(applied)
+    elif not log.first_offset - 1 <= applied <= log.last_offset:
+        raise CorruptLogError(
+            f"the log holds entries {log.first_offset} to {log.last_offset}, but the "
+            f"database stands at {applied}: parts of different copies were mixed; "
+            "restore the whole data directory, or start with an empty one"
+        )
+
+
+def redo(standing: Standing) -> None:
+    """Apply what the log holds beyond the database: the history is this node's own."""
+    database, log = standing.database, standing.log
+    if database.position.offset >= log.last_offset:
+        return
+    database.set_mode_applying()
+    applier = Applier(database)
+    cursor = log.cursor(Offset(database.position.offset + 1))
+    try:
+        while database.position.offset < log.last_offset:
+            records = cursor.read(Offset(log.last_offset + 1), APPLY_BYTES)
+            applier.apply(records)
+            if cursor.offset != database.position.offset + 1:
+                cursor.close()
+                cursor = log.cursor(Offset(database.position.offset + 1))
+    finally:
+        cursor.close()
+
+
+def log_history(standing: Standing) -> EpochHistory:
+    """The reigns of the database and of what the log holds beyond it."""
+    history = standing.database.history()
+    log = standing.log
+    start = Offset(standing.database.position.offset + 1)
+    if start > log.last_offset:
+        return history
+    cursor = log.cursor(start)
+    try:
+        while cursor.offset <= log.last_offset:
+            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
+                for operation in record.decoded().operations[:1]:
+                    reign = getattr(operation, "reign", None)
+                    if reign is not None:
+                        history = history.begun(reign)
+    finally:
+        cursor.close()
+    return history
+
+
+def effective_role(config: Config, catalog: Catalog) -> Role:
+    """A role taken at run time outlives a restart; else the configuration's."""
+    configured, kept = config.replication.role, catalog.state.role
+    if {configured, kept} == {Role.MASTER, Role.REPLICA}:
+        return kept
+    return configured
+
+
+def new_history_id() -> HistoryId:
+    """A name for a reign that no other has."""
+    return HistoryId(uuid.uuid4().hex[:16])
+
+
+def next_epoch(catalog: Catalog, history: EpochHistory, *, step: int = 1) -> Epoch:
+    """An epoch above every one that this node has met."""
+    return Epoch(max(catalog.state.epoch, history.epoch) + step)

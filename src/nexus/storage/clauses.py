@@ -1,0 +1,126 @@
+"""Rows for tables whose constraints carry a conflict clause of their own.
+
+`UNIQUE ON CONFLICT IGNORE` (REPLACE, ROLLBACK) also rules what a changeset's apply
+does. Changes have no order there, so a value may be taken before it is given up, and
+the clause would drop a row without a word, delete another one, or end the
+transaction. Such tables get their changes as plain statements instead: every old row
+goes first, then every new row comes, which no order can disturb.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import apsw
+
+from nexus.storage.statements import quote, tokens
+
+_CLAUSES: Final = {"IGNORE", "REPLACE", "ROLLBACK"}
+"""FAIL and ABORT end one statement, as the apply expects."""
+
+Refuse = Callable[[int, apsw.TableChange], int]
+
+
+def tables_with_clauses(connection: apsw.Connection) -> frozenset[str]:
+    """Names of the tables with a conflict clause that changes what an apply does."""
+    rows = connection.execute(
+        "select name, sql from main.sqlite_schema "
+        "where type = 'table' and sql like '%conflict%'"
+    )
+    return frozenset(name for name, sql in rows if _has_clause(sql))
+
+
+def _has_clause(sql: str) -> bool:
+    words = [text.upper() for _, text in tokens(sql)]
+    return any(
+        (first, second) == ("ON", "CONFLICT") and third in _CLAUSES
+        for first, second, third in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+def apply_to_tables(
+    connection: apsw.Connection, changeset: bytes, tables: set[str], refuse: Refuse
+) -> None:
+    """Apply the changes of these tables; raises apsw.AbortError after `refuse`.
+
+    The caller's savepoint takes back what was done until then.
+    """
+    coming: list[tuple[apsw.TableChange, _Statements, tuple[Any, ...]]] = []
+    statements: dict[str, _Statements] = {}
+    for change in apsw.Changeset.iter(changeset):
+        if change.name not in tables:
+            continue
+        known = statements.get(change.name)
+        if known is None:
+            known = statements[change.name] = _Statements(connection, change)
+        row = change.new if change.old is None else known.take(change, refuse)
+        if row is not None:
+            coming.append((change, known, row))
+    for change, known, row in coming:
+        known.put(change, row, refuse)
+
+
+class _Statements:
+    """What removes and adds one table's rows."""
+
+    def __init__(self, connection: apsw.Connection, change: apsw.TableChange) -> None:
+        # A changeset has a table's stored columns; a keyless table's rowid comes first.
+        columns = [
+            quote(name)
+            for name, hidden in connection.execute(
+                "select name, hidden from pragma_table_xinfo(?) order by cid",
+                (change.name,),
+            )
+            if not hidden
+        ]
+        if change.column_count == len(columns) + 1:
+            columns.insert(0, "_rowid_")
+        self._connection = connection
+        self._key = sorted(change.pk_columns)
+        table = f"main.{quote(change.name)}"
+        where = " and ".join(f"{columns[at]} = ?" for at in self._key)
+        names = ", ".join(columns)
+        self._select = f"select {names} from {table} where {where}"  # noqa: S608
+        self._delete = f"delete from {table} where {where}"  # noqa: S608
+        self._insert = (
+            f"insert or abort into {table}({names}) "  # noqa: S608
+            f"values ({', '.join('?' * len(columns))})"
+        )
+
+    def take(self, change: apsw.TableChange, refuse: Refuse) -> tuple[Any, ...] | None:
+        """Remove the old row; what an UPDATE makes of it, None for a DELETE."""
+        assert change.old is not None, "only an INSERT has no old row"
+        key = tuple(change.old[at] for at in self._key)
+        found = self._connection.execute(self._select, key).fetchall()
+        if not found:
+            _stop(apsw.SQLITE_CHANGESET_NOTFOUND, change, refuse)
+        row = found[0]
+        if any(
+            old is not apsw.no_change and not _same(old, now)
+            for old, now in zip(change.old, row, strict=True)
+        ):
+            _stop(apsw.SQLITE_CHANGESET_DATA, change, refuse)
+        self._connection.execute(self._delete, key)
+        if change.new is None:
+            return None
+        return tuple(
+            now if new is apsw.no_change else new
+            for new, now in zip(change.new, row, strict=True)
+        )
+
+    def put(
+        self, change: apsw.TableChange, row: tuple[Any, ...], refuse: Refuse
+    ) -> None:
+        """Add the new row; whatever the table's own clause says, it must fit."""
+        try:
+            self._connection.execute(self._insert, row)
+        except apsw.ConstraintError:
+            _stop(apsw.SQLITE_CHANGESET_CONSTRAINT, change, refuse)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _stop(reason: int, change: apsw.TableChange, refuse: Refuse) -> None:
+    refuse(reason, change)
+    raise apsw.AbortError(f"a change does not fit table {change.name}")

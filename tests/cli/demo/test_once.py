@@ -1,0 +1,59 @@
+"""The demonstration that ends by itself: what its summary says."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus.cli.demo.once import Summary, count_invoices, print_summary
+from nexus.cli.demo.processes import CHINOOK
+
+
+def summary(**changes: Any) -> Summary:
+    prints = {"schema": "5c", "tables": {"Invoice": {"rows": 9, "hash": "aa"}}}
+    values: dict[str, Any] = {
+        "sold": 5,
+        "missed": 2,
+        "catch_up_s": 0.5,
+        "offset": 41,
+        "found": {"http://a:1": prints, "http://b:1": prints},
+        "invoices": {"master": 9, "replica-1": 9},
+    }
+    return Summary(**(values | changes))
+
+
+def test_equal_nodes_have_no_differences(capsys: pytest.CaptureFixture[str]) -> None:
+    told = summary()
+
+    print_summary(told)
+
+    output = capsys.readouterr().out
+    assert told.different == []
+    assert told.document()["equal"] is True
+    assert "missed 2 entries and had everything 0.50 s after its restart" in output
+    assert "Invoices that plain sqlite3 counts: master 9, replica-1 9." in output
+    assert output.endswith("Every table is equal on every node.\n")
+
+
+def test_another_hash_is_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"schema": "5c", "tables": {"Invoice": {"rows": 9, "hash": "bb"}}}
+    told = summary(found=summary().found | {"http://b:1": other})
+
+    print_summary(told)
+
+    assert told.different == ["Invoice"]
+    assert told.document()["different"] == ["Invoice"]
+    assert "Every table is equal" not in capsys.readouterr().out
+
+
+def test_what_sqlite3_counts_must_agree_as_well() -> None:
+    told = summary(invoices={"master": 9, "replica-1": 8})
+
+    assert told.different == ["Invoice (read by sqlite3)"]
+
+
+def test_invoices_are_counted_by_plain_sqlite3(tmp_path: Path) -> None:
+    shutil.copy(CHINOOK, tmp_path / "nexus.db")
+
+    assert count_invoices(tmp_path) == 412

@@ -1,0 +1,117 @@
+"""A data directory from a snapshot's archive."""
+
+import json
+from pathlib import Path
+
+import apsw
+import pytest
+
+from cli.conftest import Run
+from nexus.model.position import Epoch, HistoryId, Offset, Position
+from nexus.storage.archive import FORMAT, Manifest, pack
+from nexus.storage.catalog import Catalog
+from nexus.storage.database import Database
+from nexus.storage.directory import DataDirectory
+from nexus.storage.wal import WalSettings, WriteAheadLog
+
+POSITION = Position(Epoch(3), Offset(41), HistoryId("h"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    source = tmp_path / "source.db"
+    database = Database.open(source)
+    database.begin()
+    database.writer.execute("create table t (a); insert into t values (1), (2)")
+    database.commit(POSITION)
+    database.close()
+    packed = tmp_path / "s.tar.zst"
+    manifest = Manifest(FORMAT, "c1", POSITION, 4096, "UTF-8", 0)
+    pack(source, packed, manifest, level=1)
+    return packed
+
+
+def test_a_restored_directory_stands_where_the_snapshot_stood(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+
+    ended = run("restore", archive, "--data", data)
+
+    assert ended.status == 0
+    assert ended.output.startswith("restored offset 41 of cluster c1")
+    directory = DataDirectory(data)
+    connection = apsw.Connection(
+        str(directory.database), flags=apsw.SQLITE_OPEN_READONLY
+    )
+    assert connection.execute("select sum(a) from t").fetchall() == [(3,)]
+    connection.close()
+    catalog = Catalog.open(directory.catalog)
+    assert (catalog.state.cluster_id, catalog.state.epoch) == ("c1", 3)
+    catalog.close()
+    log = WriteAheadLog.open(directory.wal, WalSettings())
+    assert (log.last_offset, log.entry_count) == (41, 0)
+    log.close()
+
+
+def test_json_tells_the_position(run: Run, archive: Path, tmp_path: Path) -> None:
+    ended = run("restore", archive, "--data", tmp_path / "data", "--json")
+
+    assert json.loads(ended.output) == {
+        "cluster_id": "c1",
+        "offset": 41,
+        "epoch": 3,
+        "data_dir": str(tmp_path / "data"),
+    }
+
+
+def test_a_directory_with_data_is_never_overwritten(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    run("restore", archive, "--data", data)
+    before = (data / "nexus.db").read_bytes()
+
+    ended = run("restore", archive, "--data", data)
+
+    assert ended.status == 1
+    assert "holds a node's data already" in ended.error
+    assert (data / "nexus.db").read_bytes() == before
+
+
+def test_what_is_no_archive_leaves_no_database(run: Run, tmp_path: Path) -> None:
+    archive = tmp_path / "s.tar.zst"
+    archive.write_bytes(b"hello")
+    data = tmp_path / "data"
+
+    ended = run("restore", archive, "--data", data)
+
+    assert ended.status == 1
+    assert "damaged or no snapshot" in ended.error
+    assert not (data / "nexus.db").exists()
+    assert list((data / "snapshots").iterdir()) == []
+
+
+def test_a_database_over_the_limit_is_refused(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    ended = run("restore", archive, "--data", tmp_path / "data", "--max-size", "4KiB")
+
+    assert ended.status == 1
+    assert "the limit is 4096" in ended.error
+
+
+def test_a_missing_archive_is_named(run: Run, tmp_path: Path) -> None:
+    ended = run("restore", tmp_path / "none.tar.zst", "--data", tmp_path / "data")
+
+    assert ended.status == 1
+    assert "there is no file" in ended.error
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_size_that_is_none_is_wrong_usage(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    ended = run("restore", archive, "--data", tmp_path, "--max-size", "much")
+
+    assert ended.status == 2

@@ -1,0 +1,256 @@
+"""Reading the log while it grows, is cut and is dropped."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nexus.errors import CorruptLogError, LogGapError, StorageError
+from nexus.model.entry import Record
+from nexus.model.position import Offset
+from nexus.storage.cursor import LogCursor
+from nexus.storage.wal import WalSettings, WriteAheadLog
+from storage.logs import ROOMY, SMALL, batch, flip, newest_file, record, record_starts
+
+
+def log_with(
+    directory: Path, last: int, settings: WalSettings = SMALL
+) -> WriteAheadLog:
+    log = WriteAheadLog.open(directory, settings)
+    for first in range(1, last + 1, 5):
+        log.append(batch(first, min(5, last + 1 - first)))
+    log.sync()
+    return log
+
+
+def read_on(cursor: LogCursor, stop: int, max_bytes: int = 200) -> list[Record]:
+    found: list[Record] = []
+    while records := cursor.read(Offset(stop), max_bytes):
+        found += records
+    return found
+
+
+def test_a_cursor_reads_from_any_start_to_any_stop_over_all_segments(
+    tmp_path: Path,
+) -> None:
+    log = log_with(tmp_path, 47)
+    assert len(list(tmp_path.glob("*.wal"))) > 3
+
+    for start in range(1, 49):
+        for stop in (start, start + 1, start + 13, 48, 99):
+            cursor = log.cursor(Offset(start))
+            expected = batch(start, max(0, min(stop, 48) - start))
+            assert read_on(cursor, stop) == expected
+            assert cursor.offset == start + len(expected)
+            cursor.close()
+    log.close()
+
+
+def test_a_read_takes_no_more_bytes_than_asked_for_but_always_one_record(
+    tmp_path: Path,
+) -> None:
+    log = WriteAheadLog.open(tmp_path, ROOMY)
+    log.append([record(1, 9_000), *batch(2, 10, size=76)])
+
+    cursor = log.cursor(Offset(1))
+    assert cursor.read(Offset(12), 1) == [record(1, 9_000)]
+    assert cursor.read(Offset(12), 300) == batch(2, 3, size=76)
+    assert cursor.read(Offset(12), 1 << 20) == batch(5, 7, size=76)
+    assert cursor.read(Offset(12), 1 << 20) == []
+    cursor.close()
+    log.close()
+
+
+def test_a_cursor_at_the_end_sees_what_is_appended_later(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 3)
+    cursor = log.cursor(Offset(4))
+    assert cursor.read(Offset(99), 100) == []
+
+    log.append(batch(4, 30))
+
+    assert read_on(cursor, 99) == batch(4, 30)
+    cursor.close()
+    log.close()
+
+
+@pytest.mark.parametrize("start", [0, 5, 99])
+def test_a_start_that_the_log_does_not_hold_is_a_gap(
+    tmp_path: Path, start: int
+) -> None:
+    log = log_with(tmp_path, 3)
+
+    with pytest.raises(LogGapError, match=f"entry {start} .* entries 1 to 3"):
+        log.cursor(Offset(start))
+    log.close()
+
+
+def test_a_cursor_overtaken_by_retention_is_told(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 100)
+    behind, ahead = log.cursor(Offset(2)), log.cursor(Offset(80))
+    behind.read(Offset(4), 100)
+
+    assert log.retain(Offset(101)) > 0
+
+    with pytest.raises(LogGapError, match=r"entry 4 .* begins with entry"):
+        behind.read(Offset(50), 100)
+    assert read_on(ahead, 101) == batch(80, 21)
+    behind.close()
+    ahead.close()
+    log.close()
+
+
+def test_a_cursor_that_passed_a_cut_is_told_and_one_that_did_not_goes_on(
+    tmp_path: Path,
+) -> None:
+    log = log_with(tmp_path, 33)
+    passed, stands, before = (log.cursor(Offset(at)) for at in (22, 21, 3))
+    for cursor in (passed, stands, before):
+        cursor.read(Offset(cursor.offset), 100)
+
+    log.truncate_after(Offset(20))
+    assert stands.read(Offset(99), 100) == []
+    log.append(batch(21, 9, epoch=4))
+
+    with pytest.raises(LogGapError, match="taken back"):
+        passed.read(Offset(99), 100)
+    assert read_on(stands, 99) == batch(21, 9, epoch=4)
+    assert read_on(before, 99) == batch(3, 18) + batch(21, 9, epoch=4)
+    for cursor in (passed, stands, before):
+        cursor.close()
+    log.close()
+
+
+def test_no_cursor_survives_a_reset(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 10)
+    cursor = log.cursor(Offset(11))
+
+    log.reset(Offset(10))
+    log.append(batch(11, 1, epoch=4))
+
+    with pytest.raises(LogGapError, match="taken back"):
+        cursor.read(Offset(99), 100)
+    cursor.close()
+    log.close()
+
+
+@pytest.mark.parametrize("byte", [0, 3, 4, 8, 16, 24, 43])
+def test_a_damaged_record_is_corruption_with_file_and_byte_and_the_cursor_stays(
+    tmp_path: Path, byte: int
+) -> None:
+    log = log_with(tmp_path, 10, ROOMY)
+    path = newest_file(tmp_path)
+    start = record_starts(path, 10)[8]
+    flip(path, start + byte)
+    cursor = log.cursor(Offset(6))
+
+    assert read_on_to_error(cursor) == (batch(6, 2), path.name, start)
+    flip(path, start + byte)
+    assert read_on(cursor, 99) == batch(8, 3)
+    cursor.close()
+    log.close()
+
+
+def read_on_to_error(cursor: LogCursor) -> tuple[list[Record], str, int]:
+    found = cursor.read(Offset(99), 1 << 16)
+    with pytest.raises(CorruptLogError) as caught:
+        cursor.read(Offset(99), 1 << 16)
+    words = str(caught.value).replace(",", "").split()
+    return found, Path(words[0].rstrip(":")).name, int(words[words.index("byte") + 1])
+
+
+def test_a_segment_that_lost_its_end_is_corruption(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 30)
+    first = min(tmp_path.glob("*.wal"))
+    end = record_starts(first, 3)[4]
+    with first.open("r+b") as file:
+        file.truncate(end)
+
+    with pytest.raises(CorruptLogError, match=f"entry 4, expected at byte {end},"):
+        read_on(log.cursor(Offset(1)), 99)
+    log.close()
+
+
+def test_a_file_that_somebody_removed_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 30)
+    min(tmp_path.glob("*.wal")).unlink()
+
+    with pytest.raises(StorageError, match=r"reading entry 1 .* No such file"):
+        read_on(log.cursor(Offset(1)), 99)
+    log.close()
+
+
+def test_a_closed_cursor_opens_again_where_it_was(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 10)
+    cursor = log.cursor(Offset(1))
+    cursor.read(Offset(4), 1000)
+    cursor.close()
+
+    assert read_on(cursor, 99) == batch(4, 7)
+    cursor.close()
+    log.close()
+
+
+def test_cursors_in_other_threads_read_exactly_what_is_appended_meanwhile(
+    tmp_path: Path,
+) -> None:
+    last, settings = 6_000, WalSettings(segment_bytes=64 << 10, max_entries=10_000)
+    log = WriteAheadLog.open(tmp_path, settings)
+    found: list[list[Record]] = [[], [], []]
+
+    def follow(into: list[Record]) -> None:
+        cursor = log.cursor(Offset(1))
+        while len(into) < last:
+            into += cursor.read(Offset(log.durable_offset + 1), 4096)
+        cursor.close()
+
+    threads = [threading.Thread(target=follow, args=(into,)) for into in found]
+    for thread in threads:
+        thread.start()
+    for first in range(1, last + 1, 50):
+        log.append(batch(first, 50))
+        log.sync()
+    for thread in threads:
+        thread.join()
+
+    assert all(into == batch(1, last) for into in found)
+    log.close()
+
+
+def follow_through_cuts(
+    log: WriteAheadLog, done: threading.Event, runs: list[list[Record]]
+) -> None:
+    """Read all there is; a cut that takes entries back ends one run."""
+    while not done.is_set():
+        run: list[Record] = []
+        runs.append(run)
+        cursor = log.cursor(Offset(1))
+        with suppress(LogGapError):
+            while not done.is_set():
+                run += cursor.read(Offset(1 << 40), 150)
+        cursor.close()
+
+
+def test_a_cursor_never_mixes_histories_nor_calls_a_cut_corruption(
+    tmp_path: Path,
+) -> None:
+    log, done = log_with(tmp_path, 40), threading.Event()
+    runs: list[list[Record]] = []
+
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(follow_through_cuts, log, done, runs) for _ in range(2)]
+        for epoch in range(4, 44):
+            log.truncate_after(Offset(20 + epoch % 7))
+            while log.last_offset < 40:
+                log.append(batch(log.last_offset + 1, 3, size=10 + epoch, epoch=epoch))
+        done.set()
+        for reader in readers:
+            reader.result()
+
+    assert len(runs) > 2
+    for run in runs:
+        assert [one.offset for one in run] == list(range(1, len(run) + 1))
+        epochs = [one.epoch for one in run]
+        assert epochs == sorted(epochs)
+    log.close()
