@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from api.fake_node import FakeNode
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api.fake_node import FakeNode, client_of
 
+from api.fake_node import FakeNode, client_of
 from nexus.config import Config
 from nexus.config.values import Secret
 from nexus.errors import NoMasterError, ReadOnlyReplicaError

@@ -1,6 +1,6 @@
 import pytest
-from api.fake_node import FakeNode, client_of
 
+from api.fake_node import FakeNode, client_of
 from nexus.api.refusals import NotReadyError
 from nexus.config import Config
 from nexus.config.values import Secret

@@ -1,5 +1,6 @@
-from api.fake_node import FakeNode, client_of
 from prometheus_client.parser import text_string_to_metric_families
+
+from api.fake_node import FakeNode, client_of
 
 UNITS = ("offset", "entries", "seconds", "bytes")
 

@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-from api.fake_node import JSON_HEADERS, FakeNode, Hash, Hashes, client_of
 
+from api.fake_node import JSON_HEADERS, FakeNode, Hash, Hashes, client_of
 from nexus.model.cluster import MasterStats, NodeStatus, ReplicaStats, Role
 
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from api.fake_node import FakeNode, client_of
 
 CONTENT = bytes(range(256)) * 4096  # four pieces

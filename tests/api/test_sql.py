@@ -3,8 +3,8 @@ import logging
 import httpx
 import msgspec
 import pytest
-from api.fake_node import JSON_HEADERS, FakeNode, client_of
 
+from api.fake_node import JSON_HEADERS, FakeNode, client_of
 from nexus.errors import (
     ConstraintError,
     NodeStoppedError,
@@ -88,7 +88,10 @@ async def test_blobs_and_large_integers_come_back_exactly(node: FakeNode) -> Non
         (b'{"statements": [{"sql": "x", "params": [[]]}]}', "statements[0].params[0]"),
         (b'{"statements": [{"sql": "x", "params": [1e999]}]}', "out of range"),
         (b'{"statements": [], "transaction_id": "' + b"x" * 201 + b'"}', "201"),
-        (b'{"statements": ' + b"[" * 100_000, "nested too deeply"),
+        (
+            b'{"statements": [{"sql": "x", "params": ' + b"[" * 100_000,
+            "nested too deeply",
+        ),
     ],
 )
 async def test_a_malformed_request_is_refused_with_the_place(

@@ -213,7 +213,9 @@ def fingerprints(
             return httpx.get(node.url + path, timeout=10.0).status_code == 200
 
         wait_until(ready, f"{node.url} has hashed its tables at {offset}")
-        found.append(node.get(path))
+        hashes = node.get(path)
+        assert hashes.pop("node_id")
+        found.append(hashes)
     return found
 
 

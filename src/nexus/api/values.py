@@ -70,7 +70,7 @@ def _read_value(value: Any) -> Any:
         [(kind, text)] = value.items()
         if kind == BLOB and isinstance(text, str):
             return _read_blob(text)
-        if kind == FLOAT and text in _FLOATS:
+        if kind == FLOAT and isinstance(text, str) and text in _FLOATS:
             return _FLOATS[text]
     raise ValueError(
         "a value is null, true, false, a number, text, "

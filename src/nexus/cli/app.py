@@ -1,7 +1,9 @@
 """The commands together, and how each ends: 0 done, 1 not done, 2 wrong usage."""
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -79,11 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.flags.dev_mode:
             raise
         print_error(
-            f"a bug: {type(error).__name__}: {error}; please report it with what "
-            "`python -X dev -m nexus …` prints"
+            f"a bug in {_place(error)}: {type(error).__name__}: {error}; please report "
+            "it with what `python -X dev -m nexus …` prints"
         )
     return NOT_DONE
 
 
 def _file(error: OSError) -> str:
     return f"{error.filename}: " if error.filename else ""
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised: the file and line of the innermost frame."""
+    innermost = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(innermost.filename).name}:{innermost.lineno}"

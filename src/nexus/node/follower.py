@@ -83,6 +83,7 @@ class Follower:
         self._effects: deque[Effect] = deque()
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
+        self._appending = asyncio.Lock()
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._performer: asyncio.Task[None] | None = None
@@ -131,6 +132,11 @@ class Follower:
         log.error("install_failed", reason=reason)
         self.take(self.machine.install_failed(reason, now_ms()))
 
+    async def retain(self, keep_from: Offset) -> None:
+        """Drop the log's segments before `keep_from`, between two appends."""
+        async with self._appending:
+            await asyncio.to_thread(self._log.retain, keep_from)
+
     async def _perform_all(self) -> None:
         try:
             while True:
@@ -153,7 +159,8 @@ class Follower:
             following = self._effects.popleft()
             assert isinstance(following, Store), "checked just above"
             records += following.records
-        durable = await asyncio.to_thread(self._append, records)
+        async with self._appending:
+            durable = await asyncio.to_thread(self._append, records)
         self.take(self.machine.stored(durable, now_ms()))
 
     def _append(self, records: list[Record]) -> Offset:

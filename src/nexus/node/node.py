@@ -58,8 +58,10 @@ from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.announcement import answered
 from nexus.replication.effects import (
     Adopt,
+    Close,
     Diverged,
     Install,
+    Peer,
     ReceiveSnapshot,
     SendSnapshot,
     StepDown,
@@ -82,6 +84,8 @@ from nexus.storage.snapshot import (
 )
 
 TICKS_PER_HEARTBEAT: Final = 4
+
+_VISITOR: Final = Peer("visitor")
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +212,7 @@ class Node:
             role=self._role,
             running=not self._stopping and not self._failure,
             mode=self.config.replication.mode,
-            connected=follower.machine.connected if follower else bool(replicas),
+            connected=follower.machine.is_connected if follower else bool(replicas),
             node_id=self.node_id,
             cluster_id=parts.catalog.state.cluster_id,
             epoch=parts.catalog.state.epoch,
@@ -350,7 +354,7 @@ class Node:
         async with self._changing:
             if self._follower is None:
                 raise WrongRoleError("this node is the master already")
-            if self._follower.machine.connected and not force:
+            if self._follower.machine.is_connected and not force:
                 raise WrongRoleError(
                     "the master is alive and connected; stop it first, or say force: "
                     "its entries that this replica lacks will be taken back"
@@ -525,15 +529,23 @@ class Node:
     # --- Called by the drivers --------------------------------------------------------
 
     def _visited(self, hello: Hello) -> Error:
-        follower = self._follower
-        if follower is not None:
-            follower.take(follower.machine.hello(hello))
-        return Error(
+        """A replica answers; an announcement may make it follow a new master."""
+        state = self._parts.catalog.state
+        answer = Error(
             ErrorCode.NOT_MASTER,
-            "this node is a replica",
-            self._parts.catalog.state.epoch,
-            self._parts.catalog.state.master_addr,
+            "this node is no master just now",
+            state.epoch,
+            state.master_addr,
         )
+        if self._follower is not None:
+            for effect in self._follower.machine.hello(_VISITOR, hello):
+                if isinstance(effect, Close):
+                    answer = Error(
+                        effect.code, effect.message, effect.epoch, effect.master_addr
+                    )
+                else:
+                    self._follower.take((effect,))
+        return answer
 
     def _step_down(self, order: StepDown) -> None:
         if self._manager is not None:
@@ -565,6 +577,7 @@ class Node:
             self._parts.catalog.update,
             cluster_id=welcome.cluster_id,
             epoch=max(welcome.epoch, self._parts.catalog.state.epoch),
+            master_addr=self._follower.machine.master_addr if self._follower else "",
         )
 
     async def _export(self, effect: Diverged) -> None:
@@ -704,3 +717,18 @@ class Node:
             self._publisher.tick()
             if self._follower is not None:
                 self._follower.tick()
+            await self._retain()
+
+    async def _retain(self) -> None:
+        """Drop what retention no longer keeps, on the thread that appends."""
+        parts, machine, manager = self._parts, self._publisher.machine, self._manager
+        if parts.log.entry_count <= self.config.replication.max_log_size:
+            return
+        synced = Offset(parts.database.checkpointed_offset + 1)
+        if machine is not None and manager is not None:
+            floor = min(machine.retention_floor(), synced)
+            dropped = await manager.run(lambda: parts.log.retain(floor))
+            if dropped:
+                machine.retained(parts.log.first_offset)
+        elif self._follower is not None:
+            await self._follower.retain(synced)

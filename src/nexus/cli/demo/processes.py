@@ -39,6 +39,7 @@ class NodeProcess:
         self.master = master
         self.log = root / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
 
     @property
     def url(self) -> str:
@@ -68,6 +69,7 @@ class NodeProcess:
     def start(self) -> None:
         """Start the process; `wait_until_up` says when it serves."""
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             # A session of its own: Ctrl-C in the terminal reaches this program alone,
             # which then ends the nodes in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -119,10 +121,10 @@ class NodeProcess:
         return True
 
     def last_words(self) -> str:
-        """The end of its log."""
-        if not self.log.exists():
-            return "it wrote no log"
-        text = self.log.read_text(errors="replace").strip()
+        """The end of what it logged since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            text = log.read().decode(errors="replace").strip()
         return text[-LAST_WORDS:] or "it wrote no log"
 
 

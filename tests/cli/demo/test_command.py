@@ -1,0 +1,80 @@
+"""`nexus demo` as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nexus.cli.demo.command import how_to_go_on
+from nexus.cli.demo.processes import NodeProcess, clean_environment
+
+
+def test_the_last_lines_tell_how_to_look_open_and_stop(tmp_path: Path) -> None:
+    master = NodeProcess("master", tmp_path, master=None)
+    replica = NodeProcess("replica-1", tmp_path, master=master)
+
+    lines = how_to_go_on([master, replica])
+
+    assert f"sqlite3 'file:{tmp_path}/replica-1/nexus.db?mode=ro'" in lines
+    assert f"{master.url}/openapi.json" in lines
+    assert f"{master.url}/metrics" in lines
+    assert "Ctrl-C" in lines
+
+
+@pytest.mark.timeout(120)
+def test_once_kills_a_replica_and_ends_with_0_and_equal_tables(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nexus", "demo"),
+            *("--once", "--json", "--replicas", "2", "--data", str(tmp_path)),
+        ],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        check=False,
+    )
+
+    assert done.stderr == ""
+    assert done.returncode == 0
+    summary = json.loads(done.stdout)
+    assert summary["equal"] is True
+    assert summary["invoices_sold"] > 0
+    assert summary["entries_missed_by_the_killed_replica"] > 0
+    assert len(set(summary["invoices"].values())) == 1
+    assert len(summary["nodes"]) == 3
+
+
+@pytest.mark.timeout(120)
+def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-u", "-m", "nexus", "demo"),
+            *("--replicas", "1", "--data", str(tmp_path)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    ) as process:
+        assert process.stdout is not None
+        try:
+            while not list(tmp_path.glob("replica-1/nexus.db")):
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            output = process.stdout.read()
+            process.wait()
+        finally:
+            process.kill()
+
+    assert process.returncode in {0, 1}
+    assert "Traceback" not in output
+    assert (tmp_path / "master" / "nexus.db").exists()
+    for name in ("master", "replica-1"):
+        pid = int((tmp_path / name / "lock").read_text())
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

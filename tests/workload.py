@@ -1,0 +1,290 @@
+"""Random schemas and transactions from a seed, for a master and its replica.
+
+A `Workload` looks at the schema as it stands and makes the next statement for it, so
+that most statements succeed, and those that do not leave the transaction as SQLite
+leaves it. Values that only SQLite knows (`random()`) go where they steer nothing: a
+seed gives the same run again.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from nexus.storage.capture import Statement
+from nexus.storage.statements import quote
+
+NAMES = ("a", "b", "c", 'd"q', "order", "é ü", "f", "rowid", "G")
+TYPES = ("integer", "int", "text", "real", "blob", "numeric", "", "varchar(9)", "any")
+STRICT_TYPES = ("integer", "int", "text", "real", "blob", "any")
+TABLES = tuple(f"t{number}" for number in range(8)) + ("Big Table", 'q"uote', "select")
+CLAUSES = ("", "", "", "on conflict replace", "on conflict ignore", "on conflict fail")
+WORDS = ("alpha", "beta", "gamma", "delta", "ümlaut", "zebra", "alpha beta")
+VALUES: tuple[Any, ...] = (
+    None,
+    0,
+    1,
+    -1,
+    7,
+    127,
+    2**31,
+    2**63 - 1,
+    -(2**63),
+    0.0,
+    -0.0,
+    1.0,
+    1.5,
+    1e300,
+    float("inf"),
+    "",
+    "A",
+    "a",
+    "1",
+    "1.0",
+    "é",
+    "nul\0inside",
+    "\U0001f40d",
+    "x" * 5000,
+    b"",
+    b"\0\1\xff",
+    b"y" * 5000,
+)
+MOST_ROWS = 60
+"""A table is emptied from here on: the run shall stay quick."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A table as it stands: what a statement must know of it."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    """Names and declared types of those that can be written."""
+    key: tuple[str, ...]
+    virtual: bool
+
+    @property
+    def quoted(self) -> str:
+        return quote(self.name)
+
+
+class Workload:
+    """Makes statements; the same seed makes the same ones."""
+
+    def __init__(self, seed: int, connection: apsw.Connection) -> None:
+        self.chance = random.Random(seed)
+        self._connection = connection
+        self._number = 0
+        self._savepoints: list[str] = []
+        self._makers: list[tuple[int, Callable[[], Statement | None]]] = [
+            (40, self._insert),
+            (22, self._update),
+            (12, self._delete),
+            (6, self._move_keys),
+            (5, self._swap),
+            (5, self._respell),
+            (8, self._savepoint),
+            (5, self._create_table),
+            (2, self._create_as),
+            (3, self._create_virtual),
+            (5, self._command_virtual),
+            (3, self._create_trigger),
+            (2, self._create_index),
+            (2, self._create_view),
+            (4, self._alter),
+            (2, self._drop),
+            (2, self._setting),
+            (2, self._counter),
+            (1, self._local),
+        ]
+
+    def begin(self) -> int:
+        """A new transaction; how many statements it shall have."""
+        self._savepoints = []
+        return self.chance.choice((1, 1, 1, 2, 3, 5, 12))
+
+    def next(self) -> Statement:
+        """The next statement for the schema as it is now."""
+        weights = [weight for weight, _ in self._makers]
+        while True:
+            ((_, make),) = self.chance.choices(self._makers, weights)
+            statement = make()
+            if statement is not None:
+                return statement
+
+    # What stands
+
+    def _shapes(self, *, virtual: bool | None = False) -> list[Shape]:
+        rows = self._connection.execute(
+            "select name, type from pragma_table_list where schema = 'main' "
+            "and type in ('table', 'virtual') and name not like 'sqlite%' "
+            "and name not like 'nexus%' order by name"
+        ).fetchall()
+        shapes = [self._shape(str(name), kind == "virtual") for name, kind in rows]
+        return [
+            shape for shape in shapes if virtual is None or shape.virtual == virtual
+        ]
+
+    def _shape(self, name: str, virtual: bool) -> Shape:  # noqa: FBT001
+        rows = self._connection.execute(
+            "select name, type, pk, hidden from pragma_table_xinfo(?)", (name,)
+        ).fetchall()
+        return Shape(
+            name,
+            tuple((str(row[0]), str(row[1])) for row in rows if row[3] == 0),
+            tuple(str(row[0]) for row in rows if row[2]),
+            virtual,
+        )
+
+    def _any_shape(self) -> Shape | None:
+        shapes = self._shapes()
+        return self.chance.choice(shapes) if shapes else None
+
+    def _value(self, kind: str = "") -> Any:
+        kind = kind.lower()
+        if self.chance.random() < 0.2:
+            return self.chance.choice(VALUES)
+        if "int" in kind:
+            return self.chance.randrange(-5, 40)
+        if kind in ("real", "numeric"):
+            return self.chance.choice((0.5, 2.25, self.chance.random() * 100, 3))
+        if kind == "blob":
+            return self.chance.randbytes(self.chance.randrange(6))
+        if "char" in kind or kind == "text":
+            return self.chance.choice(WORDS) + str(self.chance.randrange(20))
+        return self.chance.choice((3, 3.0, "3", "three", b"3"))
+
+    def _key_value(self, kind: str) -> Any:
+        if "int" in kind.lower():
+            return self.chance.randrange(1, 30)
+        return self._value(kind)
+
+    # Rows
+
+    def _insert(self) -> Statement | None:
+        shapes = self._shapes(virtual=None)
+        if not shapes:
+            return self._create_table()
+        shape = self.chance.choice(shapes)
+        if shape.virtual:
+            return self._insert_virtual(shape)
+        columns = [
+            column
+            for column in shape.columns
+            if column[0] in shape.key or self.chance.random() < 0.85
+        ]
+        if shape.key and self.chance.random() < 0.3 and len(columns) > 1:
+            columns = [column for column in columns if column[0] != shape.key[0]]
+        names = ", ".join(quote(name) for name, _ in columns)
+        rows = self.chance.choice((1, 1, 1, 2, 5))
+        values = [self._row(shape, columns) for _ in range(rows)]
+        places = ", ".join("?" * len(columns))
+        verb = self.chance.choice(
+            ("insert", "insert", "insert or replace", "insert or ignore", "replace")
+        )
+        tail = self._upsert(shape, columns) if verb == "insert" else ""
+        if self.chance.random() < 0.1:
+            tail += " returning *"
+        sql = (
+            f"{verb} into {shape.quoted}({names}) values "
+            f"{', '.join(f'({places})' for _ in values)}{tail}"
+        )
+        return Statement(sql, tuple(value for row in values for value in row))
+
+    def _row(self, shape: Shape, columns: list[tuple[str, str]]) -> list[Any]:
+        return [
+            self._key_value(kind) if name in shape.key else self._value(kind)
+            for name, kind in columns
+        ]
+
+    def _upsert(self, shape: Shape, columns: list[tuple[str, str]]) -> str:
+        if not columns or self.chance.random() > 0.4:
+            return ""
+        name, _ = self.chance.choice(columns)
+        if self.chance.random() < 0.3:
+            return " on conflict do nothing"
+        return f" on conflict do update set {quote(name)} = excluded.{quote(name)}"
+
+    def _where(self, shape: Shape) -> tuple[str, tuple[Any, ...]]:
+        if self.chance.random() < 0.15 or not shape.columns:
+            return "", ()
+        name, kind = self.chance.choice(shape.columns)
+        if self.chance.random() < 0.3:
+            return f" where {quote(name)} is not null", ()
+        operator = self.chance.choice(("=", "<", ">=", "is not"))
+        return f" where {quote(name)} {operator} ?", (self._key_value(kind),)
+
+    def _update(self) -> Statement | None:
+        shapes = self._shapes(virtual=None)
+        if not shapes:
+            return None
+        shape = self.chance.choice(shapes)
+        name, kind = self.chance.choice(shape.columns)
+        where, params = self._where(shape)
+        verb = self.chance.choice(("update", "update", "update or ignore"))
+        if self.chance.random() < 0.1:
+            verb = self.chance.choice(("update or replace", "update or fail"))
+        return Statement(
+            f"{verb} {shape.quoted} set {quote(name)} = ?{where}",
+            (self._value(kind), *params),
+        )
+
+    def _delete(self) -> Statement | None:
+        shapes = self._shapes(virtual=None)
+        if not shapes:
+            return None
+        shape = self.chance.choice(shapes)
+        count = self._connection.execute(f"select count(*) from {shape.quoted}")
+        if int(str(count.fetchall()[0][0])) > MOST_ROWS:
+            return Statement(f"delete from {shape.quoted}")
+        where, params = self._where(shape)
+        return Statement(f"delete from {shape.quoted}{where}", params)
+
+    def _move_keys(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None or not shape.key:
+            return None
+        key = quote(self.chance.choice(shape.key))
+        step = self.chance.choice((1, -1, 50))
+        return Statement(f"update {shape.quoted} set {key} = {key} + {step}")
+
+    def _swap(self) -> Statement | None:
+        """Two rows give each other their values, unique ones included."""
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        name = quote(self.chance.choice(shape.columns)[0])
+        one, other = self._value("int"), self._value("int")
+        return Statement(
+            f"update {shape.quoted} set {name} = case {name} when ? then ? else ? end "
+            f"where {name} in (?, ?)",
+            (one, other, one, one, other),
+        )
+
+    def _respell(self) -> Statement | None:
+        """A key becomes one that compares equal, or nearly."""
+        shape = self._any_shape()
+        if shape is None or not shape.key:
+            return None
+        key = quote(self.chance.choice(shape.key))
+        how = self.chance.choice(
+            (f"upper({key})", f"lower({key})", f"cast({key} as real)", f"{key} || ''")
+        )
+        return Statement(f"update {shape.quoted} set {key} = {how}")
+
+    def _savepoint(self) -> Statement | None:
+        names = ("one", "two", '"Three 3"')
+        if not self._savepoints or self.chance.random() < 0.4:
+            name = self.chance.choice(names)
+            self._savepoints.append(name)
+            return Statement(f"savepoint {name}")
+        at = self.chance.randrange(len(self._savepoints))
+        name = self._savepoints[at]
+        at = len(self._savepoints) - 1 - self._savepoints[::-1].index(name)
+        if self.chance.random() < 0.6:
+            del self._savepoints[at + 1 :]
+            return Statement(f"rollback to {name}")
+        del self._savepoints[at:]
+        return Statement(f"release {name}")
