@@ -1,4 +1,4 @@
-"""Write the tables of the reference from the code, so that they cannot drift from it."""
+"""Write the tables of the reference from the code, so that they stay true."""
 
 import inspect
 from collections.abc import Iterable, Sequence

@@ -15,12 +15,15 @@ import apsw
 
 from nexus.storage.capture import Statement
 from nexus.storage.statements import quote
+from workload_schemas import (
+    TABLES,
+    alter,
+    create_index,
+    create_table,
+    create_trigger,
+    create_virtual,
+)
 
-NAMES = ("a", "b", "c", 'd"q', "order", "é ü", "f", "rowid", "G")
-TYPES = ("integer", "int", "text", "real", "blob", "numeric", "", "varchar(9)", "any")
-STRICT_TYPES = ("integer", "int", "text", "real", "blob", "any")
-TABLES = tuple(f"t{number}" for number in range(8)) + ("Big Table", 'q"uote', "select")
-CLAUSES = ("", "", "", "on conflict replace", "on conflict ignore", "on conflict fail")
 WORDS = ("alpha", "beta", "gamma", "delta", "ümlaut", "zebra", "alpha beta")
 VALUES: tuple[Any, ...] = (
     None,
@@ -76,7 +79,6 @@ class Workload:
     def __init__(self, seed: int, connection: apsw.Connection) -> None:
         self.chance = random.Random(seed)
         self._connection = connection
-        self._number = 0
         self._savepoints: list[str] = []
         self._makers: list[tuple[int, Callable[[], Statement | None]]] = [
             (40, self._insert),
@@ -288,3 +290,136 @@ class Workload:
             return Statement(f"rollback to {name}")
         del self._savepoints[at:]
         return Statement(f"release {name}")
+
+    # Schema
+
+    def _create_table(self) -> Statement:
+        parents = [
+            (shape.name, shape.key[0])
+            for shape in self._shapes()
+            if len(shape.key) == 1
+        ]
+        return Statement(create_table(self.chance, parents))
+
+    def _create_as(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        name = quote(self.chance.choice(TABLES))
+        return Statement(
+            f"create table {name} as select *, hex(randomblob(4)) as later "
+            f"from {shape.quoted}"
+        )
+
+    def _create_virtual(self) -> Statement:
+        contents = [
+            (shape.name, shape.key[0], shape.columns[-1][0])
+            for shape in self._shapes()
+            if len(shape.key) == 1 and len(shape.columns) > 1
+        ]
+        return Statement(create_virtual(self.chance, contents))
+
+    def _insert_virtual(self, shape: Shape) -> Statement:
+        names = [name for name, _ in shape.columns]
+        if "x0" in names:
+            low = float(self.chance.randrange(50))
+            row: tuple[Any, ...] = (self.chance.randrange(1, 60), low, low + 3)
+            row += (low, low + 1.5, "label")[: len(names) - 3]
+            places = ", ".join("?" * len(row))
+            return Statement(f"replace into {shape.quoted} values ({places})", row)
+        text = " ".join(self.chance.choices(WORDS, k=self.chance.randrange(1, 9)))
+        places = ", ".join("?" * len(names))
+        listed = ", ".join(quote(name) for name in names)
+        return Statement(
+            f"insert into {shape.quoted}(rowid, {listed}) values (?, {places})",
+            (self.chance.randrange(1, 200), *(text for _ in names)),
+        )
+
+    def _command_virtual(self) -> Statement | None:
+        shapes = self._shapes(virtual=True)
+        if not shapes:
+            return None
+        shape = self.chance.choice(shapes)
+        command = self.chance.choice(
+            ("optimize", "rebuild", "automerge=2", "pgsz=64", "merge=100,4")
+        )
+        name, _, value = command.partition("=")
+        if name in ("automerge", "pgsz"):
+            return Statement(
+                f"insert into {shape.quoted}({shape.quoted}, rank) values (?, ?)",
+                (name, int(value)),
+            )
+        return Statement(
+            f"insert into {shape.quoted}({shape.quoted}) values (?)", (command,)
+        )
+
+    def _create_trigger(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        if all(other.name != "journal" for other in self._shapes()):
+            return Statement(
+                "create table journal(id integer primary key autoincrement, what, value)"
+            )
+        others = [other.name for other in self._shapes()]
+        columns = [name for name, _ in shape.columns]
+        return Statement(create_trigger(self.chance, shape.name, columns, others))
+
+    def _create_index(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        columns = [name for name, _ in shape.columns]
+        return Statement(create_index(self.chance, shape.name, columns))
+
+    def _create_view(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        name = f"view{self.chance.randrange(3)}"
+        return Statement(f"create view {name} as select * from {shape.quoted}")
+
+    def _alter(self) -> Statement | None:
+        shape = self._any_shape()
+        if shape is None:
+            return None
+        return Statement(
+            alter(self.chance, shape.name, [name for name, _ in shape.columns])
+        )
+
+    def _drop(self) -> Statement | None:
+        rows = self._connection.execute(
+            "select type, name from sqlite_schema where name not like 'sqlite%' "
+            "and name not like 'nexus%' and name not glob 'v[0-9]_*' order by name"
+        ).fetchall()
+        if not rows:
+            return None
+        kind, name = self.chance.choice(rows)
+        return Statement(f"drop {kind} {quote(str(name))}")
+
+    # Beside the rows
+
+    def _setting(self) -> Statement:
+        name = self.chance.choice(("user_version", "application_id"))
+        return Statement(f"pragma {name} = {self.chance.randrange(1000)}")
+
+    def _counter(self) -> Statement | None:
+        """Counters of AUTOINCREMENT, set by hand."""
+        if all(shape.name != "journal" for shape in self._shapes()):
+            return None
+        return self.chance.choice(
+            (
+                Statement(
+                    "update sqlite_sequence set seq = 1000 where name = ?", ("t1",)
+                ),
+                Statement("update sqlite_sequence set seq = seq + 10"),
+                Statement("delete from sqlite_sequence where name = 'journal'"),
+                Statement("update journal set id = id + 100 where id % 2"),
+                Statement("insert into journal(what) values (hex(randomblob(3)))"),
+            )
+        )
+
+    def _local(self) -> Statement:
+        return Statement(
+            self.chance.choice(("analyze", "reindex", "pragma defer_foreign_keys = 1"))
+        )

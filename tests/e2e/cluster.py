@@ -198,9 +198,7 @@ def caught_up(replica: NodeProcess, offset: int) -> bool:
     return bool(replica.status()["applied_offset"] >= offset)
 
 
-def fingerprints(
-    nodes: list[NodeProcess], master: NodeProcess
-) -> list[dict[str, Any]]:
+def fingerprints(nodes: list[NodeProcess], master: NodeProcess) -> list[dict[str, Any]]:
     """Every node's hashes of all tables at one offset."""
     answer = master.post("/replication/verify")
     assert answer.status_code in (200, 202), answer.text
@@ -238,7 +236,10 @@ class Writer(threading.Thread):
                     "statements": [
                         {
                             "sql": "insert into promised(number, noise) values (?, ?)",
-                            "params": [number, random.Random(number).randbytes(9).hex()],
+                            "params": [
+                                number,
+                                random.Random(number).randbytes(9).hex(),
+                            ],
                         }
                     ]
                 }

@@ -357,7 +357,11 @@ class World:
     def _connect_due(self) -> None:
         for node in self.nodes.values():
             order = node.connect
-            if order is None or node.replica is None or node.connect_at_ms > self.now_ms:
+            if (
+                order is None
+                or node.replica is None
+                or node.connect_at_ms > self.now_ms
+            ):
                 continue
             node.connect = None
             target = self.nodes.get(order.address)
@@ -412,5 +416,3 @@ class World:
 def error_of(close: Close) -> Error:
     """The frame that the driver sends for a Close."""
     return Error(close.code, close.message, close.epoch, close.master_addr)
-
-

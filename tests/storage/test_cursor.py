@@ -1,6 +1,8 @@
 """Reading the log while it grows, is cut and is dropped."""
 
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -218,6 +220,15 @@ def test_cursors_in_other_threads_read_exactly_what_is_appended_meanwhile(
     log.close()
 
 
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns after every few steps, so that races happen."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 def follow_through_cuts(
     log: WriteAheadLog, done: threading.Event, runs: list[list[Record]]
 ) -> None:
@@ -232,6 +243,7 @@ def follow_through_cuts(
         cursor.close()
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_a_cursor_never_mixes_histories_nor_calls_a_cut_corruption(
     tmp_path: Path,
 ) -> None:

@@ -167,6 +167,35 @@ def test_a_flipped_bit_in_a_durable_mark_is_corruption(log_directory: Path) -> N
         reopened(log_directory)
 
 
+def test_a_mark_proves_corruption_even_where_no_record_follows_it(
+    log_directory: Path,
+) -> None:
+    path = only_file(log_directory)
+    starts = record_starts(path, LAST)
+    overwrite(path, starts[9], bytes(starts[13] - starts[9]))
+    flip(path, starts[8] + 24)
+
+    with pytest.raises(CorruptLogError, match=f"entry 8, .* byte {starts[8]},"):
+        reopened(log_directory)
+
+
+def test_the_place_of_a_torn_large_record_is_used_again(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path, SMALL)
+    log.append([record(1, 600)])
+    log.append([record(2, 600)])
+    log.close()
+    path = only_file(tmp_path)
+    flip(path, len(path.read_bytes().rstrip(b"\0")) - 1)
+
+    log = reopened(tmp_path)
+    log.append([record(2, 500, epoch=4)])
+
+    cursor = log.cursor(Offset(2))
+    assert cursor.read(Offset(3), 1) == [record(2, 500, epoch=4)]
+    cursor.close()
+    log.close()
+
+
 def test_durable_records_that_read_as_zeros_are_corruption(log_directory: Path) -> None:
     path = only_file(log_directory)
     starts = record_starts(path, LAST)

@@ -180,6 +180,22 @@ def test_a_reset_log_begins_after_the_given_offset(
     log.close()
 
 
+def test_entries_written_after_a_cut_are_found_from_any_start(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path, SMALL)
+    for first in range(1, 9):
+        log.append([record(first, 300)])
+
+    log.truncate_after(Offset(2))
+    for first in range(3, 9):
+        log.append([record(first, 90, epoch=4)])
+
+    for offset in range(3, 9):
+        cursor = log.cursor(Offset(offset))
+        assert cursor.read(Offset(offset + 1), 1) == [record(offset, 90, epoch=4)]
+        cursor.close()
+    log.close()
+
+
 def test_a_cut_before_the_first_entry_is_a_gap(tmp_path: Path) -> None:
     log = WriteAheadLog.open(tmp_path, SMALL)
     log.reset(Offset(30))
@@ -496,6 +512,16 @@ class LogAndList(RuleBasedStateMachine):
         self.last = self.durable = self.log.last_offset
         self.epoch += 1
 
+    @precondition(lambda self: self.entries)
+    @rule(where=st.floats(0, 1))
+    def read_from_anywhere(self, where: float) -> None:
+        index = int(where * (len(self.entries) - 1))
+        start = self.entries[index].offset
+        cursor = self.log.cursor(start)
+        assert cursor.read(Offset(start + 1), 1) == [self.entries[index]]
+        assert self.log.position_epoch(start) == self.entries[index].epoch
+        cursor.close()
+
     @invariant()
     def both_hold_the_same(self) -> None:
         assert self.log.last_offset == self.last
@@ -505,7 +531,7 @@ class LogAndList(RuleBasedStateMachine):
         sizes = sum(path.stat().st_size for path in self.directory.glob("*.wal"))
         assert self.log.size_bytes == sizes
 
-    def teardown(self) -> None:
+    def teardown(self) -> None:  # type: ignore[explicit-override]
         self.log.close()
         with suppress(OSError):
             shutil.rmtree(self.directory)

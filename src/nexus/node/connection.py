@@ -7,9 +7,8 @@ came off the wire, and writes frames that are sent in one go.
 import asyncio
 from typing import Final
 
-from nexus.protocol.codec import Decoder, encode
-
 from nexus.errors import ProtocolError
+from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, ErrorCode, Message
 
 READ_BYTES: Final = 256 << 10
@@ -17,6 +16,8 @@ READ_BYTES: Final = 256 << 10
 
 WRITE_BUFFER_BYTES: Final = 4 << 20
 """Bytes that may wait in this process for a slow peer; then its sender waits."""
+
+MOST_PORT: Final = 65_535
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a peer may take to read the last frame before the socket is cut."""
@@ -109,6 +110,6 @@ class Connection:
 def split_address(address: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` as its two parts; raises ValueError otherwise."""
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not host or not port.isdecimal() or int(port) > MOST_PORT:
         raise ValueError(f"{address!r} is not an address like 127.0.0.1:15475")
     return host.strip("[]"), int(port)

@@ -135,9 +135,10 @@ class Connection:
             return self._read(statement)
         elif kind is StatementKind.PRAGMA:
             return self._pragma(statement)
-        elif self.autocommit and kind is not StatementKind.SAVEPOINT:
-            return self._run_alone((statement,))[0]
-        elif kind in (StatementKind.LOCAL, StatementKind.VACUUM):
+        elif (self.autocommit and kind is not StatementKind.SAVEPOINT) or kind in (
+            StatementKind.LOCAL,
+            StatementKind.VACUUM,
+        ):
             return self._run_alone((statement,))[0]
         else:
             self._begin()
@@ -213,7 +214,9 @@ class Cursor:
         self.connection = connection
         self.rowcount = -1
         self.lastrowid: int | None = None
-        self.description: tuple[tuple[str, None, None, None, None, None, None], ...] | None
+        self.description: (
+            tuple[tuple[str, None, None, None, None, None, None], ...] | None
+        )
         self.description = None
         self._rows: Iterator[Row] = iter(())
 
@@ -225,9 +228,7 @@ class Cursor:
 
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> Self:
         """Run one statement for each set of parameters, in one transaction."""
-        many = tuple(
-            row if isinstance(row, Mapping) else tuple(row) for row in rows
-        )
+        many = tuple(row if isinstance(row, Mapping) else tuple(row) for row in rows)
         self._show(self.connection.run(Statement(sql, many=many)))
         return self
 

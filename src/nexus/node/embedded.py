@@ -1,8 +1,8 @@
 """A node inside this process: an event loop in a thread of its own.
 
-    with nexus.open("data/", role="master", bind="127.0.0.1:15475") as node:
-        with node.connect() as connection:
-            connection.execute("insert into t values (?)", (1,))
+with nexus.open("data/", role="master", bind="127.0.0.1:15475") as node:
+    with node.connect() as connection:
+        connection.execute("insert into t values (?)", (1,))
 """
 
 import asyncio
@@ -54,7 +54,8 @@ class EmbeddedNode:
 
     def status(self) -> NodeStatus:
         """The same as GET /replication/status."""
-        return self._wait(self._on_loop(self._node.status))
+        status: NodeStatus = self._wait(self._on_loop(self._node.status))
+        return status
 
     def wait_for(self, position: Position | None, timeout: float = 10.0) -> None:
         """Return once this node has applied `position`: read your own write.
@@ -87,7 +88,9 @@ class EmbeddedNode:
     async def _on_loop(self, call: Any) -> Any:
         return call()
 
-    def _wait(self, work: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+    def _wait(
+        self, work: Coroutine[Any, Any, Any], timeout: float | None = None
+    ) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
     def _stop_loop(self) -> None:

@@ -29,7 +29,9 @@ class Executor:
     ) -> SqlResponse:
         """Run a request; `writer` is called only if something is to be written."""
         statements = tuple(
-            Statement(s.sql, s.params if isinstance(s.params, dict) else tuple(s.params))
+            Statement(
+                s.sql, s.params if isinstance(s.params, dict) else tuple(s.params)
+            )
             for s in request.statements
         )
         if not statements:

@@ -94,7 +94,7 @@ class Follower:
         self.take(self.machine.start())
 
     async def stop(self) -> None:
-        """Leave the master; what was stored is durable, the rest was not acknowledged."""
+        """Leave the master; what was acknowledged is durable."""
         self.machine.stop()
         await self._hang_up()
         if self._performer is not None:
@@ -167,7 +167,7 @@ class Follower:
         self._log.append(records)
         return self._log.sync()
 
-    async def _perform(self, effect: Effect) -> None:  # noqa: C901 - one arm for each
+    async def _perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:
             case Send():
                 if self._connection is not None:
@@ -256,15 +256,7 @@ class Follower:
             if isinstance(message, WalEntry):
                 record = assembler.add(message)
                 if record is not None:
-                    if message.parts > 1 or message.compressed:
-                        message = WalEntry(
-                            message.offset,
-                            message.epoch,
-                            message.history_id,
-                            message.commit_offset,
-                            record.payload,
-                        )
-                    entries.append(message)
+                    entries.append(_whole(message, record))
                 continue
             if entries:
                 self.take(self.machine.receive_entries(entries, now_ms()))
@@ -286,3 +278,16 @@ class Follower:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+def _whole(message: WalEntry, record: Record) -> WalEntry:
+    """The message as if its entry had come in one part, not compressed."""
+    if message.parts == 1 and not message.compressed:
+        return message
+    return WalEntry(
+        message.offset,
+        message.epoch,
+        message.history_id,
+        message.commit_offset,
+        record.payload,
+    )

@@ -36,9 +36,7 @@ class SnapshotSender:
     async def make(self, cluster_id: str) -> SnapshotInfo:
         """A new snapshot; one at a time."""
         async with self._making:
-            return await asyncio.to_thread(
-                self._store.make, self._database, cluster_id
-            )
+            return await asyncio.to_thread(self._store.make, self._database, cluster_id)
 
     async def send(
         self,

@@ -8,7 +8,6 @@ import queue
 from typing import Any, Final
 
 import msgspec
-from nexus.storage.capture import Statement, StatementResult
 
 from nexus.errors import (
     NexusError,
@@ -18,6 +17,7 @@ from nexus.errors import (
 )
 from nexus.node.jobs import Answer, Interactive, Job, deliver
 from nexus.node.writer import BatchWriter
+from nexus.storage.capture import Statement, StatementResult
 
 
 class _Commit(msgspec.Struct, frozen=True):
@@ -67,6 +67,11 @@ class InteractiveTransaction:
             late.error = error
             deliver([late])
 
+    def _answer_if_late(self) -> None:
+        """The writer may have left between the check and the put."""
+        if self.ended:
+            self.close(_expired(self.idle_limit_s))
+
     def _call(self, work: Any) -> Any:
         if self.ended:
             raise TransactionExpiredError(
@@ -75,9 +80,7 @@ class InteractiveTransaction:
             )
         job = Job(work)
         self._calls.put(job)
-        if self.ended:
-            # The writer may have left between the check and the put.
-            self.close(_expired(self.idle_limit_s))
+        self._answer_if_late()
         return job.wait()
 
 

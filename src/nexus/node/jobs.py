@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from nexus.storage.capture import Statement, StatementResult
 
 from nexus.model.cluster import Outcome
 from nexus.model.position import HistoryId, Position
+from nexus.storage.capture import Statement, StatementResult
 
 
 class Transaction(msgspec.Struct, frozen=True):

@@ -24,7 +24,6 @@ from nexus.errors import (
 from nexus.model.cluster import (
     LinkState,
     MasterStats,
-    Mode,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
@@ -70,8 +69,12 @@ from nexus.replication.effects import (
 )
 from nexus.replication.master import Master
 from nexus.replication.replica import Replica
-from nexus.replication.settings import Identity, LogExtent, MasterSettings
-from nexus.replication.settings import ReplicaSettings
+from nexus.replication.settings import (
+    Identity,
+    LogExtent,
+    MasterSettings,
+    ReplicaSettings,
+)
 from nexus.replication.settings import Standing as LogStanding
 from nexus.storage.database import Database
 from nexus.storage.diverged import DivergedStore
@@ -228,9 +231,9 @@ class Node:
             else self.node_id,
             master_url=self._master_url(),
             state=follower.machine.state if follower else LinkState.STREAMING,
-            paused=follower.machine.paused if follower else bool(
-                machine and machine.paused
-            ),
+            paused=follower.machine.paused
+            if follower
+            else bool(machine and machine.paused),
             auto_failover=self.config.replication.auto_failover,
             last_error=self._failure or (follower.last_error if follower else ""),
         )
@@ -365,7 +368,9 @@ class Node:
             self._spawn(self._announce(former))
         return self.status()
 
-    async def start_replication(self, role: Role, master_addr: str | None) -> NodeStatus:
+    async def start_replication(
+        self, role: Role, master_addr: str | None
+    ) -> NodeStatus:
         """Take a role at run time; a replica needs the master's address."""
         async with self._changing:
             if role is Role.REPLICA and not master_addr:
@@ -609,7 +614,7 @@ class Node:
             assert self._follower is not None, "only a follower receives chunks"
             self._follower.install_failed(str(error))
 
-    async def _install(self, effect: Install) -> None:
+    async def _install(self, _: Install) -> None:
         parts, worker, follower = self._parts, self._worker, self._follower
         assert worker is not None, "only a replica installs"
         assert follower is not None, "only a replica installs"

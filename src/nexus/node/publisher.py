@@ -81,7 +81,12 @@ class Publisher:
     """The replication port of one node."""
 
     def __init__(
-        self, wal: WriteAheadLog, hooks: PublisherHooks, *, secret: str, timeout_s: float
+        self,
+        wal: WriteAheadLog,
+        hooks: PublisherHooks,
+        *,
+        secret: str,
+        timeout_s: float,
     ) -> None:
         self.machine: Master | None = None
         self._log = wal
@@ -137,7 +142,7 @@ class Publisher:
         if self.machine is not None:
             self.perform(self.machine.tick(now_ms()))
 
-    def perform(self, effects: Effects) -> None:
+    def perform(self, effects: Effects) -> None:  # noqa: C901, PLR0912 - one arm each
         """Carry out effects, in order."""
         for effect in effects:
             match effect:

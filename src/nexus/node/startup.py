@@ -18,7 +18,7 @@ APPLY_BYTES: Final = 4 << 20
 
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
-again takes the next epoch by itself, and must not meet the new one at the same number."""
+again takes the next epoch by itself, and must not meet the new one at that number."""
 
 
 @dataclass(slots=True)

@@ -7,13 +7,11 @@ is decided, because any of them may rest on a row that another one wrote.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any, Final
-
-from nexus.storage.database import Database
-from nexus.storage.wal import WriteAheadLog
 
 from nexus.errors import NexusError, NodeStoppedError, WritesStoppedError
 from nexus.model.operation import Fingerprint, Reigned
@@ -21,6 +19,8 @@ from nexus.model.position import Offset, Reign
 from nexus.node.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.jobs import Answer, Errand, Interactive, Job, Transaction, deliver
 from nexus.node.writer import BatchWriter, Hooks
+from nexus.storage.database import Database
+from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_JOBS: Final = 512
 """Transactions in one batch: bounds the wait of the first for the last."""
@@ -72,7 +72,7 @@ class TransactionManager:
         self._refuse_waiting()
 
     def refuse_writes(self, refusal: Callable[[], NexusError] | None) -> None:
-        """From now on refuse new transactions with this error; None takes them again."""
+        """Refuse new transactions with this error from now on; None: take them."""
         self._refusal = refusal
 
     async def execute(self, transaction: Transaction) -> Answer:
@@ -199,10 +199,8 @@ class TransactionManager:
         self._refusal = lambda: WritesStoppedError(
             f"this node takes no writes: {error}"
         )
-        try:
+        with contextlib.suppress(Exception):  # the first error is the one told
             self._writer.abandon()
-        except BaseException:  # noqa: BLE001, S110 - the first error is the one told
-            pass
         self._refuse_waiting()
         self._hooks.failed(error)
 

@@ -9,10 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nexus.storage.capture import Capture, Captured
-from nexus.storage.database import Database
-from nexus.storage.wal import WriteAheadLog
-
 from nexus.errors import (
     DiskFullError,
     NexusError,
@@ -33,6 +29,9 @@ from nexus.node.jobs import (
     deliver,
     encode_stored,
 )
+from nexus.storage.capture import Capture, Captured
+from nexus.storage.database import Database
+from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_BYTES: Final = 16 << 20
 """A batch closes when its entries reach this size: bounds the memory it holds."""
@@ -149,7 +148,7 @@ class BatchWriter:
         deliver(batch.answered)
 
     def _log_batch(self, batch: _Batch) -> DiskFullError | None:
-        """Append and sync; returns the error if there was no space and no trace is left.
+        """Append and sync; returns the error if there was no space, without a trace.
 
         Any other failure is raised: what reached the disk is unknown then, so the
         node must stop and the clients are told just that.

@@ -71,7 +71,7 @@ def pack(database: Path, archive: Path, manifest: Manifest, *, level: int) -> Ma
         header = tarfile.TarInfo(DATABASE_NAME)
         header.size = database.stat().st_size
         counted = _CountingReader(source)
-        tar.addfile(header, counted)  # type: ignore[arg-type]  # only read() is used
+        tar.addfile(header, counted)
         file = FileManifest(DATABASE_NAME, header.size, counted.crc32)
         manifest = msgspec.structs.replace(manifest, files=(file,))
         text = msgspec.json.encode(manifest)
@@ -153,4 +153,3 @@ def _read_manifest(text: bytes) -> Manifest:
             "upgrade Nexus"
         )
     return manifest
-

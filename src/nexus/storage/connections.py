@@ -87,5 +87,5 @@ class ReaderPool:
         with self._lock:
             for connection in self._all:
                 connection.interrupt()
-                connection.close(True)
+                connection.close(force=True)
             self._all.clear()

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -20,7 +20,7 @@ from nexus.storage.connections import ReaderPool, open_reader, open_writer
 from nexus.storage.guard import Guard, refuse_second_opener
 
 CHECKPOINT_PAGES: Final = 1_000
-"""Pages in the `-wal` after which they are moved into the database; SQLite's default."""
+"""Pages in the `-wal` that make a checkpoint due; SQLite's own default."""
 
 LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
 """What ANALYZE keeps: each node's own matter."""
@@ -180,7 +180,7 @@ class Database:
                 pin.pragma("encoding"),
             )
         finally:
-            pin.close(True)
+            pin.close(force=True)
 
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.
@@ -207,7 +207,7 @@ class Database:
 
     def schema_hash(self) -> bytes:
         """16 bytes that differ whenever the schema does; Nexus's own tables aside."""
-        version = self.writer.execute("pragma schema_version").fetchall()[0][0]
+        version = self._number("pragma schema_version")
         if self._schema_hash[0] != version:
             self._schema_hash = (version, hash_schema(self.writer))
         return self._schema_hash[1]
@@ -241,15 +241,19 @@ class Database:
         if not self._closed:
             self._closed = True
             self._readers.close()
-            self.writer.close(True)
+            self.writer.close(force=True)
 
     def _set_enforcement(self, *, enabled: bool) -> None:
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(enabled))
 
     def _data_version(self) -> int:
-        version: int = self.writer.execute("pragma data_version").fetchall()[0][0]
-        return version
+        return self._number("pragma data_version")
+
+    def _number(self, query: str) -> int:
+        rows: list[Any] = self.writer.execute(query).fetchall()
+        number: int = rows[0][0]
+        return number
 
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages

@@ -130,9 +130,9 @@ class Recorder:
         """Run a pragma that is safe here; raises RefusedStatementError otherwise."""
         pragma = read_pragma(sql)
         if pragma.use is PragmaUse.STORED:
-            old = self._writer.execute(f"pragma {pragma.name}").fetchall()[0][0]
+            old = self._setting(pragma.name)
             self._writer.execute(sql)
-            new = self._writer.execute(f"pragma {pragma.name}").fetchall()[0][0]
+            new = self._setting(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
             return []
@@ -174,21 +174,27 @@ class Recorder:
             self._writer.execute(statement.sql, params)  # IF NOT EXISTS, or an error
             return []
         self._writer.execute(statement.sql, params)
-        created = self._writer.execute(
+        rows_of_schema: list[Any] = self._writer.execute(
             "select sql from main.sqlite_schema where type = 'table' "
             "and name = ? collate nocase",
             (statement.name,),
-        ).fetchall()[0][0]
+        ).fetchall()
+        created: str = rows_of_schema[0][0]
         self._writer.execute(f"alter table main.{name} rename to {_ASIDE}")
         self._writer.execute(created)
         self._open_session()
-        self._writer.execute(f"insert into main.{name} select * from main.{_ASIDE}")
+        self._writer.execute(f"insert into main.{name} select * from main.{_ASIDE}")  # noqa: S608 - quoted
         self._tables = read_tables(self._writer)
         self._cut()
         rows = self._operations[self._cut_from :]
         del self._operations[self._cut_from :]
         self._writer.execute(f"drop table main.{_ASIDE}")
         return [Schema(created), *rows]
+
+    def _setting(self, name: str) -> int:
+        rows: list[Any] = self._writer.execute(f"pragma {name}").fetchall()
+        value: int = rows[0][0]
+        return value
 
     def _open_session(self, *, only: set[str] | None = None) -> None:
         session = apsw.Session(self._writer, "main")
@@ -260,4 +266,3 @@ class Recorder:
             self._deferred = False
             if self._writer.in_transaction:
                 self._writer.execute("pragma defer_foreign_keys = 0")
-

@@ -23,7 +23,8 @@ def rows_operations(
         return [Rows(changeset)]
     if not any(_is_respelled(change) for change in apsw.Changeset.iter(changeset)):
         return [Rows(changeset, alone=True)]
-    deletes, rest = apsw.ChangesetBuilder(), apsw.ChangesetBuilder()
+    new_builder: Any = apsw.ChangesetBuilder  # its constructor is not typed
+    deletes, rest = new_builder(), new_builder()
     for builder in (deletes, rest):
         builder.schema(connection, "main")
     for change in apsw.Changeset.iter(changeset):

@@ -1,6 +1,6 @@
 """Schema statements: what they name, and which of them cannot be replicated."""
 
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -59,7 +59,9 @@ def read_schema_statement(sql: str) -> SchemaStatement:
         raise RefusedStatementError(
             f"names that begin with {PREFIX} are reserved; choose another"
         )
-    makes_rows = verb == "CREATE" and kind == "TABLE" and upper[at + 1 : at + 2] == ["AS"]
+    makes_rows = (
+        verb == "CREATE" and kind == "TABLE" and upper[at + 1 : at + 2] == ["AS"]
+    )
     return SchemaStatement(sql, verb, kind, name, makes_rows)
 
 
@@ -82,9 +84,7 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
     for other in tables.values():
         if other.rowid_travels or other.name.lower() not in named | {external}:
             continue
-        reads = {
-            name for name in named & ROWID_NAMES if not _has_column(other, name)
-        }
+        reads = {name for name in named & ROWID_NAMES if not _has_column(other, name)}
         if reads or other.name.lower() == external:
             raise RefusedStatementError(
                 f"{statement.kind.lower()} {statement.name} uses the rowid of table "
@@ -96,11 +96,10 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
 
 def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None:
     """Make the writer's TEMP triggers those that the tables need."""
-    existing = dict(
-        connection.execute(
-            "select name, tbl_name from sqlite_temp_schema where type = 'trigger'"
-        ).fetchall()
-    )
+    triggers: list[Any] = connection.execute(
+        "select name, tbl_name from sqlite_temp_schema where type = 'trigger'"
+    ).fetchall()
+    existing: dict[str, str] = dict(triggers)
     for table in tables.values():
         for name, sql in nullable_key_triggers(table).items():
             if existing.get(name) == table.name:

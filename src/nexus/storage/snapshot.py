@@ -126,9 +126,7 @@ class SnapshotStore:
         """What a replica is told before the chunks."""
         chunks = -(-info.compressed_size // self._settings.chunk_size)
         crc32 = int(info.checksum, 16)
-        return SnapshotMeta(
-            info.id, info.compressed_size, chunks, crc32, info.position
-        )
+        return SnapshotMeta(info.id, info.compressed_size, chunks, crc32, info.position)
 
     def chunk(self, info: SnapshotInfo, index: int) -> SnapshotChunk:
         """One piece of the archive, from 0."""

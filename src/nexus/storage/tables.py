@@ -1,7 +1,7 @@
-"""What the session extension must know of a table: its key, and what is odd about it."""
+"""What the session extension must know of a table: its key and its oddities."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -43,7 +43,7 @@ class Table:
 def read_tables(connection: apsw.Connection) -> dict[str, Table]:
     """All tables of the main database by lower-case name, shadow tables included."""
     found = {}
-    rows = connection.execute(
+    rows: list[Any] = connection.execute(
         "select l.name, l.wr, l.strict, coalesce(s.sql, '') from pragma_table_list l "
         "join sqlite_schema s on s.name = l.name and s.type = 'table' "
         "where l.schema = 'main' and l.type in ('table', 'shadow') "
@@ -70,7 +70,7 @@ def _read_table(
     strict: bool,
     sql: str,
 ) -> Table:
-    columns = connection.execute(
+    columns: list[Any] = connection.execute(
         'select name, type, "notnull", pk from pragma_table_xinfo(?) '
         "where hidden not in (2, 3) order by cid",
         (name,),

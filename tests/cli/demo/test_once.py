@@ -31,7 +31,7 @@ def test_equal_nodes_have_no_differences(capsys: pytest.CaptureFixture[str]) -> 
     output = capsys.readouterr().out
     assert told.different == []
     assert told.document()["equal"] is True
-    assert "missed 2 entries and had everything 0.50 s after its restart" in output
+    assert "missed 2 entries and had them 0.50 s after its restart" in output
     assert "Invoices that plain sqlite3 counts: master 9, replica-1 9." in output
     assert output.endswith("Every table is equal on every node.\n")
 

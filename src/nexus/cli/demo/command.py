@@ -76,7 +76,9 @@ def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
             if as_json:
                 summary = run_once(nodes, shop, view, None)
             else:
-                with Live(console=console(), auto_refresh=False) as live:
+                # The table goes when all is told; the summary stays.
+                live = Live(console=console(), auto_refresh=False, transient=True)
+                with live:
                     summary = run_once(nodes, shop, view, live)
             view.close()
     except NotDoneError as error:

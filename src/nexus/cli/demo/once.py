@@ -20,7 +20,7 @@ from nexus.cli.verify import Fingerprints, comparison, differences, fingerprints
 
 BEFORE_THE_KILL_S: Final = 3.0
 WHILE_IT_IS_DEAD_S: Final = 2.0
-AFTER_THE_RESTART_S: Final = 2.0
+AFTER_THE_CATCH_UP_S: Final = 1.5
 CATCH_UP_TIMEOUT_S: Final = 60.0
 VERIFY_TIMEOUT_S: Final = 60.0
 REFRESH_S: Final = 0.25
@@ -71,11 +71,9 @@ class Story:
 
     def tell(self, line: str) -> None:
         """Say what happens now."""
-        passed = f"{time.monotonic() - self._begun:5.1f} s  {line}"
-        if self._live is None:
-            return
-        self._view.event = line
-        self._live.console.print(passed)
+        if self._live is not None:
+            passed = time.monotonic() - self._begun
+            self._live.console.print(f"{passed:5.1f} s  {line}")
 
     def watch(self, duration_s: float, until: Callable[[], bool]) -> bool:
         """Show the table until `until` holds; False when the time was up first."""
@@ -108,15 +106,19 @@ def run_once(
             f"kill -9 {pid}: {victim.name} is dead at about offset {count(killed_at)}"
         )
         story.watch(WHILE_IT_IS_DEAD_S, lambda: False)
-        missed = shop.last_offset - killed_at
+        target = shop.last_offset
+        missed = target - killed_at
         victim.start()
         begun = time.monotonic()
         story.tell(f"{victim.name} starts again, {count(missed)} entries behind")
-        story.watch(AFTER_THE_RESTART_S, lambda: False)
+        if not story.watch(CATCH_UP_TIMEOUT_S, lambda: view.holds(victim, target)):
+            raise NotDoneError(_behind(view, nodes))
+        catch_up_s = time.monotonic() - begun
+        story.tell(f"{victim.name} has them all, and follows the sales")
+        story.watch(AFTER_THE_CATCH_UP_S, lambda: False)
     story.tell("the shop is closed; waiting until every replica has everything")
     if not story.watch(CATCH_UP_TIMEOUT_S, lambda: not view.behind()):
         raise NotDoneError(_behind(view, nodes))
-    catch_up_s = time.monotonic() - begun
     story.tell("comparing every table on every node")
     views = look([node.url for node in nodes], "")
     offset, found = fingerprints(views, "", timeout_s=VERIFY_TIMEOUT_S)
@@ -140,12 +142,13 @@ def count_invoices(data_dir: Path) -> int:
 
 def print_summary(summary: Summary) -> None:
     """The comparison, and the run in three lines."""
+    print()
     console().print(comparison(summary.offset, summary.found))
     print()
     print(
         f"{count(summary.sold)} invoices sold. The killed replica missed "
-        f"{count(summary.missed)} entries and had everything "
-        f"{seconds(summary.catch_up_s)} after its restart."
+        f"{count(summary.missed)} entries and had them "
+        f"{seconds(summary.catch_up_s)} after its restart, while sales went on."
     )
     counts = ", ".join(f"{name} {count(n)}" for name, n in summary.invoices.items())
     print(f"Invoices that plain sqlite3 counts: {counts}.")

@@ -109,6 +109,13 @@ class View:
             if reading.applied_offset < target or not reading.status
         ]
 
+    def holds(self, node: NodeProcess, offset: int) -> bool:
+        """Whether `node` has applied the entry at `offset`."""
+        return any(
+            reading.node is node and reading.applied_offset >= offset
+            for reading in self._readings
+        )
+
     def close(self) -> None:
         """Give the connections back."""
         for reading in self._readings:

@@ -1,0 +1,39 @@
+from nexus.replication.backoff import Backoff
+from nexus.replication.effects import Connect
+from nexus.replication.route import Route
+
+
+def route(*addresses: str) -> Route:
+    return Route(addresses, Backoff(first_ms=1, most_ms=8, random=lambda: 0.0))
+
+
+def test_the_addresses_are_tried_in_turn_and_ever_later() -> None:
+    one = route("a", "b")
+
+    assert one.now() == Connect("a", 0)
+    assert one.after_failure() == Connect("b", 1)
+    assert one.after_failure() == Connect("a", 2)
+
+
+def test_a_success_keeps_the_address_and_shortens_the_wait() -> None:
+    one = route("a", "b")
+    one.after_failure()
+
+    one.succeeded()
+
+    assert one.now() == Connect("b", 0)
+    assert one.after_failure() == Connect("a", 1)
+
+
+def test_a_master_that_was_named_comes_first_and_the_list_after_it() -> None:
+    one = route("a", "b")
+
+    assert one.to("c", at_once=True) == Connect("c", 0)
+    assert one.after_failure() == Connect("a", 1)
+
+
+def test_two_nodes_that_name_each_other_are_not_asked_without_a_pause() -> None:
+    one = route("a")
+
+    assert one.to("b", at_once=False) == Connect("b", 1)
+    assert one.to("a", at_once=False) == Connect("a", 2)
