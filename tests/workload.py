@@ -186,7 +186,7 @@ class Workload:
         verb = self.chance.choice(
             ("insert", "insert", "insert or replace", "insert or ignore", "replace")
         )
-        tail = self._upsert(shape, columns) if verb == "insert" else ""
+        tail = self._upsert(columns) if verb == "insert" else ""
         if self.chance.random() < 0.1:
             tail += " returning *"
         sql = (
@@ -201,7 +201,7 @@ class Workload:
             for name, kind in columns
         ]
 
-    def _upsert(self, shape: Shape, columns: list[tuple[str, str]]) -> str:
+    def _upsert(self, columns: list[tuple[str, str]]) -> str:
         if not columns or self.chance.random() > 0.4:
             return ""
         name, _ = self.chance.choice(columns)
@@ -238,11 +238,14 @@ class Workload:
         if not shapes:
             return None
         shape = self.chance.choice(shapes)
-        count = self._connection.execute(f"select count(*) from {shape.quoted}")
-        if int(str(count.fetchall()[0][0])) > MOST_ROWS:
+        if not shape.virtual and self._count(shape) > MOST_ROWS:
             return Statement(f"delete from {shape.quoted}")
         where, params = self._where(shape)
         return Statement(f"delete from {shape.quoted}{where}", params)
+
+    def _count(self, shape: Shape) -> int:
+        rows = self._connection.execute(f"select count(*) from {shape.quoted}")
+        return int(str(rows.fetchall()[0][0]))
 
     def _move_keys(self) -> Statement | None:
         shape = self._any_shape()
@@ -359,7 +362,8 @@ class Workload:
             return None
         if all(other.name != "journal" for other in self._shapes()):
             return Statement(
-                "create table journal(id integer primary key autoincrement, what, value)"
+                "create table journal("
+                "id integer primary key autoincrement, what, value)"
             )
         others = [other.name for other in self._shapes()]
         columns = [name for name, _ in shape.columns]

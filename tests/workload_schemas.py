@@ -55,25 +55,26 @@ def _key(
 ) -> tuple[str, str, list[str]]:
     """The key's column, an option of the table, and the columns left."""
     first, rest = quote(names[0]), names[1:]
+    whole = {
+        0: f"{first} integer primary key",
+        1: f"{first} integer primary key",
+        2: f"{first} integer primary key autoincrement",
+        3: f"{first} integer primary key desc",
+        4: "",
+        5: "",
+    }
     kind = chance.randrange(11)
-    if kind <= 2:
-        return f"{first} integer primary key", "", rest
-    if kind == 3:
-        return f"{first} integer primary key autoincrement", "", rest
-    if kind == 4:
-        return "", "", names
-    if kind == 5:
-        return "", "composite", names
-    if kind == 6:
-        return f"{first} integer primary key desc", "", rest
+    if kind in whole:
+        option = "composite" if kind == 5 else ""
+        return whole[kind], option, rest if whole[kind] else names
     declared = chance.choice(STRICT_TYPES[:-1] if strict else TYPES)
     collation = chance.choice(COLLATIONS) if declared in ("text", "") else ""
-    if kind in (7, 8):
-        return f"{first} {declared} not null primary key{collation}", "", rest
-    if kind == 9:
-        return f"{first} {declared}{collation} primary key", "", rest
-    column = f"{first} {declared or 'text'} primary key{collation}"
-    return column, "without rowid", rest
+    if kind == 6:
+        column = f"{first} {declared or 'text'} primary key{collation}"
+        return column, "without rowid", rest
+    refusal = "not null " if kind in (7, 8) else ""
+    clause = chance.choice(CLAUSES) if kind == 9 else ""
+    return f"{first} {declared} {refusal}primary key{clause}{collation}", "", rest
 
 
 def _column(chance: random.Random, name: str, declared: str) -> str:
@@ -81,7 +82,7 @@ def _column(chance: random.Random, name: str, declared: str) -> str:
     if "default" in column and declared in ("real", "blob", "int", "integer"):
         column = f"{quote(name)} {declared}"  # STRICT would refuse a text
     if chance.random() < 0.1:
-        column += f" not null default ''{chance.choice(CLAUSES)}"
+        column += f" not null{chance.choice(CLAUSES)} default ''"
         column = column.replace(" default 5", "").replace(" default 'five'", "")
     if chance.random() < 0.15:
         column += f" unique{chance.choice(CLAUSES)}"

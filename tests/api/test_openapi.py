@@ -54,7 +54,7 @@ def test_every_request_is_answered_as_described(
     excluded = [not_a_server_error] if call.path in ROLE_CHECKS else []
 
     @settings(
-        max_examples=50,
+        max_examples=20,
         derandomize=True,
         deadline=None,
         database=None,

@@ -70,6 +70,21 @@ def test_a_problem_is_told_in_the_nodes_words(start: Start) -> None:
     assert caught.value.status == 409
 
 
+def test_an_sql_error_counts_statements_from_one(start: Start) -> None:
+    node = start().problem(
+        "POST /sql",
+        400,
+        detail="no such table: t",
+        what_to_do="Correct the statement at `index`.",
+        index=2,
+    )
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError) as caught:
+        remote.post("/sql")
+
+    assert str(caught.value).endswith("no such table: t; correct statement 3.")
+
+
 def test_a_missing_secret_says_how_to_give_one(start: Start) -> None:
     node = start().problem("GET /x", 401, detail="no secret came")
 

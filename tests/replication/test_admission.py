@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, hello, history
 
-from nexus.model.position import Offset
+from nexus.model.position import Epoch, Offset, Position
 from nexus.protocol.messages import ErrorCode, Hello, Plan
 from nexus.replication.admission import (
     Admission,
@@ -61,7 +61,7 @@ def test_a_log_that_shares_no_reign_keeps_nothing() -> None:
         (hello(cluster_id="other"), "cluster", "nothing was changed"),
         (hello(node_id="a"), "malformed", "own id a"),
         (hello(cluster_id="", epoch=3), "malformed", "history does not contain"),
-        (hello(5, position=hello(6).position), "malformed", "1:6@a1"),
+        (hello(5, position=Position(Epoch(1), Offset(5))), "malformed", "1:5@"),
         (hello(12, TWO_REIGNS, epoch=1), "malformed", "in epoch 1"),
         (
             hello(5, history((2, "b2", 1), (1, "a1", 3))),

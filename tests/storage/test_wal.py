@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from typing_extensions import override
 
 from nexus.errors import CorruptLogError, DiskFullError, LogGapError, StorageError
 from nexus.model.entry import Record
@@ -531,7 +532,8 @@ class LogAndList(RuleBasedStateMachine):
         sizes = sum(path.stat().st_size for path in self.directory.glob("*.wal"))
         assert self.log.size_bytes == sizes
 
-    def teardown(self) -> None:  # type: ignore[explicit-override]
+    @override
+    def teardown(self) -> None:
         self.log.close()
         with suppress(OSError):
             shutil.rmtree(self.directory)

@@ -13,26 +13,28 @@ from typing_extensions import override
 
 from nexus.api.application import Application
 from nexus.api.facade import NodeFacade
-from nexus.api.protocol import BoundedHttpProtocol
+from nexus.api.protocol import BoundedHttpProtocol, HttpLimits
 from nexus.config import split_address
 from nexus.errors import ConfigurationError
-
-KEEP_ALIVE_S: Final = 75
-"""Longer than clients keep idle connections: they close first, not under a write."""
-
-GRACE_S: Final = 3
-"""Requests that are still running then are cancelled."""
 
 BACKLOG: Final = 2048
 
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """A family that this machine does not have is no reason not to listen on the other."""
 
+_DEFAULT_LIMITS: Final = HttpLimits()
+
 
 class HttpServer:
     """Listens between `start` and `stop`."""
 
-    def __init__(self, node: NodeFacade, address: str | None = None) -> None:
+    def __init__(
+        self,
+        node: NodeFacade,
+        address: str | None = None,
+        limits: HttpLimits = _DEFAULT_LIMITS,
+    ) -> None:
+        self._limits = limits
         self._asked = node.config.http_addr if address is None else address
         self._application = Application(node)
         self._server: _Server | None = None
@@ -61,7 +63,7 @@ class HttpServer:
         assert self._task is None, "it listens already"
         sockets = await _bound_sockets(self._asked)
         self._port = sockets[0].getsockname()[1]
-        self._server = _Server(_settings(self._application))
+        self._server = _Server(_settings(self._application, self._limits))
         self._task = asyncio.create_task(self._server.serve(sockets), name="nexus-http")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait((self._task, listening), return_when=asyncio.FIRST_COMPLETED)
@@ -104,10 +106,13 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-def _settings(application: ASGIApp) -> uvicorn.Config:
+def _settings(application: ASGIApp, bounds: HttpLimits) -> uvicorn.Config:
+    class Protocol(BoundedHttpProtocol):
+        limits = bounds
+
     return uvicorn.Config(
         application,
-        http=BoundedHttpProtocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -118,8 +123,8 @@ def _settings(application: ASGIApp) -> uvicorn.Config:
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=bounds.keep_alive_s,
+        timeout_graceful_shutdown=bounds.grace_s,
     )
 
 

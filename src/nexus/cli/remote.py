@@ -125,7 +125,9 @@ def _problem(response: httpx.Response) -> str:
     try:
         problem = response.json()
         detail = str(problem.get("detail") or problem.get("title") or "")
+        statement = f"statement {problem.get('index', 0) + 1}"
         mend = str(problem.get("what_to_do") or "")
+        mend = mend.replace("the statement at `index`", statement)
     except (ValueError, AttributeError):
         detail = mend = ""
     if response.status_code == HTTPStatus.UNAUTHORIZED:

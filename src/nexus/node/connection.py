@@ -32,6 +32,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._decoder = Decoder()
+        self._early: list[Message] = []
         self.bytes_sent = 0
         self.bytes_received = 0
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
@@ -59,6 +60,9 @@ class Connection:
 
         Raises ProtocolError for bytes that no correct peer sends.
         """
+        if self._early:
+            messages, self._early = self._early, []
+            return messages
         while True:
             data = await self._reader.read(READ_BYTES)
             if not data:
@@ -69,14 +73,15 @@ class Connection:
                 return messages
 
     async def receive_one(self, *, timeout_s: float) -> Message:
-        """The single next message of a handshake; ProtocolError for more or none."""
+        """The next message of a handshake; what came with it is kept for `receive`.
+
+        Raises ProtocolError if the peer closes instead, TimeoutError if it is silent.
+        """
         async with asyncio.timeout(timeout_s):
             messages = await self.receive()
-        if len(messages) != 1:
-            raise ProtocolError(
-                f"{self.peer_address} sent {len(messages)} messages where the "
-                "handshake expects one"
-            )
+        if not messages:
+            raise ProtocolError(f"{self.peer_address} closed during the handshake")
+        self._early = messages[1:]
         return messages[0]
 
     def send(self, message: Message) -> None:

@@ -228,7 +228,6 @@ class Follower:
                     self._secret,
                     timeout_s=self._timeout_s,
                 )
-                connection.handshake_done()
                 if isinstance(answer, Error):
                     self.last_error = answer.message
                 else:

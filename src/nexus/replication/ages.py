@@ -7,10 +7,10 @@ grown. A replica that has applied nothing since then lags by that mark's age.
 from bisect import bisect_left, bisect_right
 from typing import Final
 
-from nexus.model.position import NO_OFFSET, Offset
+from nexus.model.position import Offset
 
 MARKS_MOST: Final = 4_096
-"""When there are more, every other one goes: ages then err by one mark at most."""
+"""When there are more, every other one goes, and new ones are set half as often."""
 
 
 class EntryAges:
@@ -19,18 +19,14 @@ class EntryAges:
     def __init__(self) -> None:
         self._offsets: list[Offset] = []
         self._times_ms: list[int] = []
-
-    @property
-    def newest(self) -> Offset:
-        """The last offset known of, 0 before the first."""
-        return self._offsets[-1] if self._offsets else NO_OFFSET
+        self._spacing_ms = 1
 
     def note(self, offset: Offset, now_ms: int) -> None:
         """The log reaches `offset`; nothing new if it was known to."""
         offsets = self._offsets
         if offsets and offset <= offsets[-1]:
             return
-        if self._times_ms and self._times_ms[-1] == now_ms:
+        if offsets and now_ms - self._times_ms[-1] < self._spacing_ms:
             offsets[-1] = offset
             return
         offsets.append(offset)
@@ -38,6 +34,7 @@ class EntryAges:
         if len(offsets) > MARKS_MOST:
             del offsets[::2]
             del self._times_ms[::2]
+            self._spacing_ms *= 2
 
     def age_ms(self, applied: Offset, now_ms: int) -> int:
         """The age of the oldest known entry after `applied`; 0 if there is none."""
@@ -54,6 +51,8 @@ class EntryAges:
         if index > 0:
             del self._offsets[:index]
             del self._times_ms[:index]
+        if len(self._offsets) == 1:
+            self._spacing_ms = 1
 
     def forget_after(self, end: Offset) -> None:
         """The log ends at `end`: what was known of entries after it is void."""

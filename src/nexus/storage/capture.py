@@ -6,7 +6,7 @@ statements, AUTOINCREMENT counters, settings kept in the file, keys that are NUL
 respelled, and savepoints that are taken back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,9 +28,10 @@ from nexus.storage.statements import (
     StatementKind,
     classify,
     identifiers,
+    may_have_rows,
     quote,
+    savepoint_name,
     split,
-    words,
 )
 from nexus.storage.system import PREFIX
 
@@ -176,16 +177,17 @@ class Capture:
     def _run_rows(self, statement: Statement) -> StatementResult:
         writer = self._writer
         before = writer.total_changes()
+        cursor = writer.cursor()
+        columns: list[str] = []
+        if may_have_rows(statement.sql):
+            cursor.exec_trace = _column_reader(columns)
         if statement.many is not None:
-            cursor = writer.executemany(statement.sql, statement.many)
+            cursor.executemany(statement.sql, statement.many)
         else:
-            cursor = writer.execute(statement.sql, statement.params)
+            cursor.execute(statement.sql, statement.params)
         rows = cursor.fetchall()
-        columns: tuple[str, ...] = ()
-        if rows:
-            columns = tuple(part[0] for part in cursor.description_full or ()) or ()
         return StatementResult(
-            columns,
+            tuple(columns),
             rows,
             writer.changes() if writer.total_changes() != before else 0,
             writer.last_insert_rowid(),
@@ -193,7 +195,7 @@ class Capture:
 
     def _run_savepoint(self, kind: StatementKind, sql: str) -> None:
         """Clients' savepoints are kept by depth, so that no name can be ours."""
-        name = (words(sql, most=4) or [""])[-1].lower()
+        name = savepoint_name(sql)
         if kind is StatementKind.SAVEPOINT:
             self._savepoints.append(name)
             self._recorder.mark(len(self._savepoints))
@@ -247,6 +249,16 @@ def refuse_unsafe(kind: StatementKind, sql: str) -> None:
         raise RefusedStatementError(
             f"names that begin with {PREFIX} are Nexus's own and cannot be written"
         )
+
+
+def _column_reader(columns: list[str]) -> Callable[..., bool]:
+    """Notes the names before the first step: afterwards SQLite has forgotten them."""
+
+    def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
+        columns[:] = [part[0] for part in cursor.get_description()]
+        return True
+
+    return read
 
 
 _CONTROL: Final = (

@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.model.operation import Operation, Pragma, Schema, Sequence
-from nexus.storage.database import LOCAL_TABLES, Database
+from nexus.storage.database import Database
 from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.respelled import rows_operations
 from nexus.storage.schema import (
@@ -21,6 +21,10 @@ from nexus.storage.schema import (
 from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
+
+_BESIDE: Final = ("sqlite_", PREFIX)
+"""Tables that are no rows of the user's: counters are an operation of their own, and
+statistics are each node's."""
 
 _ASIDE: Final = "nexus_aside"
 """Where the rows of CREATE TABLE AS wait while its table is made anew."""
@@ -206,7 +210,7 @@ class Recorder:
             touched.add(name)
             if only is not None:
                 return name in only
-            return name not in LOCAL_TABLES and not name.startswith(PREFIX)
+            return not name.startswith(_BESIDE)
 
         session.table_filter(wanted)
         session.attach()

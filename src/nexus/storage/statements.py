@@ -100,6 +100,18 @@ def _main_verb(sql: str) -> StatementKind:
     return StatementKind.READ
 
 
+@lru_cache(maxsize=4096)
+def may_have_rows(sql: str) -> bool:
+    """Whether the statement can give rows: a query, or RETURNING."""
+    return classify(sql) is StatementKind.READ or "returning" in identifiers(sql)
+
+
+def savepoint_name(sql: str) -> str:
+    """The name in a SAVEPOINT, RELEASE or ROLLBACK TO; in lower case, as they match."""
+    parts = [text for _, text in tokens(sql) if text != ";"]
+    return unquote(parts[-1]).lower()
+
+
 def tokens(sql: str) -> list[tuple[str, str]]:
     """All tokens but blanks and comments, as (kind, text).
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nexus.cli.demo.command import how_to_go_on
+from cli.conftest import Run
+from nexus.cli.demo.command import DEAD_S, Keeper, how_to_go_on
 from nexus.cli.demo.processes import NodeProcess, clean_environment
 
 
@@ -23,6 +24,26 @@ def test_the_last_lines_tell_how_to_look_open_and_stop(tmp_path: Path) -> None:
     assert f"{master.url}/openapi.json" in lines
     assert f"{master.url}/metrics" in lines
     assert "Ctrl-C" in lines
+
+
+def test_a_killed_node_is_started_again_after_a_while(tmp_path: Path) -> None:
+    node = NodeProcess("master", tmp_path, master=None)
+    keeper = Keeper([node])
+
+    keeper.restart_the_dead(100.0)
+    dead = node.pid
+    keeper.restart_the_dead(100.0 + DEAD_S)
+    started = node.pid
+    keeper.restart_the_dead(200.0)
+    same = node.pid
+    node.kill()
+
+    assert dead == 0
+    assert started == same != 0
+
+
+def test_json_without_once_is_wrong_usage(run: Run) -> None:
+    assert run("demo", "--json").status == 2
 
 
 @pytest.mark.timeout(120)

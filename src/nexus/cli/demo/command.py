@@ -23,6 +23,8 @@ from nexus.cli.terminal import console, print_json
 
 DEFAULT_DATA: Final = Path("demo-data")
 REFRESH_S: Final = 0.5
+DEAD_S: Final = 4.0
+"""A killed node stays dead for so long."""
 
 
 def demo(
@@ -43,6 +45,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run a master and replicas on this machine, with Chinook and a busy shop."""
+    if as_json and not once:
+        raise typer.BadParameter("--json needs --once: without it, nothing ends")
     with _signals_unwind():
         if once:
             _once(replicas, data, as_json=as_json)
@@ -55,16 +59,34 @@ def _endless(replicas: int, root: Path) -> None:
     with running_cluster(root, replicas=replicas) as nodes:
         shop = chinook_shop(nodes[0].url)
         view = View(nodes, shop)
-        view.event = how_to_go_on(nodes)
+        keeper = Keeper(nodes)
         live = Live(console=console(), auto_refresh=False)
         with suppress(KeyboardInterrupt), shop.open(), live:
             while True:
+                keeper.restart_the_dead(time.monotonic())
                 view.refresh()
+                view.event = how_to_go_on(nodes)
                 live.update(view.draw(), refresh=True)
                 time.sleep(REFRESH_S)
         view.close()
         print("stopping …")
     print(f"All nodes are stopped; their data stays under {root}/.")
+
+
+class Keeper:
+    """Starts again what somebody killed, after a while in which to see it dead."""
+
+    def __init__(self, nodes: Sequence[NodeProcess]) -> None:
+        self._nodes = nodes
+        self._dead_since: dict[str, float] = {}
+
+    def restart_the_dead(self, now: float) -> None:
+        """Look at every process; `now` is in seconds."""
+        for node in self._nodes:
+            if node.pid:
+                self._dead_since.pop(node.name, None)
+            elif now - self._dead_since.setdefault(node.name, now) >= DEAD_S:
+                node.start()
 
 
 def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
@@ -107,7 +129,7 @@ def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
             f"the cluster:     nexus status {master.url}",
             f"are they equal?  nexus verify {master.url}",
             f"the API:         {master.url}/openapi.json  {master.url}/metrics",
-            f"try:             kill -9 {replica.pid}",
+            f"break it:        kill -9 {replica.pid or '…'} (it is started again)",
             "stop:            Ctrl-C (the data stays)",
         ]
     )

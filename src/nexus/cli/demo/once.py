@@ -145,15 +145,15 @@ def print_summary(summary: Summary) -> None:
     print()
     console().print(comparison(summary.offset, summary.found))
     print()
+    print(f"sold      {count(summary.sold)} invoices")
     print(
-        f"{count(summary.sold)} invoices sold. The killed replica missed "
-        f"{count(summary.missed)} entries and had them "
-        f"{seconds(summary.catch_up_s)} after its restart, while sales went on."
+        f"killed    a replica: it missed {count(summary.missed)} entries, and had them "
+        f"{seconds(summary.catch_up_s)} after its restart"
     )
     counts = ", ".join(f"{name} {count(n)}" for name, n in summary.invoices.items())
-    print(f"Invoices that plain sqlite3 counts: {counts}.")
+    print(f"sqlite3   counts these invoices: {counts}")
     if not summary.different:
-        print("Every table is equal on every node.")
+        print("verified  every table is equal on every node")
 
 
 def _behind(view: View, nodes: Sequence[NodeProcess]) -> str:

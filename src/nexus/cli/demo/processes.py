@@ -48,8 +48,10 @@ class NodeProcess:
 
     @property
     def pid(self) -> int:
-        """The process id; 0 while there is none."""
-        return self._process.pid if self._process else 0
+        """The process id; 0 while none runs."""
+        if self._process is None or self._process.poll() is not None:
+            return 0
+        return self._process.pid
 
     def command(self) -> list[str]:
         """The command line that starts it; anybody could type it."""

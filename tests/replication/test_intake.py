@@ -1,0 +1,211 @@
+from typing import Any
+
+import pytest
+from replication.examples import ONE_REIGN, welcome
+
+from nexus.errors import ProtocolError
+from nexus.model.cluster import LinkState, NodeId
+from nexus.model.position import Offset
+from nexus.protocol.messages import (
+    ErrorCode,
+    RequestSnapshot,
+    SnapshotChunk,
+    SnapshotComplete,
+    SnapshotMeta,
+)
+from nexus.replication.effects import (
+    MASTER,
+    Connect,
+    Diverged,
+    Disconnect,
+    Install,
+    ReceiveSnapshot,
+    Send,
+    StoreChunk,
+)
+from nexus.replication.incoming import Incoming
+from nexus.replication.intake import Intake
+from nexus.replication.link import Link
+from nexus.replication.settings import ReplicaSettings, Standing
+
+POSITION = ONE_REIGN.position_at(Offset(7))
+META = SnapshotMeta("s7", 300, 3, 0, POSITION)
+NEW = Send(MASTER, RequestSnapshot(NodeId("b")))
+
+
+class Transfer:
+    """An intake with its link and log, connected and in want of a snapshot."""
+
+    def __init__(self, end: int = 5) -> None:
+        settings = ReplicaSettings(addresses=("a",))
+        standing = Standing(history=ONE_REIGN, durable_offset=Offset(end))
+        self.link = Link(settings, lambda: 0.0)
+        self.log = Incoming(standing)
+        self.intake = Intake(
+            NodeId("b"), self.link, self.log, settings, lambda: 0.0
+        )
+        self.link.started()
+        self.connect()
+
+    def connect(self) -> None:
+        self.link.connected(0)
+        self.link.welcomed(1_000, 0)
+        self.log.met(welcome(), 0)
+
+    def receive(self, message: Any) -> Any:
+        return self.intake.receive(message, ONE_REIGN)
+
+    def chunk(self, index: int, snapshot_id: str = "s7") -> Any:
+        return self.receive(SnapshotChunk(snapshot_id, index, b"data", 0))
+
+
+def test_a_snapshot_comes_whole_and_is_installed() -> None:
+    transfer = Transfer()
+
+    assert transfer.intake.begin(Offset(5), 0) == (NEW,)
+    assert transfer.receive(META) == (ReceiveSnapshot(META, 0),)
+    for index in range(3):
+        (effect,) = transfer.chunk(index)
+        assert isinstance(effect, StoreChunk)
+    assert transfer.receive(SnapshotComplete("s7", True)) == (Install("s7", POSITION),)
+    assert transfer.link.awaits_disk
+    assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (
+        Send(MASTER, SnapshotComplete("s7", True)),
+        Disconnect("the snapshot is installed: connecting anew"),
+        Connect("a", 0),
+    )
+    assert transfer.log.received == 7
+    assert transfer.intake.completed == 1
+
+
+def test_own_entries_are_kept_before_they_are_replaced_and_only_once() -> None:
+    transfer = Transfer()
+
+    first, request = transfer.intake.begin(Offset(3), 0)
+    transfer.link.broken("lost")
+    transfer.connect()
+    again = transfer.intake.begin(Offset(3), 5_000)
+
+    assert isinstance(first, Diverged)
+    assert first.after == 3
+    assert (request,) == again == (NEW,)
+
+
+def test_a_broken_transfer_goes_on_at_the_next_chunk_without_delay() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(META)
+    transfer.chunk(0)
+    transfer.chunk(1)
+    transfer.link.broken("lost")
+    transfer.connect()
+
+    assert transfer.intake.begin(Offset(5), 1) == (
+        Send(MASTER, RequestSnapshot(NodeId("b"), "s7", 2)),
+    )
+    assert transfer.receive(META) == (ReceiveSnapshot(META, 2),)
+    assert len(transfer.chunk(2)) == 1
+
+
+def test_another_snapshot_than_the_one_begun_starts_anew() -> None:
+    transfer = Transfer()
+    transfer.intake.resume_from("s5", 2)
+    transfer.intake.begin(Offset(5), 0)
+
+    assert transfer.receive(META) == (ReceiveSnapshot(META, 0),)
+
+
+def test_a_new_full_sync_soon_after_the_last_waits() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.intake.failed("bad", 10)
+    transfer.connect()
+
+    assert transfer.intake.begin(Offset(5), 20) == ()
+    assert transfer.intake.request(999) == ()
+    assert transfer.intake.request(1_000) == (NEW,)
+    assert transfer.intake.request(99_999) == ()
+    transfer.intake.failed("bad", 1_000)
+    transfer.connect()
+    assert transfer.intake.begin(Offset(5), 2_999) == ()
+    transfer.intake.steady()
+    assert transfer.intake.request(2_999) == (NEW,)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (META, "was not asked for"),
+        (SnapshotChunk("s9", 0, b"", 0), "not under way"),
+        (SnapshotChunk("s7", 1, b"", 0), "chunk 1 of snapshot s7 came where 0 of 3"),
+        (SnapshotComplete("s7", True), "ended after 0 chunks"),
+        (SnapshotComplete("s7", False), "ended after 0 chunks"),
+        (SnapshotComplete("s9", True), "snapshot s9 ended"),
+    ],
+)
+def test_a_frame_out_of_place_ends_it_and_begins_anew_later(
+    message: Any, words: str
+) -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(META)
+
+    with pytest.raises(ProtocolError, match=words):
+        transfer.receive(message)
+    transfer.link.given_up("odd", ErrorCode.MALFORMED)
+    transfer.connect()
+    assert transfer.intake.begin(Offset(5), 9_999) == (NEW,)
+
+
+def test_a_chunk_beyond_the_last_is_refused() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(META)
+    for index in range(3):
+        transfer.chunk(index)
+
+    with pytest.raises(ProtocolError, match="3 of 3"):
+        transfer.chunk(3)
+
+
+def test_frames_without_a_transfer_are_refused() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+
+    with pytest.raises(ProtocolError, match="not under way"):
+        transfer.chunk(0)
+    with pytest.raises(ProtocolError, match="ended after 0"):
+        transfer.receive(SnapshotComplete("s7", True))
+
+
+def test_a_snapshot_that_is_not_of_the_masters_history_is_refused() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+
+    with pytest.raises(ProtocolError, match="history does not contain"):
+        transfer.receive(SnapshotMeta("s7", 300, 3, 0))
+
+
+def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(META)
+
+    assert transfer.intake.failed("CRC", 0) == (
+        Send(MASTER, SnapshotComplete("s7", False)),
+        Disconnect("CRC"),
+        Connect("a", 1_000),
+    )
+
+
+def test_an_install_that_outlives_its_connection_asks_for_the_next() -> None:
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(META)
+    for index in range(3):
+        transfer.chunk(index)
+    transfer.receive(SnapshotComplete("s7", True))
+
+    assert transfer.link.broken("lost") == ()
+    assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (Connect("a", 0),)
+    assert transfer.link.state is LinkState.RECONNECTING

@@ -1,0 +1,117 @@
+from replication.examples import MASTER_NODE, ONE_REIGN, PEER, TWO_REIGNS, hello
+
+from nexus.model.position import EpochHistory, Offset
+from nexus.protocol.messages import Ping, Pong, WalAck
+from nexus.replication.effects import CommitAdvanced, Send, Stream
+from nexus.replication.progress import Progress
+from nexus.replication.settings import LogExtent, MasterSettings
+from nexus.replication.streams import Streams
+
+
+def streams(
+    durable: int = 10, quorum: int = 1, of: EpochHistory = ONE_REIGN
+) -> tuple[Streams, Progress]:
+    """A master's streams, and one replica that has everything."""
+    settings = MasterSettings(quorum=quorum, heartbeat_ms=1_000)
+    extent = LogExtent(Offset(1), Offset(durable))
+    found = Streams(MASTER_NODE, settings, of, extent, 0)
+    progress = found.fleet.join(PEER, hello(), 0)
+    assert progress is not None
+    progress.streams_from(Offset(durable), found.commit)
+    return found, progress
+
+
+def ack(durable: int, applied: int = 0) -> WalAck:
+    return WalAck(Offset(durable), Offset(applied))
+
+
+def test_what_is_durable_here_is_committed_and_sent_at_once() -> None:
+    found, _ = streams()
+
+    assert found.stored(Offset(12), 0) == (
+        CommitAdvanced(Offset(12)),
+        Stream(PEER, Offset(11), Offset(13), Offset(12)),
+    )
+    assert found.stored(Offset(12), 0) == ()
+
+
+def test_with_a_quorum_an_entry_is_committed_when_the_replica_has_it() -> None:
+    found, progress = streams(quorum=2)
+    assert found.stored(Offset(12), 0) == (
+        Stream(PEER, Offset(11), Offset(13), Offset(0)),
+    )
+    progress.streamed(Offset(13), 100)
+
+    advanced, told = found.acknowledged(progress, ack(12), 0)
+
+    assert advanced == CommitAdvanced(Offset(12))
+    assert isinstance(told, Send)
+    assert isinstance(told.message, Ping)
+    assert told.message.commit_offset == 12
+    assert found.durable_on(Offset(12)) == 2
+    assert found.durable_on(Offset(13)) == 0
+
+
+def test_a_count_alone_does_not_commit_entries_of_an_earlier_reign() -> None:
+    found, progress = streams(durable=10, quorum=2, of=TWO_REIGNS)
+
+    assert found.acknowledged(progress, ack(10), 0) == ()
+    found.stored(Offset(11), 0)
+    assert found.commit == 0
+    progress.streamed(Offset(12), 0)
+    assert found.acknowledged(progress, ack(11), 0)[0] == CommitAdvanced(Offset(11))
+
+
+def test_acks_that_no_true_replica_sends_are_refuted() -> None:
+    found, progress = streams()
+
+    assert "it was sent none after 10" in found.refuted(progress, ack(11))
+    assert "applied entry 8 and holds 7" in found.refuted(progress, ack(7, 8))
+    assert found.refuted(progress, Pong(0, Offset(10), Offset(10))) == ""
+
+
+def test_an_ack_may_overtake_the_report_that_its_entry_was_sent() -> None:
+    found, progress = streams()
+    found.stored(Offset(12), 0)
+
+    assert found.refuted(progress, ack(12)) == ""
+
+
+def test_offsets_of_a_log_that_is_not_ours_mean_nothing() -> None:
+    found, progress = streams()
+    progress.needs_snapshot()
+
+    assert found.refuted(progress, ack(99)) == ""
+    assert found.acknowledged(progress, ack(99), 0) == ()
+    assert found.durable_on(Offset(10)) == 1
+
+
+def test_every_silent_heartbeat_is_followed_by_a_ping() -> None:
+    found, _ = streams()
+
+    assert found.tick(999) == ()
+    (ping,) = found.tick(1_000)
+    assert found.tick(1_999) == ()
+
+    assert isinstance(ping, Send)
+    assert ping.message == Ping(
+        1_000,
+        Offset(10),
+        Offset(10),
+        ONE_REIGN.epoch,
+        "cluster",
+        ONE_REIGN.history_id,
+    )
+
+
+def test_the_totals_add_up_over_all_replicas() -> None:
+    found, progress = streams()
+    found.stored(Offset(12), 0)
+    progress.streamed(Offset(13), 250)
+
+    stats = found.stats(100, transfers=3, rejected=4)
+
+    assert (stats.entries_replicated, stats.bytes_sent) == (2, 250)
+    assert (stats.connected_replicas, stats.healthy_replicas) == (1, 1)
+    assert (stats.snapshot_transfers, stats.rejected_connections) == (3, 4)
+    assert stats.current_offset == 12

@@ -1,0 +1,101 @@
+"""A master's database and a replica's, with the entries that pass between them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+
+from nexus.model.entry import Payload, Record, encode_payload
+from nexus.model.operation import Operation, Reigned
+from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
+from nexus.storage.apply import Applier
+from nexus.storage.capture import Capture, Captured, Statement
+from nexus.storage.database import Database
+from nexus.storage.fingerprint import Fingerprints, fingerprint
+
+HISTORY = HistoryId("11aa22bb")
+LIMIT_BYTES = 64 << 20
+
+
+class Pair:
+    """Writes at `master`; `records` is the log, which `applier` brings to `replica`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.master = Database.open(directory / "master.db")
+        self.replica = Database.open(directory / "replica.db")
+        self.master.set_mode_capturing()
+        self.replica.set_mode_applying()
+        self.capture = Capture(self.master, LIMIT_BYTES)
+        self.applier = Applier(self.replica)
+        self.records: list[Record] = []
+        reign = Reign(Epoch(1), HISTORY, "master", Offset(1), 0, "start")
+        self.master.begin()
+        self.master.reign(reign)
+        self.log(Reigned(reign))
+        self.commit()
+
+    def write(self, *statements: str | tuple[str, Any]) -> Captured:
+        """One transaction at the master, and its entry."""
+        self.master.begin()
+        captured = self.capture.run(
+            [
+                Statement(statement)
+                if isinstance(statement, str)
+                else Statement(*statement)
+                for statement in statements
+            ]
+        )
+        self.log(*captured.operations, schema_hash=captured.schema_hash)
+        self.commit()
+        return captured
+
+    def log(
+        self,
+        *operations: Operation,
+        schema_hash: bytes = b"",
+        transaction_id: str = "",
+        answer: bytes = b"",
+    ) -> Record:
+        """One more entry; the database is the caller's matter."""
+        payload = Payload(0, transaction_id, schema_hash, operations, answer)
+        offset = Offset(len(self.records) + 1)
+        record = Record(Epoch(1), offset, encode_payload(payload))
+        self.records.append(record)
+        return record
+
+    def commit(self) -> None:
+        """Commit the master's transaction at the log's end."""
+        self.master.commit(Position(Epoch(1), Offset(len(self.records)), HISTORY))
+
+    def apply(self, records: Sequence[Record] | None = None) -> Position:
+        """Bring the replica what it lacks."""
+        return self.applier.apply(self.records if records is None else records)
+
+    def close(self) -> None:
+        self.master.close()
+        self.replica.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def content(database: Database) -> Fingerprints:
+    """The hashes of all tables, as the writer sees them."""
+    return fingerprint(database.writer)
+
+
+def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
+    """What a query gives."""
+    connection: apsw.Connection = database.writer
+    found: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+    return found

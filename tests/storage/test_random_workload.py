@@ -1,0 +1,132 @@
+"""Whatever a client does, the replica has it: random schemas and transactions.
+
+NEXUS_WORKLOAD_TRANSACTIONS and NEXUS_WORKLOAD_SEED make it longer and other.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+
+from nexus.errors import NexusError
+from nexus.storage.capture import Statement
+from nexus.storage.database import Database
+from storage.pair import Pair, content
+from workload import Workload
+
+TRANSACTIONS = int(os.environ.get("NEXUS_WORKLOAD_TRANSACTIONS", "300"))
+SEED = int(os.environ.get("NEXUS_WORKLOAD_SEED", "20261124"))
+RUNS = 3
+"""Seeds; each has its share of the transactions."""
+
+
+class Run:
+    """One seed's run; `story` is what to show when the replica differs."""
+
+    def __init__(self, pair: Pair, seed: int) -> None:
+        self.pair = pair
+        self.workload = Workload(seed, pair.master.writer)
+        self.chance = random.Random(seed)
+        self.story: list[str] = []
+
+    def batch(self) -> None:
+        """Some transactions share one SQLite transaction, as the writer has it."""
+        pair = self.pair
+        before = len(pair.records)
+        pair.master.begin()
+        for _ in range(self.chance.choice((1, 1, 2, 4))):
+            self._transaction()
+            if not pair.capture.outer_stands:
+                self.story.append("-- everything of the batch is taken back")
+                del pair.records[before:]
+                pair.capture.forget()
+                pair.master.rollback()
+                return
+        pair.commit()
+
+    def _transaction(self) -> None:
+        capture = self.pair.capture
+        capture.begin()
+        self.story.append("-- transaction")
+        for _ in range(self.workload.begin()):
+            statement = self.workload.next()
+            self._execute(statement)
+            if not capture.outer_stands:
+                return
+        try:
+            if self.chance.random() < 0.1:
+                capture.abandon()
+                self.story.append("-- abandoned")
+                return
+            captured = capture.finish()
+        except NexusError as error:
+            self.story.append(f"-- not finished: {error}")
+            capture.abandon()
+            return
+        if captured.operations:
+            self.pair.log(*captured.operations, schema_hash=captured.schema_hash)
+            self.story.append(f"-- entry {len(self.pair.records)}")
+
+    def _execute(self, statement: Statement) -> None:
+        self.story.append(f"{statement.sql} {statement.params!r}"[:400])
+        try:
+            self.pair.capture.execute(statement)
+        except NexusError as error:
+            self.story.append(f"   -- {type(error).__name__}: {error}"[:300])
+
+    def catch_up(self) -> None:
+        """The replica applies what it lacks, in batches of any size."""
+        pair = self.pair
+        while pair.replica.position.offset < len(pair.records):
+            start = pair.replica.position.offset
+            stop = start + self.chance.choice((1, 2, 7, 40))
+            pair.apply(pair.records[start:stop])
+
+    def compare(self) -> None:
+        """Both databases hold the same, and are sound."""
+        assert content(self.pair.replica) == content(self.pair.master)
+
+    def examine(self) -> None:
+        """SQLite itself finds both databases sound."""
+        for database in (self.pair.master, self.pair.replica):
+            assert problems(database) == problems(self.pair.master)
+
+
+def problems(database: Database) -> list[str]:
+    """What SQLite finds wrong: with the file, and with its full-text indexes."""
+    found = [
+        str(row[0]) for row in database.writer.execute("pragma integrity_check(5)")
+    ]
+    virtual = database.writer.execute(
+        "select name from sqlite_schema where sql like '%using fts5%'"
+    ).fetchall()
+    for (name,) in virtual:
+        try:
+            with database.writer:
+                database.writer.execute(
+                    f"insert into {name}({name}, rank) values ('integrity-check', 1)"
+                )
+        except apsw.Error as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("run_number", range(RUNS))
+def test_a_replica_holds_whatever_random_transactions_left(
+    tmp_path: Path, run_number: int
+) -> None:
+    with Pair(tmp_path) as pair:
+        run = Run(pair, SEED + run_number)
+
+        for step in range(TRANSACTIONS // RUNS // 2):
+            run.batch()
+            if step % 5 == 0:
+                run.catch_up()
+                run.compare()
+        run.catch_up()
+
+        run.compare()
+        run.examine()
