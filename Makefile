@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 ROUNDS ?= 200
 TRANSACTIONS ?= 10000
+ifndef SEED
+SEED := $(shell echo $$RANDOM)
+endif
 
 .PHONY: help demo test format lint layers types tests docs bench chaos workload fuzz clean
 
@@ -51,7 +54,7 @@ bench: $(VENV)/.ready ## the benchmarks, as ratios to plain SQLite
 	$(BIN)/python -m nexus bench
 
 chaos: $(VENV)/.ready ## kill -9 of master and replica, hundreds of rounds (ROUNDS=200)
-	NEXUS_CHAOS_ROUNDS=$(ROUNDS) NEXUS_CHAOS_SEED=$${NEXUS_CHAOS_SEED:-$$RANDOM} $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
+	NEXUS_CHAOS_ROUNDS=$(ROUNDS) NEXUS_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (NEXUS_HYPOTHESIS_PROFILE=explore)
 	NEXUS_HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage

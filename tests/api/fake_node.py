@@ -1,6 +1,6 @@
 """A node without a database: it answers what a test has told it to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,11 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+from nexus.storage.diverged import Divergence
+from nexus.storage.fingerprint import Fingerprints
+from nexus.storage.snapshot import SnapshotInfo
+
+Execute = Callable[[SqlRequest], Awaitable[SqlResponse]]
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -73,27 +78,6 @@ ANSWER = SqlResponse(
 )
 
 
-class SnapshotInfo(msgspec.Struct, frozen=True):
-    id: str
-    created_at: str
-    position: Position
-    wal_offset: int
-    uncompressed_size: int
-    compressed_size: int
-    checksum: str
-    files_count: int
-
-
-class Hash(msgspec.Struct, frozen=True):
-    rows: int
-    hash: str
-
-
-class Hashes(msgspec.Struct, frozen=True):
-    schema: str
-    tables: dict[str, Hash]
-
-
 @dataclass
 class FakeSnapshots:
     directory: Path
@@ -134,9 +118,8 @@ class FakeDiverged:
     def __init__(self) -> None:
         self.found: dict[str, Iterable[Any]] = {}
 
-    def list(self) -> list[dict[str, Any]]:
-        position = Position(Epoch(1), Offset(9), HistoryId("h1"))
-        return [{"id": name, "position": position} for name in self.found]
+    def list(self) -> list[Divergence]:
+        return [Divergence(name, 1, 9, 2, "deposed") for name in self.found]
 
     def rows(self, diverged_id: str) -> Iterable[Any]:
         if diverged_id not in self.found:
@@ -158,8 +141,8 @@ class FakeNode:
         self.asked: list[Any] = []
         self.answer = ANSWER
         self.error: BaseException | None = None
-        self.hashes: dict[int, Hashes | None] = {}
-        self.replica_count = 1
+        self.hashes: dict[int, Fingerprints | None] = {}
+        self.executes: Execute | None = None
 
     def status(self) -> NodeStatus:
         return self.current
@@ -226,6 +209,8 @@ class FakeNode:
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         self.asked.append(request)
+        if self.executes is not None:
+            return await self.executes(request)
         if self.error is not None:
             raise self.error
         return self.answer
@@ -249,22 +234,27 @@ class FakeNode:
         if replica not in {None, "r1"}:
             raise NotFoundError(f"there is no replica {replica!r}")
 
-    async def start_replication(self, role: Role, master_addr: str | None) -> None:
+    async def start_replication(
+        self, role: Role, master_addr: str | None
+    ) -> NodeStatus:
         self.asked.append((role, master_addr))
         self.current = msgspec.structs.replace(self.current, role=role)
+        return self.current
 
-    async def stop_replication(self) -> None:
+    async def stop_replication(self) -> NodeStatus:
         self.current = msgspec.structs.replace(self.current, role=Role.STANDALONE)
+        return self.current
 
     async def make_snapshot(self) -> SnapshotInfo:
         return self.snapshots.make(b"archive" * 10)
 
     async def begin_verify(self) -> Offset:
         self._need(Role.MASTER)
-        self.hashes[13] = None
         return Offset(13)
 
-    async def verification(self, offset: Offset) -> Hashes | None:
+    async def verification(self, offset: Offset) -> Fingerprints | None:
+        if offset > self.current.applied_offset:
+            return None
         if offset not in self.hashes:
             raise NotFoundError(f"there is no verification at offset {offset}")
         return self.hashes[offset]

@@ -1,6 +1,8 @@
 import asyncio
 from typing import Any
 
+from typing_extensions import override
+
 from nexus.api.corking import HELD_LIMIT, CorkedTransport
 
 
@@ -10,18 +12,23 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.calls: list[str] = []
 
+    @override
     def write(self, data: Any) -> None:
         self.writes.append(bytes(data))
 
+    @override
     def close(self) -> None:
         self.calls.append(f"close after {len(self.writes)}")
 
+    @override
     def is_closing(self) -> bool:
         return bool(self.calls)
 
+    @override
     def pause_reading(self) -> None:
         self.calls.append("pause")
 
+    @override
     def resume_reading(self) -> None:
         self.calls.append("resume")
 

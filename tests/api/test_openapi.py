@@ -51,7 +51,7 @@ def test_every_request_is_answered_as_described(
     typed = [each for each in call.parameters if each.schema["type"] != "string"]
     if mode.is_negative and not (typed or call.body):
         mode = GenerationMode.POSITIVE  # There is nothing to get wrong.
-    excluded = [not_a_server_error] if call.path in ROLE_CHECKS else []
+    excluded: list[Any] = [not_a_server_error] if call.path in ROLE_CHECKS else []
 
     @settings(
         max_examples=20,
@@ -61,7 +61,7 @@ def test_every_request_is_answered_as_described(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def fuzz(case: schemathesis.Case) -> None:
+    def fuzz(case: schemathesis.Case[Any]) -> None:
         if isinstance(case.body, dict):
             # For JSON Schema 5.0 is an integer; here it is a REAL, refused as offset.
             assume(not isinstance(case.body.get("min_offset"), float))

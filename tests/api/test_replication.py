@@ -1,9 +1,11 @@
 from typing import Any
 
+import msgspec
 import pytest
 
-from api.fake_node import JSON_HEADERS, FakeNode, Hash, Hashes, client_of
+from api.fake_node import JSON_HEADERS, FakeNode, client_of
 from nexus.model.cluster import MasterStats, NodeStatus, ReplicaStats, Role
+from nexus.storage.fingerprint import Fingerprints, TableFingerprint
 
 
 async def called(node: FakeNode, method: str, path: str, **options: Any) -> Any:
@@ -90,7 +92,17 @@ async def test_divergences_are_listed_and_read_as_lines(node: FakeNode) -> None:
         rows = await client.get("/replication/diverged/d1")
         missing = await client.get("/replication/diverged/d2")
 
-    assert listed == {"diverged": [{"id": "d1", "position": "1:9@h1"}]}
+    assert listed == {
+        "diverged": [
+            {
+                "id": "d1",
+                "created_us": 1,
+                "after_offset": 9,
+                "entries": 2,
+                "reason": "deposed",
+            }
+        ]
+    }
     assert rows.headers["Content-Type"] == "application/x-ndjson"
     assert rows.text == '{"table":"t"}\n{"table": "u"}\n{}\n'
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
@@ -157,7 +169,8 @@ async def test_a_verification_is_awaited_and_then_read(node: FakeNode) -> None:
     mark = await called(node, "POST", "/replication/verify")
     async with client_of(node) as client:
         early = await client.get("/replication/verify/13")
-    node.hashes[13] = Hashes("abc", {"t": Hash(3, "def")})
+    node.current = msgspec.structs.replace(node.current, applied_offset=13)
+    node.hashes[13] = Fingerprints("abc", {"t": TableFingerprint(3, "def")})
     done = await called(node, "GET", "/replication/verify/13")
 
     assert mark == {"offset": 13}
@@ -171,7 +184,7 @@ async def test_a_verification_is_awaited_and_then_read(node: FakeNode) -> None:
     }
 
 
-async def test_a_mark_that_a_replica_has_not_reached_is_not_missing_yet(
+async def test_a_mark_that_is_still_to_come_is_not_missing_yet(
     replica: FakeNode,
 ) -> None:
     async with client_of(replica) as client:

@@ -94,7 +94,7 @@ async def test_a_stop_finishes_the_request_that_runs(node: FakeNode) -> None:
         await release.wait()
         return node.answer
 
-    node.execute = execute  # type: ignore[method-assign]
+    node.executes = execute
     server = HttpServer(node, "127.0.0.1:0")
     await server.start()
     async with httpx.AsyncClient(base_url=server.url) as client:
@@ -121,8 +121,8 @@ async def test_a_stop_cancels_what_does_not_end(node: FakeNode) -> None:
             cancelled.set()
         return node.answer
 
-    node.execute = execute  # type: ignore[method-assign]
-    server = HttpServer(node, "127.0.0.1:0", HttpLimits(grace_s=0.1))
+    node.executes = execute
+    server = HttpServer(node, "127.0.0.1:0", HttpLimits(grace_s=1))
     await server.start()
     async with httpx.AsyncClient(base_url=server.url) as client:
         request = asyncio.create_task(client.post("/sql", json=INSERT))

@@ -80,6 +80,7 @@ async def test_blobs_and_large_integers_come_back_exactly(node: FakeNode) -> Non
         (b"{", "not valid JSON"),
         (b"[]", "does not fit"),
         (b"{}", "statements"),
+        (b'{"statements": []}', "at least one"),
         (b'{"statements": [{"sql": 1}]}', "$.statements[0].sql"),
         (b'{"statements": [{"sql": "x", "parms": []}]}', "parms"),
         (b'{"statements": [], "consistency": "eventual"}', "consistency"),

@@ -32,12 +32,11 @@ async def test_no_rows_are_no_lines() -> None:
 
 
 async def test_what_the_first_row_raises_is_raised_before_the_answer() -> None:
-    def rows() -> Iterator[str]:
-        raise NotFoundError("gone")
-        yield ""
+    def row(number: int) -> str:
+        raise NotFoundError(f"row {number} is gone")
 
     with pytest.raises(NotFoundError):
-        await stream_lines(rows())
+        await stream_lines(map(row, [1]))
 
 
 async def test_a_file_that_is_cut_meanwhile_ends_the_answer_with_an_error(

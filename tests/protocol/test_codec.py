@@ -19,7 +19,6 @@ from nexus.protocol.codec import (
     CODES,
     FRAME_BYTES,
     HANDSHAKE_FRAME_BYTES,
-    HELD_BACK_BYTES,
     OVERHEAD,
     Decoder,
     EntryAssembler,
@@ -306,38 +305,15 @@ def test_after_an_error_a_connection_gives_nothing_more() -> None:
     assert refusal(encode(PING), decoder) == first
 
 
-def test_what_follows_a_welcome_waits_for_the_end_of_the_handshake() -> None:
+def test_the_end_of_the_handshake_counts_for_the_frame_that_is_arriving() -> None:
     large = WalEntry(Offset(5), Epoch(1), HISTORY, Offset(5), b"x" * 200_000)
+    stream = encode(WELCOME) + encode(large)
     decoder = Decoder()
 
-    assert decoder.feed(encode(WELCOME) + encode(large)[:70_000]) == [WELCOME]
-    assert decoder.feed(encode(large)[70_000:]) == []
+    assert decoder.feed(stream[:46]) == [WELCOME]
     decoder.handshake_done()
 
-    assert decoder.feed(b"") == [large]
-    assert decoder.feed(encode(PING)) == [PING]
-
-
-def test_a_welcome_alone_holds_nothing_back_once_the_handshake_is_done() -> None:
-    decoder = Decoder()
-    stream = encode(WELCOME)
-
-    assert decoder.feed(stream[:20]) == []
-    assert decoder.feed(stream[20:]) == [WELCOME]
-    decoder.handshake_done()
-
-    assert decoder.feed(b"") == []
-    assert decoder.feed(encode(PING)) == [PING]
-
-
-def test_what_waits_behind_a_welcome_is_bounded() -> None:
-    decoder = Decoder()
-    decoder.feed(encode(WELCOME))
-
-    assert refusal(b"\x20" * (HELD_BACK_BYTES + 1), decoder) == (
-        f"{HELD_BACK_BYTES + 1} bytes came behind a Welcome before the handshake was "
-        f"done, the limit is {HELD_BACK_BYTES}"
-    )
+    assert decoder.feed(stream[46:]) == [large]
 
 
 def test_a_claimed_length_costs_no_memory() -> None:

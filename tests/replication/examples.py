@@ -47,7 +47,10 @@ def hello(end: int = 0, of: EpochHistory = ONE_REIGN, **changes: Any) -> Hello:
 
 
 def welcome(
-    from_offset: int = 0, current: int = 10, of: EpochHistory = ONE_REIGN, **changes: Any
+    from_offset: int = 0,
+    current: int = 10,
+    of: EpochHistory = ONE_REIGN,
+    **changes: Any,
 ) -> Welcome:
     """From node a, which streams from an offset and has committed all."""
     said = Welcome(
@@ -66,7 +69,9 @@ def welcome(
     return replace(said, **changes)
 
 
-def entry(offset: int, commit: int | None = None, of: EpochHistory = ONE_REIGN) -> WalEntry:
+def entry(
+    offset: int, commit: int | None = None, of: EpochHistory = ONE_REIGN
+) -> WalEntry:
     """The entry of a history at an offset, committed unless told otherwise."""
     position = of.position_at(Offset(offset))
     return WalEntry(

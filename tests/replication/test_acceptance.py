@@ -1,5 +1,4 @@
 import pytest
-from replication.examples import ONE_REIGN, TWO_REIGNS, history, welcome
 
 from nexus.errors import ProtocolError
 from nexus.model.position import Epoch, EpochHistory, Offset
@@ -8,6 +7,7 @@ from nexus.replication.acceptance import Acceptance, check_ping, pointed_to, wei
 from nexus.replication.admission import Refusal
 from nexus.replication.incoming import Incoming
 from nexus.replication.settings import Standing
+from replication.examples import ONE_REIGN, TWO_REIGNS, history, welcome
 
 
 def log(end: int = 10, of: EpochHistory = ONE_REIGN) -> Incoming:
@@ -70,7 +70,9 @@ def test_a_welcome_without_a_cluster_is_nonsense() -> None:
 
 
 def test_a_ping_of_another_reign_is_noticed() -> None:
-    good = Ping(0, epoch=Epoch(1), cluster_id="cluster", history_id=ONE_REIGN.history_id)
+    good = Ping(
+        0, epoch=Epoch(1), cluster_id="cluster", history_id=ONE_REIGN.history_id
+    )
     check_ping(good, welcome())
 
     with pytest.raises(ProtocolError, match="epoch 2"):

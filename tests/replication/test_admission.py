@@ -1,7 +1,6 @@
 from typing import Any
 
 import pytest
-from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, hello, history
 
 from nexus.model.position import Epoch, Offset, Position
 from nexus.protocol.messages import ErrorCode, Hello, Plan
@@ -13,6 +12,7 @@ from nexus.replication.admission import (
     well_formed,
 )
 from nexus.replication.settings import LogExtent
+from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, hello, history
 
 LOG = LogExtent(Offset(5), Offset(20))
 

@@ -1,10 +1,9 @@
-from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, welcome
-
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import Error
 from nexus.replication.admission import claims_to_be_master
 from nexus.replication.announcement import announcement, answered, hello_of
 from nexus.replication.effects import Report, StepDown, StopWrites
+from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, welcome
 
 
 def test_a_new_master_names_its_own_address_and_epoch() -> None:

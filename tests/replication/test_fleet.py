@@ -1,10 +1,10 @@
 import pytest
-from replication.examples import hello
 
 from nexus.errors import NotFoundError
 from nexus.model.cluster import NodeId
 from nexus.replication.effects import Peer
 from nexus.replication.fleet import Fleet
+from replication.examples import hello
 
 
 def join(fleet: Fleet, name: str, now_ms: int = 0) -> bool:

@@ -1,11 +1,11 @@
 import pytest
-from replication.examples import ONE_REIGN, TWO_REIGNS, entry, history, welcome
 
 from nexus.errors import ProtocolError
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import WalEntry
 from nexus.replication.incoming import Incoming
 from nexus.replication.settings import Standing
+from replication.examples import ONE_REIGN, TWO_REIGNS, entry, history, welcome
 
 
 def log(end: int = 0, of: EpochHistory = TWO_REIGNS) -> Incoming:

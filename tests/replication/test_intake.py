@@ -1,11 +1,10 @@
 from typing import Any
 
 import pytest
-from replication.examples import ONE_REIGN, welcome
 
 from nexus.errors import ProtocolError
 from nexus.model.cluster import LinkState, NodeId
-from nexus.model.position import Offset
+from nexus.model.position import Epoch, Offset, Position
 from nexus.protocol.messages import (
     ErrorCode,
     RequestSnapshot,
@@ -16,8 +15,8 @@ from nexus.protocol.messages import (
 from nexus.replication.effects import (
     MASTER,
     Connect,
-    Diverged,
     Disconnect,
+    Diverged,
     Install,
     ReceiveSnapshot,
     Send,
@@ -27,6 +26,7 @@ from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
 from nexus.replication.link import Link
 from nexus.replication.settings import ReplicaSettings, Standing
+from replication.examples import ONE_REIGN, welcome
 
 POSITION = ONE_REIGN.position_at(Offset(7))
 META = SnapshotMeta("s7", 300, 3, 0, POSITION)
@@ -41,9 +41,7 @@ class Transfer:
         standing = Standing(history=ONE_REIGN, durable_offset=Offset(end))
         self.link = Link(settings, lambda: 0.0)
         self.log = Incoming(standing)
-        self.intake = Intake(
-            NodeId("b"), self.link, self.log, settings, lambda: 0.0
-        )
+        self.intake = Intake(NodeId("b"), self.link, self.log, settings, lambda: 0.0)
         self.link.started()
         self.connect()
 
@@ -67,10 +65,12 @@ def test_a_snapshot_comes_whole_and_is_installed() -> None:
     for index in range(3):
         (effect,) = transfer.chunk(index)
         assert isinstance(effect, StoreChunk)
-    assert transfer.receive(SnapshotComplete("s7", True)) == (Install("s7", POSITION),)
+    assert transfer.receive(SnapshotComplete("s7", success=True)) == (
+        Install("s7", POSITION),
+    )
     assert transfer.link.awaits_disk
     assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (
-        Send(MASTER, SnapshotComplete("s7", True)),
+        Send(MASTER, SnapshotComplete("s7", success=True)),
         Disconnect("the snapshot is installed: connecting anew"),
         Connect("a", 0),
     )
@@ -138,9 +138,9 @@ def test_a_new_full_sync_soon_after_the_last_waits() -> None:
         (META, "was not asked for"),
         (SnapshotChunk("s9", 0, b"", 0), "not under way"),
         (SnapshotChunk("s7", 1, b"", 0), "chunk 1 of snapshot s7 came where 0 of 3"),
-        (SnapshotComplete("s7", True), "ended after 0 chunks"),
-        (SnapshotComplete("s7", False), "ended after 0 chunks"),
-        (SnapshotComplete("s9", True), "snapshot s9 ended"),
+        (SnapshotComplete("s7", success=True), "ended after 0 chunks"),
+        (SnapshotComplete("s7", success=False), "ended after 0 chunks"),
+        (SnapshotComplete("s9", success=True), "snapshot s9 ended"),
     ],
 )
 def test_a_frame_out_of_place_ends_it_and_begins_anew_later(
@@ -175,7 +175,7 @@ def test_frames_without_a_transfer_are_refused() -> None:
     with pytest.raises(ProtocolError, match="not under way"):
         transfer.chunk(0)
     with pytest.raises(ProtocolError, match="ended after 0"):
-        transfer.receive(SnapshotComplete("s7", True))
+        transfer.receive(SnapshotComplete("s7", success=True))
 
 
 def test_a_snapshot_that_is_not_of_the_masters_history_is_refused() -> None:
@@ -183,7 +183,7 @@ def test_a_snapshot_that_is_not_of_the_masters_history_is_refused() -> None:
     transfer.intake.begin(Offset(5), 0)
 
     with pytest.raises(ProtocolError, match="history does not contain"):
-        transfer.receive(SnapshotMeta("s7", 300, 3, 0))
+        transfer.receive(SnapshotMeta("s7", 300, 3, 0, Position(Epoch(9), Offset(7))))
 
 
 def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
@@ -192,7 +192,7 @@ def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
     transfer.receive(META)
 
     assert transfer.intake.failed("CRC", 0) == (
-        Send(MASTER, SnapshotComplete("s7", False)),
+        Send(MASTER, SnapshotComplete("s7", success=False)),
         Disconnect("CRC"),
         Connect("a", 1_000),
     )
@@ -204,7 +204,7 @@ def test_an_install_that_outlives_its_connection_asks_for_the_next() -> None:
     transfer.receive(META)
     for index in range(3):
         transfer.chunk(index)
-    transfer.receive(SnapshotComplete("s7", True))
+    transfer.receive(SnapshotComplete("s7", success=True))
 
     assert transfer.link.broken("lost") == ()
     assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (Connect("a", 0),)

@@ -1,11 +1,11 @@
 import pytest
-from replication.examples import PEER, hello
 
 from nexus.model.cluster import LinkState, NodeId
 from nexus.model.position import Offset
 from nexus.replication.ages import EntryAges
 from nexus.replication.effects import Stream
 from nexus.replication.progress import Progress
+from replication.examples import PEER, hello
 
 WINDOW = 10
 DEAD_AFTER_MS = 3_000

@@ -1,3 +1,4 @@
+from nexus.model.position import NO_OFFSET, Offset
 from nexus.replication.settings import LogExtent, MasterSettings
 
 
@@ -6,4 +7,4 @@ def test_three_missed_heartbeats_of_five_seconds_are_death() -> None:
 
 
 def test_a_new_log_is_empty_and_goes_on_with_entry_one() -> None:
-    assert LogExtent() == LogExtent(first_offset=1, durable_offset=0)
+    assert LogExtent() == LogExtent(Offset(1), NO_OFFSET)

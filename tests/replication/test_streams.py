@@ -1,11 +1,10 @@
-from replication.examples import MASTER_NODE, ONE_REIGN, PEER, TWO_REIGNS, hello
-
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import Ping, Pong, WalAck
 from nexus.replication.effects import CommitAdvanced, Send, Stream
 from nexus.replication.progress import Progress
 from nexus.replication.settings import LogExtent, MasterSettings
 from nexus.replication.streams import Streams
+from replication.examples import MASTER_NODE, ONE_REIGN, PEER, TWO_REIGNS, hello
 
 
 def streams(
@@ -38,7 +37,8 @@ def test_what_is_durable_here_is_committed_and_sent_at_once() -> None:
 def test_with_a_quorum_an_entry_is_committed_when_the_replica_has_it() -> None:
     found, progress = streams(quorum=2)
     assert found.stored(Offset(12), 0) == (
-        Stream(PEER, Offset(11), Offset(13), Offset(0)),
+        CommitAdvanced(Offset(10)),
+        Stream(PEER, Offset(11), Offset(13), Offset(10)),
     )
     progress.streamed(Offset(13), 100)
 

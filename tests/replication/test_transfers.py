@@ -1,5 +1,3 @@
-from replication.examples import hello
-
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.protocol.messages import RequestSnapshot
@@ -7,6 +5,7 @@ from nexus.replication.effects import Peer, Report, SendSnapshot
 from nexus.replication.progress import Progress
 from nexus.replication.settings import LogExtent, MasterSettings
 from nexus.replication.transfers import FullSyncs, Pins, Transfers
+from replication.examples import hello
 
 LOG = LogExtent(Offset(11), Offset(90))
 B, C, D = NodeId("b"), NodeId("c"), NodeId("d")

@@ -55,6 +55,9 @@ from nexus.replication.settings import (
 )
 
 HEARTBEAT_MS = 1_000
+NO_EPOCH = Epoch(0)
+NO_HISTORY = EpochHistory()
+FIRST = Offset(1)
 
 
 @dataclass
@@ -73,9 +76,9 @@ class Node:
 
     name: str
     cluster_id: str = ""
-    epoch: Epoch = Epoch(0)
-    history: EpochHistory = EpochHistory()
-    first_offset: Offset = Offset(1)
+    epoch: Epoch = NO_EPOCH
+    history: EpochHistory = NO_HISTORY
+    first_offset: Offset = FIRST
     log: list[Record] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     exported: list[bytes] = field(default_factory=list)
@@ -225,7 +228,7 @@ class World:
             node.master.retained(node.first_offset)
 
     def announce(self, name: str, other: str) -> None:
-        """A new master tells another node of itself, through a connection of its own."""
+        """A new master tells another node of itself, on a connection of its own."""
         node, visited = self.nodes[name], self.nodes[other]
         assert node.master is not None
         hello = node.master.announcement()
@@ -316,6 +319,11 @@ class World:
             case Disconnect(reason=reason, code=code):
                 for wire in [one for one in self.wires if one.replica is node]:
                     self._hang_up(wire, Error(code, reason) if code else None)
+            case _:
+                self._perform_disk(node, machine, effect)
+
+    def _perform_disk(self, node: Node, machine: Replica, effect: Effect) -> None:
+        match effect:
             case Adopt(welcome=welcome):
                 node.cluster_id, node.epoch = welcome.cluster_id, welcome.epoch
             case Store(records=records):

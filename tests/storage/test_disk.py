@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from nexus.errors import DiskFullError, StorageError
 from nexus.storage.disk import (
+    fill_with_zeros,
     nonzero_end,
     reserve,
     storage_error,
@@ -52,17 +54,21 @@ def test_a_write_that_does_not_fit_raises_and_never_passes_for_whole(
     assert path.stat().st_size == 10_000
 
 
-def test_reserved_space_is_zero_and_keeps_what_stood_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reserving", [reserve, fill_with_zeros])
+def test_reserved_space_is_zero_and_keeps_what_stood_there(
+    tmp_path: Path, reserving: Callable[[int, int], None]
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
     fd = os.open(path, os.O_RDWR)
 
-    reserve(fd, 100_000)
+    reserving(fd, 3_000_000)
+    reserving(fd, 100_000)
     sync_data(fd)
     sync_directory(tmp_path)
     os.close(fd)
 
-    assert path.read_bytes() == b"before" + bytes(99_994)
+    assert path.read_bytes() == b"before" + bytes(2_999_994)
 
 
 @given(

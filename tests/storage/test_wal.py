@@ -383,6 +383,19 @@ def test_a_segment_that_cannot_be_named_poisons_the_log(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_segment_that_cannot_be_made_poisons_the_log(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path, SMALL)
+    log.append(batch(1, 10))
+    (tmp_path / "prepared.tmp").mkdir()
+
+    with pytest.raises(StorageError, match="making a segment"):
+        log.append(batch(11, 1))
+
+    assert log.failed
+    assert all_of(log) == batch(1, 10)
+    log.close()
+
+
 def test_a_directory_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "wal").write_bytes(b"")
 

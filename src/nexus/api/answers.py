@@ -1,14 +1,15 @@
 """What calls are asked and answer, where the node's own types do not serve."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from nexus.api.facade import TableHashes
 from nexus.model.cluster import NodeStatus, ReplicaStatus, Role
 from nexus.model.position import EpochHistory, Position
+from nexus.storage.diverged import Divergence
+from nexus.storage.fingerprint import Fingerprints, TableFingerprint
+from nexus.storage.snapshot import SnapshotInfo
 
 
 class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +102,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     files_count: int
 
     @classmethod
-    def of(cls, info: Any) -> "Snapshot":
+    def of(cls, info: SnapshotInfo) -> "Snapshot":
         """The store's knowledge of it, the position as text."""
         return cls(
             info.id,
@@ -124,7 +125,7 @@ class Snapshots(msgspec.Struct, frozen=True):
 class Divergences(msgspec.Struct, frozen=True):
     """GET /replication/diverged."""
 
-    diverged: list[dict[str, Any]]
+    diverged: list[Divergence]
 
 
 class VerificationMark(msgspec.Struct, frozen=True):
@@ -133,29 +134,18 @@ class VerificationMark(msgspec.Struct, frozen=True):
     offset: int
 
 
-class TableHashView(msgspec.Struct, frozen=True):
-    """The content hash of one table."""
-
-    rows: int
-    hash: str
-
-
 class Verification(msgspec.Struct, frozen=True):
     """GET /replication/verify/{offset}: equal on nodes that hold the same."""
 
     node_id: str
     offset: int
     schema: str
-    tables: dict[str, TableHashView]
+    tables: dict[str, TableFingerprint]
 
     @classmethod
-    def of(cls, node_id: str, offset: int, hashes: TableHashes) -> "Verification":
+    def of(cls, node_id: str, offset: int, hashes: Fingerprints) -> "Verification":
         """A node's hashes at one offset."""
-        tables = {
-            name: msgspec.convert(table, TableHashView, from_attributes=True)
-            for name, table in hashes.tables.items()
-        }
-        return cls(node_id, offset, hashes.schema, tables)
+        return cls(node_id, offset, hashes.schema, hashes.tables)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -182,14 +172,3 @@ class Index(msgspec.Struct, frozen=True):
     description: str
     """Where the OpenAPI document is."""
     calls: list[CallView]
-
-
-def plain(value: Any) -> Any:
-    """A struct of the store's as an object, its positions as text."""
-    if isinstance(value, Position):
-        return str(value)
-    if isinstance(value, msgspec.Struct):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    return value

@@ -4,7 +4,7 @@ Everything here is called on the node's own event loop. A call that belongs on a
 of another role raises WrongRoleError.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,18 +18,21 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.storage.diverged import Divergence
+from nexus.storage.fingerprint import Fingerprints
+from nexus.storage.snapshot import SnapshotInfo
 
 
 class SnapshotArchives(Protocol):
     """The snapshots on this node's disk; blocks, so it is called in threads."""
 
-    def latest(self) -> Any | None:
+    def latest(self) -> SnapshotInfo | None:
         """What is known of the last one; None when there is none."""
 
-    def get(self, snapshot_id: str, /) -> Any:
+    def get(self, snapshot_id: str, /) -> SnapshotInfo:
         """What is known of this one; raises NotFoundError."""
 
-    def list(self) -> Iterable[Any]:
+    def list(self) -> Iterable[SnapshotInfo]:
         """What is known of each, oldest first."""
 
     def path(self, snapshot_id: str, /) -> Path:
@@ -39,35 +42,11 @@ class SnapshotArchives(Protocol):
 class DivergedEntries(Protocol):
     """What this node took back and kept; blocks, so it is called in threads."""
 
-    def list(self) -> Iterable[Any]:
+    def list(self) -> Iterable[Divergence]:
         """What is known of each divergence."""
 
     def rows(self, diverged_id: str, /) -> Iterable[Any]:
         """The rows of one; raises NotFoundError."""
-
-
-class TableHash(Protocol):
-    """The content hash of one table."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows were hashed."""
-
-    @property
-    def hash(self) -> str:
-        """Hexadecimal."""
-
-
-class TableHashes(Protocol):
-    """The content hashes of a whole database."""
-
-    @property
-    def schema(self) -> str:
-        """The hash of the schema, hexadecimal."""
-
-    @property
-    def tables(self) -> Mapping[str, Any]:
-        """Each table's hash."""
 
 
 class NodeFacade(Protocol):
@@ -119,17 +98,22 @@ class NodeFacade(Protocol):
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
 
-    async def start_replication(self, role: Role, master_addr: str | None) -> Any:
+    async def start_replication(
+        self, role: Role, master_addr: str | None
+    ) -> NodeStatus:
         """Take a role at run time."""
 
-    async def stop_replication(self) -> Any:
+    async def stop_replication(self) -> NodeStatus:
         """Become a standalone node."""
 
-    async def make_snapshot(self) -> Any:
+    async def make_snapshot(self) -> SnapshotInfo:
         """Make a snapshot while writes go on; returns what is known of it."""
 
     async def begin_verify(self) -> Offset:
         """Have every node hash its tables at the offset that is returned."""
 
-    async def verification(self, offset: Offset) -> TableHashes | None:
-        """The hashes at a mark, None while they are made; raises NotFoundError."""
+    async def verification(self, offset: Offset) -> Fingerprints | None:
+        """The hashes at a mark; None while they are made or the mark is to come.
+
+        Raises NotFoundError for what is no mark.
+        """

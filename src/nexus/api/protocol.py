@@ -23,7 +23,7 @@ class HttpLimits:
     """A head that takes longer is a stranger who holds a connection."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
-    grace_s: float = 3.0
+    grace_s: int = 3
     """At the stop: requests that are still running then are cancelled."""
 
 
@@ -87,6 +87,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._stop_head_timer()
         super().on_headers_complete()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(
+            self.limits.head_timeout_s, self._close_late
+        )
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -19,7 +19,6 @@ from nexus.api.answers import (
     StartRequest,
     Verification,
     VerificationMark,
-    plain,
 )
 from nexus.api.calls import (
     MOST_NUMBER,
@@ -73,7 +72,7 @@ async def _replicas(context: Context, _request: Request) -> Response:
 
 async def _divergences(context: Context, _request: Request) -> Response:
     found = await asyncio.to_thread(lambda: list(context.node.diverged.list()))
-    return json_response(Divergences([plain(item) for item in found]))
+    return json_response(Divergences(found))
 
 
 async def _divergence(context: Context, request: Request) -> Response:
@@ -132,14 +131,7 @@ async def _begin_verify(context: Context, request: Request) -> Response:
 async def _verification(context: Context, request: Request) -> Response:
     offset = Offset(path_number(request, "offset"))
     node = context.node
-    try:
-        hashes = await node.verification(offset)
-    except NotFoundError:
-        status = node.status()
-        # A replica meets the mark when it applies it; a master made it, or nobody did.
-        if status.role is not Role.REPLICA or offset <= status.applied_offset:
-            raise
-        hashes = None
+    hashes = await node.verification(offset)
     if hashes is None:
         response = json_response(VerificationMark(offset), 202)
         response.headers["Retry-After"] = NOT_YET_RETRY_S

@@ -94,6 +94,8 @@ def _check(request: SqlRequest) -> None:
             f"transaction_id has {len(request.transaction_id)} characters, the limit "
             f"is {TRANSACTION_ID_LIMIT}"
         )
+    if not request.statements:
+        raise RequestError("statements is empty; send at least one")
 
 
 async def _send_json(send: Send, body: bytes) -> None:

@@ -1,7 +1,7 @@
 """Tell what of a database replicates as it is, and what needs a change first."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -30,11 +30,16 @@ def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
     """Report what of FILE replicates as it is, and what needs a change first."""
     report = check_database(file)
     if as_json:
-        print_json(msgspec.to_builtins(report))
+        print_json(report_document(report))
     else:
         console().print(findings_table(report))
     if not report.ok:
         raise NotDoneError(refusal(file, report))
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """For --json."""
+    return {"ok": report.ok, **msgspec.to_builtins(report)}
 
 
 def findings_table(report: Report) -> Group:

@@ -1,8 +1,6 @@
 """Make an existing database a node's, after the same check as `nexus check`."""
 
-import msgspec
-
-from nexus.cli.check import DatabaseFile, findings_table, refusal
+from nexus.cli.check import DatabaseFile, findings_table, refusal, report_document
 from nexus.cli.options import AsJson, DataDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, print_json
@@ -18,12 +16,12 @@ def import_file(
     report = check(file)
     if not report.ok:
         if as_json:
-            print_json(msgspec.to_builtins(report))
+            print_json(report_document(report))
         else:
             console().print(findings_table(report))
         raise NotDoneError(refusal(file, report))
     import_database(file, Directory(data))
     if as_json:
-        print_json({"data_dir": str(data), **msgspec.to_builtins(report)})
+        print_json({"data_dir": str(data), **report_document(report)})
         return
     print(f"imported '{file}' into '{data}'; start it with nexus serve --data {data}")

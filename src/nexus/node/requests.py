@@ -1,10 +1,12 @@
 """What a client asks of a node, and what it is answered."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from nexus.model.cluster import Outcome
+
+MOST_OFFSET: Final = 2**63 - 1
 
 Consistency = Literal["local", "session", "strong"]
 
@@ -23,7 +25,7 @@ class SqlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transaction: bool = True
     """One transaction for all statements; false: one for each."""
     consistency: Consistency = "local"
-    min_offset: int | None = None
+    min_offset: Annotated[int, msgspec.Meta(ge=0, le=MOST_OFFSET)] | None = None
     """With `session`: answer from a state that holds at least this entry."""
     transaction_id: str = ""
     """Idempotency key: a retry under the same id is not done twice."""

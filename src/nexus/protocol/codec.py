@@ -72,9 +72,6 @@ HANDSHAKE_FRAME_BYTES: Final = 64 << 10
 FRAME_BYTES: Final = 64 << 20
 """A whole frame after the handshake."""
 
-HELD_BACK_BYTES: Final = 4 << 20
-"""What may come behind a Welcome before the handshake is done: a few reads' worth."""
-
 HANDSHAKE_HISTORY_BYTES: Final = 48 << 10
 """What a Hello or Welcome spends on reigns; the rest is for its other fields."""
 
@@ -97,7 +94,6 @@ DECODERS: Final[dict[int, Callable[[memoryview], Message]]] = {
     code: msgspec.msgpack.Decoder(kind).decode for kind, code in CODES.items()
 }
 WAL_ENTRY: Final = CODES[WalEntry]
-WELCOME: Final = CODES[Welcome]
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -182,30 +178,22 @@ class Decoder:
         self._buffer = bytearray()
         # Bytes that the buffer must hold before it is worth another look.
         self._wanted = HEADER.size
-        self._in_handshake = True
-        self._holds_back = False
         self._error: ProtocolError | None = None
 
     def handshake_done(self) -> None:
-        """From now on take large frames, and what came behind a Welcome.
-
-        `feed(b"")` gives what has come already.
-        """
+        """From now on take large frames."""
         self._limits = LIMITS
-        self._in_handshake = False
-        self._holds_back = False
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages whose last byte is in `data`, in order.
 
-        What follows a Welcome is held back until `handshake_done`: it may be larger
-        than a stranger's frame. Raises ProtocolError with what is wrong; the messages
-        before a bad frame in the same `data` are lost with it.
+        Raises ProtocolError with what is wrong; the messages before a bad frame in the
+        same `data` are lost with it.
         """
         if self._error is not None:
             raise self._error
         try:
-            if self._buffer or self._holds_back:
+            if self._buffer:
                 return self._feed_buffer(data)
             messages: list[Message] = []
             stop = self._take(memoryview(data), messages)
@@ -221,13 +209,7 @@ class Decoder:
         buffer = self._buffer
         messages: list[Message] = []
         buffer += data
-        if self._holds_back:
-            if len(buffer) > HELD_BACK_BYTES:
-                raise ProtocolError(
-                    f"{len(buffer)} bytes came behind a Welcome before the handshake "
-                    f"was done, the limit is {HELD_BACK_BYTES}"
-                )
-        elif len(buffer) >= self._wanted:
+        if len(buffer) >= self._wanted:
             with memoryview(buffer) as view:
                 stop = self._take(view, messages)
             del buffer[:stop]
@@ -253,9 +235,6 @@ class Decoder:
             except UNDECODABLE as error:
                 raise _malformed(code, error) from None
             start = stop
-            if code == WELCOME and self._in_handshake:
-                self._holds_back = True
-                return start
         self._wanted = HEADER.size
         return start
 

@@ -125,7 +125,7 @@ class Intake:
                     return (self._begins(message, history),)
                 case SnapshotChunk():
                     return (self._chunk(message),)
-                case SnapshotComplete():
+                case _:
                     return (self._complete(message),)
         except ProtocolError:
             # Going on where it stands would fail the same way for ever.

@@ -7,17 +7,15 @@ transaction. Such tables get their changes as plain statements instead: every ol
 goes first, then every new row comes, which no order can disturb.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import apsw
 
+from nexus.storage.conflicts import RowConflictError, key_of
 from nexus.storage.statements import quote, tokens
 
 _CLAUSES: Final = {"IGNORE", "REPLACE", "ROLLBACK"}
 """FAIL and ABORT end one statement, as the apply expects."""
-
-Refuse = Callable[[int, apsw.TableChange], int]
 
 
 def tables_with_clauses(connection: apsw.Connection) -> frozenset[str]:
@@ -38,25 +36,25 @@ def _has_clause(sql: str) -> bool:
 
 
 def apply_to_tables(
-    connection: apsw.Connection, changeset: bytes, tables: set[str], refuse: Refuse
+    connection: apsw.Connection, changeset: bytes, tables: set[str]
 ) -> None:
-    """Apply the changes of these tables; raises apsw.AbortError after `refuse`.
+    """Apply the changes of these tables; raises RowConflictError.
 
     The caller's savepoint takes back what was done until then.
     """
-    coming: list[tuple[apsw.TableChange, _Statements, tuple[Any, ...]]] = []
     statements: dict[str, _Statements] = {}
+    coming: list[tuple[_Statements, tuple[Any, ...], tuple[Any, ...]]] = []
     for change in apsw.Changeset.iter(changeset):
         if change.name not in tables:
             continue
-        known = statements.get(change.name)
-        if known is None:
-            known = statements[change.name] = _Statements(connection, change)
-        row = change.new if change.old is None else known.take(change, refuse)
+        table = statements.get(change.name)
+        if table is None:
+            table = statements[change.name] = _Statements(connection, change)
+        row = change.new if change.old is None else table.take(change)
         if row is not None:
-            coming.append((change, known, row))
-    for change, known, row in coming:
-        known.put(change, row, refuse)
+            coming.append((table, key_of(change), row))
+    for table, key, row in coming:
+        table.put(key, row)
 
 
 class _Statements:
@@ -65,7 +63,7 @@ class _Statements:
     def __init__(self, connection: apsw.Connection, change: apsw.TableChange) -> None:
         # A changeset has a table's stored columns; a keyless table's rowid comes first.
         columns = [
-            quote(name)
+            quote(str(name))
             for name, hidden in connection.execute(
                 "select name, hidden from pragma_table_xinfo(?) order by cid",
                 (change.name,),
@@ -75,6 +73,7 @@ class _Statements:
         if change.column_count == len(columns) + 1:
             columns.insert(0, "_rowid_")
         self._connection = connection
+        self._name = change.name
         self._key = sorted(change.pk_columns)
         table = f"main.{quote(change.name)}"
         where = " and ".join(f"{columns[at]} = ?" for at in self._key)
@@ -86,19 +85,19 @@ class _Statements:
             f"values ({', '.join('?' * len(columns))})"
         )
 
-    def take(self, change: apsw.TableChange, refuse: Refuse) -> tuple[Any, ...] | None:
+    def take(self, change: apsw.TableChange) -> tuple[Any, ...] | None:
         """Remove the old row; what an UPDATE makes of it, None for a DELETE."""
         assert change.old is not None, "only an INSERT has no old row"
         key = tuple(change.old[at] for at in self._key)
         found = self._connection.execute(self._select, key).fetchall()
         if not found:
-            _stop(apsw.SQLITE_CHANGESET_NOTFOUND, change, refuse)
-        row = found[0]
+            raise RowConflictError.of(apsw.SQLITE_CHANGESET_NOTFOUND, change)
+        row: tuple[Any, ...] = found[0]
         if any(
             old is not apsw.no_change and not _same(old, now)
             for old, now in zip(change.old, row, strict=True)
         ):
-            _stop(apsw.SQLITE_CHANGESET_DATA, change, refuse)
+            raise RowConflictError.of(apsw.SQLITE_CHANGESET_DATA, change)
         self._connection.execute(self._delete, key)
         if change.new is None:
             return None
@@ -107,20 +106,14 @@ class _Statements:
             for new, now in zip(change.new, row, strict=True)
         )
 
-    def put(
-        self, change: apsw.TableChange, row: tuple[Any, ...], refuse: Refuse
-    ) -> None:
+    def put(self, key: tuple[Any, ...], row: tuple[Any, ...]) -> None:
         """Add the new row; whatever the table's own clause says, it must fit."""
         try:
             self._connection.execute(self._insert, row)
-        except apsw.ConstraintError:
-            _stop(apsw.SQLITE_CHANGESET_CONSTRAINT, change, refuse)
+        except apsw.ConstraintError as error:
+            reason = apsw.SQLITE_CHANGESET_CONSTRAINT
+            raise RowConflictError(reason, self._name, "INSERT", key) from error
 
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _stop(reason: int, change: apsw.TableChange, refuse: Refuse) -> None:
-    refuse(reason, change)
-    raise apsw.AbortError(f"a change does not fit table {change.name}")

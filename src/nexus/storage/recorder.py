@@ -27,7 +27,7 @@ _BESIDE: Final = ("sqlite_", PREFIX)
 statistics are each node's."""
 
 _ASIDE: Final = "nexus_aside"
-"""Where the rows of CREATE TABLE AS wait while its table is made anew."""
+"""The TEMP table where the rows of CREATE TABLE AS wait for theirs."""
 
 
 class Recorder:
@@ -152,15 +152,19 @@ class Recorder:
     def _run_schema_statement(
         self, statement: SchemaStatement, params: Any
     ) -> list[Operation]:
-        if statement.makes_rows:
+        if statement.query:
             return self._run_create_as(statement, params)
         if statement.drops_table:
-            children = {
+            # Foreign keys delete elsewhere, and triggers of what they delete write
+            # anywhere; a virtual table's own rows go with it on every node.
+            dropped = statement.name.lower()
+            shadow = "" if dropped in self._tables else f"{dropped}_"
+            others = {
                 name
-                for name, table in self._tables.items()
-                if table.has_foreign_keys and name != statement.name.lower()
+                for name in self._tables
+                if name != dropped and not (shadow and name.startswith(shadow))
             }
-            self._open_session(only=children)
+            self._open_session(only=others)
             self._writer.execute(statement.sql, params)
             self._cut()
             rows = self._operations[self._cut_from :]
@@ -172,27 +176,32 @@ class Recorder:
     def _run_create_as(
         self, statement: SchemaStatement, params: Any
     ) -> list[Operation]:
-        """Run the query once; carry its table as SQL and its rows as rows."""
-        name = quote(statement.name)
+        """Run the query once; carry its table as SQL and its rows as rows.
+
+        The rows wait in a TEMP table: renaming the new table instead would also
+        rewrite the views and triggers that name it already.
+        """
         if statement.name.lower() in self._tables:
             self._writer.execute(statement.sql, params)  # IF NOT EXISTS, or an error
             return []
-        self._writer.execute(statement.sql, params)
-        rows_of_schema: list[Any] = self._writer.execute(
-            "select sql from main.sqlite_schema where type = 'table' "
-            "and name = ? collate nocase",
-            (statement.name,),
+        self._writer.execute(f"create temp table {_ASIDE} as {statement.query}", params)
+        aside: list[Any] = self._writer.execute(
+            "select sql from temp.sqlite_schema where name = ?", (_ASIDE,)
         ).fetchall()
-        created: str = rows_of_schema[0][0]
-        self._writer.execute(f"alter table main.{name} rename to {_ASIDE}")
+        name = quote(statement.name)
+        created = f"CREATE TABLE {name}" + aside[0][0].removeprefix(
+            f"CREATE TABLE {_ASIDE}"
+        )
         self._writer.execute(created)
         self._open_session()
-        self._writer.execute(f"insert into main.{name} select * from main.{_ASIDE}")  # noqa: S608 - quoted
+        self._writer.execute(
+            f"insert into main.{name} select * from temp.{_ASIDE}"  # noqa: S608 - quoted
+        )
         self._tables = read_tables(self._writer)
         self._cut()
         rows = self._operations[self._cut_from :]
         del self._operations[self._cut_from :]
-        self._writer.execute(f"drop table main.{_ASIDE}")
+        self._writer.execute(f"drop table temp.{_ASIDE}")
         return [Schema(created), *rows]
 
     def _setting(self, name: str) -> int:

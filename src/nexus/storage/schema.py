@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.statements import identifiers, quote, tokens, unquote
+from nexus.storage.statements import identifiers, quote, tail, tokens, unquote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import ROWID_NAMES, Table, nullable_key_triggers
 
@@ -20,8 +20,8 @@ class SchemaStatement(msgspec.Struct, frozen=True):
     verb: str
     kind: str
     name: str
-    makes_rows: bool
-    """CREATE TABLE … AS SELECT."""
+    query: str
+    """What follows CREATE TABLE … AS; else empty."""
 
     @property
     def drops_table(self) -> bool:
@@ -59,10 +59,9 @@ def read_schema_statement(sql: str) -> SchemaStatement:
         raise RefusedStatementError(
             f"names that begin with {PREFIX} are reserved; choose another"
         )
-    makes_rows = (
-        verb == "CREATE" and kind == "TABLE" and upper[at + 1 : at + 2] == ["AS"]
-    )
-    return SchemaStatement(sql, verb, kind, name, makes_rows)
+    makes_rows = (verb, kind, *upper[at + 1 : at + 2]) == ("CREATE", "TABLE", "AS")
+    query = tail(sql, at + 2) if makes_rows else ""
+    return SchemaStatement(sql, verb, kind, name, query)
 
 
 def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) -> None:

@@ -124,6 +124,17 @@ def tokens(sql: str) -> list[tuple[str, str]]:
     ]
 
 
+def tail(sql: str, count: int) -> str:
+    """What follows the first `count` tokens, semicolons not counted."""
+    for match in _TOKEN.finditer(sql):
+        if match.lastgroup == "space" or match.group() == ";":
+            continue
+        if count == 0:
+            return sql[match.start() :]
+        count -= 1
+    return ""
+
+
 def words(sql: str, *, most: int) -> list[str]:
     """The first words of a statement, leading semicolons passed over."""
     found = []

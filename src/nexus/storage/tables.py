@@ -27,7 +27,6 @@ class Table:
     """Key columns that SQLite lets be NULL; such rows escape capture."""
     watchful: bool
     """Two different key values can compare equal here ('A' and 'a' under NOCASE)."""
-    has_foreign_keys: bool
 
     @property
     def keyless(self) -> bool:
@@ -82,9 +81,6 @@ def _read_table(
         if rowid_is_key or without_rowid
         else tuple(column[0] for column in key if not column[2])
     )
-    foreign = connection.execute(
-        "select count(*) from pragma_foreign_key_list(?)", (name,)
-    ).fetchall()[0][0]
     return Table(
         name=name,
         columns=tuple(column[0] for column in columns),
@@ -94,7 +90,6 @@ def _read_table(
         nullable_key=nullable,
         watchful=not rowid_is_key
         and _can_respell(key, strict=strict, collates="collate" in identifiers(sql)),
-        has_foreign_keys=bool(foreign),
     )
 
 

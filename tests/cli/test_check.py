@@ -1,0 +1,66 @@
+"""What of a database replicates as it is, and what needs a change."""
+
+import json
+from pathlib import Path
+
+import apsw
+import pytest
+
+from cli.conftest import Run
+from nexus.cli.demo.processes import CHINOOK
+
+
+@pytest.fixture
+def troubled(tmp_path: Path) -> Path:
+    path = tmp_path / "troubled.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "create table good (a integer primary key);"
+        "create table bad (k text primary key); insert into bad values (null)"
+    )
+    connection.close()
+    return path
+
+
+def test_chinook_replicates_as_it_is(run: Run) -> None:
+    ended = run("check", CHINOOK)
+
+    assert ended.status == 0
+    assert "Invoice" in ended.output
+    assert "change it" not in ended.output
+
+
+def test_what_must_change_is_shown_with_its_statement_and_exit_1(
+    run: Run, troubled: Path
+) -> None:
+    ended = run("check", troubled)
+
+    assert ended.status == 1
+    assert "change it" in ended.output
+    assert 'delete from "bad"' in ended.output
+    assert "needs 1 change before it can be replicated (bad)" in ended.error
+    assert ended.error.count("\n") == 1
+
+
+def test_json_holds_every_finding(run: Run, troubled: Path) -> None:
+    document = json.loads(run("check", troubled, "--json").output)
+
+    assert document["ok"] is False
+    levels = {found["table"]: found["level"] for found in document["findings"]}
+    assert levels["good"] == "ok"
+    assert "change" in {found["level"] for found in document["findings"]}
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, None])
+def test_what_is_no_database_is_one_line(
+    run: Run, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "none.db"
+    if content is not None:
+        path.write_bytes(content)
+
+    ended = run("check", path)
+
+    assert ended.status == 1
+    assert str(path) in ended.error
+    assert ended.error.count("\n") == 1

@@ -1,0 +1,53 @@
+"""What kind of statement a piece of SQL is."""
+
+import pytest
+
+from nexus.storage.statements import StatementKind, classify, identifiers, split
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("select 1", StatementKind.READ),
+        (
+            "  -- a comment\n/* and\nmore */ INSERT into t values (1)",
+            StatementKind.WRITE,
+        ),
+        ("with x as (select 1) select * from x", StatementKind.READ),
+        ("with x as (select 1) delete from t", StatementKind.WRITE),
+        ("explain delete from t", StatementKind.READ),
+        ("create table t(x)", StatementKind.SCHEMA),
+        ("rollback", StatementKind.ROLLBACK),
+        ("rollback to savepoint s", StatementKind.ROLLBACK_TO),
+        ("rollback transaction to s", StatementKind.ROLLBACK_TO),
+        ("end transaction", StatementKind.COMMIT),
+        ("analyze", StatementKind.LOCAL),
+        ("vacuum into 'x'", StatementKind.VACUUM),
+        ("attach 'x' as y", StatementKind.REFUSED),
+        ("pragma user_version", StatementKind.PRAGMA),
+        (" ; -- nothing", StatementKind.EMPTY),
+    ],
+)
+def test_the_first_words_tell_the_kind(sql: str, kind: StatementKind) -> None:
+    assert classify(sql) is kind
+
+
+def test_a_script_is_split_where_sqlite_ends_its_statements() -> None:
+    script = (
+        "insert into t values (';');\n"
+        "create trigger x after insert on t begin delete from t; end; -- done\n"
+        "select 1"
+    )
+
+    parts = split(script)
+
+    assert len(parts) == 3
+    assert parts[1].startswith("create trigger")
+    assert parts[2].endswith("select 1")
+
+
+def test_identifiers_are_found_in_every_kind_of_quotes() -> None:
+    found = identifiers("select \"A b\", [c], `d`, e from main.F where x = 'not_me'")
+
+    assert {"a b", "c", "d", "e", "f"} <= found
+    assert "not_me" not in found
