@@ -105,6 +105,7 @@ class Node:
         return self.history.position_at(self.end)
 
     def record(self, offset: int) -> Record:
+        assert offset >= self.first_offset, "retention has dropped it"
         return self.log[offset - self.first_offset]
 
 
@@ -270,6 +271,9 @@ class World:
                 pass
 
     def _stream(self, node: Node, machine: Master, effect: Stream) -> None:
+        if effect.start < node.first_offset:
+            gap = machine.log_gap(effect.peer, node.first_offset, self.now_ms)
+            return self.perform(node, gap)
         for offset in range(effect.start, effect.stop):
             record = node.record(offset)
             history_id = node.history.position_at(record.offset).history_id
@@ -283,7 +287,7 @@ class World:
             self._send_from_master(node, effect.peer, entry)
         size = effect.stop - effect.start
         done = machine.streamed(effect.peer, effect.stop, size, self.now_ms)
-        self.perform(node, done)
+        return self.perform(node, done)
 
     def _send_snapshot(self, node: Node, machine: Master, order: SendSnapshot) -> None:
         start = order.next_chunk

@@ -1,4 +1,4 @@
-"""Every fact of SQLite's sessions that capture must get right, shown on two databases."""
+"""Every fact that capture must get right, shown on two databases."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -29,6 +29,7 @@ class Run:
         self.pair = pair
         self.workload = Workload(seed, pair.master.writer)
         self.chance = random.Random(seed)
+        self.appetite = random.Random(seed)
         self.story: list[str] = []
 
     def batch(self) -> None:
@@ -81,7 +82,7 @@ class Run:
         pair = self.pair
         while pair.replica.position.offset < len(pair.records):
             start = pair.replica.position.offset
-            stop = start + self.chance.choice((1, 2, 7, 40))
+            stop = start + self.appetite.choice((1, 2, 7, 40))
             pair.apply(pair.records[start:stop])
 
     def compare(self) -> None:

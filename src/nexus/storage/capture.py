@@ -113,7 +113,15 @@ class Capture:
 
     def execute(self, statement: Statement) -> StatementResult:
         """Run the next statement; an error takes back that statement alone."""
-        return self._execute(statement, len(self._results))
+        self._recorder.begin_statement()
+        changes = self._writer.total_changes()
+        try:
+            return self._execute(statement, len(self._results))
+        except NexusError:
+            # OR FAIL keeps the rows before the one that failed; SQLite counts those.
+            if self.outer_stands and self._writer.total_changes() == changes:
+                self._recorder.forget_statement()
+            raise
 
     def finish(self) -> Captured:
         """Keep the transaction; raises ConstraintError for an open foreign key."""

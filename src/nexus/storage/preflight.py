@@ -118,7 +118,7 @@ def _null_keys(connection: apsw.Connection, table: Table) -> list[Finding]:
         return []
     condition = " or ".join(f"{quote(column)} is null" for column in table.nullable_key)
     name = quote(table.name)
-    counting = f"select count(*) from {name} where {condition}"  # noqa: S608 - quoted
+    counting = f"select count(*) from {name} where {condition}"  # noqa: S608
     rows = connection.execute(counting)
     count = rows.fetchall()[0][0]
     if not count:

@@ -87,6 +87,23 @@ class Recorder:
         if self._refreshed or everything:
             self._known_schema = None
 
+    def begin_statement(self) -> None:
+        """A statement of its own follows, which may fail alone.
+
+        A session goes on when a statement is taken back. Where a key was respelled by
+        then, it finds the old row under the new spelling and takes it for an insertion,
+        so such tables have a session for each statement.
+        """
+        if self._watchful:
+            self._cut()
+            self._open_session()
+
+    def forget_statement(self) -> None:
+        """That statement has failed, and SQLite took all of it back."""
+        if self._watchful and self._session is not None:
+            self._session.close()
+            self._open_session()
+
     def mark(self, depth: int) -> None:
         """A client's savepoint of this depth begins here."""
         self._cut()

@@ -2,15 +2,15 @@
 
 SQLite's grammar decides a statement's kind by its first keyword
 (https://www.sqlite.org/lang.html), so that a small reader of tokens is enough; what a
-statement then touches is SQLite's own matter. Nothing here parses an expression.
+statement then touches is SQLite's own matter. Nothing here parses an expression, but
+the tokens are exactly SQLite's, so that no text hides a second statement.
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum, auto
-from functools import lru_cache
-from typing import Final
-
-import apsw
+from functools import lru_cache, wraps
+from typing import Final, TypeVar
 
 
 class StatementKind(Enum):
@@ -35,10 +35,11 @@ class StatementKind(Enum):
 
 _TOKEN: Final = re.compile(
     r"""
-      (?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
-    | (?P<word>[^\W\d]\w*\$*)
-    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
-    | (?P<text>'(?:[^']|'')*')
+      (?P<space>[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    | (?P<variable>[$@:#](?:[A-Za-z0-9_$\x80-\U0010ffff]|::)++(?:\([^\s)]*\))?)
+    | (?P<quoted>"(?:[^"]+|"")*+"|`(?:[^`]+|``)*+`|\[[^\]]*\])
+    | (?P<text>'(?:[^']+|'')*+')
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
@@ -68,15 +69,41 @@ _FIRST_WORDS: Final = {
     "DETACH": StatementKind.REFUSED,
 }
 
+REMEMBERED: Final = 4096
+LONGEST_REMEMBERED: Final = 4096
+"""Characters; together they bound what the caches hold."""
+
+_BEFORE_NAMES: Final = {
+    *("TABLE", "INDEX", "VIEW", "TRIGGER", "EXISTS", "INTO", "UPDATE", "FROM", "JOIN"),
+    *("ON", "TO", "REFERENCES", "."),
+}
+
 _ROW_WORDS: Final = {"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"}
 
 
-@lru_cache(maxsize=4096)
+Answer = TypeVar("Answer")
+
+
+def remembered(question: Callable[[str], Answer]) -> Callable[[str], Answer]:
+    """Cache answers about statements; long texts are asked anew, or they would stay."""
+    cached = lru_cache(maxsize=REMEMBERED)(question)
+
+    @wraps(question)
+    def answer(sql: str) -> Answer:
+        return cached(sql) if len(sql) <= LONGEST_REMEMBERED else question(sql)
+
+    return answer
+
+
+@remembered
 def classify(sql: str) -> StatementKind:
-    """The kind of the (first) statement in `sql`."""
+    """The kind of the statement in `sql`; REFUSED if there are several."""
+    if has_several(sql):
+        return StatementKind.REFUSED
     found = words(sql, most=2)
     if not found:
-        return StatementKind.EMPTY
+        blank = all(text == ";" for _, text in tokens(sql))
+        return StatementKind.EMPTY if blank else StatementKind.READ
     first = found[0].upper()
     if first == "WITH":
         return _main_verb(sql)
@@ -87,6 +114,11 @@ def classify(sql: str) -> StatementKind:
             else StatementKind.ROLLBACK
         )
     return _FIRST_WORDS.get(first, StatementKind.READ)
+
+
+def has_several(sql: str) -> bool:
+    """Whether there is more than one statement; SQLite would run them all."""
+    return ";" in sql.rstrip("; \t\r\n") and len(split(sql)) > 1
 
 
 def _main_verb(sql: str) -> StatementKind:
@@ -100,7 +132,7 @@ def _main_verb(sql: str) -> StatementKind:
     return StatementKind.READ
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def may_have_rows(sql: str) -> bool:
     """Whether the statement can give rows: a query, or RETURNING."""
     return classify(sql) is StatementKind.READ or "returning" in identifiers(sql)
@@ -115,7 +147,8 @@ def savepoint_name(sql: str) -> str:
 def tokens(sql: str) -> list[tuple[str, str]]:
     """All tokens but blanks and comments, as (kind, text).
 
-    Kinds are `word`, `quoted` (an identifier), `text` (a literal) and `other`.
+    Kinds are `word`, `quoted` (an identifier), `text` (a literal), `variable` and
+    `other`.
     """
     return [
         (str(match.lastgroup), match.group())
@@ -157,6 +190,16 @@ def identifiers(sql: str) -> set[str]:
     }
 
 
+def names(sql: str) -> set[str]:
+    """The identifiers, and the literals where SQLite takes a literal for a name."""
+    found, before = identifiers(sql), ""
+    for kind, text in tokens(sql):
+        if kind == "text" and before in _BEFORE_NAMES:
+            found.add(unquote(text).lower())
+        before = text.upper()
+    return found
+
+
 def unquote(identifier: str) -> str:
     """An identifier without its quotes."""
     opening = identifier[:1]
@@ -173,15 +216,41 @@ def quote(identifier: str) -> str:
 
 
 def split(sql: str) -> list[str]:
-    """The statements of a script, each complete, without empty ones."""
-    found = []
-    pending = ""
-    for piece in re.split(r"(?<=;)", sql):
-        pending += piece
-        if apsw.complete(pending):
-            if classify(pending) is not StatementKind.EMPTY:
-                found.append(pending.strip())
-            pending = ""
-    if classify(pending) is not StatementKind.EMPTY:
-        found.append(pending.strip())
+    """The statements of a script, each complete, without empty ones.
+
+    A trigger's own semicolons end nothing: it ends at the one after its END, as in
+    https://www.sqlite.org/c3ref/complete.html.
+    """
+    found: list[str] = []
+    start = 0
+    opening: list[str] = []
+    last_two = ("", "")
+    for match in _TOKEN.finditer(sql):
+        if match.lastgroup == "space":
+            continue
+        text = match.group().upper()
+        if not opening:
+            start = match.start()
+            if text == ";":
+                continue
+        if len(opening) < _TRIGGER_WORDS:
+            opening.append(text)
+        if text == ";" and (last_two == (";", "END") or not _is_trigger(opening)):
+            found.append(sql[start : match.end()])
+            opening = []
+        last_two = (last_two[1], text)
+    if opening:
+        found.append(sql[start:].rstrip())
     return found
+
+
+_TRIGGER_WORDS: Final = 4
+"""EXPLAIN CREATE TEMP TRIGGER."""
+
+
+def _is_trigger(opening: list[str]) -> bool:
+    first = opening[1:] if opening[0] == "EXPLAIN" else opening
+    return first[:1] == ["CREATE"] and (
+        first[1:2] == ["TRIGGER"]
+        or (first[1:2] in (["TEMP"], ["TEMPORARY"]) and first[2:3] == ["TRIGGER"])
+    )
