@@ -12,6 +12,49 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
+LONG_YET = {"node/node.py": 760}
+"""To be split; the number may only shrink."""
+SHARED_TESTS = {
+    "node/connection.py",
+    "node/dbapi.py",
+    "node/embedded.py",
+    "node/execution.py",
+    "node/follower.py",
+    "node/fullsync.py",
+    "node/handshake.py",
+    "node/interactive.py",
+    "node/jobs.py",
+    "node/node.py",
+    "node/publisher.py",
+    "node/startup.py",
+    "node/transactions.py",
+    "node/verification.py",
+    "node/worker.py",
+    "node/writer.py",
+    "storage/apply.py",
+    "storage/archive.py",
+    "storage/catalog.py",
+    "storage/clauses.py",
+    "storage/conflicts.py",
+    "storage/connections.py",
+    "storage/counters.py",
+    "storage/database.py",
+    "storage/directory.py",
+    "storage/diverged.py",
+    "storage/fingerprint.py",
+    "storage/guard.py",
+    "storage/importer.py",
+    "storage/merging.py",
+    "storage/pragmas.py",
+    "storage/preflight.py",
+    "storage/recorder.py",
+    "storage/respelled.py",
+    "storage/schema.py",
+    "storage/snapshot.py",
+    "storage/system.py",
+    "storage/tables.py",
+}
+"""Modules that only their neighbours' tests reach so far; it may only shrink."""
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 DOORS = {"__init__.py", "__main__.py"}
 
@@ -24,7 +67,8 @@ def named(path: Path) -> str:
 def test_a_module_is_short_and_says_what_it_answers(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
 
-    assert len(text.splitlines()) <= LONGEST_MODULE
+    place = module.relative_to(SOURCE).as_posix()
+    assert len(text.splitlines()) <= LONG_YET.get(place, LONGEST_MODULE)
     assert (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0].strip()
 
 
@@ -36,7 +80,8 @@ def test_a_module_has_a_test_file_of_its_own(module: Path) -> None:
         return
     place = module.relative_to(SOURCE)
     mirrored = ROOT / "tests" / place.parent / f"test_{place.name}"
-    assert mirrored.is_file(), f"{named(mirrored)} is missing"
+    shared = place.as_posix() in SHARED_TESTS
+    assert mirrored.is_file() is not shared, f"{named(mirrored)}: missing, or listed"
 
 
 @pytest.mark.parametrize("file", [*MODULES, *TESTS], ids=named)

@@ -729,11 +729,16 @@ class Node:
         parts, machine, manager = self._parts, self._publisher.machine, self._manager
         if parts.log.entry_count <= self.config.replication.max_log_size:
             return
-        synced = Offset(parts.database.checkpointed_offset + 1)
         if machine is not None and manager is not None:
-            floor = min(machine.retention_floor(), synced)
-            dropped = await manager.run(lambda: parts.log.retain(floor))
-            if dropped:
+            floor = machine.retention_floor()
+
+            def retain() -> int:
+                # Only what the database file holds, synced, may leave the log.
+                parts.database.checkpoint()
+                synced = Offset(parts.database.checkpointed_offset + 1)
+                return parts.log.retain(min(floor, synced))
+
+            if await manager.run(retain):
                 machine.retained(parts.log.first_offset)
         elif self._follower is not None:
-            await self._follower.retain(synced)
+            await self._follower.retain(Offset(parts.database.checkpointed_offset + 1))
