@@ -228,6 +228,15 @@ def test_an_error_names_its_statement_and_leaves_no_trace(twins: Twins) -> None:
     assert twins.run("select count(*) from t").results[0].rows == [(0,)]
 
 
+def test_a_missing_named_parameter_is_the_clients_error(twins: Twins) -> None:
+    twins.run("create table t(a)")
+    twins.master.begin()
+
+    with pytest.raises(StatementError, match="missing"):
+        twins.capture.run([Statement("insert into t values (:a)", {"z": 1})])
+    twins.master.commit(None)
+
+
 def test_a_deferred_foreign_key_fails_its_own_transaction_only(twins: Twins) -> None:
     twins.run(
         "create table p(id integer primary key)",

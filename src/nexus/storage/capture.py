@@ -159,6 +159,10 @@ class Capture:
             raise statement_error(error, index) from error
         except (TypeError, ValueError, OverflowError) as error:
             raise StatementError(str(error), index=index) from error
+        except KeyError as error:
+            raise StatementError(
+                f"parameter {error} is missing", index=index
+            ) from error
         self._results.append(result)
         return result
 
