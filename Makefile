@@ -51,13 +51,13 @@ docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
 chaos: $(VENV)/.ready ## kill -9 of master and replica, hundreds of rounds (ROUNDS=200)
-	NEXUS_CHAOS_ROUNDS=$(ROUNDS) NEXUS_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
+	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
 
-fuzz: $(VENV)/.ready ## fresh random examples for every property (NEXUS_HYPOTHESIS_PROFILE=explore)
-	NEXUS_HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
+fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
 
 workload: $(VENV)/.ready ## ten thousand random transactions, compared on two databases
-	NEXUS_WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
+	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
 
 clean: ## remove what was made
 	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

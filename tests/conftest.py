@@ -1,7 +1,7 @@
 """What all tests share: how hard hypothesis tries.
 
 `ci` repeats the same examples each time; `explore` takes fresh ones and prints how to
-get a failing one back. NEXUS_HYPOTHESIS_PROFILE chooses; the default is `ci`.
+get a failing one back. HYPOTHESIS_PROFILE chooses; the default is `ci`.
 """
 
 import os
@@ -17,4 +17,4 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
-settings.load_profile(os.environ.get("NEXUS_HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

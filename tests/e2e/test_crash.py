@@ -14,8 +14,8 @@ from e2e.cluster import (
     wait_until,
 )
 
-ROUNDS = int(os.environ.get("NEXUS_CHAOS_ROUNDS", "6"))
-SEED = int(os.environ.get("NEXUS_CHAOS_SEED", "1"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 pytestmark = pytest.mark.timeout(60 + 20 * ROUNDS)
 

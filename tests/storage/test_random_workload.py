@@ -1,6 +1,6 @@
 """Whatever a client does, the replica has it: random schemas and transactions.
 
-NEXUS_WORKLOAD_TRANSACTIONS and NEXUS_WORKLOAD_SEED make it longer and other.
+WORKLOAD_TRANSACTIONS and WORKLOAD_SEED make it longer and other.
 """
 
 import os
@@ -16,8 +16,8 @@ from nexus.storage.database import Database
 from storage.pair import Pair, content
 from workload import Workload
 
-TRANSACTIONS = int(os.environ.get("NEXUS_WORKLOAD_TRANSACTIONS", "300"))
-SEED = int(os.environ.get("NEXUS_WORKLOAD_SEED", "20261124"))
+TRANSACTIONS = int(os.environ.get("WORKLOAD_TRANSACTIONS", "300"))
+SEED = int(os.environ.get("WORKLOAD_SEED", "20261124"))
 RUNS = 3
 """Seeds; each has its share of the transactions."""
 
