@@ -130,7 +130,9 @@ async def test_a_stop_cancels_what_does_not_end(node: FakeNode) -> None:
         async with asyncio.timeout(5):
             await server.stop()
         await asyncio.wait_for(cancelled.wait(), 5)
-        await asyncio.gather(request, return_exceptions=True)
+        answer = await request
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "outcome_unknown")
 
 
 async def test_garbage_on_the_port_leaves_the_node_serving(node: FakeNode) -> None:

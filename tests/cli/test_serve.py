@@ -51,7 +51,7 @@ def test_a_node_tells_where_it_is_and_ends_with_0_on_a_signal(
         status = httpx.get(f"{told['http_url']}/replication/status").json()
 
         process.send_signal(number)
-        _, error = process.communicate(timeout=10)
+        _, error = process.communicate(timeout=30)
 
     assert told["role"] == status["role"] == "standalone"
     assert told["node_id"] == status["node_id"]
@@ -68,7 +68,7 @@ def test_the_line_for_people_names_role_addresses_and_directory(
     ) as process:
         line = first_line(process)
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
     assert line.startswith("nexus master ")
     assert "http://127.0.0.1:" in line
@@ -79,9 +79,9 @@ def test_a_second_process_on_one_directory_is_refused(tmp_path: Path) -> None:
     with serving("--data", tmp_path, "--http-addr", ANY_PORT) as first:
         first_line(first)
         with serving("--data", tmp_path, "--http-addr", ANY_PORT) as second:
-            _, error = second.communicate(timeout=10)
+            _, error = second.communicate(timeout=30)
         first.terminate()
-        first.communicate(timeout=10)
+        first.communicate(timeout=30)
 
     assert second.returncode == 1
     assert error.startswith("nexus: ")
@@ -113,7 +113,7 @@ def test_insecure_is_loud(tmp_path: Path) -> None:
     ) as process:
         first_line(process)
         process.terminate()
-        _, error = process.communicate(timeout=10)
+        _, error = process.communicate(timeout=30)
 
     assert "INSECURE" in error
     assert "0.0.0.0:0" in error

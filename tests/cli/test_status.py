@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from cli.conftest import Run
 from cli.fake_nodes import FakeNode, joined, node_status
 
@@ -48,6 +50,22 @@ def test_json_holds_what_each_node_said(run: Run, start: Start) -> None:
 
     assert document["nodes"][0]["url"] == master.url
     assert document["nodes"][0]["status"]["epoch"] == 3
+
+
+def test_watching_ends_with_control_c_and_0(
+    run: Run, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = start()
+    joined(master)
+
+    def press_control_c(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", press_control_c)
+    ended = run("status", master.url, "--watch", "--interval", "0.5")
+
+    assert ended.status == 0
+    assert "master-1" in ended.output
 
 
 def test_a_named_node_that_is_silent_makes_exit_1(run: Run, start: Start) -> None:

@@ -1,5 +1,7 @@
 """Pass a replica's write on to its master, and its answer back as it is."""
 
+import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,6 +20,8 @@ ANSWER_TIMEOUT_S: Final = 60.0
 """A large transaction takes its time; after this its outcome is unknown."""
 
 CONNECTIONS: Final = 64
+"""Writes that are passed on at once; the others wait for their turn."""
+
 IDLE_S: Final = 5.0
 """Shorter than a server's: a reused connection must not close under a write."""
 
@@ -41,7 +45,12 @@ class Forwarder:
     ) -> None:
         self._node = node
         self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._tls_lock = asyncio.Lock()
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        # A client for each connection: a pool of httpx looks at all its connections,
+        # with a system call each, for every request.
+        self._idle: list[httpx.AsyncClient] = []
 
     async def forward(
         self, error: ReadOnlyReplicaError, headers: Mapping[bytes, bytes], body: bytes
@@ -78,28 +87,43 @@ class Forwarder:
         )
 
     async def _post(self, url: str, body: bytes) -> httpx.Response:
-        if self._client is None:
-            self._client = self._new_client()
-        return await self._client.post(url, content=body)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout(f"{CONNECTIONS} writes are on their way") from None
+        try:
+            client = self._idle.pop() if self._idle else await self._new_client()
+            try:
+                return await client.post(url, content=body)
+            finally:
+                self._idle.append(client)
+        finally:
+            self._slots.release()
 
-    def _new_client(self) -> httpx.AsyncClient:
+    async def _new_client(self) -> httpx.AsyncClient:
+        async with self._tls_lock:
+            if self._tls is None:
+                # Reading the certificates takes tens of milliseconds.
+                self._tls = await asyncio.to_thread(ssl.create_default_context)
         headers = {"Content-Type": "application/json", HEADER: self._node.node_id}
         if secret := self._node.config.cluster_secret:
             headers["Authorization"] = f"Bearer {secret}"
         return httpx.AsyncClient(
             headers=headers,
             transport=self._transport,
+            verify=self._tls,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE_S),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=IDLE_S),
             # A proxy of the environment is not meant for the cluster's own traffic.
             trust_env=False,
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in self._idle:
+            await client.aclose()
+        self._idle.clear()
 
 
 def _lost(master_url: str, failure: httpx.HTTPError) -> NexusError:

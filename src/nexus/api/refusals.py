@@ -79,6 +79,6 @@ class BusyError(NexusError):
 
 
 class AnswerLostError(NexusError):
-    """A write was passed on to the master and its answer never came."""
+    """Nobody knows what became of a write: its answer was lost, or cut off."""
 
     code = "outcome_unknown"

@@ -4,6 +4,7 @@ It is a bare ASGI application, reached before any router: for a single insert, e
 layer in between would cost more than the call itself.
 """
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,10 @@ from nexus.errors import (
 )
 from nexus.node.requests import SqlRequest, SqlResponse
 
+_CUT_OFF: Final = (
+    "the node stopped before it could answer: what was to be written may be done or not"
+)
+
 _decoder: Final = msgspec.json.Decoder(SqlRequest)
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -63,6 +68,10 @@ class SqlEndpoint:
             response = problem_response(error)
         except ClientGoneError:
             return
+        except asyncio.CancelledError:
+            # The server ends this task when a stop has waited long enough; not raised
+            # again, because the task ends here and the log needs no trace of it.
+            response = problem_response(AnswerLostError(_CUT_OFF))
         except Exception:
             await failure_response()(scope, receive, send)
             raise

@@ -13,7 +13,7 @@ from nexus.storage.archive import Manifest
 from nexus.storage.catalog import Catalog
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
-from nexus.storage.snapshot import install
+from nexus.storage.installer import install
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"

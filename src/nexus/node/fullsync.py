@@ -92,11 +92,11 @@ def install_snapshot(
     The intent stands in the catalog while the two differ: at the next start the
     position found in the database tells which of them is right.
     """
-    archive = receiver.finish()
+    copy = receiver.finish()
     database.set_mode_applying()
     catalog.update(intent=Intent("full_sync", database.position))
-    manifest = install_into(archive, database, work, max_size=max_size)
+    manifest = install_into(copy, database, work, max_size=max_size)
     wal.reset(manifest.position.offset)
     catalog.update(intent=None)
-    archive.unlink(missing_ok=True)
+    receiver.drop()
     return database.position

@@ -47,6 +47,11 @@ class Link:
         self._settings = settings
         self._route = Route(settings.addresses, retries(settings, random))
         self.state = LinkState.STOPPED
+        # Not computed: an enum's hash costs more than the rest of an entry's way.
+        self.streams = False
+        """Whether entries and acks are exchanged."""
+        self.is_welcome = False
+        """Whether a master has accepted this replica, and the connection stands."""
         self.last_error = ""
         self.reconnects = 0
         self._deadline_ms: int | None = None
@@ -63,16 +68,6 @@ class Link:
     def address(self) -> str:
         """The master's, as far as is known."""
         return self._route.target
-
-    @property
-    def streams(self) -> bool:
-        """Whether entries and acks are exchanged."""
-        return self.state in STREAMS
-
-    @property
-    def is_welcome(self) -> bool:
-        """Whether a master has accepted this replica, and the connection stands."""
-        return self.state in WELCOMED
 
     @property
     def awaits_welcome(self) -> bool:
@@ -176,6 +171,8 @@ class Link:
         if state is not self.state:
             assert state in MOVES[self.state], f"no move: {self.state} to {state}"
             self.state = state
+            self.streams = state in STREAMS
+            self.is_welcome = state in WELCOMED
 
 
 def retries(settings: ReplicaSettings, random: Callable[[], float]) -> Backoff:

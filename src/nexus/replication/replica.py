@@ -174,6 +174,8 @@ class Replica:
 
     def receive(self, message: Message, now_ms: int) -> Effects:
         """A message of the master; nothing, if its connection was given up."""
+        if isinstance(message, WalEntry) and self._link.streams:
+            return self.receive_entries((message,), now_ms)
         if not (self._link.is_welcome or self._link.awaits_welcome):
             return ()
         self._link.heard_ms = now_ms
@@ -288,8 +290,6 @@ class Replica:
     def _answered(self, message: Message, now_ms: int) -> Effects:
         state = self.state
         match message:
-            case WalEntry() if self._link.streams:
-                return self.receive_entries((message,), now_ms)
             case Error():
                 return self._refused(message)
             case Welcome() if state is LinkState.CONNECTING:

@@ -293,8 +293,8 @@ class _Batch:
 
     def _do(self, operation: Operation) -> None:
         match operation:
-            case Rows(changeset=changeset):
-                self._rows.apply(changeset)
+            case Rows(changeset=changeset, alone=alone):
+                self._rows.apply(changeset, respelled=alone)
             case Schema(sql=sql):
                 self._run_schema(sql)
             case SequenceMove():

@@ -6,8 +6,7 @@ statements, AUTOINCREMENT counters, settings kept in the file, keys that are NUL
 respelled, and savepoints that are taken back.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
@@ -15,27 +14,29 @@ import msgspec
 
 from nexus.errors import (
     ConstraintError,
-    DiskFullError,
     NexusError,
     RefusedStatementError,
     StatementError,
     TransactionTooLargeError,
 )
 from nexus.model.operation import Operation
-from nexus.storage.database import Database
+from nexus.storage.connections import column_reader
+from nexus.storage.database import Database, storage_error
+from nexus.storage.permissions import PAST_THE_LOG, Scope
 from nexus.storage.recorder import Recorder
 from nexus.storage.statements import (
     StatementKind,
     classify,
+    has_several,
     identifiers,
     may_have_rows,
     quote,
+    remembered,
     savepoint_name,
-    split,
 )
 from nexus.storage.system import PREFIX
 
-PROGRESS_OPERATIONS: Final = 20_000
+PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
 
 SAVEPOINT: Final = "nexus_transaction"
@@ -74,6 +75,7 @@ class Capture:
     def __init__(self, database: Database, limit_bytes: int) -> None:
         self._database = database
         self._writer = database.writer
+        self._permissions = database.permissions
         self._limit_bytes = limit_bytes
         self._recorder = Recorder(database)
         self._results: list[StatementResult] = []
@@ -108,20 +110,14 @@ class Capture:
         self._savepoints = []
         self._too_large = False
         self._writer.execute(f"savepoint {SAVEPOINT}")
-        self._recorder.begin()
-        self._schema_hash = self._database.schema_hash()
+        self._schema_hash = self._recorder.begin()
 
     def execute(self, statement: Statement) -> StatementResult:
-        """Run the next statement; an error takes back that statement alone."""
-        self._recorder.begin_statement()
-        changes = self._writer.total_changes()
-        try:
-            return self._execute(statement, len(self._results))
-        except NexusError:
-            # OR FAIL keeps the rows before the one that failed; SQLite counts those.
-            if self.outer_stands and self._writer.total_changes() == changes:
-                self._recorder.forget_statement()
-            raise
+        """Run the next statement; an error takes back that statement alone.
+
+        But OR FAIL keeps what was done before the row that failed, as in SQLite.
+        """
+        return self._execute(statement, len(self._results))
 
     def finish(self) -> Captured:
         """Keep the transaction; raises ConstraintError for an open foreign key."""
@@ -130,7 +126,11 @@ class Capture:
                 "FOREIGN KEY constraint failed at the end of the transaction",
                 index=max(len(self._results) - 1, 0),
             )
-        operations = self._recorder.finish()
+        try:
+            operations = self._recorder.finish()
+        except apsw.Error as error:
+            raise storage_error("the changes could not be recorded", error) from error
+        self._check_size()
         self._writer.execute(f"release {SAVEPOINT}")
         return Captured(operations, self._results, self._schema_hash)
 
@@ -146,23 +146,27 @@ class Capture:
         self._recorder.drop(everything=True)
 
     def _execute(self, statement: Statement, index: int) -> StatementResult:
-        kind = classify(statement.sql)
+        if not self.outer_stands:
+            raise StatementError(
+                "an earlier statement rolled the transaction back; begin a new one",
+                index=index,
+            )
+        self._permissions.refusal = ""
         try:
-            refuse_unsafe(kind, statement.sql)
-            result = self._dispatch(kind, statement)
+            result = self._dispatch(classify(statement.sql), statement)
             self._check_size()
         except RefusedStatementError as error:
             error.index = index
             raise
         except apsw.Error as error:
             self._check_size()
+            if self._permissions.refusal:
+                raise RefusedStatementError(
+                    self._permissions.refusal, index=index
+                ) from error
             raise statement_error(error, index) from error
-        except (TypeError, ValueError, OverflowError) as error:
-            raise StatementError(str(error), index=index) from error
-        except KeyError as error:
-            raise StatementError(
-                f"parameter {error} is missing", index=index
-            ) from error
+        except BINDING_ERRORS as error:
+            raise binding_error(error, index) from error
         self._results.append(result)
         return result
 
@@ -172,8 +176,8 @@ class Capture:
         if kind is StatementKind.SCHEMA:
             self._recorder.run_schema(statement.sql, statement.params)
         elif kind is StatementKind.PRAGMA:
-            rows = self._recorder.run_pragma(statement.sql)
-            return StatementResult((), rows, -1, 0)
+            columns, rows = self._recorder.run_pragma(statement.sql)
+            return StatementResult(columns, rows, -1, 0)
         elif kind in (
             StatementKind.SAVEPOINT,
             StatementKind.RELEASE,
@@ -183,26 +187,52 @@ class Capture:
         elif kind is StatementKind.LOCAL:
             self._recorder.run_locally(statement.sql)
         elif kind is not StatementKind.EMPTY:
-            raise RefusedStatementError(_REASONS.get(kind, _CONTROL))
+            raise RefusedStatementError(_reason(kind, statement.sql))
         return StatementResult((), [], -1, 0)
 
     def _run_rows(self, statement: Statement) -> StatementResult:
-        writer = self._writer
+        if statement.many is not None:
+            return self._run_many(statement)
+        writer, sql = self._writer, statement.sql
         before = writer.total_changes()
         cursor = writer.cursor()
         columns: list[str] = []
-        if may_have_rows(statement.sql):
-            cursor.exec_trace = _column_reader(columns)
-        if statement.many is not None:
-            cursor.executemany(statement.sql, statement.many)
-        else:
-            cursor.execute(statement.sql, statement.params)
-        rows = cursor.fetchall()
+        if may_have_rows(sql):
+            cursor.exec_trace = column_reader(columns)
+        permissions = self._permissions
+        permissions.scope = Scope.ROWS
+        try:
+            cursor.execute(sql, statement.params, can_cache=may_cache(sql))
+            rows = cursor.fetchall()
+        finally:
+            permissions.scope = Scope.OWN
         return StatementResult(
             tuple(columns),
             rows,
             writer.changes() if writer.total_changes() != before else 0,
             writer.last_insert_rowid(),
+        )
+
+    def _run_many(self, statement: Statement) -> StatementResult:
+        """Run it for each set of parameters, or for none."""
+        self._writer.execute("savepoint nexus_many")
+        columns: tuple[str, ...] = ()
+        rows: list[tuple[Any, ...]] = []
+        affected = 0
+        try:
+            for params in statement.many:
+                one = self._run_rows(Statement(statement.sql, params))
+                columns = one.columns
+                rows += one.rows
+                affected += one.rows_affected
+        except BaseException:
+            if self.outer_stands:
+                self._writer.execute("rollback to nexus_many")
+                self._writer.execute("release nexus_many")
+            raise
+        self._writer.execute("release nexus_many")
+        return StatementResult(
+            columns, rows, affected, self._writer.last_insert_rowid()
         )
 
     def _run_savepoint(self, kind: StatementKind, sql: str) -> None:
@@ -243,34 +273,26 @@ class Capture:
             )
 
 
-@lru_cache(maxsize=4096)
-def refuse_unsafe(kind: StatementKind, sql: str) -> None:
-    """Raise RefusedStatementError for two statements in one, or a write to our tables.
+@remembered
+def may_cache(sql: str) -> bool:
+    """Whether SQLite need not judge the statement anew each time.
 
-    Only statements that pass are remembered.
+    A text that Nexus also uses itself would be found compiled, and judged, as Nexus's.
     """
-    if ";" in sql.rstrip("; \t\r\n") and len(split(sql)) > 1:
-        raise RefusedStatementError(
-            "this is more than one statement; send each as one of its own"
-        )
-    if (
-        kind in (StatementKind.WRITE, StatementKind.SCHEMA)
-        and PREFIX in sql.lower()
-        and any(name.startswith(PREFIX) for name in identifiers(sql))
-    ):
-        raise RefusedStatementError(
-            f"names that begin with {PREFIX} are Nexus's own and cannot be written"
-        )
+    return PREFIX not in sql.lower()
 
 
-def _column_reader(columns: list[str]) -> Callable[..., bool]:
-    """Notes the names before the first step: afterwards SQLite has forgotten them."""
-
-    def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
-        columns[:] = [part[0] for part in cursor.get_description()]
-        return True
-
-    return read
+def _reason(kind: StatementKind, sql: str) -> str:
+    """Why a statement of this kind is refused."""
+    if has_several(sql):
+        return "this is more than one statement; send each as one of its own"
+    if kind is StatementKind.REFUSED:
+        return PAST_THE_LOG
+    if kind is not StatementKind.VACUUM:
+        return _CONTROL
+    if "into" in identifiers(sql):
+        return "VACUUM INTO would write a file on the node; make a snapshot instead"
+    return "VACUUM cannot run inside a transaction; send it as the only statement"
 
 
 _CONTROL: Final = (
@@ -278,21 +300,32 @@ _CONTROL: Final = (
     "one transaction already; for an interactive one use a connection's commit()"
 )
 
-_REASONS: Final = {
-    StatementKind.VACUUM: (
-        "VACUUM cannot run inside a transaction; send it as the only statement"
-    ),
-    StatementKind.REFUSED: (
-        "ATTACH and DETACH would write past the log: only the main database is "
-        "replicated; import the other file's rows instead"
-    ),
-}
+BINDING_ERRORS: Final = (TypeError, ValueError, OverflowError, LookupError)
+"""What apsw raises for parameters that are missing or of no use to SQLite, and for
+text that is not UTF-8."""
+
+_OF_THE_DISK: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.CantOpenError,
+)
 
 
 def statement_error(error: apsw.Error, index: int) -> NexusError:
     """SQLite's error as one of ours, with its message and the statement's index."""
     if isinstance(error, apsw.ConstraintError):
         return ConstraintError(str(error), index=index)
-    if isinstance(error, apsw.FullError):
-        return DiskFullError(f"the disk is full: {error}; nothing was written")
+    if isinstance(error, _OF_THE_DISK):
+        return storage_error("the statement could not be run", error)
     return StatementError(str(error), index=index)
+
+
+def binding_error(error: Exception, index: int) -> StatementError:
+    """Python's error about a value as one of ours."""
+    message = str(error)
+    if isinstance(error, KeyError):
+        message = f"parameter {message} is missing"
+    return StatementError(message, index=index)

@@ -52,6 +52,7 @@ class Catalog:
     @classmethod
     def open(cls, path: Path) -> "Catalog":
         """Open or create; raises StorageError for a file that is no catalog."""
+        connection = None
         try:
             connection = apsw.Connection(str(path))
             connection.pragma("synchronous", 3)
@@ -66,6 +67,8 @@ class Catalog:
                 else CatalogState()
             )
         except (apsw.Error, msgspec.MsgspecError) as error:
+            if connection is not None:
+                connection.close()
             raise StorageError(
                 f"{path} is no catalog of a node ({error}); restore the data directory "
                 "or start this node with an empty one"

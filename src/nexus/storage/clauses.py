@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import apsw
 
-from nexus.storage.conflicts import RowConflictError, key_of
+from nexus.storage.conflicts import RowConflictError, key_of, same_row, same_value
 from nexus.storage.statements import quote, tokens
 
 _CLAUSES: Final = {"IGNORE", "REPLACE", "ROLLBACK"}
@@ -36,7 +36,11 @@ def _has_clause(sql: str) -> bool:
 
 
 def apply_to_tables(
-    connection: apsw.Connection, changeset: bytes, tables: set[str]
+    connection: apsw.Connection,
+    changeset: bytes,
+    tables: set[str],
+    *,
+    respelled: bool = False,
 ) -> None:
     """Apply the changes of these tables; raises RowConflictError.
 
@@ -54,7 +58,8 @@ def apply_to_tables(
         if row is not None:
             coming.append((table, key_of(change), row))
     for table, key, row in coming:
-        table.put(key, row)
+        if not (respelled and table.holds(row)):
+            table.put(key, row)
 
 
 class _Statements:
@@ -94,7 +99,7 @@ class _Statements:
             raise RowConflictError.of(apsw.SQLITE_CHANGESET_NOTFOUND, change)
         row: tuple[Any, ...] = found[0]
         if any(
-            old is not apsw.no_change and not _same(old, now)
+            old is not apsw.no_change and not same_value(old, now)
             for old, now in zip(change.old, row, strict=True)
         ):
             raise RowConflictError.of(apsw.SQLITE_CHANGESET_DATA, change)
@@ -106,6 +111,12 @@ class _Statements:
             for new, now in zip(change.new, row, strict=True)
         )
 
+    def holds(self, row: tuple[Any, ...]) -> bool:
+        """Whether this very row stands here."""
+        key = tuple(row[at] for at in self._key)
+        found = self._connection.execute(self._select, key).fetchall()
+        return any(same_row(row, other) for other in found)
+
     def put(self, key: tuple[Any, ...], row: tuple[Any, ...]) -> None:
         """Add the new row; whatever the table's own clause says, it must fit."""
         try:
@@ -113,7 +124,3 @@ class _Statements:
         except apsw.ConstraintError as error:
             reason = apsw.SQLITE_CHANGESET_CONSTRAINT
             raise RowConflictError(reason, self._name, "INSERT", key) from error
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)

@@ -1,5 +1,6 @@
 """What does not fit: a change of the log's against the rows of this database."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
@@ -39,3 +40,23 @@ def key_of(change: apsw.TableChange) -> tuple[Any, ...]:
         return tuple(values[at] for at in sorted(change.pk_columns))
     except UnicodeDecodeError:
         return ("(text that is not UTF-8)",)
+
+
+def stands_already(reason: int, change: apsw.TableChange) -> bool:
+    """Whether an insertion conflicts with nothing but its own row."""
+    return (
+        reason == apsw.SQLITE_CHANGESET_CONFLICT
+        and change.new is not None
+        and change.conflict is not None
+        and same_row(change.new, change.conflict)
+    )
+
+
+def same_row(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two rows are the same, types included: 1 is not 1.0."""
+    return len(one) == len(other) and all(map(same_value, one, other))
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values are the same to SQLite, 0.0 and -0.0 apart as well."""
+    return type(one) is type(other) and repr(one) == repr(other)

@@ -2,10 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -45,6 +45,27 @@ def open_reader(path: Path) -> apsw.Connection:
     return connection
 
 
+def fetch(
+    connection: apsw.Connection, sql: str, params: Any = ()
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The columns' names and all rows of a query; names also when there are no rows."""
+    columns: list[str] = []
+    cursor = connection.cursor()
+    cursor.exec_trace = column_reader(columns)
+    rows = cursor.execute(sql, params).fetchall()
+    return tuple(columns), rows
+
+
+def column_reader(columns: list[str]) -> Callable[..., bool]:
+    """Notes the names before the first step: afterwards SQLite has forgotten them."""
+
+    def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
+        columns[:] = [part[0] for part in cursor.get_description()]
+        return True
+
+    return read
+
+
 def require_version() -> None:
     """Raise StorageError for a SQLite that is known to corrupt or misapply."""
     if apsw.SQLITE_VERSION_NUMBER < LEAST_SQLITE:
@@ -75,17 +96,24 @@ class ReaderPool:
                 raise NodeStoppedError("this node is stopping; read on another one")
             if connection is None:
                 connection = open_reader(self._path)
-                with self._lock:
-                    self._all.append(connection)
+                self._all.append(connection)
             yield connection
         finally:
-            self._idle.put(connection)
+            with self._lock:
+                if self._closed and connection is not None:
+                    connection.close(force=True)
+                    connection = None
+                self._idle.put(connection)
 
     def close(self) -> None:
-        """Close every reader; those that are lent are interrupted first."""
-        self._closed = True
+        """Close every reader; one that is lent is interrupted, and closed on return."""
         with self._lock:
+            self._closed = True
+            idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
             for connection in self._all:
-                connection.interrupt()
-                connection.close(force=True)
-            self._all.clear()
+                if connection in idle:
+                    connection.close(force=True)
+                else:
+                    connection.interrupt()
+            for _ in idle:
+                self._idle.put(None)  # whoever waits is to be told

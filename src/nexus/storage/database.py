@@ -4,20 +4,20 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
-from nexus.errors import DiskFullError, StorageError
+from nexus.errors import DiskFullError, RefusedStatementError, StorageError
 from nexus.model.position import EpochHistory, Offset, Position, Reign
 from nexus.storage import system
-from nexus.storage.connections import ReaderPool, open_reader, open_writer
-from nexus.storage.guard import Guard, refuse_second_opener
+from nexus.storage.connections import BUSY_TIMEOUT_MS, ReaderPool, open_writer
+from nexus.storage.guard import Guard, refuse_second_opener, require_locks
+from nexus.storage.permissions import Permissions
+from nexus.storage.tables import read_tables
 
 CHECKPOINT_PAGES: Final = 1_000
 """Pages in the `-wal` that make a checkpoint due; SQLite's own default."""
@@ -26,23 +26,13 @@ LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
 """What ANALYZE keeps: each node's own matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenFile:
-    """A database file that holds exactly one snapshot while its pin lives."""
-
-    path: Path
-    position: Position
-    page_count: int
-    page_size: int
-    encoding: str
-
-
 class Database:
     """The node's database; the writer's methods are for one thread at a time."""
 
     def __init__(self, path: Path, writer: apsw.Connection, *, readers: int) -> None:
         self.path = path
         self.writer = writer
+        self.permissions = Permissions(writer)
         self._readers = ReaderPool(path, readers)
         self._guard = Guard(path)
         self._position = system.read_position(writer)
@@ -66,6 +56,7 @@ class Database:
 
         Raises SecondSQLiteError, StorageError.
         """
+        require_locks(path.parent)
         refuse_second_opener(path)
         writer = None
         try:
@@ -121,9 +112,21 @@ class Database:
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
 
     def begin(self) -> None:
-        """Open the writer's transaction; raises ForeignWriteError, ForkedError."""
+        """Open the writer's transaction.
+
+        Raises ForeignWriteError, ForkedError, and StorageError if another process
+        holds the lock for writing.
+        """
         self._guard.check_process()
-        self.writer.execute("begin immediate")
+        try:
+            self.writer.execute("begin immediate")
+        except apsw.BusyError as error:
+            raise StorageError(
+                f"another process holds the lock for writing {self.path}; only its "
+                "node may write to it: end that process, or its transaction"
+            ) from error
+        except apsw.Error as error:
+            raise storage_error("SQLite could not begin", error) from error
         try:
             self._guard.check_data_version(self._data_version())
         except BaseException:
@@ -155,33 +158,6 @@ class Database:
         """A read-only connection from the pool."""
         return self._readers.reader()
 
-    @contextmanager
-    def pin_for_copy(self) -> Iterator[FrozenFile | None]:
-        """Freeze the database file for as long as the context lives.
-
-        After a full checkpoint a reader uses the file alone, and holds the lock that
-        every checkpoint needs: commits go to the `-wal`, no process touches the file.
-        Call it on the writer's thread; the context may end on another. None when a
-        reader elsewhere keeps the checkpoint from completing.
-        """
-        pin = open_reader(self.path)
-        try:
-            moved = self.checkpoint()
-            pin.execute("begin")
-            position = system.read_position(pin)
-            if not moved or position != self._position:
-                yield None
-                return
-            yield FrozenFile(
-                self.path,
-                position,
-                pin.pragma("page_count"),
-                pin.pragma("page_size"),
-                pin.pragma("encoding"),
-            )
-        finally:
-            pin.close(force=True)
-
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.
 
@@ -197,6 +173,39 @@ class Database:
             raise storage_error("the checkpoint failed", error) from error
         if in_log != moved:
             return False
+        self._checkpointed = self._position.offset
+        return True
+
+    def vacuum(self) -> None:
+        """Rewrite the file without its free pages; outside a transaction.
+
+        Raises RefusedStatementError while there are tables without a key: their rows
+        travel by rowid, and VACUUM numbers those anew.
+        """
+        keyless = sorted(t.name for t in read_tables(self.writer).values() if t.keyless)
+        if keyless:
+            raise RefusedStatementError(
+                f"VACUUM would number the rows of {', '.join(keyless)} anew, and the "
+                "replicas know them by that number; give each a primary key first"
+            )
+        self._guard.check_process()
+        try:
+            self.writer.execute("vacuum")
+        except apsw.Error as error:
+            raise storage_error("VACUUM failed", error) from error
+        self._guard.check_wal()
+
+    def empty_wal(self) -> bool:
+        """Checkpoint and cut the `-wal` to nothing, if no reader is in the way now."""
+        self.writer.set_busy_timeout(0)
+        try:
+            self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return False
+        except apsw.Error as error:
+            raise storage_error("the checkpoint failed", error) from error
+        finally:
+            self.writer.set_busy_timeout(BUSY_TIMEOUT_MS)
         self._checkpointed = self._position.offset
         return True
 
@@ -237,8 +246,11 @@ class Database:
         self._guard.watch(self._data_version())
 
     def close(self) -> None:
-        """Close readers and writer; what is committed is in the log or the file."""
-        if not self._closed:
+        """Close readers and writer; what is committed is in the log or the file.
+
+        In a child after fork() nothing is touched: the parent has it open.
+        """
+        if not self._closed and not self._guard.is_forked:
             self._closed = True
             self._readers.close()
             self.writer.close(force=True)

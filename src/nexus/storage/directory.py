@@ -83,6 +83,12 @@ class DirectoryLock:
                 f"{directory.root} is in use by process {holder or 'unknown'}; stop it "
                 "first, or name another directory"
             ) from None
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageError(
+                f"{directory.root} cannot be locked: {error.strerror}; Nexus needs a "
+                "local disk"
+            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return cls(directory.lock, descriptor)

@@ -1,12 +1,14 @@
 """Keep, as readable rows, the entries that no other node has."""
 
 import base64
+import math
 import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import apsw
 import msgspec
@@ -15,6 +17,11 @@ from nexus.errors import NotFoundError
 from nexus.model.entry import Record
 from nexus.model.operation import Rows
 from nexus.model.position import EpochHistory, Offset
+from nexus.storage.database import storage_error
+from nexus.storage.disk import storage_errors, sync_directory
+
+COPIES_KEPT: Final = 3
+"""Of whole databases; rows are kept for ever."""
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -42,20 +49,55 @@ class DivergedStore:
         after: Offset,
         reason: str,
     ) -> Divergence:
-        """Write these entries as rows; durable on return."""
+        """Write these entries as rows; durable on return. Raises StorageError."""
         found_id = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
-        path = self._directory / f"{found_id}.jsonl"
-        entries = 0
-        with path.open("wb") as file:
-            for record in records:
-                entries += 1
-                for row in _rows_of(record, history):
-                    file.write(msgspec.json.encode(row) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        made = Divergence(found_id, time.time_ns() // 1000, after, entries, reason)
-        (self._directory / f"{found_id}.json").write_bytes(msgspec.json.encode(made))
+        with storage_errors("keeping diverged entries"):
+            entries = 0
+            with self._rows_path(found_id).open("wb") as file:
+                for record in records:
+                    entries += 1
+                    for row in _rows_of(record, history):
+                        file.write(msgspec.json.encode(row) + b"\n")
+                _sync(file)
+            made = Divergence(found_id, time.time_ns() // 1000, after, entries, reason)
+            part = self._directory / f"{found_id}.part"
+            with part.open("wb") as file:
+                file.write(msgspec.json.encode(made))
+                _sync(file)
+            part.rename(self._directory / f"{found_id}.json")
+            sync_directory(self._directory)
         return made
+
+    def keep_copy(self, database: Path, divergence: Divergence) -> Path:
+        """Keep a whole database, as it stands, beside a divergence's rows.
+
+        For entries that the log does not hold. Only the newest COPIES_KEPT stay.
+        Durable on return. Raises StorageError.
+        """
+        copy = self._directory / f"{divergence.id}.db"
+        part = copy.with_suffix(".part")
+        try:
+            with closing(
+                apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+            ) as reader:
+                reader.execute("vacuum into ?", (str(part),))
+            with storage_errors(f"keeping {copy.name}"):
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                part.rename(copy)
+                sync_directory(self._directory)
+        except apsw.Error as error:
+            raise storage_error(f"{database} cannot be kept", error) from error
+        finally:
+            part.unlink(missing_ok=True)
+        for old in self.copies()[:-COPIES_KEPT]:
+            old.unlink(missing_ok=True)
+        return copy
+
+    def copies(self) -> tuple[Path, ...]:
+        """The databases that are kept, oldest first."""
+        kept = self._directory.glob("*.db")
+        return tuple(sorted(kept, key=lambda path: path.stat().st_mtime_ns))
 
     def list(self) -> list[Divergence]:
         """All of them, oldest first."""
@@ -71,41 +113,60 @@ class DivergedStore:
         """The rows of one; raises NotFoundError."""
         if diverged_id not in {found.id for found in self.list()}:
             raise NotFoundError(f"there is no divergence {diverged_id!r} on this node")
-        with (self._directory / f"{diverged_id}.jsonl").open("rb") as file:
-            for line in file:
-                yield msgspec.json.decode(line)
+        return _lines(self._rows_path(diverged_id))
+
+    def _rows_path(self, found_id: str) -> Path:
+        return self._directory / f"{found_id}.jsonl"
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        for line in file:
+            yield msgspec.json.decode(line)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _rows_of(record: Record, history: EpochHistory) -> Iterator[dict[str, Any]]:
     position = str(history.position_at(record.offset))
     for operation in record.decoded().operations:
-        if not isinstance(operation, Rows):
+        if isinstance(operation, Rows):
+            for change in apsw.Changeset.iter(operation.changeset):
+                yield {"position": position, **_plain_change(change, operation)}
+        else:
             yield {
                 "position": position,
                 "op": type(operation).__name__.lower(),
                 "detail": msgspec.to_builtins(operation),
             }
-            continue
-        for change in apsw.Changeset.iter(operation.changeset):
-            values = change.old if change.old is not None else change.new
-            yield {
-                "position": position,
-                "op": change.op.lower(),
-                "table": change.name,
-                "key": [_plain(values[i]) for i in sorted(change.pk_columns) if values],
-                "old": _plain_row(change.old),
-                "new": _plain_row(change.new),
-            }
 
 
-def _plain_row(values: tuple[Any, ...] | None) -> list[Any] | None:
-    return None if values is None else [_plain(value) for value in values]
+def _plain_change(change: apsw.TableChange, operation: Rows) -> dict[str, Any]:
+    """One row; with the whole changeset where its text is no UTF-8."""
+    named = {"op": change.op.lower(), "table": change.name}
+    try:
+        old, new = change.old, change.new
+    except UnicodeDecodeError:
+        return {**named, "changeset": _plain(operation.changeset)}
+    values = new if old is None else old
+    assert values is not None, "a change has old values or new ones"
+    return {
+        **named,
+        "key": [_plain(values[index]) for index in sorted(change.pk_columns)],
+        "old": None if old is None else [_plain(value) for value in old],
+        "new": None if new is None else [_plain(value) for value in new],
+    }
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON: blobs in base64, an unchanged column as {}."""
+    """A value as JSON: blobs in base64, infinity named, an unchanged column as {}."""
     if value is apsw.no_change:
         return {}
     if isinstance(value, bytes):
         return {"$blob": base64.b64encode(value).decode()}
+    if isinstance(value, float) and math.isinf(value):
+        return {"$real": str(value)}
     return value

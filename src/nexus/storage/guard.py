@@ -6,11 +6,19 @@ database here deletes the `-wal` under us: commits that were acknowledged are go
 a crash. So the `-wal` is checked at each commit, and a fork is refused.
 """
 
+import fcntl
 import os
+import struct
+import tempfile
 from pathlib import Path
 from typing import Final
 
-from nexus.errors import ForeignWriteError, ForkedError, SecondSQLiteError
+from nexus.errors import (
+    ForeignWriteError,
+    ForkedError,
+    SecondSQLiteError,
+    StorageError,
+)
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
@@ -30,9 +38,14 @@ class Guard:
         self._wal_inode = self._current_wal_inode()
         self._data_version = data_version
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a child of the process that opened the database."""
+        return os.getpid() != self._process_id
+
     def check_process(self) -> None:
         """Raise ForkedError in a child process; its locks are not the parent's."""
-        if os.getpid() != self._process_id:
+        if self.is_forked:
             raise ForkedError(
                 f"{self._database} was opened by process {self._process_id} and used "
                 f"after fork() in process {os.getpid()}; open the node in the child, "
@@ -52,8 +65,12 @@ class Guard:
             )
 
     def check_data_version(self, data_version: int) -> None:
-        """Raise ForeignWriteError if another connection has written to the file."""
+        """Raise ForeignWriteError if another connection has written to the file.
+
+        Or SecondSQLiteError: a `-wal` that was taken away changes the version too.
+        """
         if data_version != self._data_version:
+            self.check_wal()
             raise ForeignWriteError(
                 f"somebody other than this node wrote to {self._database}: that change "
                 "is in no log and on no replica. Writes stop here until an operator "
@@ -85,3 +102,37 @@ def refuse_second_opener(database: Path) -> None:
                 "SQLite or a plain open(); closing that drops the locks of this node. "
                 "Close it first, and read through Nexus's connections instead"
             )
+
+
+def require_locks(directory: Path) -> None:
+    """Raise StorageError where the file system does not keep POSIX locks.
+
+    Without them two processes can write to a database at once. Proven on a scratch
+    file: a lock of the process must be in the way of a lock of an open file.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".lock-probe-") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_locked(file.name):
+                raise StorageError(
+                    f"{directory} is on a file system that forgets locks, so SQLite "
+                    "cannot guard the database there; use a local disk"
+                )
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot hold a database: a scratch file could not be locked "
+            f"there ({error}); use a local disk with some free space"
+        ) from error
+
+
+def _is_locked(path: str) -> bool:
+    set_lock = getattr(fcntl, "F_OFD_SETLK", None)
+    if set_lock is None:
+        return True  # this system cannot tell from within one process
+    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    with Path(path).open("r+b") as other:
+        try:
+            fcntl.fcntl(other, set_lock, wanted)
+        except BlockingIOError:
+            return True
+    return False

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.statements import tokens
+from nexus.storage.statements import tokens, unquote
 
 
 class PragmaUse(Enum):
@@ -17,6 +17,8 @@ class PragmaUse(Enum):
     """Kept in the database file: replicated as an operation."""
     DEFERRAL = auto()
     """`defer_foreign_keys`: ends with the transaction."""
+    UNCHANGED = auto()
+    """Set to what it is already: nothing is to be done but to tell it."""
 
 
 class PragmaStatement(msgspec.Struct, frozen=True):
@@ -60,30 +62,56 @@ _WITHOUT_ARGUMENT: Final = frozenset({
     "recursive_triggers",
     "schema_version",
     "synchronous",
+    "temp_store",
     "user_version",
 })  # fmt: skip
 
 _MENDS: Final = {
+    "auto_vacuum": "choose it before the database is imported",
+    "case_sensitive_like": "use GLOB",
+    "encoding": "choose it before the database is imported",
     "foreign_keys": "set it on a connection of its own, outside a transaction",
     "journal_mode": "a node's database is always in WAL mode",
+    "optimize": "run ANALYZE",
+    "page_size": "choose it before the database is imported",
+    "recursive_triggers": "it is off on every node",
     "synchronous": "the node's log is synced before every commit",
     "writable_schema": "change the schema with ALTER TABLE",
     "wal_checkpoint": "the node makes its checkpoints itself",
 }
 
 
+_UNCHANGED: Final = {
+    "foreign_keys": {"1", "on", "true", "yes"},
+    "journal_mode": {"wal"},
+    "recursive_triggers": {"0", "off", "false", "no"},
+}
+"""Setting these to what they are already does nothing: drivers do so on connecting."""
+
+
 def read_pragma(sql: str) -> PragmaStatement:
     """What this pragma is; raises RefusedStatementError where it may not be used."""
     parts = [text for _, text in tokens(sql) if text != ";"][1:]
     if len(parts) > 2 and parts[1] == ".":  # noqa: PLR2004 - schema . name
+        if unquote(parts[0]).lower() != "main":
+            raise RefusedStatementError(
+                f"schema {parts[0]} is not replicated; leave the schema's name out"
+            )
         parts = parts[2:]
-    name = parts[0].lower() if parts else ""
-    has_argument = len(parts) > 1
+    name = unquote(parts[0]).lower() if parts else ""
+    argument = [unquote(part).lower() for part in parts[1:] if part not in "=()"]
     if name == "defer_foreign_keys":
         return PragmaStatement(name, PragmaUse.DEFERRAL)
-    if has_argument and name in _STORED:
+    if argument and name in _STORED:
         return PragmaStatement(name, PragmaUse.STORED)
-    if name in _WITH_ARGUMENT or (not has_argument and name in _WITHOUT_ARGUMENT):
+    if argument and argument[0] in _UNCHANGED.get(name, ()):
+        return PragmaStatement(name, PragmaUse.UNCHANGED)
+    if is_read(name, has_argument=bool(argument)):
         return PragmaStatement(name, PragmaUse.READ)
     mend = _MENDS.get(name, "it would make this node differ from the others")
     raise RefusedStatementError(f"PRAGMA {name} may not be set here: {mend}")
+
+
+def is_read(name: str, *, has_argument: bool) -> bool:
+    """Whether a pragma only tells something; `name` is in lower case."""
+    return name in _WITH_ARGUMENT or (not has_argument and name in _WITHOUT_ARGUMENT)

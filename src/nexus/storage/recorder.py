@@ -8,14 +8,18 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.errors import RefusedStatementError
 from nexus.model.operation import Operation, Pragma, Schema, Sequence
+from nexus.storage import system
+from nexus.storage.connections import fetch
 from nexus.storage.database import Database
+from nexus.storage.permissions import Scope
 from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.respelled import rows_operations
 from nexus.storage.schema import (
     SchemaStatement,
     read_schema_statement,
-    refuse_unreplicable,
+    refuse_unreplicable_schema,
     sync_triggers,
 )
 from nexus.storage.statements import quote
@@ -36,37 +40,48 @@ class Recorder:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writer = database.writer
+        self._permissions = database.permissions
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
         self._taken_bytes = 0
         self._cut_from = 0
-        self._marks: dict[int, int] = {}
+        self._marks: dict[int, tuple[int, int]] = {}
+        """By depth: how many operations there were, and their bytes."""
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
         self._known_schema: bytes | None = None
         self._refreshed = False
         self._sequences: dict[str, int] | None = None
         self._counts_sequences = False
+        self._has_virtual = False
         self._deferred = False
 
     @property
     def size_bytes(self) -> int:
         """Memory that the transaction's changes take so far."""
-        running = self._session.memory_used if self._session is not None else 0
-        return self._taken_bytes + running
+        session = self._session
+        if session is None:
+            return self._taken_bytes
+        # New values take memory only once the changeset is made, old ones at once.
+        return self._taken_bytes + max(session.memory_used, session.changeset_size)
 
-    def begin(self) -> None:
-        """Begin to record; a savepoint of the transaction is open already."""
+    def begin(self) -> bytes:
+        """Begin to record; a savepoint of the transaction is open already.
+
+        Returns the hash of the schema as it is now.
+        """
         self._operations = []
         self._taken_bytes = 0
         self._marks = {}
         self._refreshed = False
-        if self._database.schema_hash() != self._known_schema:
+        schema_hash = self._database.schema_hash()
+        if schema_hash != self._known_schema:
             self._refresh()
         if self._counts_sequences and self._sequences is None:
             self._sequences = self._read_sequences()
         self._open_session()
+        return schema_hash
 
     def finish(self) -> tuple[Operation, ...]:
         """End the recording; the operations in order."""
@@ -87,27 +102,10 @@ class Recorder:
         if self._refreshed or everything:
             self._known_schema = None
 
-    def begin_statement(self) -> None:
-        """A statement of its own follows, which may fail alone.
-
-        A session goes on when a statement is taken back. Where a key was respelled by
-        then, it finds the old row under the new spelling and takes it for an insertion,
-        so such tables have a session for each statement.
-        """
-        if self._watchful:
-            self._cut()
-            self._open_session()
-
-    def forget_statement(self) -> None:
-        """That statement has failed, and SQLite took all of it back."""
-        if self._watchful and self._session is not None:
-            self._session.close()
-            self._open_session()
-
     def mark(self, depth: int) -> None:
         """A client's savepoint of this depth begins here."""
         self._cut()
-        self._marks[depth] = len(self._operations)
+        self._marks[depth] = (len(self._operations), self._taken_bytes)
         self._open_session()
 
     def back_to(self, depth: int) -> None:
@@ -115,7 +113,8 @@ class Recorder:
         if self._session is not None:
             self._session.close()
             self._session = None
-        del self._operations[self._marks[depth] :]
+        kept, self._taken_bytes = self._marks[depth]
+        del self._operations[kept:]
 
     def resume(self) -> None:
         """After SQLite went back to the savepoint: record on."""
@@ -134,7 +133,7 @@ class Recorder:
         self._writer.execute("savepoint nexus_schema")
         try:
             rows = self._run_schema_statement(statement, params)
-            refuse_unreplicable(statement, read_tables(self._writer))
+            self._refuse_unreplicable(statement)
         except BaseException:
             if self._writer.in_transaction:
                 self._writer.execute("rollback to nexus_schema")
@@ -147,8 +146,19 @@ class Recorder:
             self._refresh()
         self._open_session()
 
-    def run_pragma(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a pragma that is safe here; raises RefusedStatementError otherwise."""
+    def _refuse_unreplicable(self, statement: SchemaStatement) -> None:
+        if not system.is_alone(self._writer):
+            raise RefusedStatementError(
+                f"this makes an object whose name begins with {PREFIX}, which is "
+                "reserved; choose another name"
+            )
+        refuse_unreplicable_schema(self._writer, statement, read_tables(self._writer))
+
+    def run_pragma(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Run a pragma that is safe here; its columns and rows.
+
+        Raises RefusedStatementError for any other.
+        """
         pragma = read_pragma(sql)
         if pragma.use is PragmaUse.STORED:
             old = self._setting(pragma.name)
@@ -156,15 +166,17 @@ class Recorder:
             new = self._setting(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
-            return []
+            return (), []
+        if pragma.use is PragmaUse.UNCHANGED:
+            return fetch(self._writer, f"pragma {pragma.name}")
         if pragma.use is PragmaUse.DEFERRAL:
             self._deferred = True
-        rows: list[tuple[Any, ...]] = self._writer.execute(sql).fetchall()
-        return rows
+        return fetch(self._writer, sql)
 
     def run_locally(self, sql: str) -> None:
         """ANALYZE, REINDEX: this node's own matter."""
-        self._writer.execute(sql).fetchall()
+        with self._permissions.within(Scope.SCHEMA):
+            self._writer.execute(sql).fetchall()
 
     def _run_schema_statement(
         self, statement: SchemaStatement, params: Any
@@ -182,12 +194,14 @@ class Recorder:
                 if name != dropped and not (shadow and name.startswith(shadow))
             }
             self._open_session(only=others)
-            self._writer.execute(statement.sql, params)
+            with self._permissions.within(Scope.DROP_TABLE):
+                self._writer.execute(statement.sql, params)
             self._cut()
             rows = self._operations[self._cut_from :]
             del self._operations[self._cut_from :]
             return [*rows, Schema(statement.sql)]
-        self._writer.execute(statement.sql, params)
+        with self._permissions.within(Scope.SCHEMA):
+            self._writer.execute(statement.sql, params)
         return [Schema(statement.sql)]
 
     def _run_create_as(
@@ -198,8 +212,13 @@ class Recorder:
         The rows wait in a TEMP table: renaming the new table instead would also
         rewrite the views and triggers that name it already.
         """
-        if statement.name.lower() in self._tables:
-            self._writer.execute(statement.sql, params)  # IF NOT EXISTS, or an error
+        taken = self._writer.execute(
+            "select 1 from sqlite_schema where name = ? collate nocase",
+            (statement.name,),
+        ).fetchall()
+        if taken:  # nothing is done for IF NOT EXISTS, anything else is an error
+            with self._permissions.within(Scope.SCHEMA):
+                self._writer.execute(statement.sql, params)
             return []
         self._writer.execute(f"create temp table {_ASIDE} as {statement.query}", params)
         aside: list[Any] = self._writer.execute(
@@ -229,6 +248,7 @@ class Recorder:
     def _open_session(self, *, only: set[str] | None = None) -> None:
         session = apsw.Session(self._writer, "main")
         session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
+        session.config(apsw.SQLITE_SESSION_OBJCONFIG_SIZE, 1)
         touched = self._touched = set()
 
         def wanted(table: str) -> bool:
@@ -249,7 +269,10 @@ class Recorder:
         if session is None:
             return
         try:
-            changeset = session.changeset() if self._touched else b""
+            # Making the changeset flushes what FTS5 still holds in memory: the first
+            # write of a statement that touched nothing else.
+            wanted = self._touched or self._has_virtual
+            changeset = session.changeset() if wanted else b""
         finally:
             session.close()
         if not changeset:
@@ -268,6 +291,11 @@ class Recorder:
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
+        self._has_virtual = bool(
+            self._writer.execute(
+                "select 1 from sqlite_schema where rootpage = 0 and type = 'table'"
+            ).fetchall()
+        )
         sync_triggers(self._writer, self._tables)
         self._counts_sequences = bool(
             self._writer.execute(
@@ -285,6 +313,8 @@ class Recorder:
 
     def _record_sequences(self) -> None:
         before, now = self._sequences or {}, self._read_sequences()
+        if before == now:
+            return
         for table in sorted(before.keys() | now.keys()):
             old, new = before.get(table), now.get(table)
             if old != new and not table.lower().startswith(PREFIX):

@@ -6,9 +6,11 @@ import apsw
 import msgspec
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.statements import identifiers, quote, tail, tokens, unquote
+from nexus.storage.statements import names, quote, tail, tokens, unquote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import ROWID_NAMES, Table, nullable_key_triggers
+
+_FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 
 _KINDS: Final = frozenset({"TABLE", "INDEX", "VIEW", "TRIGGER"})
 
@@ -55,7 +57,7 @@ def read_schema_statement(sql: str) -> SchemaStatement:
             )
         at += 2
         name = unquote(parts[at]) if at < len(parts) else ""
-    if any(word.startswith(PREFIX) for word in identifiers(sql)):
+    if name.lower().startswith(PREFIX):
         raise RefusedStatementError(
             f"names that begin with {PREFIX} are reserved; choose another"
         )
@@ -78,7 +80,7 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
             f"table {table.name} has no primary key and a column named _rowid_, so its "
             "rows cannot be told apart; declare a primary key or rename the column"
         )
-    named = identifiers(statement.sql)
+    named = names(statement.sql)
     external = _external_content(statement.sql)
     for other in tables.values():
         if other.rowid_travels or other.name.lower() not in named | {external}:
@@ -93,6 +95,25 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
             )
 
 
+def refuse_unreplicable_schema(
+    connection: apsw.Connection, statement: SchemaStatement, tables: dict[str, Table]
+) -> None:
+    """The same for a statement that was run, and for what uses the table it changed.
+
+    A view may be older than the table that it names.
+    """
+    refuse_unreplicable(statement, tables)
+    if statement.verb == "DROP" or statement.kind != "TABLE":
+        return
+    users: list[Any] = connection.execute(
+        "select sql from main.sqlite_schema "
+        "where name not like 'nexus\\_%' escape '\\' "
+        "and (sql like '%rowid%' or sql like '%oid%' or sql like '%content%')"
+    ).fetchall()
+    for (sql,) in users:
+        refuse_unreplicable(read_schema_statement(sql), tables)
+
+
 def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None:
     """Make the writer's TEMP triggers those that the tables need."""
     triggers: list[Any] = connection.execute(
@@ -101,11 +122,12 @@ def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None
     existing: dict[str, str] = dict(triggers)
     for table in tables.values():
         for name, sql in nullable_key_triggers(table).items():
-            if existing.get(name) == table.name:
+            if existing.pop(name, None) == table.name:
                 continue
-            if name in existing:  # its table was renamed, and another took the name
-                connection.execute(f"drop trigger temp.{quote(name)}")
+            connection.execute(f"drop trigger if exists temp.{quote(name)}")
             connection.execute(sql)
+    for name in existing:  # its table was renamed: the message names the old one
+        connection.execute(f"drop trigger if exists temp.{quote(name)}")
 
 
 def _has_column(table: Table, name: str) -> bool:
@@ -113,11 +135,15 @@ def _has_column(table: Table, name: str) -> bool:
 
 
 def _external_content(sql: str) -> str:
-    """The table of an FTS5 `content=` without a `content_rowid` of its own."""
+    """The table whose rows a full-text index finds by rowid; else empty."""
     parts = [unquote(text).lower() for _, text in tokens(sql)]
-    if "fts5" not in parts or "content_rowid" in parts:
+    if not _FULL_TEXT.intersection(parts):
         return ""
-    for at, part in enumerate(parts[:-2]):
-        if part == "content" and parts[at + 1] == "=":
-            return parts[at + 2]
-    return ""
+    options = {
+        part: parts[at + 2]
+        for at, part in enumerate(parts[:-2])
+        if parts[at + 1] == "=" and part in ("content", "content_rowid")
+    }
+    if options.get("content_rowid", "rowid") not in ROWID_NAMES:
+        return ""
+    return options.get("content", "")

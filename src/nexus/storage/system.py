@@ -38,10 +38,25 @@ create index if not exists nexus_answers_by_offset on nexus_answers("offset");
 insert or ignore into nexus_position values (1, 0, '', 0);
 """
 
+_OBJECTS: Final = {
+    "nexus_answers",
+    "nexus_answers_by_offset",
+    "nexus_history",
+    "nexus_position",
+}
+
 
 def create(connection: apsw.Connection) -> None:
     """Create the tables where they are missing."""
     connection.execute(f"begin immediate; {_SCHEMA} commit")
+
+
+def is_alone(connection: apsw.Connection) -> bool:
+    """Whether only these tables, and nothing of the user's, have reserved names."""
+    rows = connection.execute(
+        "select name from main.sqlite_schema where name like 'nexus\\_%' escape '\\'"
+    )
+    return {name for (name,) in rows} == _OBJECTS
 
 
 def read_position(connection: apsw.Connection) -> Position:

@@ -46,7 +46,7 @@ def test_json_without_once_is_wrong_usage(run: Run) -> None:
     assert run("demo", "--json").status == 2
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_once_kills_a_replica_and_ends_with_0_and_equal_tables(tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -69,7 +69,7 @@ def test_once_kills_a_replica_and_ends_with_0_and_equal_tables(tmp_path: Path) -
     assert len(summary["nodes"]) == 3
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
     tmp_path: Path,
 ) -> None:

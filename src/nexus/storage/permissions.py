@@ -1,0 +1,138 @@
+"""What a client's statement may touch, judged by SQLite's own compiler.
+
+The second line behind `statements.py`: SQLite asks here, while it compiles, about each
+thing that a statement (or a trigger of it) would do
+(https://www.sqlite.org/c3ref/set_authorizer.html).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import Final
+
+import apsw
+
+from nexus.storage.pragmas import is_read
+from nexus.storage.system import PREFIX
+
+
+class Scope(Enum):
+    """Whose statement is being compiled, and what it is for."""
+
+    OWN = auto()
+    """Nexus's own: everything is allowed."""
+    ROWS = auto()
+    """A client's query or row change."""
+    SCHEMA = auto()
+    """A client's schema statement, ANALYZE or REINDEX."""
+    DROP_TABLE = auto()
+    """…which takes Nexus's TEMP triggers on the table with it."""
+
+
+_READS: Final = {
+    apsw.SQLITE_SELECT,
+    apsw.SQLITE_READ,
+    apsw.SQLITE_FUNCTION,
+    apsw.SQLITE_RECURSIVE,
+}
+
+_ROW_CHANGES: Final = {apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE}
+
+_PAST_THE_LOG: Final = {apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH}
+
+_CONTROL: Final = {apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT}
+
+_LOCAL: Final = {apsw.SQLITE_ANALYZE, apsw.SQLITE_REINDEX}
+
+_TEMPORARY: Final = {
+    apsw.SQLITE_CREATE_TEMP_INDEX,
+    apsw.SQLITE_CREATE_TEMP_TABLE,
+    apsw.SQLITE_CREATE_TEMP_TRIGGER,
+    apsw.SQLITE_CREATE_TEMP_VIEW,
+    apsw.SQLITE_DROP_TEMP_INDEX,
+    apsw.SQLITE_DROP_TEMP_TABLE,
+    apsw.SQLITE_DROP_TEMP_TRIGGER,
+    apsw.SQLITE_DROP_TEMP_VIEW,
+}
+
+
+class Permissions:
+    """The writer connection's authorizer."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.scope = Scope.OWN
+        self.refusal = ""
+        """Why the last refused statement was refused."""
+        connection.authorizer = self._judge
+
+    @contextmanager
+    def within(self, scope: Scope) -> Iterator[None]:
+        """Judge by this scope for as long as the context lives."""
+        before, self.scope = self.scope, scope
+        try:
+            yield
+        finally:
+            self.scope = before
+
+    def _judge(
+        self,
+        action: int,
+        first: str | None,
+        second: str | None,
+        schema: str | None,
+        _: str | None,
+    ) -> int:
+        if self.scope is Scope.OWN or action in _READS:
+            return apsw.SQLITE_OK
+        refusal = self._refusal(action, first or "", second or "", schema or "")
+        if not refusal:
+            return apsw.SQLITE_OK
+        self.refusal = refusal
+        return apsw.SQLITE_DENY
+
+    def _refusal(self, action: int, first: str, second: str, schema: str) -> str:
+        """Why this may not be done; empty if it may."""
+        if action in _ROW_CHANGES:
+            return _RESERVED if _is_reserved(first) else ""
+        if action == apsw.SQLITE_PRAGMA:
+            allowed = is_read(first.lower(), has_argument=bool(second))
+            return "" if allowed else f"PRAGMA {first} may not be set here"
+        if action in _PAST_THE_LOG:
+            return PAST_THE_LOG
+        if action in _CONTROL:
+            return _NOT_HERE if _is_reserved(second) or not second else ""
+        return self._schema_refusal(action, first, second, schema)
+
+    def _schema_refusal(self, action: int, first: str, second: str, schema: str) -> str:
+        if self.scope is Scope.ROWS:
+            return _NOT_HERE
+        if action in _TEMPORARY or schema == "temp":
+            goes_along = action == apsw.SQLITE_DROP_TEMP_TRIGGER
+            return "" if goes_along and self.scope is Scope.DROP_TABLE else TEMPORARY
+        if action in _LOCAL:
+            return ""
+        return _RESERVED if _is_reserved(first) or _is_reserved(second) else ""
+
+
+PAST_THE_LOG: Final = (
+    "ATTACH and DETACH would write past the log: only the main database is "
+    "replicated; import the other file's rows instead"
+)
+
+TEMPORARY: Final = (
+    "temporary objects live in one connection, and all clients share this node's "
+    "writer; use an ordinary table, or WITH"
+)
+
+_RESERVED: Final = (
+    f"names that begin with {PREFIX} are Nexus's own and cannot be written"
+)
+
+_NOT_HERE: Final = (
+    "this statement does more than its first word says; send each statement as one "
+    "of its own"
+)
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower().startswith(PREFIX)

@@ -1,0 +1,132 @@
+"""The connections: how they are set up, lent and closed."""
+
+import threading
+from pathlib import Path
+
+import apsw
+import pytest
+
+from nexus.errors import NodeStoppedError, StorageError
+from nexus.storage import connections
+from nexus.storage.connections import (
+    ReaderPool,
+    fetch,
+    open_reader,
+    open_writer,
+    require_version,
+)
+
+
+def make(path: Path) -> Path:
+    """A database with one table."""
+    writer = open_writer(path, page_size=4096, encoding="UTF-8")
+    writer.execute("create table t(x); insert into t values (1)")
+    writer.close()
+    return path
+
+
+def test_readers_are_lent_again_and_never_more_than_agreed(tmp_path: Path) -> None:
+    pool = ReaderPool(make(tmp_path / "a.db"), 2)
+    waiting = threading.Event()
+    lent: list[apsw.Connection] = []
+
+    def borrow() -> None:
+        waiting.set()
+        with pool.reader() as third:
+            lent.append(third)
+
+    with pool.reader() as first, pool.reader() as second:
+        assert first is not second
+        thread = threading.Thread(target=borrow)
+        thread.start()
+        waiting.wait(20)
+        assert lent == []
+    thread.join(20)
+
+    assert lent[0] in (first, second)
+    pool.close()
+
+
+def test_a_closed_pool_refuses_and_frees_those_who_wait(tmp_path: Path) -> None:
+    pool = ReaderPool(make(tmp_path / "a.db"), 1)
+    told: list[str] = []
+
+    def borrow() -> None:
+        try:
+            with pool.reader():
+                pass
+        except NodeStoppedError as error:
+            told.append(str(error))
+
+    with pool.reader():
+        thread = threading.Thread(target=borrow)
+        thread.start()
+        pool.close()
+    thread.join(20)
+
+    assert told == ["this node is stopping; read on another one"]
+
+
+def test_closing_ends_a_query_that_is_running(tmp_path: Path) -> None:
+    pool = ReaderPool(make(tmp_path / "a.db"), 1)
+    running = threading.Event()
+    ended: list[Exception] = []
+
+    def count() -> bool:
+        running.set()
+        return False
+
+    def query() -> None:
+        with pool.reader() as reader:
+            reader.set_progress_handler(count, 1000)
+            try:
+                reader.execute(
+                    "with recursive n(i) as (select 1 union all select i + 1 from n) "
+                    "select count(*) from n"
+                )
+            except apsw.Error as error:
+                ended.append(error)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    assert running.wait(20)
+    pool.close()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+def test_a_reader_cannot_write_and_never_checkpoints(tmp_path: Path) -> None:
+    reader = open_reader(make(tmp_path / "a.db"))
+
+    with pytest.raises(apsw.ReadOnlyError):
+        reader.execute("delete from t")
+    assert reader.pragma("wal_autocheckpoint") == 0
+    reader.close()
+
+
+def test_names_of_columns_are_known_without_rows(tmp_path: Path) -> None:
+    reader = open_reader(make(tmp_path / "a.db"))
+
+    assert fetch(reader, "select x as a, 2 as b from t where x = ?", (9,)) == (
+        ("a", "b"),
+        [],
+    )
+    assert fetch(reader, "select x as a from t") == (("a",), [(1,)])
+    reader.close()
+
+
+def test_an_old_sqlite_is_refused_with_the_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_version()
+    monkeypatch.setattr(connections, "LEAST_SQLITE", apsw.SQLITE_VERSION_NUMBER + 1)
+
+    with pytest.raises(StorageError, match="pip install --upgrade apsw"):
+        require_version()
+
+
+def test_a_database_that_cannot_have_a_log_is_refused() -> None:
+    with pytest.raises(StorageError, match="local disk"):
+        open_writer(Path(":memory:"), page_size=4096, encoding="UTF-8")
