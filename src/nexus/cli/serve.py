@@ -58,13 +58,19 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     node = Node(config)
-    await node.start()
+    server = HttpServer(node)
+    await server.bind()
+    node.http_addr = server.address
     try:
-        async with HttpServer(node) as server:
-            _tell(node, server.url, as_json=as_json)
-            await stop.wait()
+        await node.start()
+        try:
+            async with server:
+                _tell(node, server.url, as_json=as_json)
+                await stop.wait()
+        finally:
+            await _stop(node)
     finally:
-        await _stop(node)
+        await server.stop()
 
 
 async def _stop(node: Node) -> None:

@@ -24,6 +24,10 @@ class Executor:
         self._database = database
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
 
+    def close(self) -> None:
+        """Wait for the queries that run, and take no more."""
+        self._threads.shutdown()
+
     async def execute(
         self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
     ) -> SqlResponse:

@@ -15,6 +15,7 @@ from nexus.errors import (
     OutcomeUnknownError,
     StorageError,
     TransactionError,
+    WritesStoppedError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Fingerprint, Operation, Reigned
@@ -81,6 +82,13 @@ class BatchWriter:
         A transaction that ends the outer SQLite transaction (`INSERT OR ROLLBACK`,
         a full disk) takes everybody's rows with it: the others run again without it.
         """
+        try:
+            return self._run(jobs)
+        except BaseException as error:
+            self._refuse_unanswered(jobs, error)
+            raise
+
+    def _run(self, jobs: list[Job]) -> list[Job]:
         batch = _Batch([], [], [])
         self._database.begin()
         for index, job in enumerate(jobs):
@@ -228,6 +236,15 @@ class BatchWriter:
         """Take back the open SQLite transaction, if one still stands."""
         self.capture.forget()
         self._database.rollback()
+
+    def _refuse_unanswered(self, jobs: list[Job], error: BaseException) -> None:
+        """The batch broke off before its entries reached the log: nothing happened."""
+        unanswered = [job for job in jobs if not job.delivered]
+        for job in unanswered:
+            job.error = WritesStoppedError(
+                f"this node takes no writes: {error}; nothing of this one happened"
+            )
+        deliver(unanswered)
 
     def _leave_unknown(self, batch: _Batch, error: BaseException) -> None:
         """Tell the batch's clients that their writes may still commit."""
