@@ -126,6 +126,15 @@ FACTS = {
         ("insert into f values ('one two')", "insert into r values (1, 0, 1)"),
         ("insert into f values ('two three')", "delete from f where rowid = 1"),
     ),
+    "fts4 that flushes within COMMIT": (
+        ("create virtual table f using fts4(body)",),
+        ("insert into f(rowid, body) values (9, 'one two')",),
+        ("delete from f",),
+        (
+            "insert into f(rowid, body) values (9, 'one two')",
+            "insert into f(rowid, body) values (4, 'three')",
+        ),
+    ),
     "tables made from queries": (
         ("create table t as select random() as r, 5 as five",),
         ("create table if not exists t as select 9",),
@@ -202,6 +211,24 @@ def test_what_cannot_be_carried_is_refused_with_the_reason(
         twins.run(setup)
 
     with pytest.raises(RefusedStatementError, match=reason):
+        twins.run(sql)
+    twins.assert_equal()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from f_segdir",
+        "create trigger x after insert on f_segdir begin select 1; end",
+        "drop table f_content",
+    ],
+)
+def test_what_a_virtual_table_keeps_for_itself_is_not_for_clients(
+    sql: str, twins: Twins
+) -> None:
+    twins.run("create virtual table f using fts4(body)", "insert into f values ('a')")
+
+    with pytest.raises(StatementError, match=r"shadow|may not be (modified|dropped)"):
         twins.run(sql)
     twins.assert_equal()
 
