@@ -100,6 +100,27 @@ FACTS = {
         ("insert into t values (1, 'x')",),
         ("update t set k = 1.0",),
     ),
+    "the least integer as a key that becomes a real": (
+        ("create table t(k int, l int, v, primary key(k, l))",),
+        ("insert into t values (-9223372036854775807 - 1, 0, 'x')",),
+        ("update t set k = k - 1",),
+        ("update t set k = cast(k as int)", "delete from t where v = 'y'"),
+    ),
+    "text that is no UTF-8, in keys that compare equal": (
+        (
+            "create table t(k text collate nocase primary key, v unique "
+            "on conflict replace, w)",
+            "create table r(k blob primary key, v)",
+        ),
+        (
+            "insert into t values (cast(x'61ff' as text), cast(x'fe' as text), 1)",
+            "insert into r values (1, cast(x'ff' as text)), (cast(x'fd' as text), 2)",
+        ),
+        ("update t set k = upper(k), w = 2", "update r set k = k + 0.0 where v <> 2"),
+        ("update t set v = 3", "update t set v = cast(x'c3' as text)"),
+        ("savepoint a", "update t set k = lower(k)", "update t set k = upper(k)"),
+        ("delete from t", "delete from r"),
+    ),
     "cascades and triggers": (
         ("pragma user_version = 3", "pragma application_id = 77"),
         (
@@ -262,6 +283,16 @@ def test_a_missing_named_parameter_is_the_clients_error(twins: Twins) -> None:
     with pytest.raises(StatementError, match="missing"):
         twins.capture.run([Statement("insert into t values (:a)", {"z": 1})])
     twins.master.commit(None)
+
+
+def test_counters_are_known_after_a_schema_that_was_taken_back(twins: Twins) -> None:
+    twins.run("create table t(id integer primary key autoincrement)")
+    twins.run("insert into t default values")
+
+    with pytest.raises(StatementError):
+        twins.run("create table u(x)", "syntax error")
+    twins.run("delete from sqlite_sequence")
+    twins.assert_equal()
 
 
 def test_a_deferred_foreign_key_fails_its_own_transaction_only(twins: Twins) -> None:
