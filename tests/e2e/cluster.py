@@ -234,3 +234,16 @@ def fingerprints(nodes: list[NodeProcess], master: NodeProcess) -> list[dict[str
         assert hashes.pop("node_id")
         found.append(hashes)
     return found
+
+
+def fill(node: NodeProcess, *, megabytes: int = 8) -> int:
+    """Give the node a table of random bytes; returns its last offset."""
+    node.sql("create table bulk(id integer primary key, noise blob)")
+    offset = 0
+    for _ in range(megabytes * 8):
+        sql = (
+            "with recursive n(i) as (select 1 union all select i + 1 from n where "
+            "i < 32) insert into bulk(noise) select randomblob(4000) from n"
+        )
+        offset = node.sql(sql)["offset"]
+    return offset
