@@ -186,6 +186,8 @@ class Publisher:
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:
             log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
+        except asyncio.CancelledError:
+            pass  # `stop` ends this task; asyncio's streams would log a traceback
         finally:
             self._tasks.discard(task)
             self._leave(link)
