@@ -1,19 +1,31 @@
 """Sync mode: what is acknowledged is on a quorum; what is not says so."""
 
+import os
 import signal
-import time
 from typing import Any
 
 import httpx
 import pytest
 
-from e2e.cluster import CLIENT, Cluster, NodeProcess, Writer, caught_up, wait_until
+from e2e.cluster import CLIENT, Cluster, NodeProcess, caught_up, wait_until
+from e2e.ledger import Ledger, state
 
 SYNC = {
     "NEXUS_REPLICATION_MODE": "sync",
     "NEXUS_REPLICATION_SYNC_TIMEOUT_MS": "500",
     "NEXUS_REPLICATION_HEARTBEAT_MS": "100",
 }
+
+
+ENOUGH = 100
+"""Acknowledged transactions before the plug is pulled."""
+
+
+def signalled(node: NodeProcess, number: signal.Signals) -> None:
+    """Stop or wake a process: it is there, and silent."""
+    assert node.process is not None
+    assert node.process.pid is not None
+    os.kill(node.process.pid, number)
 
 
 def attempt(node: NodeProcess, sql: str, name: str = "") -> httpx.Response:
@@ -86,8 +98,7 @@ def test_a_late_quorum_answers_504_and_the_write_commits_when_it_returns(
     pair: tuple[NodeProcess, NodeProcess],
 ) -> None:
     master, replica = pair
-    assert replica.process is not None
-    replica.process.send_signal(signal.SIGSTOP)
+    signalled(replica, signal.SIGSTOP)
     unknown = attempt(master, "insert into promised values (7, 'g')", "seven")
 
     assert unknown.status_code == 504
@@ -95,7 +106,7 @@ def test_a_late_quorum_answers_504_and_the_write_commits_when_it_returns(
     offset = unknown.json()["offset"]
     assert master.rows("select * from promised where number = 7") == [], "not yet"
 
-    replica.process.send_signal(signal.SIGCONT)
+    signalled(replica, signal.SIGCONT)
     wait_until(lambda: caught_up(master, offset), "the waiting batch commits")
     again = taken(master, "insert into promised values (7, 'g')", "seven")
     assert again["offset"] == offset
@@ -110,16 +121,12 @@ def test_what_was_acknowledged_survives_the_loss_of_the_master(
     one = cluster.replica(master, "one", **SYNC)
     two = cluster.replica(master, "two", **SYNC)
     taken(master, "create table promised(number integer, noise text)")
-    writers = [Writer(master, start) for start in (0, 100_000, 200_000)]
-    for writer in writers:
-        writer.start()
-    time.sleep(1.0)  # the load's duration
+    ledger = Ledger(master)
+    wait_until(lambda: ledger.acknowledged > ENOUGH, "a load runs")
 
     master.kill()
-    for writer in writers:
-        writer.finish()
-    acknowledged = {number for writer in writers for number in writer.acknowledged}
-    assert acknowledged
+    ledger.finish()
+    promised = ledger.promises()
     heir = max((one, two), key=lambda node: node.status()["durable_offset"])
     assert heir.post("/replication/promote", {"force": True}).status_code == 200
 
@@ -127,22 +134,20 @@ def test_what_was_acknowledged_survives_the_loss_of_the_master(
     order = {"role": "replica", "master_addr": heir.address}
     assert other.post("/replication/start", order).status_code == 200
     taken(heir, "insert into promised values (-1, 'of the new reign')")
-    kept = {number for (number,) in heir.rows("select number from promised")}
-    assert acknowledged <= kept
+    ledger.check_kept(promised, state(heir))
 
 
 def test_a_master_that_stops_while_it_waits_ends_in_order(
     pair: tuple[NodeProcess, NodeProcess],
 ) -> None:
     master, replica = pair
-    assert replica.process is not None
-    replica.process.send_signal(signal.SIGSTOP)
+    signalled(replica, signal.SIGSTOP)
     answer = attempt(master, "insert into promised values (9, 'i')")
     assert answer.status_code == 504
 
     assert master.terminate() == 0
     assert "Traceback" not in master.log_text()
-    replica.process.send_signal(signal.SIGCONT)
+    signalled(replica, signal.SIGCONT)
     master.start()
     taken(master, "insert into promised values (10, 'j')")
     assert master.rows("select number from promised where number > 8") == [(9,), (10,)]
