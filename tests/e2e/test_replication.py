@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import sqlite3
 import time
+from contextlib import closing
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from e2e.cluster import CLIENT, Cluster, caught_up, wait_until
 from e2e.test_crash import assert_equal
+from nexus.storage.directory import DataDirectory
+from nexus.storage.importer import import_database
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -164,3 +167,27 @@ def test_a_replica_of_another_cluster_is_told_so_and_changes_nothing(
     wait_until(lambda: "cluster" in replica.status()["last_error"], "told so")
 
     assert replica.rows("select count(*) from t") == [(0,)]
+
+
+def test_a_replica_of_an_imported_database_takes_a_full_sync_at_once(
+    cluster: Cluster,
+) -> None:
+    source = cluster.directory / "shop.sqlite"
+    with closing(sqlite3.connect(source)) as shop:
+        shop.execute("create table t(id integer primary key, word text)")
+        shop.execute("insert into t(word) values ('sold')")
+        shop.commit()
+    import_database(source, DataDirectory(cluster.directory / "master"))
+    master = cluster.master()
+    replica = cluster.replica(master)
+    offset = master.sql("insert into t(word) values ('new')")["offset"]
+
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+
+    assert replica.rows("select word from t") == [("sold",), ("new",)]
+    wait_until(
+        lambda: replica.get("/replication/replica/stats")["full_syncs"] == 1,
+        "the full sync is counted",
+    )
+    assert replica.get("/replication/replica/stats")["apply_conflicts"] == 0
+    assert_equal(master, [replica])
