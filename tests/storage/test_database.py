@@ -141,9 +141,8 @@ def test_reigns_and_answers_are_kept_in_the_same_transaction(
     assert database.answer_of("id-1") == (1, b"one")
     assert database.answer_of("id-3") is None
 
-    database.begin()
-    database.forget_answers_before(Offset(2))
-    database.commit(None)
+    assert database.forget_answers_before(Offset(2)) == 1
+    assert database.forget_answers_before(Offset(2)) == 0
     assert database.answer_of("id-1") is None
     assert database.answer_of("id-2") == (2, b"two")
 

@@ -132,10 +132,13 @@ class Follower:
         log.error("install_failed", reason=reason)
         self.take(self.machine.install_failed(reason, now_ms()))
 
-    async def retain(self, keep_from: Offset) -> None:
-        """Drop the log's segments before `keep_from`, between two appends."""
+    async def retain(self, keep_from: Offset) -> int:
+        """Drop the log's segments before `keep_from`, between two appends.
+
+        Returns how many entries went with them.
+        """
         async with self._appending:
-            await asyncio.to_thread(self._log.retain, keep_from)
+            return await asyncio.to_thread(self._log.retain, keep_from)
 
     async def _perform_all(self) -> None:
         try:

@@ -22,6 +22,9 @@ from nexus.storage.tables import read_tables
 CHECKPOINT_PAGES: Final = 1_000
 """Pages in the `-wal` that make a checkpoint due; SQLite's own default."""
 
+ANSWERS_FORGOTTEN: Final = 2_000
+"""Answers to idempotency keys that one transaction drops."""
+
 LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
 """What ANALYZE keeps: each node's own matter."""
 
@@ -244,9 +247,22 @@ class Database:
         """The kept answer of a transaction that was done before."""
         return system.read_answer(self.writer, transaction_id)
 
-    def forget_answers_before(self, offset: Offset) -> None:
-        """Drop the answers that retention no longer keeps, within the transaction."""
-        system.delete_answers_before(self.writer, offset)
+    def forget_answers_before(self, offset: Offset) -> int:
+        """Drop answers that retention no longer keeps, in a transaction of its own.
+
+        Returns how many: at most ANSWERS_FORGOTTEN, so that nobody waits long. Call
+        it again until there are none.
+        """
+        self.begin()
+        try:
+            forgotten = system.delete_answers_before(
+                self.writer, offset, most=ANSWERS_FORGOTTEN
+            )
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit(None)
+        return forgotten
 
     def reload(self) -> None:
         """After another database's pages were installed: read what they say."""
