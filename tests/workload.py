@@ -54,6 +54,16 @@ VALUES: tuple[Any, ...] = (
     b"\0\1\xff",
     b"y" * 5000,
 )
+INSERTS = (
+    *("insert",) * 8,
+    *("insert or replace", "insert or ignore", "replace") * 4,
+    *("insert or fail", "insert or abort", "insert or rollback"),
+)
+UPDATES = (
+    *("update",) * 12,
+    *("update or ignore",) * 5,
+    *("update or replace", "update or fail", "update or abort", "update or rollback"),
+)
 MOST_ROWS = 60
 """A table is emptied from here on: the run shall stay quick."""
 
@@ -159,6 +169,8 @@ class Workload:
         return self.chance.choice((3, 3.0, "3", "three", b"3"))
 
     def _key_value(self, kind: str) -> Any:
+        if self.chance.random() < 0.02:
+            return None
         if "int" in kind.lower():
             return self.chance.randrange(1, 30)
         return self._value(kind)
@@ -183,12 +195,13 @@ class Workload:
         rows = self.chance.choice((1, 1, 1, 2, 5))
         values = [self._row(shape, columns) for _ in range(rows)]
         places = ", ".join("?" * len(columns))
-        verb = self.chance.choice(
-            ("insert", "insert", "insert or replace", "insert or ignore", "replace")
-        )
+        verb = self.chance.choice(INSERTS)
         tail = self._upsert(columns) if verb == "insert" else ""
         if self.chance.random() < 0.1:
             tail += " returning *"
+        if self.chance.random() < 0.1:
+            sql = f"{verb} into {shape.quoted}({names}) values ({places}){tail}"
+            return Statement(sql, many=tuple(map(tuple, values)))
         sql = (
             f"{verb} into {shape.quoted}({names}) values "
             f"{', '.join(f'({places})' for _ in values)}{tail}"
@@ -225,11 +238,10 @@ class Workload:
         shape = self.chance.choice(shapes)
         name, kind = self.chance.choice(shape.columns)
         where, params = self._where(shape)
-        verb = self.chance.choice(("update", "update", "update or ignore"))
-        if self.chance.random() < 0.1:
-            verb = self.chance.choice(("update or replace", "update or fail"))
+        verb = self.chance.choice(UPDATES)
+        tail = " returning *" if self.chance.random() < 0.1 else ""
         return Statement(
-            f"{verb} {shape.quoted} set {quote(name)} = ?{where}",
+            f"{verb} {shape.quoted} set {quote(name)} = ?{where}{tail}",
             (self._value(kind), *params),
         )
 

@@ -73,6 +73,14 @@ class Pair:
         """Bring the replica what it lacks."""
         return self.applier.apply(self.records if records is None else records)
 
+    def restart_replica(self) -> None:
+        """As after the end of its process."""
+        path = self.replica.path
+        self.replica.close()
+        self.replica = Database.open(path)
+        self.replica.set_mode_applying()
+        self.applier = Applier(self.replica)
+
     def close(self) -> None:
         self.master.close()
         self.replica.close()

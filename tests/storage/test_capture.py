@@ -121,6 +121,13 @@ FACTS = {
         ("savepoint a", "update t set k = lower(k)", "update t set k = upper(k)"),
         ("delete from t", "delete from r"),
     ),
+    "zero and negative zero": (
+        ("create table t(id integer primary key, v)",),
+        ("create table c(id int primary key, v unique on conflict ignore)",),
+        ("insert into t values (1, 0.0)", "insert into c values (1, 0.0)"),
+        ("update t set v = 0.0 * -1", "update c set v = 0.0 * -1"),
+        ("update t set v = 2.0", "update c set v = 2.0 where v = 0"),
+    ),
     "cascades and triggers": (
         ("pragma user_version = 3", "pragma application_id = 77"),
         (

@@ -31,6 +31,9 @@ class Run:
         self.chance = random.Random(seed)
         self.appetite = random.Random(seed)
         self.story: list[str] = []
+        self.transactions = 0
+        self.diligence = self.appetite.choice((0.5, 0.2, 0.02))
+        """How likely the replica catches up after a batch: it may fall far behind."""
 
     def batch(self) -> None:
         """Some transactions share one SQLite transaction, as the writer has it."""
@@ -50,6 +53,7 @@ class Run:
     def _transaction(self) -> None:
         capture = self.pair.capture
         capture.begin()
+        self.transactions += 1
         self.story.append("-- transaction")
         for _ in range(self.workload.begin()):
             statement = self.workload.next()
@@ -71,7 +75,8 @@ class Run:
             self.story.append(f"-- entry {len(self.pair.records)}")
 
     def _execute(self, statement: Statement) -> None:
-        self.story.append(f"{statement.sql} {statement.params!r}"[:400])
+        values = statement.params if statement.many is None else statement.many
+        self.story.append(f"{statement.sql} {values!r}"[:400])
         try:
             self.pair.capture.execute(statement)
         except NexusError as error:
@@ -82,8 +87,10 @@ class Run:
         pair = self.pair
         while pair.replica.position.offset < len(pair.records):
             start = pair.replica.position.offset
-            stop = start + self.appetite.choice((1, 2, 7, 40))
+            stop = start + self.appetite.choice((1, 2, 7, 40, 200))
             pair.apply(pair.records[start:stop])
+            if self.appetite.random() < 0.05:
+                pair.restart_replica()
 
     def compare(self) -> None:
         """Both databases hold the same, and are sound."""
@@ -122,9 +129,9 @@ def test_a_replica_holds_whatever_random_transactions_left(
     with Pair(tmp_path) as pair:
         run = Run(pair, SEED + run_number)
 
-        for step in range(TRANSACTIONS // RUNS // 2):
+        while run.transactions < TRANSACTIONS // RUNS:
             run.batch()
-            if step % 5 == 0:
+            if run.chance.random() < run.diligence:
                 run.catch_up()
                 run.compare()
         run.catch_up()

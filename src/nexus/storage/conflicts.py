@@ -58,5 +58,5 @@ def same_row(one: Sequence[Any], other: Sequence[Any]) -> bool:
 
 
 def same_value(one: Any, other: Any) -> bool:
-    """Whether two values are the same to SQLite, 0.0 and -0.0 apart as well."""
-    return type(one) is type(other) and repr(one) == repr(other)
+    """Whether two values are the same to a session, for which 0.0 is also -0.0."""
+    return type(one) is type(other) and bool(one == other)

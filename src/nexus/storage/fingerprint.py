@@ -24,6 +24,9 @@ _VIRTUAL: Final = 2
 """`hidden` of a generated column that is computed at each read, and never stored."""
 
 
+_NEGATIVE_ZERO: Final = msgspec.msgpack.encode(-0.0)
+
+
 class TableFingerprint(msgspec.Struct, frozen=True):
     """How many rows a table has, and the hash of all of them."""
 
@@ -124,6 +127,14 @@ def _digest(
     count = 0
     while chunk := list(islice(rows, _CHUNK_ROWS)):
         # Each row by itself, so that the hash does not depend on the chunk's size.
-        digest.update(b"".join(map(encode, chunk)))
+        encoded = b"".join(map(encode, chunk))
+        if _NEGATIVE_ZERO in encoded:
+            encoded = b"".join(encode(_without_negative_zero(row)) for row in chunk)
+        digest.update(encoded)
         count += len(chunk)
     return TableFingerprint(count, digest.hexdigest())
+
+
+def _without_negative_zero(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """To a session 0.0 and -0.0 are one value, so nodes may differ in the sign."""
+    return tuple(value + 0.0 if type(value) is float else value for value in row)
