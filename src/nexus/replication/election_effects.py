@@ -62,7 +62,8 @@ class PersistVote(msgspec.Struct, frozen=True):
     """Write epoch and vote to the catalog, synced.
 
     Before the next effect begins, the node's replica must leave the master of an
-    earlier epoch: whatever that one sends is not stored and not acknowledged any more. A failure stops the node.
+    earlier epoch: whatever that one sends is not stored and not
+    acknowledged any more. A failure stops the node.
     """
 
     epoch: Epoch
