@@ -95,7 +95,7 @@ messages_after_handshake: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         VoteRequest, texts, epochs, node_ids, positions, history_ids, flags, flags
     ),
-    st.builds(VoteReply, epochs, flags, texts),
+    st.builds(VoteReply, epochs, flags, texts, flags, flags),
     st.builds(TakeOver, epochs),
     st.builds(Error, texts, texts, epochs, texts),
 )

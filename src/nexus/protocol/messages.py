@@ -204,8 +204,13 @@ class VoteReply(msgspec.Struct, frozen=True, array_like=True):
     """A voter's answer."""
 
     epoch: Epoch
+    """Granted: the epoch that was asked for. Refused: the highest that it has met."""
     granted: bool
     reason: str = ""
+    pre_vote: bool = False
+    """As in the request: a pre-vote must never be counted as a vote."""
+    lends: bool = False
+    """Refused by a witness that is ahead: its log may be fetched."""
 
 
 class TakeOver(msgspec.Struct, frozen=True, array_like=True):
