@@ -453,6 +453,7 @@ class Node:
                 applied=self._from_thread(self._replica_applied),
                 conflicted=self._from_thread(self._conflicted),
                 failed=self._from_thread(self._failed),
+                short=self._from_thread(self._short),
                 fingerprint=self._verifications.pin,
             ),
         )
@@ -651,6 +652,11 @@ class Node:
         if self._follower is not None:
             self._follower.conflicted(error)
 
+    def _short(self, error: NexusError) -> None:
+        log.error("disk_full", reason=str(error))
+        if self._follower is not None:
+            self._follower.last_error = str(error)
+
     def _applied(self, offset: Offset) -> None:
         waiting, self._applied_events = self._applied_events, []
         for wanted, reached in waiting:
@@ -722,7 +728,11 @@ class Node:
             self._publisher.tick()
             if self._follower is not None:
                 self._follower.tick()
-            await self._retain()
+            try:
+                await self._retain()
+            except NexusError as error:
+                # The heartbeat goes on: a full disk ends no connection.
+                log.warning("log_not_shortened", reason=str(error))
 
     async def _retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""
