@@ -6,7 +6,7 @@ import pytest
 import uvloop
 
 from nexus.errors import ProtocolError
-from nexus.node.connection import Connection, split_address
+from nexus.node.connection import Connection
 from nexus.protocol.messages import Error, ErrorCode, Ping, Pong
 
 
@@ -74,9 +74,3 @@ async def test_silence_in_a_handshake_and_an_end_in_it_are_told_apart() -> None:
         await served.receive_one(timeout_s=5)
     await served.close()
     server.close()
-
-
-@pytest.mark.parametrize("address", ["nothing", ":1", "a:b", "a:70000"])
-def test_what_is_no_address_is_refused_with_an_example(address: str) -> None:
-    with pytest.raises(ValueError, match="is not an address like"):
-        split_address(address)

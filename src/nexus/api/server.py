@@ -14,7 +14,7 @@ from typing_extensions import override
 from nexus.api.application import Application
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits
-from nexus.config import split_address
+from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError
 
 BACKLOG: Final = 2048
@@ -39,6 +39,7 @@ class HttpServer:
         self._application = Application(node)
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
+        self._sockets: list[socket.socket] = []
         self._port = 0
 
     @property
@@ -52,17 +53,27 @@ class HttpServer:
         host, _ = split_address(self._asked)
         reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
         host = reachable.get(host, host)
-        return (
-            f"http://[{host}]:{self._port}"
-            if ":" in host
-            else (f"http://{host}:{self._port}")
-        )
+        return f"http://{join_address(host, self._port)}"
+
+    @property
+    def address(self) -> str:
+        """What was asked for, with the port that the system chose for 0."""
+        return join_address(split_address(self._asked)[0], self._port)
+
+    async def bind(self) -> None:
+        """Take the address; who connects waits until `start`.
+
+        Raises ConfigurationError where it cannot be had.
+        """
+        self._sockets = await _bound_sockets(self._asked)
+        self._port = self._sockets[0].getsockname()[1]
 
     async def start(self) -> None:
-        """Listen; raises ConfigurationError where the address cannot be had."""
+        """Serve; binds first where that was not done."""
         assert self._task is None, "it listens already"
-        sockets = await _bound_sockets(self._asked)
-        self._port = sockets[0].getsockname()[1]
+        if not self._sockets:
+            await self.bind()
+        sockets, self._sockets = self._sockets, []
         self._server = _Server(_settings(self._application, self._limits))
         self._task = asyncio.create_task(self._server.serve(sockets), name="nexus-http")
         listening = asyncio.create_task(self._server.listening.wait())
@@ -73,6 +84,9 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Finish what runs, within seconds, and close every connection."""
+        for bound in self._sockets:
+            bound.close()
+        self._sockets = []
         if self._server is None or self._task is None:
             return
         self._server.should_exit = True

@@ -7,7 +7,7 @@ from nexus.config.settings import (
     ReplicationSettings,
     SnapshotSettings,
 )
-from nexus.config.values import is_loopback, split_address
+from nexus.config.values import is_loopback, join_address, split_address
 
 __all__ = [
     "Config",
@@ -15,6 +15,7 @@ __all__ = [
     "ReplicationSettings",
     "SnapshotSettings",
     "is_loopback",
+    "join_address",
     "load",
     "split_address",
 ]

@@ -7,6 +7,7 @@ came off the wire, and writes frames that are sent in one go.
 import asyncio
 from typing import Final
 
+from nexus.config import join_address, split_address
 from nexus.errors import ProtocolError
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, ErrorCode, Message
@@ -16,8 +17,6 @@ READ_BYTES: Final = 256 << 10
 
 WRITE_BUFFER_BYTES: Final = 4 << 20
 """Bytes that may wait in this process for a slow peer; then its sender waits."""
-
-MOST_PORT: Final = 65_535
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a peer may take to read the last frame before the socket is cut."""
@@ -46,10 +45,16 @@ class Connection:
         return cls(reader, writer)
 
     @property
+    def peer_host(self) -> str:
+        """The other end's host; empty once it is gone."""
+        name = self._writer.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    @property
     def peer_address(self) -> str:
         """The other end, as `host:port`."""
         name = self._writer.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if name else "unknown"
+        return join_address(name[0], name[1]) if name else "unknown"
 
     def handshake_done(self) -> None:
         """From now on accept frames of the full size."""
@@ -115,11 +120,3 @@ class Connection:
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` as its two parts; raises ValueError otherwise."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > MOST_PORT:
-        raise ValueError(f"{address!r} is not an address like 127.0.0.1:15475")
-    return host.strip("[]"), int(port)

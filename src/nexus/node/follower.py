@@ -125,6 +125,11 @@ class Follower:
         log.error("apply_conflict", reason=str(error))
         self.take(self.machine.apply_failed(str(error), now_ms()))
 
+    def short(self, error: DiskFullError) -> None:
+        """The disk is full; what found no space is done again until there is some."""
+        self.last_error = str(error)
+        log.error("disk_full", reason=str(error))
+
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
         history = self._worker.database.history()
@@ -136,10 +141,13 @@ class Follower:
         log.error("install_failed", reason=reason)
         self.take(self.machine.install_failed(reason, now_ms()))
 
-    async def retain(self, keep_from: Offset) -> None:
-        """Drop the log's segments before `keep_from`, between two appends."""
+    async def retain(self, keep_from: Offset) -> int:
+        """Drop the log's segments before `keep_from`, between two appends.
+
+        Returns how many entries went with them.
+        """
         async with self._appending:
-            await asyncio.to_thread(self._log.retain, keep_from)
+            return await asyncio.to_thread(self._log.retain, keep_from)
 
     async def _perform_all(self) -> None:
         try:
@@ -178,8 +186,7 @@ class Follower:
             except DiskFullError as error:
                 if self._log.failed:
                     raise
-                self.last_error = str(error)
-                log.warning("disk_full", reason=str(error))
+                self.short(error)
                 await asyncio.sleep(SPACE_RETRY_S)
             else:
                 return

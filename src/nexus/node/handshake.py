@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from nexus.errors import HandshakeRefusedError
+from nexus.node.addresses import reachable, reachable_url
 from nexus.node.connection import Connection
+from nexus.protocol.codec import history_for_handshake
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Hello, Welcome
 
 NONCE_BYTES: Final = 16
@@ -34,7 +36,7 @@ async def receive_hello(
             reason=ErrorCode.MALFORMED,
         )
     if not secret:
-        return hello, b""
+        return _reachable(hello, connection.peer_host), b""
     nonce = secrets.token_bytes(NONCE_BYTES)
     connection.send(Challenge(nonce))
     hello = await connection.receive_one(timeout_s=timeout_s)
@@ -46,7 +48,7 @@ async def receive_hello(
             "the same NEXUS_CLUSTER_SECRET",
             reason=ErrorCode.UNAUTHORISED,
         )
-    return hello, nonce
+    return _reachable(hello, connection.peer_host), nonce
 
 
 async def introduce(
@@ -57,7 +59,8 @@ async def introduce(
     Raises HandshakeRefusedError if the other side does not know the secret.
     """
     nonce = secrets.token_bytes(NONCE_BYTES)
-    hello = msgspec.structs.replace(hello, nonce=nonce)
+    history = history_for_handshake(hello.history)
+    hello = msgspec.structs.replace(hello, nonce=nonce, history=history)
     # Entries of any size may follow the Welcome in the same packet. The address was
     # chosen on this side, so the larger frame limit costs no trust in strangers.
     connection.handshake_done()
@@ -83,7 +86,20 @@ async def introduce(
             f"{connection.peer_address} does not know this cluster's secret",
             reason=ErrorCode.UNAUTHORISED,
         )
-    return answer
+    url = reachable_url(answer.http_url, connection.peer_host)
+    return msgspec.structs.replace(answer, http_url=url)
+
+
+def proven_welcome(
+    welcome: Welcome, secret: str, hello_nonce: bytes, challenge: bytes
+) -> Welcome:
+    """The Welcome as it is sent: of a size that the peer takes, proven if asked for."""
+    history = history_for_handshake(welcome.history)
+    welcome = msgspec.structs.replace(welcome, history=history)
+    if not secret:
+        return welcome
+    proof = welcome_proof(secret, hello_nonce, challenge, welcome)
+    return msgspec.structs.replace(welcome, auth=proof)
 
 
 def hello_proof(secret: str, nonce: bytes, hello: Hello) -> bytes:
@@ -99,4 +115,14 @@ def welcome_proof(
     said = msgspec.msgpack.encode(msgspec.structs.replace(welcome, auth=b""))
     return hmac.digest(
         secret.encode(), b"welcome" + hello_nonce + challenge + said, "sha256"
+    )
+
+
+def _reachable(hello: Hello, seen_host: str) -> Hello:
+    """The Hello with addresses that this node can use."""
+    return msgspec.structs.replace(
+        hello,
+        address=reachable(hello.address, seen_host),
+        http_url=reachable_url(hello.http_url, seen_host),
+        master_addr=reachable(hello.master_addr, seen_host),
     )

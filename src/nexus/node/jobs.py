@@ -58,7 +58,7 @@ decode_stored: Final = msgspec.msgpack.Decoder(StoredAnswer).decode
 class Job:
     """One piece of work for the writer thread; answered exactly once."""
 
-    __slots__ = ("_wake", "error", "loop", "result", "waiter", "work")
+    __slots__ = ("_wake", "delivered", "error", "loop", "result", "waiter", "work")
 
     def __init__(
         self, work: Any, loop: asyncio.AbstractEventLoop | None = None
@@ -66,6 +66,8 @@ class Job:
         self.work = work
         self.result: Any = None
         self.error: BaseException | None = None
+        self.delivered = False
+        """Whether its answer is on the way."""
         self.loop = loop
         self.waiter: asyncio.Future[Any] | None = None
         self._wake: threading.Lock | None = None
@@ -103,6 +105,7 @@ def deliver(jobs: Iterable[Job]) -> None:
     """Answer these jobs, each in the thread or loop that waits for it."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in jobs:
+        job.delivered = True
         if job.loop is None:
             job.release()
         else:

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 import structlog
 
+from nexus.config import join_address, split_address
 from nexus.errors import (
     ConfigurationError,
     HandshakeRefusedError,
@@ -23,8 +23,8 @@ from nexus.errors import (
 )
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.connection import READ_BYTES, Connection, split_address
-from nexus.node.handshake import receive_hello, welcome_proof
+from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.handshake import proven_welcome, receive_hello
 from nexus.protocol.codec import encode_entries
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -72,24 +72,18 @@ class PublisherHooks:
 
     visited: Callable[[Hello], Error]
     """A Hello while this node is no master: what to answer."""
+    committed: Callable[[Offset], None]
+    """A quorum holds every entry up to this offset."""
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
-    send_snapshot: Callable[[Connection, SendSnapshot, Master], Awaitable[None]]
+    send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
 
 
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(
-        self,
-        wal: WriteAheadLog,
-        hooks: PublisherHooks,
-        *,
-        secret: str,
-        timeout_s: float,
-    ) -> None:
+    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
         self.machine: Master | None = None
-        self._log = wal
         self._hooks = hooks
         self._secret = secret
         self._timeout_s = timeout_s
@@ -98,8 +92,12 @@ class Publisher:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, address: str) -> None:
-        """Listen; raises ConfigurationError if the address cannot be had."""
+    async def start(self, address: str, wal: WriteAheadLog) -> str:
+        """Serve this log; returns the address, with the system's choice for port 0.
+
+        Raises ConfigurationError if it cannot be had.
+        """
+        self._log = wal
         host, port = split_address(address)
         try:
             self._server = await asyncio.start_server(
@@ -110,6 +108,7 @@ class Publisher:
                 f"replication.bind_addr {address} cannot be used: "
                 f"{error.strerror or error}; stop what listens there, or name another"
             ) from error
+        return join_address(host, self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Say goodbye to every replica and close the port."""
@@ -164,7 +163,7 @@ class Publisher:
                 case StopWrites():
                     self._hooks.stop_writes(effect)
                 case CommitAdvanced():
-                    pass
+                    self._hooks.committed(effect.offset)
                 case _:
                     raise AssertionError(f"{effect} is not the master's to ask for")
 
@@ -261,11 +260,10 @@ class Publisher:
         if link is None:
             return
         message = effect.message
-        if isinstance(message, Welcome) and self._secret:
-            proof = welcome_proof(
-                self._secret, link.hello_nonce, link.challenge, message
+        if isinstance(message, Welcome):
+            message = proven_welcome(
+                message, self._secret, link.hello_nonce, link.challenge
             )
-            message = msgspec.structs.replace(message, auth=proof)
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
@@ -280,9 +278,9 @@ class Publisher:
         self._spawn(link.connection.close())
 
     def _start_transfer(self, effect: SendSnapshot) -> None:
-        link, machine = self._links.get(effect.peer), self.machine
-        if link is not None and machine is not None:
-            transfer = self._hooks.send_snapshot(link.connection, effect, machine)
+        link = self._links.get(effect.peer)
+        if link is not None:
+            transfer = self._hooks.send_snapshot(link.connection, effect)
             link.transfer = self._spawn(transfer)
 
     def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:

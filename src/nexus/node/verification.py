@@ -69,17 +69,18 @@ class Verifications:
         self._executor.submit(hash_tables)
 
     def result(self, offset: Offset) -> Fingerprints | None:
-        """The hashes at this mark; None while they are being made.
+        """The hashes at this mark; None while they are made or the mark is to come.
 
         Raises NotFoundError for an offset that is no mark known here.
         """
+        is_to_come = offset > self._database.position.offset
         with self._lock:
-            if offset in self._running:
+            if is_to_come or offset in self._running:
                 return None
             found = self._results.get(offset)
         if found is None:
             raise NotFoundError(
-                f"there is no verification at offset {offset} on this node (yet)"
+                f"there is no verification at offset {offset} on this node"
             )
         if isinstance(found, NexusError):
             raise found

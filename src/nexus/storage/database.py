@@ -22,6 +22,9 @@ from nexus.storage.tables import read_tables
 CHECKPOINT_PAGES: Final = 1_000
 """Pages in the `-wal` that make a checkpoint due; SQLite's own default."""
 
+ANSWERS_FORGOTTEN: Final = 2_000
+"""Answers to idempotency keys that one transaction drops."""
+
 LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
 """What ANALYZE keeps: each node's own matter."""
 
@@ -100,7 +103,10 @@ class Database:
         return system.read_history(self.writer)
 
     def set_mode_capturing(self) -> None:
-        """A master's settings: foreign keys and triggers do their work."""
+        """A master's settings: foreign keys and triggers do their work.
+
+        And shadow tables are written by their modules alone.
+        """
         self._set_enforcement(enabled=True)
 
     def set_mode_applying(self) -> None:
@@ -137,7 +143,8 @@ class Database:
         """Commit, the applied position with the rows; None leaves the position.
 
         Afterwards the `-wal` is proven to be the one that was written: raises
-        SecondSQLiteError if it is not. StorageError when SQLite cannot commit.
+        SecondSQLiteError if it is not. StorageError when SQLite cannot commit, or says
+        that it did and did not.
         """
         try:
             if position is not None:
@@ -145,6 +152,11 @@ class Database:
             self.writer.execute("commit")
         except apsw.Error as error:
             raise storage_error("SQLite could not commit", error) from error
+        if self.writer.txn_state("main") == apsw.SQLITE_TXN_WRITE:
+            raise StorageError(
+                "SQLite said that it committed, and left its transaction open; what "
+                "was written is safe in the log: start this node again"
+            )
         self._guard.check_wal()
         if position is not None:
             self._position = position
@@ -240,9 +252,22 @@ class Database:
         """The kept answer of a transaction that was done before."""
         return system.read_answer(self.writer, transaction_id)
 
-    def forget_answers_before(self, offset: Offset) -> None:
-        """Drop the answers that retention no longer keeps, within the transaction."""
-        system.delete_answers_before(self.writer, offset)
+    def forget_answers_before(self, offset: Offset) -> int:
+        """Drop answers that retention no longer keeps, in a transaction of its own.
+
+        Returns how many: at most ANSWERS_FORGOTTEN, so that nobody waits long. Call
+        it again until there are none.
+        """
+        self.begin()
+        try:
+            forgotten = system.delete_answers_before(
+                self.writer, offset, most=ANSWERS_FORGOTTEN
+            )
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit(None)
+        return forgotten
 
     def reload(self) -> None:
         """After another database's pages were installed: read what they say."""
@@ -263,6 +288,7 @@ class Database:
     def _set_enforcement(self, *, enabled: bool) -> None:
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(enabled))
+        self.writer.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, int(enabled))
 
     def _data_version(self) -> int:
         return self._number("pragma data_version")

@@ -121,6 +121,13 @@ def read_answer(
     return None if row is None else (Offset(row[0]), row[1])
 
 
-def delete_answers_before(connection: apsw.Connection, offset: Offset) -> None:
-    """Forget the answers of transactions before `offset`."""
-    connection.execute('delete from nexus_answers where "offset" < ?', (offset,))
+def delete_answers_before(
+    connection: apsw.Connection, offset: Offset, *, most: int
+) -> int:
+    """Forget some answers of transactions before `offset`; how many."""
+    connection.execute(
+        "delete from nexus_answers where transaction_id in (select transaction_id "
+        'from nexus_answers where "offset" < ? order by "offset" limit ?)',
+        (offset, most),
+    )
+    return connection.changes()

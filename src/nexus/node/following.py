@@ -1,0 +1,267 @@
+"""A node in the role of replica: its link to the master, and the applying thread."""
+
+import asyncio
+import random
+from typing import Any, Final
+
+import structlog
+
+from nexus.errors import NexusError
+from nexus.model.cluster import LinkState, ReplicaStats
+from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.follower import Follower, FollowerHooks
+from nexus.node.fullsync import install_snapshot
+from nexus.node.parts import Parts
+from nexus.node.publisher import now_ms
+from nexus.node.report import DutyReport
+from nexus.node.startup import log_history
+from nexus.node.worker import ApplyHooks, ApplyWorker, errand
+from nexus.protocol.messages import Error, Hello
+from nexus.replication.effects import (
+    Adopt,
+    Close,
+    Diverged,
+    Install,
+    Peer,
+    ReceiveSnapshot,
+    StoreChunk,
+)
+from nexus.replication.replica import Replica
+from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.storage.diverged import Divergence
+
+EXPORT_BYTES: Final = 1 << 20
+
+_VISITOR: Final = Peer("visitor")
+
+log = structlog.get_logger(__name__)
+
+
+class Following:
+    """One time of following; `begin` it, and `leave` it for good."""
+
+    def __init__(self, parts: Parts, machine: Replica) -> None:
+        self.machine = machine
+        self._parts = parts
+        self._worker = ApplyWorker(
+            parts.database,
+            parts.log,
+            ApplyHooks(
+                applied=parts.on_loop(self._applied),
+                conflicted=parts.on_loop(self._conflicted),
+                failed=parts.on_loop(parts.failed),
+                short=parts.on_loop(self._short),
+                fingerprint=parts.verifications.pin,
+            ),
+        )
+        self._follower = Follower(
+            machine,
+            parts.log,
+            self._worker,
+            FollowerHooks(
+                self._adopt,
+                self._export,
+                self._receive_snapshot,
+                self._store_chunk,
+                self._install,
+                parts.failed,
+            ),
+            secret=parts.config.cluster_secret,
+            timeout_s=parts.config.replication.connect_timeout_ms / 1000,
+        )
+
+    @classmethod
+    async def begin(cls, parts: Parts, addresses: tuple[str, ...]) -> "Following":
+        """Look for the master at these addresses, the first one first."""
+        history = await asyncio.to_thread(log_history, parts.standing)
+        following = cls(parts, _machine(parts, addresses, history))
+        following._worker.start()
+        following._follower.start()
+        return following
+
+    async def leave(self) -> None:
+        """Leave the master and end the thread; what was acknowledged is durable."""
+        await self._follower.stop()
+        await asyncio.to_thread(self._worker.stop)
+
+    def report(self) -> DutyReport:
+        """How this role fares."""
+        machine, now = self.machine, now_ms()
+        master = machine.master
+        return DutyReport(
+            connected=machine.is_connected,
+            commit_offset=machine.commit_offset,
+            lag=machine.lag(),
+            lag_seconds=machine.lag_seconds(now),
+            master_id=master.master_id if master else "",
+            master_url=self.master_url,
+            state=machine.state,
+            paused=machine.paused,
+            last_error=self._follower.last_error,
+        )
+
+    def stats(self) -> ReplicaStats:
+        """GET /replication/replica/stats."""
+        received = self._follower.bytes_received
+        return self.machine.stats(now_ms(), bytes_received=received)
+
+    @property
+    def history(self) -> EpochHistory:
+        """Every reign of this node's log."""
+        return self.machine.history
+
+    @property
+    def master_url(self) -> str:
+        """Where the master's API is; empty while none is known."""
+        master = self.machine.master
+        return master.http_url if master else ""
+
+    def ready(self, max_lag: int | None) -> str:
+        """Why this replica should not be read from; empty if it may."""
+        state, lag = self.machine.state, self.machine.lag()
+        if state is not LinkState.STREAMING:
+            return f"this replica is {state}, not streaming"
+        if max_lag is not None and lag > max_lag:
+            return f"this replica lags {lag} entries, more than {max_lag}"
+        return ""
+
+    def pause(self) -> None:
+        """Apply no more."""
+        self._follower.take(self.machine.pause())
+        self._worker.hold()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._follower.take(self.machine.resume())
+
+    def tick(self) -> None:
+        """Deadlines, heartbeats, reconnection."""
+        self._follower.tick()
+
+    async def retain(self) -> None:
+        """Drop what retention no longer keeps."""
+        try:
+            await self._drop_old()
+        except NexusError as error:
+            # A full disk, say: the next tick tries again.
+            log.warning("log_not_shortened", reason=str(error))
+
+    async def _drop_old(self) -> None:
+        database, wal = self._parts.database, self._parts.log
+        keep_from = Offset(database.checkpointed_offset + 1)
+        if await self._follower.retain(keep_from):
+            first = wal.first_offset
+            while await self._on_worker(lambda: database.forget_answers_before(first)):
+                pass
+
+    def visited(self, hello: Hello) -> Error | None:
+        """A Hello at a replica's door; an announcement may give it a new master."""
+        answer = None
+        for effect in self.machine.hello(_VISITOR, hello):
+            if isinstance(effect, Close):
+                answer = Error(
+                    effect.code, effect.message, effect.epoch, effect.master_addr
+                )
+            else:
+                self._follower.take((effect,))
+        return answer
+
+    # --- What the machine asks for ------------------------------------------------
+
+    async def _adopt(self, effect: Adopt) -> None:
+        welcome = effect.welcome
+        await asyncio.to_thread(
+            self._parts.standing.catalog.update,
+            cluster_id=welcome.cluster_id,
+            epoch=max(welcome.epoch, self._parts.state.epoch),
+            master_addr=self.machine.master_addr,
+        )
+
+    async def _export(self, effect: Diverged) -> None:
+        made = await asyncio.to_thread(self._export_rows, effect)
+        log.warning("diverged_kept", id=made.id, entries=made.entries)
+
+    def _export_rows(self, effect: Diverged) -> Divergence:
+        wal = self._parts.log
+        cursor = wal.cursor(Offset(max(effect.after + 1, wal.first_offset)))
+        try:
+            records = []
+            while cursor.offset <= wal.last_offset:
+                records += cursor.read(Offset(wal.last_offset + 1), EXPORT_BYTES)
+            return self._parts.diverged.export(
+                records, self.history, after=effect.after, reason=effect.reason
+            )
+        finally:
+            cursor.close()
+
+    async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
+        begin = self._parts.receiver.begin
+        await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
+
+    async def _store_chunk(self, effect: StoreChunk) -> None:
+        try:
+            await asyncio.to_thread(self._parts.receiver.add, effect.chunk)
+        except NexusError as error:
+            self._follower.install_failed(str(error))
+
+    async def _install(self, _: Install) -> None:
+        parts = self._parts
+
+        def install() -> Position:
+            position = install_snapshot(
+                parts.receiver,
+                parts.database,
+                parts.log,
+                parts.standing.catalog,
+                work=parts.standing.directory.snapshots / "installing",
+                max_size=parts.config.snapshot.max_size,
+            )
+            self._worker.restart()
+            return position
+
+        try:
+            position: Position = await self._on_worker(install)
+        except NexusError as error:
+            self._follower.install_failed(str(error))
+        else:
+            self._follower.installed(position)
+            parts.milestones.passed(position.offset)
+
+    async def _on_worker(self, call: Any) -> Any:
+        """Call it on the thread that owns the database, between two batches."""
+        job = errand(call, self._parts.loop)
+        self._worker.run_soon(job)
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        return await job.waiter
+
+    def _applied(self, position: Position) -> None:
+        self._follower.applied(position)
+        self._parts.milestones.passed(position.offset)
+
+    def _conflicted(self, error: Any) -> None:
+        self._follower.conflicted(error)
+
+    def _short(self, error: Any) -> None:
+        self._follower.short(error)
+
+
+def _machine(
+    parts: Parts, addresses: tuple[str, ...], history: EpochHistory
+) -> Replica:
+    settings = parts.config.replication
+    return Replica(
+        parts.identity(),
+        ReplicaSettings(
+            addresses=addresses,
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            connect_timeout_ms=settings.connect_timeout_ms,
+        ),
+        Standing(
+            history=history,
+            durable_offset=parts.log.durable_offset,
+            applied_offset=parts.database.position.offset,
+            epoch=parts.state.epoch,
+        ),
+        random.random,
+    )

@@ -1,0 +1,156 @@
+"""What a node's role works with, whatever the role is."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nexus.config import Config
+from nexus.model.cluster import Role
+from nexus.node.execution import Executor
+from nexus.node.fullsync import SnapshotSender
+from nexus.node.milestones import Milestones
+from nexus.node.publisher import Publisher, PublisherHooks
+from nexus.node.startup import Standing, open_standing
+from nexus.node.verification import Verifications
+from nexus.replication.settings import Identity
+from nexus.storage.catalog import CatalogState
+from nexus.storage.database import Database
+from nexus.storage.diverged import DivergedStore
+from nexus.storage.snapshot import SnapshotReceiver, SnapshotSettings, SnapshotStore
+from nexus.storage.wal import WriteAheadLog
+
+HASHING_THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once, when the node starts."""
+
+    config: Config
+    loop: asyncio.AbstractEventLoop
+    standing: Standing
+    address: str
+    """Where other nodes reach this one, `host:port`."""
+    http_url: str
+    """Where clients reach it."""
+    publisher: Publisher
+    executor: Executor
+    hashing: ThreadPoolExecutor
+    snapshots: SnapshotStore
+    sender: SnapshotSender
+    receiver: SnapshotReceiver
+    diverged: DivergedStore
+    verifications: Verifications
+    milestones: Milestones
+    failed: Callable[[BaseException], None]
+    """Tell the node that it cannot go on; on its loop."""
+
+    @property
+    def log(self) -> WriteAheadLog:
+        """The log of entries."""
+        return self.standing.log
+
+    @property
+    def database(self) -> Database:
+        """The database that users read."""
+        return self.standing.database
+
+    @property
+    def state(self) -> CatalogState:
+        """What the catalog holds now."""
+        return self.standing.catalog.state
+
+    def master_addresses(self) -> tuple[str, ...]:
+        """Where a master may be: what a role change kept, else the configuration."""
+        replication = self.config.replication
+        found = [self.state.master_addr, replication.master_addr or ""]
+        if replication.role is Role.REPLICA:
+            found.reverse()
+        found += replication.peers
+        others = dict.fromkeys(a for a in found if a and a != self.address)
+        return tuple(others) or (self.address,)
+
+    def identity(self) -> Identity:
+        """This node, as it introduces itself."""
+        return Identity(
+            node_id=self.state.node_id,
+            cluster_id=self.state.cluster_id,
+            address=self.address,
+            http_url=self.http_url,
+            page_size=self.database.page_size,
+            encoding=self.database.encoding,
+        )
+
+    def on_loop(self, call: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The same call, to be made from another thread, once, on the loop."""
+
+        def soon(value: Any) -> None:
+            if not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(call, value)
+
+        return soon
+
+    def close(self) -> None:
+        """Close what `open_parts` opened, but for the publisher; blocks."""
+        self.executor.close()
+        self.hashing.shutdown()
+        self.standing.close()
+
+
+async def open_parts(
+    config: Config,
+    http_addr: str,
+    hooks: PublisherHooks,
+    failed: Callable[[BaseException], None],
+) -> Parts:
+    """Open the data directory and the replication port.
+
+    Raises StorageError or ConfigurationError; nothing is left open then.
+    """
+    publisher = Publisher(
+        hooks,
+        secret=config.cluster_secret,
+        timeout_s=config.replication.connect_timeout_ms / 1000,
+    )
+    standing = await asyncio.to_thread(open_standing, config)
+    try:
+        address = await publisher.start(config.replication.bind_addr, standing.log)
+    except BaseException:
+        await asyncio.to_thread(standing.close)
+        raise
+    database, directory = standing.database, standing.directory
+    snapshots = SnapshotStore(
+        directory.snapshots,
+        SnapshotSettings(
+            compression_level=config.snapshot.compression_level,
+            max_size=config.snapshot.max_size,
+            chunk_size=config.snapshot.chunk_size,
+        ),
+    )
+    milestones = Milestones(lambda: database.position.offset)
+    hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
+    return Parts(
+        config=config,
+        loop=asyncio.get_running_loop(),
+        standing=standing,
+        address=address,
+        http_url=f"http://{http_addr}",
+        publisher=publisher,
+        executor=Executor(
+            database,
+            milestones,
+            patience_s=config.limits.idle_transaction_ms / 1000,
+        ),
+        hashing=hashing,
+        snapshots=snapshots,
+        sender=SnapshotSender(snapshots, database, standing.log),
+        receiver=SnapshotReceiver(
+            directory.snapshots, max_size=config.snapshot.max_size
+        ),
+        diverged=DivergedStore(directory.diverged),
+        verifications=Verifications(database, hashing),
+        milestones=milestones,
+        failed=failed,
+    )

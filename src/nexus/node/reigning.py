@@ -1,0 +1,276 @@
+"""A node in the role of master, or standalone: one reign, its writer, its replicas."""
+
+import asyncio
+import time
+import uuid
+from typing import Final
+
+import msgspec
+import structlog
+
+from nexus.config import ReplicationSettings
+from nexus.errors import (
+    NexusError,
+    NoMasterError,
+    QuorumLostError,
+    WritesStoppedError,
+)
+from nexus.model.cluster import LinkState, MasterStats, Mode, Role
+from nexus.model.operation import Fingerprint
+from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.commitment import Commitment
+from nexus.node.connection import Connection
+from nexus.node.handshake import introduce
+from nexus.node.parts import Parts
+from nexus.node.publisher import now_ms
+from nexus.node.report import DutyReport
+from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.transactions import TransactionManager
+from nexus.node.writer import Hooks
+from nexus.replication.announcement import answered
+from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
+from nexus.replication.master import Master
+from nexus.replication.settings import LogExtent, MasterSettings
+
+LEAST_SYNC_QUORUM: Final = 2
+"""Without voters: the master and any one replica."""
+
+ANNOUNCE_EVERY_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Reigning:
+    """One reign of this node; `begin` it, and `leave` it for good."""
+
+    def __init__(self, parts: Parts, machine: Master) -> None:
+        self.machine = machine
+        self._parts = parts
+        replication = parts.config.replication
+        self._commitment = (
+            Commitment(replication.sync_timeout_ms / 1000)
+            if replication.mode is Mode.SYNC
+            else None
+        )
+        self.manager = TransactionManager(
+            parts.database,
+            parts.log,
+            Hooks(
+                stored=parts.on_loop(parts.publisher.stored),
+                applied=parts.on_loop(parts.milestones.passed),
+                failed=parts.on_loop(parts.failed),
+                fingerprint=parts.verifications.pin,
+                durable_on=machine.durable_on,
+                commitment=self._commitment,
+            ),
+            limit_bytes=parts.config.limits.transaction_bytes,
+        )
+        self._lacks_quorum = False
+
+    @classmethod
+    async def begin(cls, parts: Parts, role: Role, why: str) -> "Reigning":
+        """A new epoch and history, durable before they are used.
+
+        Raises StorageError, and DiskFullError where the first entry has no room.
+        """
+        await asyncio.to_thread(redo, parts.standing)
+        history = parts.database.history()
+        step = 1 if why == "start" else PROMOTION_STEP
+        reign = Reign(
+            next_epoch(parts.standing.catalog, history, step=step),
+            new_history_id(),
+            parts.state.node_id,
+            Offset(parts.log.last_offset + 1),
+            time.time_ns() // 1000,
+            why,
+        )
+        parts.standing.catalog.update(
+            role=role,
+            epoch=reign.epoch,
+            history_id=reign.history_id,
+            cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
+            master_addr="",
+        )
+        reigning = cls(parts, _machine(parts, history.begun(reign)))
+        parts.publisher.reign(reigning.machine)
+        mode = parts.config.replication.mode
+        await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
+        log.info("reign_began", epoch=reign.epoch, why=why, offset=reign.first_offset)
+        return reigning
+
+    async def leave(self) -> None:
+        """End the writer; the database has no owner.
+
+        The batch at hand is answered; one that waits for a quorum is taken back, and
+        its clients are told that its outcome is unknown.
+        """
+        if self._commitment is not None:
+            self._commitment.end("this node's reign has ended")
+        await asyncio.to_thread(self.manager.stop)
+
+    def report(self) -> DutyReport:
+        """How this role fares."""
+        replicas = self.machine.replicas(now_ms())
+        gone = LinkState.RECONNECTING
+        return DutyReport(
+            connected=bool(replicas),
+            commit_offset=self.machine.commit_offset,
+            replica_count=sum(replica.state is not gone for replica in replicas),
+            master_id=self._parts.state.node_id,
+            master_url=self._parts.http_url,
+            state=LinkState.STREAMING,
+            paused=self.machine.paused,
+        )
+
+    def stats(self) -> MasterStats:
+        """GET /replication/master/stats."""
+        stats = self.machine.stats(now_ms())
+        commitment = self._commitment
+        return msgspec.structs.replace(
+            stats,
+            log_size=self._parts.log.entry_count,
+            sync_acks=commitment.acknowledged if commitment else 0,
+            sync_timeouts=commitment.late if commitment else 0,
+        )
+
+    @property
+    def history(self) -> EpochHistory:
+        """Every reign of this node's log."""
+        return self.machine.history
+
+    def pause(self, replica: str | None) -> None:
+        """Stream no more, to one replica or to all."""
+        self._parts.publisher.perform(self.machine.pause(replica or None))  # type: ignore[arg-type]  # a NodeId by name
+
+    def resume(self, replica: str | None) -> None:
+        """Undo `pause`."""
+        effects = self.machine.resume(replica or None, now_ms())  # type: ignore[arg-type]  # a NodeId by name
+        self._parts.publisher.perform(effects)
+
+    async def mark(self) -> Offset:
+        """Log a mark at which every node hashes its tables."""
+        return await self.manager.mark(Fingerprint(uuid.uuid4().hex[:8]))
+
+    def tick(self) -> None:
+        """Heartbeats and dead peers; in sync mode, whether a quorum is there."""
+        self._parts.publisher.tick()
+        if self._commitment is not None:
+            self._watch_quorum()
+
+    def committed(self, offset: Offset) -> None:
+        """A quorum holds every entry up to `offset`."""
+        if self._commitment is not None:
+            self._commitment.reached(offset)
+
+    def _watch_quorum(self) -> None:
+        """Refuse new writes at once while too few nodes are there to hold them."""
+        here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
+        if (here < needed) is self._lacks_quorum:
+            return
+        self._lacks_quorum = here < needed
+        if self._lacks_quorum:
+            log.warning("quorum_lost", nodes=here, needed=needed)
+            self.manager.refuse_writes(
+                lambda: QuorumLostError(
+                    f"only {here} of the {needed} nodes that must hold a write are "
+                    "there; nothing happened, try again when replicas have returned"
+                )
+            )
+        else:
+            log.info("quorum_is_back", nodes=here, needed=needed)
+            self.manager.refuse_writes(None)
+
+    async def retain(self) -> None:
+        """Drop what retention no longer keeps, on the thread that appends."""
+        try:
+            await self._drop_old()
+        except NexusError as error:
+            # A full disk, say: the next tick tries again.
+            log.warning("log_not_shortened", reason=str(error))
+
+    async def _drop_old(self) -> None:
+        database, wal = self._parts.database, self._parts.log
+        floor = self.machine.retention_floor()
+
+        def drop() -> int:
+            # Only what the database file holds, synced, may leave the log.
+            database.checkpoint()
+            return wal.retain(min(floor, Offset(database.checkpointed_offset + 1)))
+
+        if await self.manager.run(drop):
+            self.machine.retained(wal.first_offset)
+            first = wal.first_offset
+            while await self.manager.run(lambda: database.forget_answers_before(first)):
+                pass
+
+    def deposed_by(self, order: StepDown) -> None:
+        """Take no more writes: a higher epoch was met."""
+        url = order.master_addr or "an unknown address"
+        self.manager.refuse_writes(
+            lambda: NoMasterError(
+                f"this node was deposed by epoch {order.epoch}; its master is at "
+                f"{url}: nothing happened, try again soon"
+            )
+        )
+
+    def stop_writes(self, order: StopWrites) -> None:
+        """Take no more writes: an operator is needed."""
+        self.manager.refuse_writes(lambda: WritesStoppedError(order.reason))
+
+    async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:
+        """Carry out one SendSnapshot of this reign's machine."""
+        parts = self._parts
+        await parts.sender.send(
+            connection,
+            order,
+            self.machine,
+            parts.publisher.perform,
+            parts.state.cluster_id,
+        )
+
+    async def announce(self, former: str) -> None:
+        """Tell the former master of this reign, until it answers or the reign ends."""
+        secret = self._parts.config.cluster_secret
+        while self._parts.publisher.machine is self.machine:
+            hello = self.machine.announcement()
+            try:
+                connection = await Connection.open(former, timeout_s=ANNOUNCE_EVERY_S)
+                try:
+                    answer = await introduce(
+                        connection, hello, secret, timeout_s=ANNOUNCE_EVERY_S
+                    )
+                finally:
+                    await connection.close()
+            except (OSError, TimeoutError, NexusError):
+                await asyncio.sleep(ANNOUNCE_EVERY_S)
+                continue
+            self._parts.publisher.perform(answered(answer, self.machine.history))
+            return
+
+
+def _machine(parts: Parts, history: EpochHistory) -> Master:
+    settings = parts.config.replication
+    return Master(
+        parts.identity(),
+        MasterSettings(
+            quorum=sync_quorum(settings),
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            max_transfers=parts.config.snapshot.max_transfers,
+            pin_entries=4 * settings.max_log_size,
+        ),
+        history,
+        LogExtent(parts.log.first_offset, parts.log.durable_offset),
+        now_ms(),
+    )
+
+
+def sync_quorum(settings: ReplicationSettings) -> int:
+    """Nodes that must hold an entry before it is committed, the master included.
+
+    In async mode the master alone; in sync mode as configured, else the master and
+    any one replica.
+    """
+    if settings.mode is Mode.ASYNC:
+        return 1
+    return settings.sync_quorum or LEAST_SYNC_QUORUM

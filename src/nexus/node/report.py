@@ -1,0 +1,49 @@
+"""What a node says of itself: one answer from what its parts and its role know."""
+
+import msgspec
+
+from nexus.model.cluster import LinkState, NodeStatus, Role
+from nexus.model.position import Offset
+from nexus.node.parts import Parts
+
+
+class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the role knows; the fields of NodeStatus of the same names."""
+
+    connected: bool = False
+    commit_offset: Offset = Offset(0)
+    lag: int = 0
+    lag_seconds: float = 0.0
+    replica_count: int = 0
+    master_id: str = ""
+    master_url: str = ""
+    state: LinkState = LinkState.STOPPED
+    paused: bool = False
+    last_error: str = ""
+
+
+def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> NodeStatus:
+    """GET /replication/status; `failure` is why this node cannot go on, or empty."""
+    replication, state = parts.config.replication, parts.state
+    return NodeStatus(
+        role=role,
+        running=not failure,
+        mode=replication.mode,
+        connected=duty.connected,
+        node_id=state.node_id,
+        cluster_id=state.cluster_id,
+        epoch=state.epoch,
+        wal_offset=parts.log.last_offset,
+        durable_offset=parts.log.durable_offset,
+        applied_offset=parts.database.position.offset,
+        commit_offset=duty.commit_offset,
+        lag=duty.lag,
+        lag_seconds=duty.lag_seconds,
+        replica_count=duty.replica_count,
+        master_id=duty.master_id,
+        master_url=duty.master_url,
+        state=duty.state,
+        paused=duty.paused,
+        auto_failover=replication.auto_failover,
+        last_error=failure or duty.last_error,
+    )
