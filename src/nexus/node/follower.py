@@ -8,11 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
-from nexus.errors import ApplyError, NexusError
+from nexus.errors import ApplyError, DiskFullError, NexusError
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
 from nexus.node.connection import Connection
@@ -43,6 +44,9 @@ from nexus.storage.wal import WriteAheadLog
 
 MOST_WAITING: Final = 4_096
 """Effects that may wait for the disk; then nothing more is read from the socket."""
+
+SPACE_RETRY_S: Final = 1.0
+"""How often a replica whose disk is full looks whether there is space again."""
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +125,11 @@ class Follower:
         log.error("apply_conflict", reason=str(error))
         self.take(self.machine.apply_failed(str(error), now_ms()))
 
+    def short(self, error: DiskFullError) -> None:
+        """The disk is full; what found no space is done again until there is some."""
+        self.last_error = str(error)
+        log.error("disk_full", reason=str(error))
+
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
         history = self._worker.database.history()
@@ -150,7 +159,7 @@ class Follower:
                     if isinstance(effect, Store):
                         await self._store(effect)
                     else:
-                        await self._perform(effect)
+                        await self._with_space(partial(self._perform, effect))
                 self._drained.set()
         except Exception as error:  # noqa: BLE001 - it must reach the node
             self._hooks.failed(error)
@@ -162,9 +171,25 @@ class Follower:
             following = self._effects.popleft()
             assert isinstance(following, Store), "checked just above"
             records += following.records
+        await self._with_space(partial(self._append_all, records))
+
+    async def _append_all(self, records: list[Record]) -> None:
         async with self._appending:
             durable = await asyncio.to_thread(self._append, records)
         self.take(self.machine.stored(durable, now_ms()))
+
+    async def _with_space(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it; where the disk is full, again and again until there is space."""
+        while True:
+            try:
+                await work()
+            except DiskFullError as error:
+                if self._log.failed:
+                    raise
+                self.short(error)
+                await asyncio.sleep(SPACE_RETRY_S)
+            else:
+                return
 
     def _append(self, records: list[Record]) -> Offset:
         self._log.append(records)

@@ -182,6 +182,13 @@ class Reigning:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""
+        try:
+            await self._drop_old()
+        except NexusError as error:
+            # A full disk, say: the next tick tries again.
+            log.warning("log_not_shortened", reason=str(error))
+
+    async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
         floor = self.machine.retention_floor()
 

@@ -13,7 +13,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from nexus.errors import NexusError, NodeStoppedError, WritesStoppedError
+import structlog
+
+from nexus.errors import (
+    DiskFullError,
+    NexusError,
+    NodeStoppedError,
+    WritesStoppedError,
+)
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.commitment import ReignEndedError
@@ -28,6 +35,11 @@ MAX_BATCH_JOBS: Final = 512
 
 MAX_WAITING_JOBS: Final = 16_384
 """Beyond this many waiting transactions a client is refused at once."""
+
+SPACE_RETRY_S: Final = 1.0
+"""How often a writer whose disk is full looks whether there is space again."""
+
+log = structlog.get_logger(__name__)
 
 _STOP: Final = Errand(run=lambda: None)
 
@@ -46,6 +58,8 @@ class TransactionManager:
             target=self._run, name="nexus-writer", daemon=True
         )
         self._refusal: Callable[[], NexusError] | None = None
+        self._shortage: DiskFullError | None = None
+        self._ended = False
 
     def start(self, reign: Reign, *, mode: str) -> None:
         """Begin `reign`: its first entry is durable and applied on return.
@@ -71,6 +85,7 @@ class TransactionManager:
         that the node is stopping.
         """
         self._refusal = refusal or _stopping
+        self._ended = True
         stop = Job(_STOP)
         self._queue.put(stop)
         if self._thread.is_alive():
@@ -138,8 +153,10 @@ class TransactionManager:
         *,
         errand: bool = False,
     ) -> Job:
-        if self._refusal is not None and (not errand or self._refusal is _stopping):
+        if self._refusal is not None and (not errand or self._ended):
             raise self._refusal()
+        if self._shortage is not None:
+            raise _short_of_space(self._shortage)
         if self._queue.qsize() >= MAX_WAITING_JOBS:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
@@ -161,6 +178,12 @@ class TransactionManager:
                     carried = self._run_shared(first)
                 else:
                     self._run_alone(first)
+            except DiskFullError as error:
+                if not self._writer.can_recover:
+                    self._fail(error)
+                    return
+                self._shortage = error
+                carried = self._wait_for_space(carried)
             except ReignEndedError:
                 self._refuse_waiting()
                 return
@@ -206,6 +229,8 @@ class TransactionManager:
                 raise
             finally:
                 deliver([job])
+            if isinstance(job.error, DiskFullError):
+                raise job.error  # SQLite may lack what the log holds by now
             return
         if not work.foreign_keys:
             self._database.set_foreign_keys(enabled=False)
@@ -217,11 +242,42 @@ class TransactionManager:
         finally:
             self._database.set_foreign_keys(enabled=True)
 
+    def _wait_for_space(self, carried: Job | None) -> Job | None:
+        """The log holds more than SQLite had space for: catch up as soon as it can.
+
+        Refuses what comes meanwhile, all of it not begun. Returns the job to go on
+        with: the one that ends this thread, if it came.
+        """
+        assert self._shortage is not None, "called for want of space"
+        log.error("disk_full", reason=str(self._shortage))
+        job = carried
+        while True:
+            if job is not None:
+                if job.work is _STOP:
+                    return job
+                job.error = _short_of_space(self._shortage)
+                deliver([job])
+            try:
+                self._writer.recover()
+            except DiskFullError:
+                job = self._next_within(SPACE_RETRY_S)
+            else:
+                self._shortage = None
+                log.info("disk_has_space")
+                return None
+
+    def _next_within(self, limit_s: float) -> Job | None:
+        try:
+            return self._queue.get(timeout=limit_s)
+        except queue.Empty:
+            return None
+
     def _fail(self, error: BaseException) -> None:
         """The writer cannot go on: refuse everything and tell the node."""
         self._refusal = lambda: WritesStoppedError(
             f"this node takes no writes: {error}"
         )
+        self._ended = True
         with contextlib.suppress(Exception):  # the first error is the one told
             self._writer.abandon()
         self._refuse_waiting()
@@ -238,6 +294,12 @@ class TransactionManager:
             job.error = (self._refusal or _stopping)()
             refused.append(job)
         deliver(refused)
+
+
+def _short_of_space(error: DiskFullError) -> DiskFullError:
+    return DiskFullError(
+        f"nothing was written, this node waits for space on its disk: {error}"
+    )
 
 
 def _stopping() -> NexusError:

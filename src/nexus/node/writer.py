@@ -31,6 +31,8 @@ from nexus.node.jobs import (
     deliver,
     encode_stored,
 )
+from nexus.node.startup import apply_logged
+from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog
@@ -158,6 +160,7 @@ class BatchWriter:
                 for job in batch.answered:
                     job.error = shortage
         deliver(batch.answered)
+        self._database.checkpoint_when_due()
 
     def _log_batch(self, batch: _Batch) -> DiskFullError | None:
         """Append and sync; returns the error if there was no space, without a trace.
@@ -225,7 +228,6 @@ class BatchWriter:
                     job.result = Answer(
                         answer.results, answer.position, durable_on=durable_on
                     )
-        self._database.checkpoint_when_due()
 
     def write_operations(
         self, operations: Sequence[Operation], *, mode: str = ""
@@ -247,7 +249,24 @@ class BatchWriter:
             raise shortage
         self._await_quorum(batch)
         self._commit_batch(batch)
+        self._database.checkpoint_when_due()
         return offset
+
+    def recover(self) -> None:
+        """After a commit that found no space: apply what the log holds beyond it.
+
+        Raises DiskFullError while there is still no space.
+        """
+        self.abandon()
+        applier = Applier(self._database, on_fingerprint=self._hooks.fingerprint)
+        apply_logged(self._log, self._database, applier)
+        self._database.set_mode_capturing()
+        self._hooks.applied(self._database.position.offset)
+
+    @property
+    def can_recover(self) -> bool:
+        """Whether the log is sound, so that nothing but space was missing."""
+        return not self._log.failed
 
     def begin_interactive(self) -> None:
         """Open a SQLite transaction for one client alone."""
@@ -269,8 +288,9 @@ class BatchWriter:
     def _refuse_unanswered(self, jobs: list[Job], error: BaseException) -> None:
         """The batch broke off before its entries reached the log: nothing happened."""
         unanswered = [job for job in jobs if not job.delivered]
+        kind = DiskFullError if isinstance(error, DiskFullError) else WritesStoppedError
         for job in unanswered:
-            job.error = WritesStoppedError(
+            job.error = kind(
                 f"this node takes no writes: {error}; nothing of this one happened"
             )
         deliver(unanswered)

@@ -4,7 +4,7 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -136,7 +136,7 @@ class Database:
         try:
             self._guard.check_data_version(self._data_version())
         except BaseException:
-            self.rollback()
+            self.writer.execute("rollback")  # and not forget what was found
             raise
 
     def commit(self, position: Position | None) -> None:
@@ -165,6 +165,9 @@ class Database:
         """Take the open transaction back; harmless when SQLite did so already."""
         if self.writer.in_transaction:
             self.writer.execute("rollback")
+        # A commit that fails for want of space makes SQLite drop its pages, and that
+        # moves the version too. Nobody else wrote: this node held the lock.
+        self._guard.watch_version(self._data_version())
 
     def reader(self) -> AbstractContextManager[apsw.Connection]:
         """A read-only connection from the pool."""
@@ -224,7 +227,9 @@ class Database:
     def checkpoint_when_due(self) -> None:
         """Checkpoint once the `-wal` has grown past CHECKPOINT_PAGES."""
         if self._wal_pages > CHECKPOINT_PAGES:
-            self.checkpoint()
+            # Short of space, the pages stay in the `-wal`: nothing is lost by that.
+            with suppress(DiskFullError):
+                self.checkpoint()
 
     def schema_hash(self) -> bytes:
         """16 bytes that differ whenever the schema does; Nexus's own tables aside."""
