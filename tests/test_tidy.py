@@ -48,7 +48,6 @@ SHARED_TESTS = {
     "storage/permissions.py",
     "storage/pragmas.py",
     "storage/preflight.py",
-    "storage/receiver.py",
     "storage/recorder.py",
     "storage/respelled.py",
     "storage/schema.py",
