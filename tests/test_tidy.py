@@ -33,7 +33,6 @@ SHARED_TESTS = {
     "node/worker.py",
     "node/writer.py",
     "storage/apply.py",
-    "storage/archive.py",
     "storage/catalog.py",
     "storage/clauses.py",
     "storage/conflicts.py",
