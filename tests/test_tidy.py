@@ -49,7 +49,6 @@ SHARED_TESTS = {
     "storage/recorder.py",
     "storage/respelled.py",
     "storage/schema.py",
-    "storage/snapshot.py",
     "storage/system.py",
     "storage/tables.py",
 }
