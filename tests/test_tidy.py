@@ -18,7 +18,6 @@ SHARED_TESTS = {
     "node/execution.py",
     "node/follower.py",
     "node/following.py",
-    "node/fullsync.py",
     "node/handshake.py",
     "node/interactive.py",
     "node/jobs.py",
