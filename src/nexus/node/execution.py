@@ -14,7 +14,8 @@ from nexus.node.jobs import Answer, Transaction
 from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
-from nexus.storage.capture import Statement, StatementResult, statement_error
+from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.database import Database
 from nexus.storage.statements import StatementKind, classify
 
@@ -102,6 +103,8 @@ class Executor:
                         results.append(query(reader, statement))
                     except apsw.Error as error:
                         raise statement_error(error, index) from error
+                    except BINDING_ERRORS as error:
+                        raise binding_error(error, index) from error
             finally:
                 reader.execute("rollback")
         return results
