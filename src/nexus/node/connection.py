@@ -94,7 +94,9 @@ class Connection:
         self.send_bytes(encode(message))
 
     def send_bytes(self, frames: bytes) -> None:
-        """Queue whole frames that are encoded already."""
+        """Queue whole frames that are encoded already; dropped once it is closed."""
+        if self._writer.is_closing():
+            return
         self.bytes_sent += len(frames)
         self._writer.write(frames)
 
