@@ -42,7 +42,6 @@ SHARED_TESTS = {
     "storage/directory.py",
     "storage/diverged.py",
     "storage/fingerprint.py",
-    "storage/importer.py",
     "storage/installer.py",
     "storage/merging.py",
     "storage/packing.py",

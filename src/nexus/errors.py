@@ -10,6 +10,7 @@
     │   ├── TransactionExpiredError  an interactive transaction idled too long
     │   ├── ReadOnlyReplicaError     the write belongs on the master
     │   ├── NoMasterError            there is no master to write to just now
+    │   ├── QuorumLostError          too few replicas are there to hold a write
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
@@ -125,6 +126,12 @@ class WritesStoppedError(TransactionError):
     """This node stopped taking writes; the message says why and what ends it."""
 
     code = "writes_stopped"
+
+
+class QuorumLostError(TransactionError):
+    """Too few replicas are there to hold a write; nothing happened, retry later."""
+
+    code = "quorum_lost"
 
 
 class OutcomeUnknownError(NexusError):

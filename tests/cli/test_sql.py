@@ -80,6 +80,13 @@ def test_a_write_tells_offset_outcome_and_durability(run: Run, start: Start) -> 
     assert json.loads(as_json.output)["offset"] == 1009
 
 
+def test_a_statement_that_counts_no_rows_is_simply_done(run: Run, start: Start) -> None:
+    uncounted = {"columns": [], "rows": [], "rows_affected": -1, "last_insert_rowid": 0}
+    node = start().on("POST /sql", {**WRITTEN, "results": [uncounted]})
+
+    assert run("sql", node.url, "create table u(a)").output.startswith("done\n")
+
+
 def test_a_refused_statement_is_one_line_and_exit_1(run: Run, directory: Path) -> None:
     ended = run("sql", directory, "delete from t")
 

@@ -15,10 +15,8 @@ def loaded(**flags: Any) -> Config:
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
-        ({"replication__mode": "sync"}, ["replication.mode = 'sync'", "async"]),
         ({"replication__role": "witness"}, ["'witness'", "replica"]),
         ({"replication__peers": "a:1,b:2"}, ["'a:1,b:2'", "master_addr"]),
-        ({"replication__sync_quorum": 2}, ["sync_quorum = '2'", "remove it"]),
         ({"replication__coordinator": "etcd"}, ["'etcd'", "nexus promote"]),
         ({"replication__coordinator": "quorum"}, ["'quorum'", "manual"]),
     ],

@@ -2,16 +2,18 @@
 
 import json
 import multiprocessing
-import socket
 import sqlite3
 import time
+from contextlib import closing
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 import pytest
 
-from e2e.cluster import CLIENT, Cluster, Writer, caught_up, wait_until
+from e2e.cluster import CLIENT, Cluster, caught_up, wait_until
 from e2e.test_crash import assert_equal
+from nexus.storage.directory import DataDirectory
+from nexus.storage.importer import import_database
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -116,25 +118,6 @@ def test_plain_readers_stay_connected_through_a_full_sync_and_catch_up(
     assert_equal(master, [replica])
 
 
-def test_sigterm_stops_a_busy_node_within_seconds_and_loses_nothing(
-    cluster: Cluster,
-) -> None:
-    master = cluster.master()
-    master.sql("create table promised(number integer primary key, noise text)")
-    writers = [Writer(master, 100_000 * i) for i in range(4)]
-    for writer in writers:
-        writer.start()
-    wait_until(lambda: len(writers[0].acknowledged) > 20, "writes flow")
-
-    assert master.terminate(limit_s=10.0) == 0
-
-    for writer in writers:
-        writer.finish()
-    master.start()
-    present = {row[0] for row in master.rows("select number from promised")}
-    assert {n for writer in writers for n in writer.acknowledged} <= present
-
-
 def test_a_promoted_replica_takes_writes_and_the_old_master_follows_it(
     cluster: Cluster,
 ) -> None:
@@ -186,12 +169,25 @@ def test_a_replica_of_another_cluster_is_told_so_and_changes_nothing(
     assert replica.rows("select count(*) from t") == [(0,)]
 
 
-def test_random_bytes_on_either_port_leave_the_node_serving(cluster: Cluster) -> None:
+def test_a_replica_of_an_imported_database_takes_a_full_sync_at_once(
+    cluster: Cluster,
+) -> None:
+    source = cluster.directory / "shop.sqlite"
+    with closing(sqlite3.connect(source)) as shop:
+        shop.execute("create table t(id integer primary key, word text)")
+        shop.execute("insert into t(word) values ('sold')")
+        shop.commit()
+    import_database(source, DataDirectory(cluster.directory / "master"))
     master = cluster.master()
-    noise = bytes(range(256)) * 64
-    for port in (master.http_port, master.wire_port):
-        for length in (1, 9, 400, len(noise)):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-                client.sendall(noise[-length:])
-    assert master.get("/health")["status"] == "ok"
-    master.sql("create table t(id integer primary key)")
+    replica = cluster.replica(master)
+    offset = master.sql("insert into t(word) values ('new')")["offset"]
+
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+
+    assert replica.rows("select word from t") == [("sold",), ("new",)]
+    wait_until(
+        lambda: replica.get("/replication/replica/stats")["full_syncs"] == 1,
+        "the full sync is counted",
+    )
+    assert replica.get("/replication/replica/stats")["apply_conflicts"] == 0
+    assert_equal(master, [replica])

@@ -62,6 +62,15 @@ def test_a_count_alone_does_not_commit_entries_of_an_earlier_reign() -> None:
     assert found.acknowledged(progress, ack(11), 0)[0] == CommitAdvanced(Offset(11))
 
 
+def test_only_who_streams_and_was_heard_of_is_in_reach_of_a_quorum() -> None:
+    found, progress = streams(quorum=2)
+
+    assert found.nodes_in_reach(3_000) == 2
+    assert found.nodes_in_reach(3_001) == 1
+    progress.needs_snapshot()
+    assert found.nodes_in_reach(0) == 1
+
+
 def test_acks_that_no_true_replica_sends_are_refuted() -> None:
     found, progress = streams()
 

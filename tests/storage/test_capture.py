@@ -100,6 +100,27 @@ FACTS = {
         ("insert into t values (1, 'x')",),
         ("update t set k = 1.0",),
     ),
+    "the least integer as a key that becomes a real": (
+        ("create table t(k int, l int, v, primary key(k, l))",),
+        ("insert into t values (-9223372036854775807 - 1, 0, 'x')",),
+        ("update t set k = k - 1",),
+        ("update t set k = cast(k as int)", "delete from t where v = 'y'"),
+    ),
+    "text that is no UTF-8, in keys that compare equal": (
+        (
+            "create table t(k text collate nocase primary key, v unique "
+            "on conflict replace, w)",
+            "create table r(k blob primary key, v)",
+        ),
+        (
+            "insert into t values (cast(x'61ff' as text), cast(x'fe' as text), 1)",
+            "insert into r values (1, cast(x'ff' as text)), (cast(x'fd' as text), 2)",
+        ),
+        ("update t set k = upper(k), w = 2", "update r set k = k + 0.0 where v <> 2"),
+        ("update t set v = 3", "update t set v = cast(x'c3' as text)"),
+        ("savepoint a", "update t set k = lower(k)", "update t set k = upper(k)"),
+        ("delete from t", "delete from r"),
+    ),
     "cascades and triggers": (
         ("pragma user_version = 3", "pragma application_id = 77"),
         (
@@ -125,6 +146,15 @@ FACTS = {
         ("create virtual table r using rtree(id, x0, x1)",),
         ("insert into f values ('one two')", "insert into r values (1, 0, 1)"),
         ("insert into f values ('two three')", "delete from f where rowid = 1"),
+    ),
+    "fts4 that flushes within COMMIT": (
+        ("create virtual table f using fts4(body)",),
+        ("insert into f(rowid, body) values (9, 'one two')",),
+        ("delete from f",),
+        (
+            "insert into f(rowid, body) values (9, 'one two')",
+            "insert into f(rowid, body) values (4, 'three')",
+        ),
     ),
     "tables made from queries": (
         ("create table t as select random() as r, 5 as five",),
@@ -206,6 +236,24 @@ def test_what_cannot_be_carried_is_refused_with_the_reason(
     twins.assert_equal()
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from f_segdir",
+        "create trigger x after insert on f_segdir begin select 1; end",
+        "drop table f_content",
+    ],
+)
+def test_what_a_virtual_table_keeps_for_itself_is_not_for_clients(
+    sql: str, twins: Twins
+) -> None:
+    twins.run("create virtual table f using fts4(body)", "insert into f values ('a')")
+
+    with pytest.raises(StatementError, match=r"shadow|may not be (modified|dropped)"):
+        twins.run(sql)
+    twins.assert_equal()
+
+
 def test_a_null_key_is_refused_with_the_tables_name(twins: Twins) -> None:
     twins.run("create table t(k text primary key, v)")
     twins.run("alter table t rename to other", "create table t(k text primary key)")
@@ -235,6 +283,16 @@ def test_a_missing_named_parameter_is_the_clients_error(twins: Twins) -> None:
     with pytest.raises(StatementError, match="missing"):
         twins.capture.run([Statement("insert into t values (:a)", {"z": 1})])
     twins.master.commit(None)
+
+
+def test_counters_are_known_after_a_schema_that_was_taken_back(twins: Twins) -> None:
+    twins.run("create table t(id integer primary key autoincrement)")
+    twins.run("insert into t default values")
+
+    with pytest.raises(StatementError):
+        twins.run("create table u(x)", "syntax error")
+    twins.run("delete from sqlite_sequence")
+    twins.assert_equal()
 
 
 def test_a_deferred_foreign_key_fails_its_own_transaction_only(twins: Twins) -> None:

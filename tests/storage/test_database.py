@@ -82,6 +82,24 @@ def test_the_file_is_in_wal_mode_and_checkpoints_are_the_nodes(
     assert database.writer.pragma("synchronous") == 1
 
 
+def test_a_commit_that_sqlite_leaves_open_is_noticed(database: Database) -> None:
+    """SQLite 3.54.1: a trigger on a shadow table fires while FTS4 flushes in COMMIT."""
+    database.set_mode_applying()  # a client cannot make such a trigger
+    database.writer.execute("create virtual table f using fts4(x)")
+    write(database, "insert into f(rowid, x) values (9, 'a')", 1)
+    write(database, "delete from f", 2)
+    database.writer.execute(
+        "create temp trigger x before insert on main.f_segdir when new.level is null "
+        "begin select raise(abort, 'no'); end"
+    )
+    database.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+
+    with pytest.raises(StorageError, match="left its transaction open"):
+        write(database, "insert into f(rowid, x) values (9, 'a'), (4, 'b')", 3)
+
+    assert database.position == at(2)
+
+
 def test_page_size_and_encoding_are_those_of_the_new_file(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "nexus.db", page_size=8192, encoding="UTF-16le")
 

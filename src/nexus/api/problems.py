@@ -77,6 +77,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.NoMasterError: Row(
         503, "No master just now", "Nothing happened: send it again.", 1
     ),
+    errors.QuorumLostError: Row(
+        503,
+        "Too few replicas are there",
+        "Nothing happened: start or reconnect replicas, then send it again.",
+        1,
+    ),
     errors.WritesStoppedError: Row(
         503,
         "This node takes no writes",

@@ -18,6 +18,7 @@ from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import print_json_line
 from nexus.config import Config, is_loopback, load
+from nexus.model.cluster import Mode
 from nexus.node.node import Node
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -45,6 +46,7 @@ def serve(
     settings = load(config, os.environ, flags)
     configure_logs(LEVELS[log_level], as_json=as_json)
     _warn_of_exposure(settings)
+    _warn_of_quorum(settings)
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -113,6 +115,15 @@ def _warn_of_exposure(config: Config) -> None:
             "INSECURE: anybody who reaches these addresses can read and write "
             "everything; set NEXUS_CLUSTER_SECRET",
             addresses=exposed,
+        )
+
+
+def _warn_of_quorum(config: Config) -> None:
+    replication = config.replication
+    if replication.mode is Mode.SYNC and replication.sync_quorum == 1:
+        structlog.get_logger().warning(
+            "UNSAFE: replication.sync_quorum = 1 acknowledges what this node alone "
+            "holds: if it is lost, acknowledged writes are lost; set it to 2 or more"
         )
 
 

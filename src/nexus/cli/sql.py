@@ -101,6 +101,8 @@ def show_table(answer: Answer) -> None:
     for result in answer.results:
         if result.columns:
             console().print(_table(result))
+        elif result.rows_affected < 0:
+            print("done")  # a statement that counts no rows, like CREATE TABLE
         else:
             print(f"{count(result.rows_affected)} {_plural(result, 'row')} changed")
     if answer.offset:

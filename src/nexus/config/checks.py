@@ -5,7 +5,7 @@ from typing import Final
 from nexus.config.settings import Config, ReplicationSettings
 from nexus.config.values import is_loopback, split_address
 from nexus.errors import ConfigurationError
-from nexus.model.cluster import Mode, Role
+from nexus.model.cluster import Role
 
 EXPOSURE_MEND: Final = (
     "set NEXUS_CLUSTER_SECRET or cluster_secret_file to the same secret on every "
@@ -22,8 +22,6 @@ def check(config: Config) -> None:
 
 
 def _check_built(settings: ReplicationSettings) -> None:
-    if settings.mode is Mode.SYNC:
-        raise _not_built("mode", settings.mode, "set it to async")
     if settings.role is Role.WITNESS:
         raise _not_built("role", settings.role, "set it to replica")
     if settings.peers:
@@ -32,8 +30,6 @@ def _check_built(settings: ReplicationSettings) -> None:
             ",".join(settings.peers),
             "remove it, and give every replica replication.master_addr",
         )
-    if settings.sync_quorum is not None:
-        raise _not_built("sync_quorum", settings.sync_quorum, "remove it")
     if settings.coordinator != "manual":
         raise _not_built(
             "coordinator",

@@ -90,13 +90,16 @@ class Connection:
         return messages[0]
 
     def send(self, message: Message) -> None:
-        """Queue one message; `drain` waits until the peer keeps up."""
+        """Queue one message; `drain` waits until the peer keeps up.
+
+        Nothing happens once the connection has ended: its reader learns that.
+        """
         self.send_bytes(encode(message))
 
     def send_bytes(self, frames: bytes) -> None:
-        """Queue whole frames that are encoded already; dropped once it is closed."""
+        """Queue whole frames that are encoded already, as `send` does."""
         if self._writer.is_closing():
-            return
+            return  # uvloop would raise where asyncio only warns
         self.bytes_sent += len(frames)
         self._writer.write(frames)
 

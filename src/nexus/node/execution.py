@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import apsw
 
-from nexus.errors import RequestError
+from nexus.errors import NoMasterError, RequestError
 from nexus.model.cluster import Outcome
+from nexus.model.position import Offset
 from nexus.node.dbapi import query
 from nexus.node.jobs import Answer, Transaction
+from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult, statement_error
@@ -20,8 +22,12 @@ from nexus.storage.statements import StatementKind, classify
 class Executor:
     """Answers requests on one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, milestones: Milestones, *, patience_s: float
+    ) -> None:
         self._database = database
+        self._milestones = milestones
+        self._patience_s = patience_s
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
 
     def close(self) -> None:
@@ -32,6 +38,10 @@ class Executor:
         self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
     ) -> SqlResponse:
         """Run a request; `writer` is called only if something is to be written."""
+        if request.consistency == "strong":
+            raise RequestError("strong reads are not available in this version")
+        if request.min_offset is not None:
+            await self._reach(Offset(request.min_offset))
         statements = tuple(
             Statement(
                 s.sql, s.params if isinstance(s.params, dict) else tuple(s.params)
@@ -51,6 +61,16 @@ class Executor:
             )
             return _response(answer, epoch)
         return await self._one_by_one(statements, manager, request, epoch)
+
+    async def _reach(self, offset: Offset) -> None:
+        """Wait until this node has applied `offset`: clients read their own writes."""
+        try:
+            await self._milestones.wait(offset, timeout_s=self._patience_s)
+        except TimeoutError:
+            raise NoMasterError(
+                f"this node has not applied entry {offset} in time; ask another one, "
+                "or try again"
+            ) from None
 
     async def _one_by_one(
         self,

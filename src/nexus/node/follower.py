@@ -194,11 +194,29 @@ class Follower:
             case StoreChunk():
                 await self._hooks.store_chunk(effect)
             case Install():
-                await self._hooks.install(effect)
+                await self._install(effect)
             case StepDown() | StopWrites():
                 pass
             case _:
                 raise AssertionError(f"{effect} is not a replica's to ask for")
+
+    async def _install(self, effect: Install) -> None:
+        """Install, and go on answering the master's heartbeats meanwhile."""
+        installing = asyncio.ensure_future(self._hooks.install(effect))
+        try:
+            while not installing.done():
+                self._wake.clear()
+                while self._effects and isinstance(self._effects[0], Send):
+                    await self._perform(self._effects.popleft())
+                waking = asyncio.create_task(self._wake.wait())
+                await asyncio.wait(
+                    {installing, waking}, return_when=asyncio.FIRST_COMPLETED
+                )
+                waking.cancel()
+            await installing
+        finally:
+            installing.cancel()
+            self._wake.set()
 
     async def _follow(self, target: Connect) -> None:
         """Connect, introduce this node, read until the connection ends."""

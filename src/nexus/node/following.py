@@ -73,7 +73,11 @@ class Following:
     async def begin(cls, parts: Parts, addresses: tuple[str, ...]) -> "Following":
         """Look for the master at these addresses, the first one first."""
         history = await asyncio.to_thread(log_history, parts.standing)
-        following = cls(parts, _machine(parts, addresses, history))
+        machine = _machine(parts, addresses, history)
+        broken_off = await asyncio.to_thread(parts.receiver.pending)
+        if broken_off is not None:
+            machine.resume_snapshot(*broken_off)
+        following = cls(parts, machine)
         following._worker.start()
         following._follower.start()
         return following
@@ -188,7 +192,16 @@ class Following:
 
     async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
         begin = self._parts.receiver.begin
-        await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
+        try:
+            first = await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
+        except NexusError as error:
+            self._follower.install_failed(str(error))
+            return
+        if first != effect.next_chunk:
+            self._follower.install_failed(
+                f"snapshot {effect.meta.snapshot_id} cannot go on at chunk "
+                f"{effect.next_chunk}: less of it is on the disk; it begins anew"
+            )
 
     async def _store_chunk(self, effect: StoreChunk) -> None:
         try:

@@ -70,7 +70,11 @@ class Node:
         """
         self._loop = asyncio.get_running_loop()
         hooks = PublisherHooks(
-            self._visited, self._step_down, self._stop_writes, self._send_snapshot
+            self._visited,
+            self._committed,
+            self._step_down,
+            self._stop_writes,
+            self._send_snapshot,
         )
         parts = await open_parts(self.config, self.http_addr, hooks, self._failed)
         self._parts_if_open = parts
@@ -164,17 +168,6 @@ class Node:
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run the request's statements; ReadOnlyReplicaError for a replica's write."""
-        if request.consistency == "strong":
-            raise RequestError("strong reads are not available in this version")
-        if request.min_offset is not None:
-            wanted = Offset(request.min_offset)
-            try:
-                await self.wait_applied(wanted, timeout_s=self.idle_limit_s)
-            except TimeoutError:
-                raise NoMasterError(
-                    f"this node has not applied entry {wanted} in time; ask another "
-                    "one, or try again"
-                ) from None
         parts = self._parts
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 
@@ -295,6 +288,10 @@ class Node:
             state.master_addr,
         )
 
+    def _committed(self, offset: Offset) -> None:
+        if isinstance(self._duty, Reigning):
+            self._duty.committed(offset)
+
     def _step_down(self, order: StepDown) -> None:
         if isinstance(self._duty, Reigning):
             self._duty.deposed_by(order)
@@ -329,17 +326,21 @@ class Node:
         where = f" at {self._duty.master_url}" if self._duty else ""
         raise WrongRoleError(f"{why}; ask the master{where}")
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     async def _tick(self) -> None:
         period_s = self.config.replication.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
+        retaining: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(min(period_s, 1.0))
             duty, wal = self._duty, self._parts.log
             if duty is not None:
                 duty.tick()
-                if wal.entry_count > self.config.replication.max_log_size:
-                    await duty.retain()
+                too_long = wal.entry_count > self.config.replication.max_log_size
+                if too_long and (retaining is None or retaining.done()):
+                    # Beside the ticks: it waits for its turn among the writes.
+                    retaining = self._spawn(duty.retain())

@@ -129,6 +129,7 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
         config=config,
@@ -137,7 +138,11 @@ async def open_parts(
         address=address,
         http_url=f"http://{http_addr}",
         publisher=publisher,
-        executor=Executor(database),
+        executor=Executor(
+            database,
+            milestones,
+            patience_s=config.limits.idle_transaction_ms / 1000,
+        ),
         hashing=hashing,
         snapshots=snapshots,
         sender=SnapshotSender(snapshots, database, standing.log),
@@ -146,6 +151,6 @@ async def open_parts(
         ),
         diverged=DivergedStore(directory.diverged),
         verifications=Verifications(database, hashing),
-        milestones=Milestones(lambda: database.position.offset),
+        milestones=milestones,
         failed=failed,
     )

@@ -72,6 +72,8 @@ class PublisherHooks:
 
     visited: Callable[[Hello], Error]
     """A Hello while this node is no master: what to answer."""
+    committed: Callable[[Offset], None]
+    """A quorum holds every entry up to this offset."""
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
@@ -161,7 +163,7 @@ class Publisher:
                 case StopWrites():
                     self._hooks.stop_writes(effect)
                 case CommitAdvanced():
-                    pass
+                    self._hooks.committed(effect.offset)
                 case _:
                     raise AssertionError(f"{effect} is not the master's to ask for")
 
@@ -184,6 +186,8 @@ class Publisher:
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:
             log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
+        except asyncio.CancelledError:
+            pass  # `stop` ends this task; asyncio's streams would log a traceback
         finally:
             self._tasks.discard(task)
             self._leave(link)

@@ -8,10 +8,17 @@ from typing import Final
 import msgspec
 import structlog
 
-from nexus.errors import NexusError, NoMasterError, WritesStoppedError
-from nexus.model.cluster import LinkState, MasterStats, Role
+from nexus.config import ReplicationSettings
+from nexus.errors import (
+    NexusError,
+    NoMasterError,
+    QuorumLostError,
+    WritesStoppedError,
+)
+from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.parts import Parts
@@ -25,6 +32,9 @@ from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.master import Master
 from nexus.replication.settings import LogExtent, MasterSettings
 
+LEAST_SYNC_QUORUM: Final = 2
+"""Without voters: the master and any one replica."""
+
 ANNOUNCE_EVERY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -36,6 +46,12 @@ class Reigning:
     def __init__(self, parts: Parts, machine: Master) -> None:
         self.machine = machine
         self._parts = parts
+        replication = parts.config.replication
+        self._commitment = (
+            Commitment(replication.sync_timeout_ms / 1000)
+            if replication.mode is Mode.SYNC
+            else None
+        )
         self.manager = TransactionManager(
             parts.database,
             parts.log,
@@ -45,9 +61,11 @@ class Reigning:
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
                 durable_on=machine.durable_on,
+                commitment=self._commitment,
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
+        self._lacks_quorum = False
 
     @classmethod
     async def begin(cls, parts: Parts, role: Role, why: str) -> "Reigning":
@@ -81,7 +99,13 @@ class Reigning:
         return reigning
 
     async def leave(self) -> None:
-        """Answer the batch at hand and end the writer; the database has no owner."""
+        """End the writer; the database has no owner.
+
+        The batch at hand is answered; one that waits for a quorum is taken back, and
+        its clients are told that its outcome is unknown.
+        """
+        if self._commitment is not None:
+            self._commitment.end("this node's reign has ended")
         await asyncio.to_thread(self.manager.stop)
 
     def report(self) -> DutyReport:
@@ -90,7 +114,7 @@ class Reigning:
         gone = LinkState.RECONNECTING
         return DutyReport(
             connected=bool(replicas),
-            commit_offset=self._parts.log.durable_offset,
+            commit_offset=self.machine.commit_offset,
             replica_count=sum(replica.state is not gone for replica in replicas),
             master_id=self._parts.state.node_id,
             master_url=self._parts.http_url,
@@ -101,7 +125,13 @@ class Reigning:
     def stats(self) -> MasterStats:
         """GET /replication/master/stats."""
         stats = self.machine.stats(now_ms())
-        return msgspec.structs.replace(stats, log_size=self._parts.log.entry_count)
+        commitment = self._commitment
+        return msgspec.structs.replace(
+            stats,
+            log_size=self._parts.log.entry_count,
+            sync_acks=commitment.acknowledged if commitment else 0,
+            sync_timeouts=commitment.late if commitment else 0,
+        )
 
     @property
     def history(self) -> EpochHistory:
@@ -122,8 +152,33 @@ class Reigning:
         return await self.manager.mark(Fingerprint(uuid.uuid4().hex[:8]))
 
     def tick(self) -> None:
-        """Heartbeats and dead peers."""
+        """Heartbeats and dead peers; in sync mode, whether a quorum is there."""
         self._parts.publisher.tick()
+        if self._commitment is not None:
+            self._watch_quorum()
+
+    def committed(self, offset: Offset) -> None:
+        """A quorum holds every entry up to `offset`."""
+        if self._commitment is not None:
+            self._commitment.reached(offset)
+
+    def _watch_quorum(self) -> None:
+        """Refuse new writes at once while too few nodes are there to hold them."""
+        here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
+        if (here < needed) is self._lacks_quorum:
+            return
+        self._lacks_quorum = here < needed
+        if self._lacks_quorum:
+            log.warning("quorum_lost", nodes=here, needed=needed)
+            self.manager.refuse_writes(
+                lambda: QuorumLostError(
+                    f"only {here} of the {needed} nodes that must hold a write are "
+                    "there; nothing happened, try again when replicas have returned"
+                )
+            )
+        else:
+            log.info("quorum_is_back", nodes=here, needed=needed)
+            self.manager.refuse_writes(None)
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""
@@ -191,6 +246,7 @@ def _machine(parts: Parts, history: EpochHistory) -> Master:
     return Master(
         parts.identity(),
         MasterSettings(
+            quorum=sync_quorum(settings),
             heartbeat_ms=settings.heartbeat_ms,
             missed_heartbeats=settings.missed_heartbeats,
             max_transfers=parts.config.snapshot.max_transfers,
@@ -200,3 +256,14 @@ def _machine(parts: Parts, history: EpochHistory) -> Master:
         LogExtent(parts.log.first_offset, parts.log.durable_offset),
         now_ms(),
     )
+
+
+def sync_quorum(settings: ReplicationSettings) -> int:
+    """Nodes that must hold an entry before it is committed, the master included.
+
+    In async mode the master alone; in sync mode as configured, else the master and
+    any one replica.
+    """
+    if settings.mode is Mode.ASYNC:
+        return 1
+    return settings.sync_quorum or LEAST_SYNC_QUORUM

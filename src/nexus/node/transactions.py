@@ -16,6 +16,7 @@ from typing import Any, Final
 from nexus.errors import NexusError, NodeStoppedError, WritesStoppedError
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Offset, Reign
+from nexus.node.commitment import ReignEndedError
 from nexus.node.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.jobs import Answer, Errand, Interactive, Job, Transaction, deliver
 from nexus.node.writer import BatchWriter, Hooks
@@ -47,7 +48,11 @@ class TransactionManager:
         self._refusal: Callable[[], NexusError] | None = None
 
     def start(self, reign: Reign, *, mode: str) -> None:
-        """Begin `reign`: its first entry is durable and applied on return."""
+        """Begin `reign`: its first entry is durable and applied on return.
+
+        In sync mode the writer waits for the quorum behind the caller's back: entries
+        of clients follow once the first one is committed.
+        """
         self._writer.reign = reign
         self._database.set_mode_capturing()
         first = (Reigned(reign),)
@@ -56,7 +61,8 @@ class TransactionManager:
         )
         self._thread.start()
         self._queue.put(opening)
-        opening.wait()
+        if self._hooks.commitment is None:
+            opening.wait()
 
     def stop(self, refusal: Callable[[], NexusError] | None = None) -> None:
         """Answer the running batch, refuse what waits, end the thread.
@@ -117,7 +123,12 @@ class TransactionManager:
 
     async def mark(self, mark: Fingerprint) -> Offset:
         """Log a mark at which every node hashes its tables; returns its offset."""
-        offset: Offset = await self.run(lambda: self._writer.write_operations((mark,)))
+        job = self._submit(
+            Errand(run=lambda: self._writer.write_operations((mark,))),
+            asyncio.get_running_loop(),
+        )
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        offset: Offset = await job.waiter
         return offset
 
     def _submit(
@@ -150,6 +161,9 @@ class TransactionManager:
                     carried = self._run_shared(first)
                 else:
                     self._run_alone(first)
+            except ReignEndedError:
+                self._refuse_waiting()
+                return
             except BaseException as error:  # noqa: BLE001 - it must reach the node
                 self._fail(error)
                 return
@@ -170,8 +184,13 @@ class TransactionManager:
                 carried = job
                 break
             jobs.append(job)
-        while jobs:
-            jobs = self._writer.run_batch(jobs)
+        try:
+            while jobs:
+                jobs = self._writer.run_batch(jobs)
+        except BaseException:
+            if carried is not None:
+                self._queue.put(carried)  # to be refused with all that waits
+            raise
         return carried
 
     def _run_alone(self, job: Job) -> None:
@@ -182,7 +201,11 @@ class TransactionManager:
                 job.result = work.run()
             except NexusError as error:
                 job.error = error
-            deliver([job])
+            except ReignEndedError as error:
+                job.error = NodeStoppedError(f"nothing was done: {error}")
+                raise
+            finally:
+                deliver([job])
             return
         if not work.foreign_keys:
             self._database.set_foreign_keys(enabled=False)

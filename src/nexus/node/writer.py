@@ -20,6 +20,7 @@ from nexus.errors import (
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Fingerprint, Operation, Reigned
 from nexus.model.position import Epoch, Offset, Position, Reign
+from nexus.node.commitment import Commitment, ReignEndedError
 from nexus.node.jobs import (
     STORED_ANSWER_LIMIT,
     Answer,
@@ -52,6 +53,8 @@ class Hooks:
     """The database stands exactly at this entry: pin it now and hash it later."""
     durable_on: Callable[[Offset], int]
     """On how many nodes the entry is known to be durable, this one included."""
+    commitment: Commitment | None = None
+    """In sync mode: where to wait for the quorum before SQLite commits."""
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class BatchWriter:
         else:
             shortage = self._log_batch(batch)
             if shortage is None:
+                self._await_quorum(batch)
                 self._commit_batch(batch)
             else:
                 for job in batch.answered:
@@ -168,13 +172,37 @@ class BatchWriter:
             if not self._log.failed:
                 self.abandon()
                 return error
-            self._leave_unknown(batch, error)
+            self._leave_unknown(batch, f"this node failed: {error}")
             raise
         except StorageError as error:
-            self._leave_unknown(batch, error)
+            self._leave_unknown(batch, f"this node failed: {error}")
             raise
         self._hooks.stored(durable)
         return None
+
+    def _await_quorum(self, batch: _Batch) -> None:
+        """In sync mode return once a quorum holds the batch's entries.
+
+        Clients whose time is up are told that the outcome is unknown; the batch goes on
+        waiting. Raises ReignEndedError, with the SQLite transaction taken back.
+        """
+        commitment = self._hooks.commitment
+        if commitment is None:
+            return
+        last = batch.records[-1].offset
+        try:
+            if commitment.wait(last, commitment.timeout_s):
+                commitment.acknowledged += len(batch.answered)
+                return
+            commitment.late += len(batch.answered)
+            self._leave_unknown(
+                batch, "no quorum has confirmed it within the time allowed"
+            )
+            commitment.wait(last)
+        except ReignEndedError as error:
+            self._leave_unknown(batch, str(error))
+            self.abandon()
+            raise
 
     def _commit_batch(self, batch: _Batch) -> None:
         """Commit what the log holds; a failure here is never told as a failure."""
@@ -184,7 +212,7 @@ class BatchWriter:
         try:
             self._database.commit(position)
         except BaseException as error:
-            self._leave_unknown(batch, error)
+            self._leave_unknown(batch, f"this node failed: {error}")
             raise
         for mark, offset in batch.marks:
             self._hooks.fingerprint(mark, offset)
@@ -217,6 +245,7 @@ class BatchWriter:
         shortage = self._log_batch(batch)
         if shortage is not None:
             raise shortage
+        self._await_quorum(batch)
         self._commit_batch(batch)
         return offset
 
@@ -246,15 +275,15 @@ class BatchWriter:
             )
         deliver(unanswered)
 
-    def _leave_unknown(self, batch: _Batch, error: BaseException) -> None:
+    def _leave_unknown(self, batch: _Batch, reason: str) -> None:
         """Tell the batch's clients that their writes may still commit."""
         for job in batch.answered:
             answer = job.result
             if job.error is None and isinstance(answer, Answer) and answer.position:
                 job.error = OutcomeUnknownError(
                     f"the write stands in the log at offset {answer.position.offset}, "
-                    f"but this node failed before it could commit it ({error}); it "
-                    "may still commit: retry with the same transaction id",
+                    f"but it is not committed: {reason}; it may still commit, so "
+                    "retry with the same transaction id",
                     offset=answer.position.offset,
                 )
         deliver(batch.answered)

@@ -99,8 +99,7 @@ class Master:
         if isinstance(verdict, Refusal):
             return self._refused(peer, hello, verdict, now_ms)
         effects: Effects = ()
-        earlier = self._fleet.peer_of(hello.node_id)
-        if earlier is not None:
+        if (earlier := self._fleet.peer_of(hello.node_id)) is not None:
             reason = f"{hello.node_id} has connected anew"
             effects = self._closed(earlier, ErrorCode.BUSY, reason, now_ms)
         progress = self._fleet.join(peer, hello, now_ms)
@@ -137,13 +136,13 @@ class Master:
 
     def announcement(self) -> Hello:
         """What to tell nodes that may not know of this reign (see `announcement`)."""
-        durable = self._streams.log.durable_offset
-        return announcement(self._identity, self._history, durable)
+        end = self._streams.log.durable_offset
+        return announcement(self._identity, self._history, end)
 
     # --- The log ---------------------------------------------------------------------
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
-        """This node's log is durable up to `offset`: it may be sent, and counts."""
+        """The log is durable up to `offset`: that may be sent, and counts."""
         return () if self._deposed else self._streams.stored(offset, now_ms)
 
     def retained(self, first_offset: Offset) -> None:
@@ -157,6 +156,15 @@ class Master:
         """
         after_commit = Offset(self._streams.commit + 1)
         return min(after_commit, self._full_syncs.retention_floor(after_commit))
+
+    @property
+    def quorum(self) -> int:
+        """How many nodes must hold an entry before it is committed."""
+        return self._settings.quorum
+
+    def nodes_in_reach(self, now_ms: int) -> int:
+        """How many nodes, this one included, can acknowledge an entry now."""
+        return self._streams.nodes_in_reach(now_ms)
 
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
@@ -202,8 +210,8 @@ class Master:
             if progress.is_silent(now_ms, self._settings.dead_after_ms):
                 reason = f"nothing heard for {now_ms - progress.heard_ms} ms"
                 effects += self._closed(peer, ErrorCode.BUSY, reason, now_ms)
-        durable = self._streams.log.durable_offset
-        effects += self._full_syncs.drop_expired(durable, now_ms)
+        end = self._streams.log.durable_offset
+        effects += self._full_syncs.drop_expired(end, now_ms)
         return (*effects, *self._streams.tick(now_ms))
 
     def pause(self, replica: NodeId | None = None) -> Effects:
@@ -215,8 +223,8 @@ class Master:
     def resume(self, replica: NodeId | None, now_ms: int) -> Effects:
         """Stream again, from where it stopped. NotFoundError: unknown."""
         self._fleet.set_paused(replica, paused=False)
-        detail = f"entries go to {replica or 'all replicas'} again"
-        report = Report(Level.INFO, "resumed", detail)
+        to = replica or "all replicas"
+        report = Report(Level.INFO, "resumed", f"entries go to {to} again")
         return (report, *self._streams.fed(now_ms))
 
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:

@@ -48,6 +48,14 @@ class Streams:
         """How many nodes, this one included, are known to hold an entry."""
         return durable_on(self._held().values(), offset)
 
+    def nodes_in_reach(self, now_ms: int) -> int:
+        """This node, and every replica that streams and was heard of lately."""
+        dead_after_ms = self._settings.dead_after_ms
+        return 1 + sum(
+            progress.streams and not progress.is_silent(now_ms, dead_after_ms)
+            for progress in self.fleet
+        )
+
     def refuted(self, progress: Progress, ack: WalAck | Pong) -> str:
         """Why no true replica sends this; empty for what one may send."""
         if not progress.streams:

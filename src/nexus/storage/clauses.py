@@ -7,11 +7,21 @@ transaction. Such tables get their changes as plain statements instead: every ol
 goes first, then every new row comes, which no order can disturb.
 """
 
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Final
 
 import apsw
 
-from nexus.storage.conflicts import RowConflictError, key_of, same_row, same_value
+from nexus.storage.changes import (
+    Change,
+    Row,
+    fetch_exactly,
+    matching,
+    place,
+    read_changes,
+    to_bind,
+)
+from nexus.storage.conflicts import RowConflictError, same_row, same_value
 from nexus.storage.statements import quote, tokens
 
 _CLAUSES: Final = {"IGNORE", "REPLACE", "ROLLBACK"}
@@ -38,72 +48,66 @@ def _has_clause(sql: str) -> bool:
 def apply_to_tables(
     connection: apsw.Connection,
     changeset: bytes,
-    tables: set[str],
+    tables: Collection[str] | None,
     *,
     respelled: bool = False,
 ) -> None:
-    """Apply the changes of these tables; raises RowConflictError.
+    """Apply the changes of these tables, or of all; raises RowConflictError.
 
     The caller's savepoint takes back what was done until then.
     """
     statements: dict[str, _Statements] = {}
-    coming: list[tuple[_Statements, tuple[Any, ...], tuple[Any, ...]]] = []
-    for change in apsw.Changeset.iter(changeset):
-        if change.name not in tables:
+    coming: list[tuple[_Statements, Change, Row]] = []
+    for change in read_changes(changeset):
+        if tables is not None and change.table not in tables:
             continue
-        table = statements.get(change.name)
+        table = statements.get(change.table)
         if table is None:
-            table = statements[change.name] = _Statements(connection, change)
+            table = statements[change.table] = _Statements(connection, change)
         row = change.new if change.old is None else table.take(change)
         if row is not None:
-            coming.append((table, key_of(change), row))
-    for table, key, row in coming:
-        if not (respelled and table.holds(row)):
-            table.put(key, row)
+            coming.append((table, change, row))
+    for table, change, row in coming:
+        if not (respelled and table.holds(change, row)):
+            table.put(change, row)
 
 
 class _Statements:
     """What removes and adds one table's rows."""
 
-    def __init__(self, connection: apsw.Connection, change: apsw.TableChange) -> None:
+    def __init__(self, connection: apsw.Connection, change: Change) -> None:
         # A changeset has a table's stored columns; a keyless table's rowid comes first.
-        columns = [
-            quote(str(name))
+        names = [
+            str(name)
             for name, hidden in connection.execute(
                 "select name, hidden from pragma_table_xinfo(?) order by cid",
-                (change.name,),
+                (change.table,),
             )
             if not hidden
         ]
-        if change.column_count == len(columns) + 1:
-            columns.insert(0, "_rowid_")
+        if len(change.row) == len(names) + 1:
+            names.insert(0, "_rowid_")
         self._connection = connection
-        self._name = change.name
-        self._key = sorted(change.pk_columns)
-        table = f"main.{quote(change.name)}"
-        where = " and ".join(f"{columns[at]} = ?" for at in self._key)
-        names = ", ".join(columns)
-        self._select = f"select {names} from {table} where {where}"  # noqa: S608
-        self._delete = f"delete from {table} where {where}"  # noqa: S608
-        self._insert = (
-            f"insert or abort into {table}({names}) "  # noqa: S608
-            f"values ({', '.join('?' * len(columns))})"
-        )
+        self._columns = [quote(name) for name in names]
+        self._key = [names[at] for at in change.key_columns]
+        self._table = f"main.{quote(change.table)}"
 
-    def take(self, change: apsw.TableChange) -> tuple[Any, ...] | None:
+    def take(self, change: Change) -> Row | None:
         """Remove the old row; what an UPDATE makes of it, None for a DELETE."""
         assert change.old is not None, "only an INSERT has no old row"
-        key = tuple(change.old[at] for at in self._key)
-        found = self._connection.execute(self._select, key).fetchall()
+        found = self._find(change.key)
         if not found:
-            raise RowConflictError.of(apsw.SQLITE_CHANGESET_NOTFOUND, change)
-        row: tuple[Any, ...] = found[0]
+            raise _conflict(apsw.SQLITE_CHANGESET_NOTFOUND, change)
+        row = found[0]
         if any(
             old is not apsw.no_change and not same_value(old, now)
             for old, now in zip(change.old, row, strict=True)
         ):
-            raise RowConflictError.of(apsw.SQLITE_CHANGESET_DATA, change)
-        self._connection.execute(self._delete, key)
+            raise _conflict(apsw.SQLITE_CHANGESET_DATA, change)
+        self._connection.execute(
+            f"delete from {self._table} where {matching(self._key, change.key)}",  # noqa: S608
+            tuple(map(to_bind, change.key)),
+        )
         if change.new is None:
             return None
         return tuple(
@@ -111,16 +115,34 @@ class _Statements:
             for new, now in zip(change.new, row, strict=True)
         )
 
-    def holds(self, row: tuple[Any, ...]) -> bool:
+    def holds(self, change: Change, row: Row) -> bool:
         """Whether this very row stands here."""
-        key = tuple(row[at] for at in self._key)
-        found = self._connection.execute(self._select, key).fetchall()
-        return any(same_row(row, other) for other in found)
+        key = tuple(row[at] for at in change.key_columns)
+        return any(same_row(row, other) for other in self._find(key))
 
-    def put(self, key: tuple[Any, ...], row: tuple[Any, ...]) -> None:
+    def put(self, change: Change, row: Row) -> None:
         """Add the new row; whatever the table's own clause says, it must fit."""
+        sql = (
+            f"insert or abort into {self._table}({', '.join(self._columns)}) "  # noqa: S608
+            f"values ({', '.join(map(place, row))})"
+        )
         try:
-            self._connection.execute(self._insert, row)
+            self._connection.execute(sql, tuple(map(to_bind, row)))
         except apsw.ConstraintError as error:
-            reason = apsw.SQLITE_CHANGESET_CONSTRAINT
-            raise RowConflictError(reason, self._name, "INSERT", key) from error
+            raise _conflict(apsw.SQLITE_CHANGESET_CONSTRAINT, change) from error
+
+    def _find(self, key: Row) -> list[Row]:
+        where = f"from {self._table} where {matching(self._key, key)}"
+        return fetch_exactly(self._connection, self._columns, where, key)
+
+
+def _conflict(reason: int, change: Change) -> RowConflictError:
+    operation = _OPERATIONS[change.opcode]
+    return RowConflictError(reason, change.table, operation, change.key)
+
+
+_OPERATIONS: Final = {
+    apsw.SQLITE_INSERT: "INSERT",
+    apsw.SQLITE_UPDATE: "UPDATE",
+    apsw.SQLITE_DELETE: "DELETE",
+}

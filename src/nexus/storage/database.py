@@ -103,7 +103,10 @@ class Database:
         return system.read_history(self.writer)
 
     def set_mode_capturing(self) -> None:
-        """A master's settings: foreign keys and triggers do their work."""
+        """A master's settings: foreign keys and triggers do their work.
+
+        And shadow tables are written by their modules alone.
+        """
         self._set_enforcement(enabled=True)
 
     def set_mode_applying(self) -> None:
@@ -140,7 +143,8 @@ class Database:
         """Commit, the applied position with the rows; None leaves the position.
 
         Afterwards the `-wal` is proven to be the one that was written: raises
-        SecondSQLiteError if it is not. StorageError when SQLite cannot commit.
+        SecondSQLiteError if it is not. StorageError when SQLite cannot commit, or says
+        that it did and did not.
         """
         try:
             if position is not None:
@@ -148,6 +152,11 @@ class Database:
             self.writer.execute("commit")
         except apsw.Error as error:
             raise storage_error("SQLite could not commit", error) from error
+        if self.writer.txn_state("main") == apsw.SQLITE_TXN_WRITE:
+            raise StorageError(
+                "SQLite said that it committed, and left its transaction open; what "
+                "was written is safe in the log: start this node again"
+            )
         self._guard.check_wal()
         if position is not None:
             self._position = position
@@ -274,6 +283,7 @@ class Database:
     def _set_enforcement(self, *, enabled: bool) -> None:
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
         self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(enabled))
+        self.writer.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, int(enabled))
 
     def _data_version(self) -> int:
         return self._number("pragma data_version")

@@ -1,10 +1,13 @@
 """An existing database becomes a node's."""
 
+import time
+import uuid
 from pathlib import Path
 
 import apsw
 
 from nexus.errors import StorageError
+from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage import system
 from nexus.storage.connections import require_version
 from nexus.storage.database import storage_error
@@ -55,9 +58,30 @@ def _copy(source: Path, target: Path) -> None:
         try:
             copy.pragma("synchronous", 3)
             system.create(copy)
+            _begin_history(copy)
         finally:
             copy.close()
         part.rename(target)
     except apsw.Error as error:
         part.unlink(missing_ok=True)
         raise storage_error(f"{source} could not be copied", error) from error
+
+
+def _begin_history(connection: apsw.Connection) -> None:
+    """The rows stand at entry 1, which no log holds: a replica needs a snapshot.
+
+    A log that began at entry 1 would promise an empty replica that its entries alone
+    make this database.
+    """
+    reign = Reign(
+        Epoch(1),
+        HistoryId(uuid.uuid4().hex[:16]),
+        "",
+        Offset(1),
+        time.time_ns() // 1000,
+        "import",
+    )
+    with connection:
+        system.write_reign(connection, reign)
+        position = Position(reign.epoch, reign.first_offset, reign.history_id)
+        system.write_position(connection, position)

@@ -65,6 +65,9 @@ class RowApplier:
             if found:
                 raise found[0] from None
             raise
+        except UnicodeDecodeError:  # apsw cannot show `refuse` the row
+            with self._writer:  # a savepoint
+                apply_to_tables(self._writer, changeset, None, respelled=respelled)
 
     def _apply_by_statements(
         self,

@@ -278,12 +278,10 @@ class Recorder:
         if not changeset:
             return
         self._taken_bytes += len(changeset)
-        if self._watchful.isdisjoint(self._touched):
-            self._operations.extend(rows_operations(self._writer, changeset, None))
-        else:
-            self._operations.extend(
-                rows_operations(self._writer, changeset, self._tables)
-            )
+        watchful = not self._watchful.isdisjoint(self._touched)
+        self._operations += rows_operations(
+            self._writer, changeset, self._tables, watchful=watchful
+        )
 
     def _refresh(self) -> None:
         """The schema has changed: know its tables, and guard their keys."""
@@ -302,8 +300,6 @@ class Recorder:
                 "select count(*) from sqlite_schema where name = 'sqlite_sequence'"
             ).fetchall()[0][0]
         )
-        if self._counts_sequences and self._sequences is None:
-            self._sequences = {}
         self._known_schema = self._database.schema_hash()
         self._refreshed = True
 

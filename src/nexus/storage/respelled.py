@@ -6,55 +6,74 @@ changeset. The old row's deletion in one operation, followed by everything else 
 second one, says the same and can be applied.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
 from nexus.model.operation import Rows
+from nexus.storage.changes import (
+    Change,
+    deletion,
+    fetch_exactly,
+    matching,
+    read_changes,
+    write_changes,
+)
 from nexus.storage.statements import quote
 from nexus.storage.tables import Table
 
+_LEAST_INTEGER: Final = b"\x01\x80" + bytes(7)
+"""-(1 << 63) in a changeset. Integer columns keep it apart from the same as a REAL,
+and only it (https://www.sqlite.org/datatype3.html#type_affinity)."""
+
 
 def rows_operations(
-    connection: apsw.Connection, changeset: bytes, tables: dict[str, Table] | None
+    connection: apsw.Connection,
+    changeset: bytes,
+    tables: dict[str, Table],
+    *,
+    watchful: bool,
 ) -> list[Rows]:
-    """A changeset as operations; `tables` only if it touches a watchful one."""
-    if tables is None:
+    """A changeset as operations; `watchful` if it touches such a table."""
+    if not watchful and _LEAST_INTEGER not in changeset:
         return [Rows(changeset)]
-    if not any(_is_respelled(change) for change in apsw.Changeset.iter(changeset)):
-        return [Rows(changeset, alone=True)]
-    new_builder: Any = apsw.ChangesetBuilder  # its constructor is not typed
-    deletes, rest = new_builder(), new_builder()
-    for builder in (deletes, rest):
-        builder.schema(connection, "main")
-    for change in apsw.Changeset.iter(changeset):
+    if not _has_respelled(changeset):
+        return [Rows(changeset, alone=watchful)]
+    deletes, rest = [], []
+    for change in read_changes(changeset):
         if _is_respelled(change):
-            table = tables[change.name.lower()]
-            row = _row_before(connection, table, change)
-            deletes.add_delete(change.name, change.indirect, row)
+            table = tables[change.table.lower()]
+            deletes.append(deletion(change, _row_before(connection, table, change)))
         else:
-            rest.add_change(change)
-    return [Rows(deletes.output(), alone=True), Rows(rest.output(), alone=True)]
+            rest.append(change)
+    found = (write_changes(deletes), write_changes(rest))
+    return [Rows(operation, alone=True) for operation in found if operation]
 
 
-def _is_respelled(change: apsw.TableChange) -> bool:
+def _has_respelled(changeset: bytes) -> bool:
+    """Whether there may be one; apsw reads faster than `read_changes`."""
+    try:
+        return any(map(_is_respelled, apsw.Changeset.iter(changeset)))
+    except UnicodeDecodeError:
+        return True
+
+
+def _is_respelled(change: Change | apsw.TableChange) -> bool:
     if change.opcode != apsw.SQLITE_UPDATE or change.new is None:
         return False
-    return any(change.new[column] is not apsw.no_change for column in change.pk_columns)
+    keys = change.key_columns if isinstance(change, Change) else change.pk_columns
+    return any(change.new[column] is not apsw.no_change for column in keys)
 
 
 def _row_before(
-    connection: apsw.Connection, table: Table, change: apsw.TableChange
+    connection: apsw.Connection, table: Table, change: Change
 ) -> tuple[Any, ...]:
     """The whole old row: as it stands now, with the changed columns' old values."""
     assert change.old is not None, "an UPDATE carries its old key"
-    key = sorted(change.pk_columns)
-    condition = " and ".join(f"{quote(table.columns[column])} = ?" for column in key)
-    names = ", ".join(quote(column) for column in table.columns)
-    now = connection.execute(
-        f"select {names} from main.{quote(table.name)} where {condition}",  # noqa: S608
-        tuple(change.old[column] for column in key),
-    ).fetchall()[0]
+    names = [table.columns[column] for column in change.key_columns]
+    where = f"from main.{quote(table.name)} where {matching(names, change.key)}"
+    columns = [quote(column) for column in table.columns]
+    now = fetch_exactly(connection, columns, where, change.key)[0]
     return tuple(
         now[column] if old is apsw.no_change else old
         for column, old in enumerate(change.old)

@@ -24,7 +24,11 @@ class Table:
     """An INTEGER PRIMARY KEY: the rowid travels as the key."""
     without_rowid: bool
     nullable_key: tuple[str, ...]
-    """Key columns that SQLite lets be NULL; such rows escape capture."""
+    """Key columns that SQLite lets be NULL; such rows escape capture.
+
+    None in a shadow table: its module writes no such rows, and a trigger that fires
+    while FTS4 flushes within COMMIT makes SQLite leave the transaction open.
+    """
     watchful: bool
     """Two different key values can compare equal here ('A' and 'a' under NOCASE)."""
 
@@ -43,16 +47,18 @@ def read_tables(connection: apsw.Connection) -> dict[str, Table]:
     """All tables of the main database by lower-case name, shadow tables included."""
     found = {}
     rows: list[Any] = connection.execute(
-        "select l.name, l.wr, l.strict, coalesce(s.sql, '') from pragma_table_list l "
+        "select l.name, l.type, l.wr, l.strict, coalesce(s.sql, '') "
+        "from pragma_table_list l "
         "join sqlite_schema s on s.name = l.name and s.type = 'table' "
         "where l.schema = 'main' and l.type in ('table', 'shadow') "
         "and l.name not like 'sqlite\\_%' escape '\\'"
     ).fetchall()
-    for name, without_rowid, strict, sql in rows:
+    for name, kind, without_rowid, strict, sql in rows:
         if not name.lower().startswith(PREFIX):
             table = _read_table(
                 connection,
                 name,
+                shadow=kind == "shadow",
                 without_rowid=bool(without_rowid),
                 strict=bool(strict),
                 sql=sql,
@@ -65,6 +71,7 @@ def _read_table(
     connection: apsw.Connection,
     name: str,
     *,
+    shadow: bool,
     without_rowid: bool,
     strict: bool,
     sql: str,
@@ -78,7 +85,7 @@ def _read_table(
     rowid_is_key = not without_rowid and _is_rowid_alias(connection, name, key)
     nullable = (
         ()
-        if rowid_is_key or without_rowid
+        if rowid_is_key or without_rowid or shadow
         else tuple(column[0] for column in key if not column[2])
     )
     return Table(

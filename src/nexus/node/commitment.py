@@ -1,0 +1,59 @@
+"""Where the writer thread waits until a quorum holds what it has logged.
+
+The event loop hears the acknowledgements, the writer thread waits for them: between the
+log's own sync and SQLite's commit (lossless: nobody can read what a quorum lacks).
+"""
+
+import threading
+
+from nexus.model.position import NO_OFFSET, Offset
+
+
+class ReignEndedError(Exception):
+    """This node's reign ended while its writer waited; no client ever sees it."""
+
+
+class Commitment:
+    """The commit offset of one reign, from the loop to the writer thread."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        """After so long a client is told that its outcome is unknown yet."""
+        self.acknowledged = 0
+        """Transactions that a quorum held in time."""
+        self.late = 0
+        """Transactions whose clients were told that the outcome is unknown."""
+        self._changed = threading.Condition()
+        self._offset = NO_OFFSET
+        self._end = ""
+
+    @property
+    def offset(self) -> Offset:
+        """The last entry that the quorum is known to hold."""
+        return self._offset
+
+    def reached(self, offset: Offset) -> None:
+        """A quorum holds every entry up to `offset`."""
+        with self._changed:
+            if offset > self._offset:
+                self._offset = offset
+                self._changed.notify_all()
+
+    def end(self, reason: str) -> None:
+        """No quorum will answer this reign any more; the first reason stands."""
+        with self._changed:
+            self._end = self._end or reason
+            self._changed.notify_all()
+
+    def wait(self, offset: Offset, timeout_s: float | None = None) -> bool:
+        """Return True once the quorum holds `offset`, False after the timeout.
+
+        Raises ReignEndedError after `end`, unless the offset was reached before.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._offset >= offset or bool(self._end), timeout_s
+            )
+            if self._offset < offset and self._end:
+                raise ReignEndedError(self._end)
+            return self._offset >= offset

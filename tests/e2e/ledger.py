@@ -1,0 +1,135 @@
+"""Clients that keep their own record of what a node promised, and the proof of it.
+
+Each transaction appends one row to a ledger and adds it to the totals beside it. The
+rows never change and are numbered without a gap, so that any state of any node can be
+told to be one that the master once had: it is a beginning of the master's ledger, and
+its totals fit its rows.
+"""
+
+import sqlite3
+import threading
+from collections import Counter
+from typing import Final
+
+import httpx
+from typing_extensions import override
+
+from e2e.cluster import NodeProcess
+
+Row = tuple[int, int, int]
+"""seq, lane, number."""
+
+RETRY_S: Final = 0.02
+
+SCHEMA: Final = (
+    "create table ledger(seq integer primary key, lane int, number int)",
+    "create table totals(id integer primary key, entries int, sum int)",
+    "insert into totals values (1, 0, 0)",
+)
+APPEND: Final = (
+    "insert into ledger(lane, number, seq) "
+    "values (?, ?, (select coalesce(max(seq), 0) + 1 from ledger))"
+)
+ADD: Final = "update totals set entries = entries + 1, sum = sum + ?"
+
+
+class Lane(threading.Thread):
+    """Appends 1, 2, 3, …; repeats an unanswered one under its id until it is done."""
+
+    def __init__(self, node: NodeProcess, lane: int) -> None:
+        super().__init__(daemon=True, name=f"lane-{lane}")
+        self.node = node
+        self.lane = lane
+        self.acknowledged = 0
+        """Numbers up to this one were promised to be durable."""
+        self.refused: list[str] = []
+        """Answers that no write should get, in a run in which nodes only die."""
+        self._enough = threading.Event()
+
+    @override
+    def run(self) -> None:
+        with httpx.Client(
+            base_url=self.node.url, timeout=5.0, verify=False, trust_env=False
+        ) as client:
+            while not self._enough.is_set():
+                if self._append(client, self.acknowledged + 1):
+                    self.acknowledged += 1
+                else:
+                    self._enough.wait(RETRY_S)
+
+    def finish(self) -> None:
+        """Write no more; returns when the last answer is there, or will never be."""
+        self._enough.set()
+        self.join(10.0)
+        assert self.refused == []
+
+    def _append(self, client: httpx.Client, number: int) -> bool:
+        body = {
+            "statements": [
+                {"sql": APPEND, "params": [self.lane, number]},
+                {"sql": ADD, "params": [number]},
+            ],
+            "transaction_id": f"{self.lane}-{number}",
+        }
+        try:
+            answer = client.post("/sql", json=body)
+        except httpx.HTTPError:
+            return False
+        if answer.status_code not in {200, 503, 504, 507}:
+            self.refused.append(answer.text)
+        return answer.status_code == 200
+
+
+class Ledger:
+    """Several lanes that write to one node."""
+
+    def __init__(self, node: NodeProcess, lanes: int = 4) -> None:
+        node.post("/sql", {"statements": [{"sql": sql} for sql in SCHEMA]})
+        self.node = node
+        self.lanes = [Lane(node, number) for number in range(1, lanes + 1)]
+        for lane in self.lanes:
+            lane.start()
+
+    @property
+    def acknowledged(self) -> int:
+        """Transactions that were promised to be durable, by now."""
+        return sum(lane.acknowledged for lane in self.lanes)
+
+    def finish(self) -> None:
+        """End the load."""
+        for lane in self.lanes:
+            lane.finish()
+
+    def check_kept(self, promised: dict[int, int], rows: list[Row]) -> None:
+        """What was promised is there, once, and each lane is whole up to its end."""
+        found = Counter((lane, number) for _, lane, number in rows)
+        assert [row for row, count in found.items() if count > 1] == []
+        for lane, last in promised.items():
+            numbers = sorted(number for of, number in found if of == lane)
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) >= last, f"lane {lane}: {last} were promised"
+
+    def promises(self) -> dict[int, int]:
+        """For each lane the last number that was acknowledged, by now."""
+        return {lane.lane: lane.acknowledged for lane in self.lanes}
+
+
+def state(node: NodeProcess) -> list[Row]:
+    """The ledger as any process reads it; it has no gap, and the totals fit it."""
+    with node.reader() as reader:
+        reader.execute("begin")
+        try:
+            rows = reader.execute("select * from ledger order by seq").fetchall()
+            totals = reader.execute("select entries, sum from totals").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []  # the replica has not come so far
+            raise
+    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+    assert totals in ([], [(len(rows), sum(row[2] for row in rows))])
+    return rows
+
+
+def check_beginning(part: list[Row], whole: list[Row]) -> None:
+    """`part` is a state that a node had on its way to `whole`."""
+    assert part == whole[: len(part)]
