@@ -32,3 +32,19 @@ async def test_a_process_started_meanwhile_is_counted() -> None:
         await child.communicate(b"\n")
 
     assert helpers.mib > 1
+
+
+async def test_a_process_of_another_session_is_no_helper() -> None:
+    if not available():
+        return
+    async with HelperPeak() as helpers:
+        command = [sys.executable, "-c", "input()"]
+        child = await asyncio.create_subprocess_exec(
+            *command, stdin=subprocess.PIPE, start_new_session=True
+        )
+        while peak_mib(child.pid) <= 1:
+            await helpers.look()
+        await helpers.look()
+        await child.communicate(b"\n")
+
+    assert helpers.mib == 0

@@ -23,6 +23,7 @@ from nexus.cli.bench.report import (
     markdown,
     table,
 )
+from nexus.cli.demo.command import signals_unwind
 from nexus.cli.options import AsJson
 from nexus.cli.serve import SWITCH_INTERVAL_S
 from nexus.cli.terminal import console, print_json
@@ -64,7 +65,7 @@ def bench(
     for family in chosen:
         if family not in MEASURE:
             raise typer.BadParameter(f"'{family}' is none of {', '.join(FAMILIES)}")
-    with _measuring_process():
+    with signals_unwind(), _measuring_process():
         results = run(chosen, QUICK if quick else FULL, data)
     if markdown_file is not None:
         markdown_file.write_text(markdown(results, quick=quick), encoding="utf-8")

@@ -53,8 +53,6 @@ async def measure(bed: Bed) -> dict[str, Measured]:
     async with running(bed.root, replicas=0) as cluster:
         place = NodeProcess("master", bed.root, master=None)
         place.bind_addr = cluster.node.config.replication.bind_addr
-        # Nobody can follow from before this row without the rows that were imported.
-        await many_clients(cluster.node, 1)
         bed.tell("full sync")
         found = await _quiet(bed, cluster, place, source, through)
         bed.tell("full sync while 64 clients write")

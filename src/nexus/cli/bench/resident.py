@@ -1,6 +1,7 @@
 """How much memory processes hold, as Linux's /proc tells."""
 
 import asyncio
+import os
 import re
 from pathlib import Path
 from typing import Final, Self
@@ -26,7 +27,10 @@ def peak_mib(pid: int) -> float:
 
 
 class HelperPeak:
-    """The peak of this process's children that are started while it watches."""
+    """The peak of this process's children that are started while it watches.
+
+    Those of another session are none: a node's process is not a helper.
+    """
 
     def __init__(self) -> None:
         self.mib = 0.0
@@ -50,7 +54,8 @@ class HelperPeak:
     async def look(self) -> None:
         """Look once, and rest a moment."""
         helpers = _own_children() - self._before
-        self.mib = max(self.mib, sum(peak_mib(pid) for pid in helpers))
+        held = sum(peak_mib(pid) for pid in helpers if _in_our_session(pid))
+        self.mib = max(self.mib, held)
         await asyncio.sleep(_POLL_S)
 
 
@@ -65,6 +70,13 @@ def _own_children() -> set[int]:
             continue
         found |= {int(child) for child in told.split()}
     return found
+
+
+def _in_our_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == os.getsid(0)
+    except ProcessLookupError:
+        return False
 
 
 def _field(pid: int, name: str) -> float:
