@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from nexus.errors import ConstraintError, DiskFullError, NexusError, StatementError
+from nexus.errors import ConstraintError, NexusError, StatementError
 from nexus.errors import StorageError as DiskError
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 
@@ -13,7 +13,6 @@ from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_er
     [
         (apsw.ConstraintError("UNIQUE constraint failed: t.a"), ConstraintError),
         (apsw.SQLError("near x: syntax error"), StatementError),
-        (apsw.FullError("database or disk is full"), DiskFullError),
         (apsw.IOError("disk I/O error"), DiskError),
     ],
 )

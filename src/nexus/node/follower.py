@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from nexus.errors import ApplyError, DiskFullError, NexusError
+from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
 from nexus.node.connection import Connection
@@ -47,6 +48,9 @@ MOST_WAITING: Final = 4_096
 
 SPACE_RETRY_S: Final = 1.0
 """How often a replica whose disk is full looks whether there is space again."""
+
+MOST_CHUNKS: Final = 8
+"""The same while a snapshot arrives, whose pieces are large."""
 
 log = structlog.get_logger(__name__)
 
@@ -290,7 +294,8 @@ class Follower:
                 return
             self.bytes_received = connection.bytes_received
             self._hear(messages, assembler)
-            if len(self._effects) > MOST_WAITING:
+            full_sync = self.machine.state is LinkState.FULL_SYNC
+            if len(self._effects) > (MOST_CHUNKS if full_sync else MOST_WAITING):
                 self._drained.clear()
                 await self._drained.wait()
 

@@ -35,4 +35,9 @@ def binding_error(error: Exception, index: int) -> StatementError:
     message = str(error)
     if isinstance(error, KeyError):
         message = f"parameter {message} is missing"
+    elif isinstance(error, UnicodeDecodeError):
+        message = (
+            f"a text that was read is not UTF-8 ({message}); read it as bytes, with "
+            "CAST(column AS BLOB)"
+        )
     return StatementError(message, index=index)
