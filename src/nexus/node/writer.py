@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nexus.errors import (
+    DatabaseBusyError,
     DiskFullError,
     NexusError,
     OutcomeUnknownError,
@@ -74,10 +75,16 @@ class BatchWriter:
         self, database: Database, log: WriteAheadLog, hooks: Hooks, *, limit_bytes: int
     ) -> None:
         self.capture = Capture(database, limit_bytes)
+        self.hooks = hooks
         self.reign: Reign | None = None
         self._database = database
         self._log = log
-        self._hooks = hooks
+
+    @property
+    def stands(self) -> bool:
+        """Whether the database holds all of its log, so that more may be captured."""
+        applied = self._database.position.offset
+        return not self._log.failed and applied == self._log.last_offset
 
     def run_batch(self, jobs: list[Job]) -> list[Job]:
         """Run these transactions as one batch; returns those to be run again.
@@ -88,12 +95,19 @@ class BatchWriter:
         try:
             return self._run(jobs)
         except BaseException as error:
-            self._refuse_unanswered(jobs, error)
+            stopped = WritesStoppedError(
+                f"this node takes no writes: {error}; nothing of this one happened"
+            )
+            self._refuse(jobs, stopped)
             raise
 
     def _run(self, jobs: list[Job]) -> list[Job]:
         batch = _Batch([], [], [])
-        self._database.begin()
+        try:
+            self._begin()
+        except DatabaseBusyError as error:
+            self._refuse(jobs, error)
+            return []
         for index, job in enumerate(jobs):
             self._capture_job(job, batch)
             if not self.capture.outer_stands:
@@ -177,7 +191,7 @@ class BatchWriter:
         except StorageError as error:
             self._leave_unknown(batch, f"this node failed: {error}")
             raise
-        self._hooks.stored(durable)
+        self.hooks.stored(durable)
         return None
 
     def _await_quorum(self, batch: _Batch) -> None:
@@ -186,7 +200,7 @@ class BatchWriter:
         Clients whose time is up are told that the outcome is unknown; the batch goes on
         waiting. Raises ReignEndedError, with the SQLite transaction taken back.
         """
-        commitment = self._hooks.commitment
+        commitment = self.hooks.commitment
         if commitment is None:
             return
         last = batch.records[-1].offset
@@ -215,9 +229,9 @@ class BatchWriter:
             self._leave_unknown(batch, f"this node failed: {error}")
             raise
         for mark, offset in batch.marks:
-            self._hooks.fingerprint(mark, offset)
-        self._hooks.applied(last.offset)
-        durable_on = self._hooks.durable_on(last.offset)
+            self.hooks.fingerprint(mark, offset)
+        self.hooks.applied(last.offset)
+        durable_on = self.hooks.durable_on(last.offset)
         if durable_on > 1:
             for job in batch.answered:
                 answer = job.result
@@ -236,7 +250,7 @@ class BatchWriter:
         offset = Offset(self._log.last_offset + 1)
         payload = Payload(time.time_ns() // 1000, "", b"", tuple(operations), mode=mode)
         batch = _Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
-        self._database.begin()
+        self._begin()
         for operation in operations:
             if isinstance(operation, Reigned):
                 self._database.reign(operation.reign)
@@ -251,7 +265,7 @@ class BatchWriter:
 
     def begin_interactive(self) -> None:
         """Open a SQLite transaction for one client alone."""
-        self._database.begin()
+        self._begin()
         self.capture.begin()
 
     def finish_interactive(self, job: Job, transaction_id: str) -> None:
@@ -266,13 +280,21 @@ class BatchWriter:
         self.capture.forget()
         self._database.rollback()
 
-    def _refuse_unanswered(self, jobs: list[Job], error: BaseException) -> None:
-        """The batch broke off before its entries reached the log: nothing happened."""
+    def _begin(self) -> None:
+        """Open the writer's transaction, on a database that holds all of its log."""
+        if not self.stands:
+            raise StorageError(
+                f"the database stands at entry {self._database.position.offset}, its "
+                f"log at {self._log.last_offset}: start this node again"
+            )
+        self._database.begin()
+
+    @staticmethod
+    def _refuse(jobs: list[Job], error: NexusError) -> None:
+        """Nothing of these jobs has reached the log: nothing happened."""
         unanswered = [job for job in jobs if not job.delivered]
         for job in unanswered:
-            job.error = WritesStoppedError(
-                f"this node takes no writes: {error}; nothing of this one happened"
-            )
+            job.error = error
         deliver(unanswered)
 
     def _leave_unknown(self, batch: _Batch, reason: str) -> None:
