@@ -1,6 +1,8 @@
 """Real parts for the tests of the node: a writer over its files, nodes on loopback."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -162,6 +164,26 @@ def _other_process(path: Path, *statements: str) -> Iterator[subprocess.Popen[by
         stdout=subprocess.PIPE,
     ) as process:
         yield process
+
+
+def in_a_child(call: Callable[[], object]) -> str:
+    """The name of the error that a call raises in a forked child, or `nothing`."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(int(PATIENCE_S))  # a call that waits for ever ends the child
+        told = "nothing"
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+            told = type(error).__name__
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return told
 
 
 def mark(name: str = "mark") -> Fingerprint:

@@ -95,10 +95,7 @@ class BatchWriter:
         try:
             return self._run(jobs)
         except BaseException as error:
-            stopped = WritesStoppedError(
-                f"this node takes no writes: {error}; nothing of this one happened"
-            )
-            self._refuse(jobs, stopped)
+            self._refuse(jobs, nothing_happened(error))
             raise
 
     def _run(self, jobs: list[Job]) -> list[Job]:
@@ -310,6 +307,13 @@ class BatchWriter:
                 )
         deliver(batch.answered)
         batch.answered.clear()
+
+
+def nothing_happened(error: BaseException) -> WritesStoppedError:
+    """What a client is told whose transaction broke off before it was logged."""
+    return WritesStoppedError(
+        f"this node takes no writes: {error}; nothing of this transaction happened"
+    )
 
 
 def _stored_answer(reign: Reign, captured: Captured) -> bytes:

@@ -128,7 +128,7 @@ class Database:
         Raises ForeignWriteError, ForkedError, StorageError, and DatabaseBusyError if
         another process holds the lock for writing for BUSY_TIMEOUT_MS.
         """
-        self._guard.check_process()
+        self.require_own_process()
         try:
             self.writer.execute("begin immediate")
         except apsw.BusyError as error:
@@ -172,8 +172,13 @@ class Database:
         if self.writer.in_transaction:
             self.writer.execute("rollback")
 
+    def require_own_process(self) -> None:
+        """Raise ForkedError in a child of the process that opened the database."""
+        self._guard.check_process()
+
     def reader(self) -> AbstractContextManager[apsw.Connection]:
-        """A read-only connection from the pool."""
+        """A read-only connection from the pool; raises ForkedError, NodeStoppedError."""
+        self.require_own_process()
         return self._readers.reader()
 
     def checkpoint(self) -> bool:
@@ -206,7 +211,7 @@ class Database:
                 f"VACUUM would number the rows of {', '.join(keyless)} anew, and the "
                 "replicas know them by that number; give each a primary key first"
             )
-        self._guard.check_process()
+        self.require_own_process()
         try:
             self.writer.execute("vacuum")
         except apsw.Error as error:
