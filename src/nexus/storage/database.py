@@ -177,7 +177,7 @@ class Database:
         self._guard.check_process()
 
     def reader(self) -> AbstractContextManager[apsw.Connection]:
-        """A read-only connection from the pool; raises ForkedError, NodeStoppedError."""
+        """A read-only connection of the pool; raises ForkedError, NodeStoppedError."""
         self.require_own_process()
         return self._readers.reader()
 
