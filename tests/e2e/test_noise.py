@@ -187,6 +187,7 @@ def test_noise_on_both_ports_stops_nobody_and_loses_nothing(cluster: Cluster) ->
             wait_until(lambda: replica.status()["connected"], "it follows")
             time.sleep(0.1)
         assert replica.get("/replication/replica/stats")["reconnects"] == 0
+    assert master.get("/replication/master/stats")["rejected_connections"] > 0
     ledger.finish()
     ledger.check_kept(ledger.promises(), state(master))
     assert_equal(master, nodes[1:])

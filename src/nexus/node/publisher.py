@@ -84,6 +84,8 @@ class Publisher:
 
     def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
         self.machine: Master | None = None
+        self.rejected = 0
+        """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
         self._timeout_s = timeout_s
@@ -179,9 +181,11 @@ class Publisher:
         try:
             await self._serve(link)
         except HandshakeRefusedError as error:
+            self.rejected += 1
             log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
+            self.rejected += 1
             log.warning("peer_malformed", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:
