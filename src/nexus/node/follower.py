@@ -257,18 +257,22 @@ class Follower:
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
-            await self._introduce(connection)
+            if not await self._introduce(connection):
+                return  # what the machine makes of the refusal ends the connection
             await self._read(connection)
         except TimeoutError:
             reason = f"{target.address} does not answer"
         except (OSError, NexusError) as error:
             reason = f"{target.address}: {error}"
         self.last_error = reason
+        log.warning("master_lost", reason=reason)
         await self._forget_connection()
         self._reader = None
         self.take(self.machine.disconnected(reason))
 
-    async def _introduce(self, connection: Connection) -> None:
+    async def _introduce(self, connection: Connection) -> bool:
+        """Say Hello, where the machine does; False if the answer is a refusal."""
+        refused = False
         effects = self.machine.connected_to_master(now_ms())
         for effect in effects:
             if isinstance(effect, Send) and isinstance(effect.message, Hello):
@@ -278,13 +282,12 @@ class Follower:
                     self._secret,
                     timeout_s=self._timeout_s,
                 )
-                if isinstance(answer, Error):
-                    self.last_error = answer.message
-                else:
-                    self.last_error = ""
+                refused = isinstance(answer, Error)
+                self.last_error = answer.message if isinstance(answer, Error) else ""
                 self.take(self.machine.receive(answer, now_ms()))
             else:
                 self.take((effect,))
+        return not refused
 
     async def _read(self, connection: Connection) -> None:
         assembler = EntryAssembler()

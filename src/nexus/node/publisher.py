@@ -95,6 +95,8 @@ class Publisher:
     ) -> None:
         """`pace_s` lies at least between two small sends to one replica."""
         self.machine: Master | None = None
+        self.rejected = 0
+        """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
         self._timeout_s = timeout_s
@@ -196,9 +198,11 @@ class Publisher:
         try:
             await self._serve(link)
         except HandshakeRefusedError as error:
+            self.rejected += 1
             log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
+            self.rejected += 1
             log.warning("peer_malformed", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:

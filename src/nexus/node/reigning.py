@@ -139,6 +139,9 @@ class Reigning:
         return msgspec.structs.replace(
             stats,
             log_size=self._parts.log.entry_count,
+            rejected_connections=(
+                stats.rejected_connections + self._parts.publisher.rejected
+            ),
             sync_acks=commitment.acknowledged if commitment else 0,
             sync_timeouts=commitment.late if commitment else 0,
         )
