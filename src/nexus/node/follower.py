@@ -12,14 +12,15 @@ from typing import Final
 
 import structlog
 
-from nexus.errors import ApplyError, NexusError
+from nexus.errors import ApplyError, NexusError, ProtocolError
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.publisher import now_ms, report
+from nexus.node.screening import screen
 from nexus.node.worker import ApplyWorker
-from nexus.protocol.messages import Error, Hello, Message, WalEntry
+from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
 from nexus.replication.effects import (
     Adopt,
@@ -234,6 +235,8 @@ class Follower:
             reason = f"{target.address} does not answer"
         except (OSError, NexusError) as error:
             reason = f"{target.address}: {error}"
+            if isinstance(error, ProtocolError) and self._connection is not None:
+                self._connection.send(Error(ErrorCode.MALFORMED, str(error)))
         self.last_error = reason
         await self._forget_connection()
         self._reader = None
@@ -276,7 +279,9 @@ class Follower:
             if isinstance(message, WalEntry):
                 record = assembler.add(message)
                 if record is not None:
-                    entries.append(_whole(message, record))
+                    whole = _whole(message, record)
+                    screen(whole)
+                    entries.append(whole)
                 continue
             if entries:
                 self.take(self.machine.receive_entries(entries, now_ms()))
