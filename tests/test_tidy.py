@@ -16,7 +16,6 @@ SHARED_TESTS = {
     "node/dbapi.py",
     "node/embedded.py",
     "node/execution.py",
-    "node/follower.py",
     "node/following.py",
     "node/fullsync.py",
     "node/node.py",
