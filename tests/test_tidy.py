@@ -34,7 +34,6 @@ SHARED_TESTS = {
     "storage/diverged.py",
     "storage/fingerprint.py",
     "storage/merging.py",
-    "storage/packing.py",
     "storage/permissions.py",
     "storage/pragmas.py",
     "storage/preflight.py",
