@@ -31,7 +31,6 @@ SHARED_TESTS = {
     "storage/copier.py",
     "storage/counters.py",
     "storage/directory.py",
-    "storage/diverged.py",
     "storage/fingerprint.py",
     "storage/merging.py",
     "storage/permissions.py",
