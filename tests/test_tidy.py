@@ -22,7 +22,6 @@ SHARED_TESTS = {
     "node/publisher.py",
     "node/reigning.py",
     "node/report.py",
-    "node/startup.py",
     "node/verification.py",
     "storage/apply.py",
     "storage/clauses.py",
