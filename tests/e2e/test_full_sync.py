@@ -18,7 +18,7 @@ from e2e.test_crash import ROUNDS, SEED, assert_equal
 MEGABYTES: Final = 2
 LOG_ENTRIES: Final = 1_000
 PAUSE_S: Final = 0.001
-"""For each chunk on its way to the replica: the transfer lasts half a second or more."""
+"""For each chunk on its way: the transfer lasts half a second or more."""
 LONGEST_STAGE_S: Final = 0.02
 
 pytestmark = pytest.mark.timeout(60 + 10 * ROUNDS)
