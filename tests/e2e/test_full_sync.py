@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 import pytest
 
-from e2e.cluster import Cluster, NodeProcess, fill, wait_until
+from e2e.cluster import Cluster, NodeProcess, fill
 from e2e.ledger import Ledger, check_beginning, state
 from e2e.proxy import proxy_to
 from e2e.test_crash import ROUNDS, SEED, assert_equal
