@@ -16,6 +16,7 @@ from e2e.proxy import proxy_to
 from e2e.test_crash import ROUNDS, SEED, assert_equal
 
 MEGABYTES: Final = 2
+STEP_BYTES: Final = (MEGABYTES << 20) // 3
 LOG_ENTRIES: Final = 1_000
 PAUSE_S: Final = 0.001
 """For each chunk on its way: the transfer lasts half a second or more."""
@@ -40,13 +41,30 @@ def master_without_its_first_entries(cluster: Cluster) -> NodeProcess:
 def arrived(replica: NodeProcess) -> int:
     """Bytes of the snapshot that this replica is receiving."""
     path = replica.data_dir / "snapshots" / "incoming" / "archive.part"
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def has_come_to(replica: NodeProcess, size: int) -> bool:
+    """Whether so many bytes have arrived: of the snapshot, or all of them."""
+    return arrived(replica) > size or is_whole(replica)
 
 
 def is_whole(replica: NodeProcess) -> bool:
-    """Whether all chunks have arrived, and the snapshot is being installed."""
+    """Whether all chunks have arrived: the snapshot is being installed, or is."""
     incoming = replica.data_dir / "snapshots" / "incoming"
-    return (incoming / "nexus.db").exists() and not (incoming / "archive.part").exists()
+    unpacked = (incoming / "nexus.db").exists()
+    arriving = (incoming / "archive.part").exists()
+    return (unpacked and not arriving) or state(replica) != []
+
+
+def kill_and_start(replica: NodeProcess, master: NodeProcess) -> None:
+    """What it shows in between is a state that its master had."""
+    replica.kill()
+    check_beginning(state(replica), state(master))
+    replica.start(wait=False)
 
 
 def is_making(master: NodeProcess) -> bool:
@@ -69,17 +87,14 @@ def test_a_replica_killed_in_a_full_sync_goes_on_and_heals(cluster: Cluster) -> 
         proxy.delay_s = PAUSE_S
         for number in range(max(1, ROUNDS // 12)):
             replica = cluster.replica_at(proxy.address, f"replica-{number}")
+            goal = 0
             for _ in range(2):
-                goal = arrived(replica) + chance.randrange(MEGABYTES << 19)
-                wait_for(lambda: arrived(replica) > goal, "it receives")  # noqa: B023
-                replica.kill()
-                assert state(replica) == []
-                replica.start(wait=False)
+                goal += chance.randrange(STEP_BYTES)
+                wait_for(lambda: has_come_to(replica, goal), "it receives")  # noqa: B023
+                kill_and_start(replica, master)
             wait_for(lambda: is_whole(replica), "it installs")  # noqa: B023
             time.sleep(chance.uniform(0, LONGEST_STAGE_S))
-            replica.kill()
-            check_beginning(state(replica), state(master))
-            replica.start()
+            kill_and_start(replica, master)
             assert_equal(master, [replica])
             replica.terminate()
     ledger.finish()
@@ -102,8 +117,8 @@ def test_a_master_killed_while_it_makes_or_sends_a_snapshot_heals(
             pull_the_plug(master, ledger)
             asking.join()
             replica = cluster.replica_at(proxy.address, f"replica-{number}")
-            goal = chance.randrange(MEGABYTES << 19)
-            wait_for(lambda: arrived(replica) > goal, "it receives")  # noqa: B023
+            goal = chance.randrange(STEP_BYTES)
+            wait_for(lambda: has_come_to(replica, goal), "it receives")  # noqa: B023
             pull_the_plug(master, ledger)
             assert_equal(master, [replica])
             replica.terminate()
