@@ -13,7 +13,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs chaos workload fuzz clean
+.PHONY: help demo test format lint layers types tests docs bench chaos workload fuzz clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ tests: $(VENV)/.ready ## pytest with branch coverage
 
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
+
+bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minutes
+	$(BIN)/python -m nexus bench
 
 chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \

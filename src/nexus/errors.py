@@ -11,6 +11,7 @@
     │   ├── ReadOnlyReplicaError     the write belongs on the master
     │   ├── NoMasterError            there is no master to write to just now
     │   ├── QuorumLostError          too few replicas are there to hold a write
+    │   ├── DatabaseBusyError        another process holds the lock for writing
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
@@ -132,6 +133,12 @@ class QuorumLostError(TransactionError):
     """Too few replicas are there to hold a write; nothing happened, retry later."""
 
     code = "quorum_lost"
+
+
+class DatabaseBusyError(TransactionError):
+    """Another process holds the lock for writing; nothing happened, retry later."""
+
+    code = "database_busy"
 
 
 class OutcomeUnknownError(NexusError):

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from nexus.errors import (
+    DatabaseBusyError,
     ForeignWriteError,
     ForkedError,
     NodeStoppedError,
@@ -264,7 +265,7 @@ def test_a_lock_held_elsewhere_is_told_as_what_it_is(database: Database) -> None
     other.execute("begin immediate")
     database.writer.set_busy_timeout(1)
 
-    with pytest.raises(StorageError, match="holds the lock for writing"):
+    with pytest.raises(DatabaseBusyError, match="holds the lock for writing"):
         database.begin()
     other.close()
     database.begin()

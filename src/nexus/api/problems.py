@@ -83,6 +83,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Nothing happened: start or reconnect replicas, then send it again.",
         1,
     ),
+    errors.DatabaseBusyError: Row(
+        503,
+        "Another process holds the database",
+        "Nothing happened: end that process's transaction, then send it again.",
+        1,
+    ),
     errors.WritesStoppedError: Row(
         503,
         "This node takes no writes",

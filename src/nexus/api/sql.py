@@ -21,6 +21,7 @@ from nexus.api.security import Gate, Headers
 from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
 from nexus.errors import (
     ConstraintError,
+    DatabaseBusyError,
     DiskFullError,
     NexusError,
     NoMasterError,
@@ -137,6 +138,7 @@ CALL: Final = Call(
         TransactionTooLargeError,
         NoMasterError,
         QuorumLostError,
+        DatabaseBusyError,
         WritesStoppedError,
         OutcomeUnknownError,
         AnswerLostError,

@@ -13,14 +13,16 @@ from typing import Final
 
 import structlog
 
-from nexus.errors import ApplyError, DiskFullError, NexusError
+from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
+from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.publisher import now_ms, report
+from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
-from nexus.protocol.messages import Error, Hello, Message, WalEntry
+from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
 from nexus.replication.effects import (
     Adopt,
@@ -47,6 +49,9 @@ MOST_WAITING: Final = 4_096
 
 SPACE_RETRY_S: Final = 1.0
 """How often a replica whose disk is full looks whether there is space again."""
+
+MOST_CHUNKS: Final = 8
+"""The same while a snapshot arrives, whose pieces are large."""
 
 log = structlog.get_logger(__name__)
 
@@ -260,6 +265,8 @@ class Follower:
             reason = f"{target.address} does not answer"
         except (OSError, NexusError) as error:
             reason = f"{target.address}: {error}"
+            if isinstance(error, ProtocolError) and self._connection is not None:
+                self._connection.send(Error(ErrorCode.MALFORMED, str(error)))
         self.last_error = reason
         log.warning("master_lost", reason=reason)
         await self._forget_connection()
@@ -293,7 +300,8 @@ class Follower:
                 return
             self.bytes_received = connection.bytes_received
             self._hear(messages, assembler)
-            if len(self._effects) > MOST_WAITING:
+            full_sync = self.machine.state is LinkState.FULL_SYNC
+            if len(self._effects) > (MOST_CHUNKS if full_sync else MOST_WAITING):
                 self._drained.clear()
                 await self._drained.wait()
 
@@ -304,7 +312,7 @@ class Follower:
             if isinstance(message, WalEntry):
                 record = assembler.add(message)
                 if record is not None:
-                    entries.append(_whole(message, record))
+                    entries.append(screened(message, record))
                 continue
             if entries:
                 self.take(self.machine.receive_entries(entries, now_ms()))
@@ -326,16 +334,3 @@ class Follower:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-
-def _whole(message: WalEntry, record: Record) -> WalEntry:
-    """The message as if its entry had come in one part, not compressed."""
-    if message.parts == 1 and not message.compressed:
-        return message
-    return WalEntry(
-        message.offset,
-        message.epoch,
-        message.history_id,
-        message.commit_offset,
-        record.payload,
-    )

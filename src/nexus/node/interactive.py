@@ -10,13 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from nexus.errors import (
+    DatabaseBusyError,
     NexusError,
     NodeStoppedError,
     TransactionError,
     TransactionExpiredError,
 )
 from nexus.node.jobs import Answer, Interactive, Job, deliver
-from nexus.node.writer import BatchWriter
+from nexus.node.writer import BatchWriter, nothing_happened
 from nexus.storage.capture import Statement, StatementResult
 
 
@@ -87,14 +88,21 @@ class InteractiveTransaction:
 def serve_interactive(opening: Job, work: Interactive, writer: BatchWriter) -> None:
     """Serve one client on the writer thread until its transaction ends."""
     transaction = InteractiveTransaction()
-    writer.begin_interactive()
+    try:
+        writer.begin_interactive()
+    except DatabaseBusyError as error:
+        _refuse(opening, error)
+        return
+    except BaseException as error:
+        _refuse(opening, nothing_happened(error))
+        raise
     opening.result = transaction
     deliver([opening])
-    error: NexusError = NodeStoppedError("this node's writer has stopped")
+    end: NexusError = NodeStoppedError("this node's writer has stopped")
     try:
-        error = _serve_calls(transaction, work, writer)
+        end = _serve_calls(transaction, work, writer)
     finally:
-        transaction.close(error)
+        transaction.close(end)
 
 
 def _serve_calls(
@@ -120,6 +128,9 @@ def _serve_calls(
             job.result = writer.capture.execute(job.work)
         except NexusError as error:
             job.error = error
+        except BaseException as error:
+            _refuse(job, nothing_happened(error))
+            raise
         if not writer.capture.outer_stands:
             writer.abandon()
             transaction.ended = True
@@ -135,8 +146,16 @@ def _commit(job: Job, work: Interactive, writer: BatchWriter) -> None:
         writer.finish_interactive(job, work.transaction_id)
     except TransactionError as error:
         writer.abandon()
-        job.error = error
-        deliver([job])
+        _refuse(job, error)
+    except BaseException as error:
+        if not job.delivered:
+            _refuse(job, nothing_happened(error))
+        raise
+
+
+def _refuse(job: Job, error: NexusError) -> None:
+    job.error = error
+    deliver([job])
 
 
 def _expired(idle_limit_s: float) -> TransactionExpiredError:

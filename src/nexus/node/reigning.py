@@ -56,8 +56,12 @@ class Reigning:
             parts.database,
             parts.log,
             Hooks(
-                stored=parts.on_loop(parts.publisher.stored),
-                applied=parts.on_loop(parts.milestones.passed),
+                stored=parts.on_loop(
+                    parts.publisher.stored, unless=lambda: parts.publisher.is_alone
+                ),
+                applied=parts.on_loop(
+                    parts.milestones.passed, unless=lambda: not parts.milestones.count
+                ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
                 durable_on=machine.durable_on,
@@ -114,13 +118,19 @@ class Reigning:
         gone = LinkState.RECONNECTING
         return DutyReport(
             connected=bool(replicas),
-            commit_offset=self.machine.commit_offset,
+            commit_offset=self._commit_offset(),
             replica_count=sum(replica.state is not gone for replica in replicas),
             master_id=self._parts.state.node_id,
             master_url=self._parts.http_url,
             state=LinkState.STREAMING,
             paused=self.machine.paused,
         )
+
+    def _commit_offset(self) -> Offset:
+        # In async mode the machine is not told of every sync while nobody follows.
+        if self._commitment is None:
+            return self._parts.log.durable_offset
+        return self.machine.commit_offset
 
     def stats(self) -> MasterStats:
         """GET /replication/master/stats."""

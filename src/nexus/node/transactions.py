@@ -58,8 +58,12 @@ class TransactionManager:
             target=self._run, name="nexus-writer", daemon=True
         )
         self._refusal: Callable[[], NexusError] | None = None
+        """Of transactions, for now; errands pass it."""
+        self._end: Callable[[], NexusError] | None = None
+        """Of all that comes, for good."""
+        self._is_over = False
+        """Whether the thread takes nothing more."""
         self._shortage: DiskFullError | None = None
-        self._ended = False
 
     def start(self, reign: Reign, *, mode: str) -> None:
         """Begin `reign`: its first entry is durable and applied on return.
@@ -78,19 +82,13 @@ class TransactionManager:
         if self._hooks.commitment is None:
             opening.wait()
 
-    def stop(self, refusal: Callable[[], NexusError] | None = None) -> None:
-        """Answer the running batch, refuse what waits, end the thread.
-
-        `refusal` makes the error that later callers get; without it they are told
-        that the node is stopping.
-        """
-        self._refusal = refusal or _stopping
-        self._ended = True
-        stop = Job(_STOP)
-        self._queue.put(stop)
+    def stop(self) -> None:
+        """Answer the running batch, refuse what comes, end the thread; blocks."""
+        self._end = self._end or _stopping
+        self._queue.put(Job(_STOP))
         if self._thread.is_alive():
             self._thread.join()
-        self._refuse_waiting()
+        self._take_no_more()
 
     def refuse_writes(self, refusal: Callable[[], NexusError] | None) -> None:
         """Refuse new transactions with this error from now on; None: take them."""
@@ -153,7 +151,10 @@ class TransactionManager:
         *,
         errand: bool = False,
     ) -> Job:
-        if self._refusal is not None and (not errand or self._ended):
+        self._database.require_own_process()
+        if self._end is not None:
+            raise self._end()
+        if self._refusal is not None and not errand:
             raise self._refusal()
         if self._shortage is not None:
             raise _short_of_space(self._shortage)
@@ -163,10 +164,22 @@ class TransactionManager:
             )
         job = Job(work, loop)
         self._queue.put(job)
+        if self._is_over:  # since it was asked above
+            self._refuse_waiting()
         return job
 
     def _run(self) -> None:
         """The writer thread: take what waits, until told to stop."""
+        try:
+            self._serve()
+        except ReignEndedError:
+            self._take_no_more()
+        except BaseException as error:  # noqa: BLE001 - it must reach the node
+            self._fail(error)
+        else:
+            self._take_no_more()
+
+    def _serve(self) -> None:
         carried: Job | None = None
         while True:
             first = carried or self._queue.get()
@@ -180,16 +193,9 @@ class TransactionManager:
                     self._run_alone(first)
             except DiskFullError as error:
                 if not self._writer.can_recover:
-                    self._fail(error)
-                    return
+                    raise
                 self._shortage = error
                 carried = self._wait_for_space(carried)
-            except ReignEndedError:
-                self._refuse_waiting()
-                return
-            except BaseException as error:  # noqa: BLE001 - it must reach the node
-                self._fail(error)
-                return
 
     def _run_shared(self, first: Job) -> Job | None:
         """Gather what waits behind `first` and run it as one batch.
@@ -220,17 +226,7 @@ class TransactionManager:
         """Run what shares its SQLite transaction with nobody."""
         work = job.work
         if isinstance(work, Errand):
-            try:
-                job.result = work.run()
-            except NexusError as error:
-                job.error = error
-            except ReignEndedError as error:
-                job.error = NodeStoppedError(f"nothing was done: {error}")
-                raise
-            finally:
-                deliver([job])
-            if isinstance(job.error, DiskFullError):
-                raise job.error  # SQLite may lack what the log holds by now
+            self._run_errand(job, work)
             return
         if not work.foreign_keys:
             self._database.set_foreign_keys(enabled=False)
@@ -272,16 +268,32 @@ class TransactionManager:
         except queue.Empty:
             return None
 
+    def _run_errand(self, job: Job, errand: Errand) -> None:
+        try:
+            job.result = errand.run()
+        except ReignEndedError as error:
+            job.error = NodeStoppedError(f"nothing was done: {error}")
+            raise
+        except BaseException as error:
+            job.error = error
+            if not (isinstance(error, NexusError) and self._writer.stands):
+                raise
+        finally:
+            deliver([job])
+
     def _fail(self, error: BaseException) -> None:
         """The writer cannot go on: refuse everything and tell the node."""
-        self._refusal = lambda: WritesStoppedError(
-            f"this node takes no writes: {error}"
-        )
-        self._ended = True
+        self._end = lambda: WritesStoppedError(f"this node takes no writes: {error}")
         with contextlib.suppress(Exception):  # the first error is the one told
             self._writer.abandon()
-        self._refuse_waiting()
+        self._take_no_more()
         self._hooks.failed(error)
+
+    def _take_no_more(self) -> None:
+        """The thread has ended: whoever comes now is refused, by himself if need be."""
+        self._end = self._end or _stopping
+        self._is_over = True
+        self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
         """Refuse all that waits; nothing of it was begun."""
@@ -291,7 +303,7 @@ class TransactionManager:
                 job = self._queue.get_nowait()
             except queue.Empty:
                 break
-            job.error = (self._refusal or _stopping)()
+            job.error = (self._end or _stopping)()
             refused.append(job)
         deliver(refused)
 

@@ -13,7 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nexus.errors import ApplyError, DiskFullError, NexusError, NodeStoppedError
+import structlog
+
+from nexus.errors import (
+    ApplyError,
+    DatabaseBusyError,
+    DiskFullError,
+    NexusError,
+    NodeStoppedError,
+)
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset, Position
 from nexus.node.jobs import Errand, Job, deliver
@@ -23,6 +31,8 @@ from nexus.storage.wal import LogCursor, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
 """Entries merged into one SQLite transaction, at most: bounds memory and latency."""
+
+log = structlog.get_logger(__name__)
 
 
 SPACE_RETRY_S: Final = 1.0
@@ -56,6 +66,8 @@ class ApplyWorker:
         self._target = Offset(0)
         self._halted = False
         self._stopping = False
+        self._is_over = False
+        """Whether the thread takes nothing more."""
         self._cursor: LogCursor | None = None
         self._thread = threading.Thread(
             target=self._run, name="nexus-apply", daemon=True
@@ -77,8 +89,10 @@ class ApplyWorker:
         self._target = self.database.position.offset
 
     def run_soon(self, job: Job) -> None:
-        """Do an errand between two batches."""
+        """Do an errand between two batches; NodeStoppedError answers it afterwards."""
         self._calls.put(job)
+        if self._is_over:
+            self._refuse_waiting()
 
     def restart(self) -> None:
         """After the database was replaced: forget cursor, target and conflict."""
@@ -92,11 +106,22 @@ class ApplyWorker:
         self._calls.put(None)
         if self._thread.is_alive():
             self._thread.join()
+        self._take_no_more()
+
+    def _take_no_more(self) -> None:
+        """The thread has ended: whoever comes now is refused, by himself if need be."""
         self._forget_cursor()
-        while not self._calls.empty():
-            job = self._calls.get()
+        self._is_over = True
+        self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        while True:
+            try:
+                job = self._calls.get_nowait()
+            except queue.Empty:
+                return
             if job is not None:
-                job.error = NodeStoppedError("this node is stopping")
+                job.error = NodeStoppedError("this node applies nothing more")
                 deliver([job])
 
     def _run(self) -> None:
@@ -108,6 +133,7 @@ class ApplyWorker:
                     if not self._calls.empty():
                         break
         except BaseException as error:  # noqa: BLE001 - it must reach the node
+            self._take_no_more()
             self._hooks.failed(error)
 
     def _behind(self) -> bool:
@@ -123,9 +149,12 @@ class ApplyWorker:
         errand: Errand = job.work
         try:
             job.result = errand.run()
-        except NexusError as error:
+        except BaseException as error:
             job.error = error
-        deliver([job])
+            if not isinstance(error, NexusError):
+                raise
+        finally:
+            deliver([job])
 
     def _apply_some(self) -> None:
         wanted = Offset(self.database.position.offset + 1)
@@ -144,6 +173,9 @@ class ApplyWorker:
             self._halted = True
             self._forget_cursor()
             self._hooks.conflicted(error)
+            return
+        except DatabaseBusyError as error:
+            log.warning("apply_waits", reason=str(error))
             return
         self._hooks.applied(position)
         self.database.checkpoint_when_due()

@@ -10,26 +10,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from nexus.errors import (
+    DatabaseBusyError,
     DiskFullError,
     NexusError,
     OutcomeUnknownError,
     StorageError,
-    TransactionError,
     WritesStoppedError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Fingerprint, Operation, Reigned
-from nexus.model.position import Epoch, Offset, Position, Reign
+from nexus.model.position import Offset, Position, Reign
+from nexus.node.answers import answer_again, stored_answer
 from nexus.node.commitment import Commitment, ReignEndedError
 from nexus.node.jobs import (
-    STORED_ANSWER_LIMIT,
     Answer,
     Job,
-    StoredAnswer,
     Transaction,
-    decode_stored,
     deliver,
-    encode_stored,
 )
 from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
@@ -76,10 +73,16 @@ class BatchWriter:
         self, database: Database, log: WriteAheadLog, hooks: Hooks, *, limit_bytes: int
     ) -> None:
         self.capture = Capture(database, limit_bytes)
+        self.hooks = hooks
         self.reign: Reign | None = None
         self._database = database
         self._log = log
-        self._hooks = hooks
+
+    @property
+    def stands(self) -> bool:
+        """Whether the database holds all of its log, so that more may be captured."""
+        applied = self._database.position.offset
+        return not self._log.failed and applied == self._log.last_offset
 
     def run_batch(self, jobs: list[Job]) -> list[Job]:
         """Run these transactions as one batch; returns those to be run again.
@@ -90,12 +93,16 @@ class BatchWriter:
         try:
             return self._run(jobs)
         except BaseException as error:
-            self._refuse_unanswered(jobs, error)
+            self._refuse(jobs, nothing_happened(error))
             raise
 
     def _run(self, jobs: list[Job]) -> list[Job]:
         batch = _Batch([], [], [])
-        self._database.begin()
+        try:
+            self._begin()
+        except DatabaseBusyError as error:
+            self._refuse(jobs, error)
+            return []
         for index, job in enumerate(jobs):
             self._capture_job(job, batch)
             if not self.capture.outer_stands:
@@ -116,7 +123,7 @@ class BatchWriter:
             if transaction.transaction_id:
                 known = self._database.answer_of(transaction.transaction_id)
                 if known is not None:
-                    job.result = _answer_again(transaction.transaction_id, *known)
+                    job.result = answer_again(transaction.transaction_id, *known)
                     return
             captured = self.capture.run(transaction.statements)
             job.result = self._record(captured, transaction.transaction_id, batch)
@@ -132,7 +139,7 @@ class BatchWriter:
         offset = Offset(self._log.last_offset + len(batch.records) + 1)
         answer = b""
         if transaction_id:
-            answer = _stored_answer(reign, captured)
+            answer = stored_answer(reign, captured)
             self._database.remember_answer(transaction_id, offset, answer)
         payload = encode_payload(
             Payload(
@@ -180,7 +187,7 @@ class BatchWriter:
         except StorageError as error:
             self._leave_unknown(batch, f"this node failed: {error}")
             raise
-        self._hooks.stored(durable)
+        self.hooks.stored(durable)
         return None
 
     def _await_quorum(self, batch: _Batch) -> None:
@@ -189,7 +196,7 @@ class BatchWriter:
         Clients whose time is up are told that the outcome is unknown; the batch goes on
         waiting. Raises ReignEndedError, with the SQLite transaction taken back.
         """
-        commitment = self._hooks.commitment
+        commitment = self.hooks.commitment
         if commitment is None:
             return
         last = batch.records[-1].offset
@@ -218,9 +225,9 @@ class BatchWriter:
             self._leave_unknown(batch, f"this node failed: {error}")
             raise
         for mark, offset in batch.marks:
-            self._hooks.fingerprint(mark, offset)
-        self._hooks.applied(last.offset)
-        durable_on = self._hooks.durable_on(last.offset)
+            self.hooks.fingerprint(mark, offset)
+        self.hooks.applied(last.offset)
+        durable_on = self.hooks.durable_on(last.offset)
         if durable_on > 1:
             for job in batch.answered:
                 answer = job.result
@@ -238,7 +245,7 @@ class BatchWriter:
         offset = Offset(self._log.last_offset + 1)
         payload = Payload(time.time_ns() // 1000, "", b"", tuple(operations), mode=mode)
         batch = _Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
-        self._database.begin()
+        self._begin()
         for operation in operations:
             if isinstance(operation, Reigned):
                 self._database.reign(operation.reign)
@@ -258,10 +265,10 @@ class BatchWriter:
         Raises DiskFullError while there is still no space.
         """
         self.abandon()
-        applier = Applier(self._database, on_fingerprint=self._hooks.fingerprint)
+        applier = Applier(self._database, on_fingerprint=self.hooks.fingerprint)
         apply_logged(self._log, self._database, applier)
         self._database.set_mode_capturing()
-        self._hooks.applied(self._database.position.offset)
+        self.hooks.applied(self._database.position.offset)
 
     @property
     def can_recover(self) -> bool:
@@ -270,7 +277,7 @@ class BatchWriter:
 
     def begin_interactive(self) -> None:
         """Open a SQLite transaction for one client alone."""
-        self._database.begin()
+        self._begin()
         self.capture.begin()
 
     def finish_interactive(self, job: Job, transaction_id: str) -> None:
@@ -285,14 +292,21 @@ class BatchWriter:
         self.capture.forget()
         self._database.rollback()
 
-    def _refuse_unanswered(self, jobs: list[Job], error: BaseException) -> None:
-        """The batch broke off before its entries reached the log: nothing happened."""
-        unanswered = [job for job in jobs if not job.delivered]
-        kind = DiskFullError if isinstance(error, DiskFullError) else WritesStoppedError
-        for job in unanswered:
-            job.error = kind(
-                f"this node takes no writes: {error}; nothing of this one happened"
+    def _begin(self) -> None:
+        """Open the writer's transaction, on a database that holds all of its log."""
+        if not self.stands:
+            raise StorageError(
+                f"the database stands at entry {self._database.position.offset}, its "
+                f"log at {self._log.last_offset}: start this node again"
             )
+        self._database.begin()
+
+    @staticmethod
+    def _refuse(jobs: list[Job], error: NexusError) -> None:
+        """Nothing of these jobs has reached the log: nothing happened."""
+        unanswered = [job for job in jobs if not job.delivered]
+        for job in unanswered:
+            job.error = error
         deliver(unanswered)
 
     def _leave_unknown(self, batch: _Batch, reason: str) -> None:
@@ -310,23 +324,9 @@ class BatchWriter:
         batch.answered.clear()
 
 
-def _stored_answer(reign: Reign, captured: Captured) -> bytes:
-    answer = encode_stored(
-        StoredAnswer(reign.epoch, reign.history_id, captured.results)
+def nothing_happened(error: BaseException) -> NexusError:
+    """What a client is told whose transaction broke off before it was logged."""
+    kind = DiskFullError if isinstance(error, DiskFullError) else WritesStoppedError
+    return kind(
+        f"this node takes no writes: {error}; nothing of this transaction happened"
     )
-    if len(answer) > STORED_ANSWER_LIMIT:
-        return encode_stored(StoredAnswer(reign.epoch, reign.history_id, None))
-    return answer
-
-
-def _answer_again(transaction_id: str, offset: Offset, stored: bytes) -> Answer:
-    """The answer of a transaction that was done before, as the first time."""
-    answer = decode_stored(stored)
-    if answer.results is None:
-        raise TransactionError(
-            f"transaction {transaction_id!r} was committed at offset {offset}, but its "
-            f"results were larger than the {STORED_ANSWER_LIMIT} bytes that are kept "
-            "for a retry; read the rows again"
-        )
-    position = Position(Epoch(answer.epoch), offset, answer.history_id)
-    return Answer(answer.results, position)

@@ -14,12 +14,12 @@ import msgspec
 
 from nexus.errors import (
     ConstraintError,
-    NexusError,
     RefusedStatementError,
     StatementError,
     TransactionTooLargeError,
 )
 from nexus.model.operation import Operation
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.connections import column_reader
 from nexus.storage.database import Database, storage_error
 from nexus.storage.permissions import PAST_THE_LOG, Scope
@@ -319,33 +319,3 @@ _CONTROL: Final = (
     "BEGIN, COMMIT and ROLLBACK are Nexus's here: the statements of one request are "
     "one transaction already; for an interactive one use a connection's commit()"
 )
-
-BINDING_ERRORS: Final = (TypeError, ValueError, OverflowError, LookupError)
-"""What apsw raises for parameters that are missing or of no use to SQLite, and for
-text that is not UTF-8."""
-
-_OF_THE_DISK: Final = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.CantOpenError,
-)
-
-
-def statement_error(error: apsw.Error, index: int) -> NexusError:
-    """SQLite's error as one of ours, with its message and the statement's index."""
-    if isinstance(error, apsw.ConstraintError):
-        return ConstraintError(str(error), index=index)
-    if isinstance(error, _OF_THE_DISK):
-        return storage_error("the statement could not be run", error)
-    return StatementError(str(error), index=index)
-
-
-def binding_error(error: Exception, index: int) -> StatementError:
-    """Python's error about a value as one of ours."""
-    message = str(error)
-    if isinstance(error, KeyError):
-        message = f"parameter {message} is missing"
-    return StatementError(message, index=index)

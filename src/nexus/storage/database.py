@@ -11,7 +11,12 @@ from typing import Any, Final
 
 import apsw
 
-from nexus.errors import DiskFullError, RefusedStatementError, StorageError
+from nexus.errors import (
+    DatabaseBusyError,
+    DiskFullError,
+    RefusedStatementError,
+    StorageError,
+)
 from nexus.model.position import EpochHistory, Offset, Position, Reign
 from nexus.storage import system
 from nexus.storage.connections import BUSY_TIMEOUT_MS, ReaderPool, open_writer
@@ -120,16 +125,17 @@ class Database:
     def begin(self) -> None:
         """Open the writer's transaction.
 
-        Raises ForeignWriteError, ForkedError, and StorageError if another process
-        holds the lock for writing.
+        Raises ForeignWriteError, ForkedError, StorageError, and DatabaseBusyError if
+        another process holds the lock for writing for BUSY_TIMEOUT_MS.
         """
-        self._guard.check_process()
+        self.require_own_process()
         try:
             self.writer.execute("begin immediate")
         except apsw.BusyError as error:
-            raise StorageError(
+            raise DatabaseBusyError(
                 f"another process holds the lock for writing {self.path}; only its "
-                "node may write to it: end that process, or its transaction"
+                "node may write to it: end that process, or its transaction; nothing "
+                "happened here, try again then"
             ) from error
         except apsw.Error as error:
             raise storage_error("SQLite could not begin", error) from error
@@ -169,8 +175,13 @@ class Database:
         # moves the version too. Nobody else wrote: this node held the lock.
         self._guard.watch_version(self._data_version())
 
+    def require_own_process(self) -> None:
+        """Raise ForkedError in a child of the process that opened the database."""
+        self._guard.check_process()
+
     def reader(self) -> AbstractContextManager[apsw.Connection]:
-        """A read-only connection from the pool."""
+        """A read-only connection of the pool; raises ForkedError, NodeStoppedError."""
+        self.require_own_process()
         return self._readers.reader()
 
     def checkpoint(self) -> bool:
@@ -203,7 +214,7 @@ class Database:
                 f"VACUUM would number the rows of {', '.join(keyless)} anew, and the "
                 "replicas know them by that number; give each a primary key first"
             )
-        self._guard.check_process()
+        self.require_own_process()
         try:
             self.writer.execute("vacuum")
         except apsw.Error as error:

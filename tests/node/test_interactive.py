@@ -1,0 +1,248 @@
+"""Transactions of several statements that hold the writer between them."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nexus.errors import (
+    ConstraintError,
+    NexusError,
+    StatementError,
+    TransactionExpiredError,
+    TransactionTooLargeError,
+    WritesStoppedError,
+)
+from nexus.node.interactive import InteractiveTransaction
+from nexus.node.transactions import TransactionManager
+from nexus.storage.capture import Statement
+from node.builders import LIMIT_BYTES, PATIENCE_S, Desk, elsewhere, wanted
+
+INSERT = "insert into t(v) values (?)"
+
+
+@pytest.fixture
+def manager(desk: Desk) -> Iterator[TransactionManager]:
+    with desk.manager() as manager:
+        manager.execute_blocking(
+            wanted("create table t(id integer primary key, v unique)")
+        )
+        yield manager
+
+
+def begun(
+    manager: TransactionManager,
+    *,
+    idle_limit_s: float = PATIENCE_S,
+    foreign_keys: bool = True,
+    transaction_id: str = "",
+) -> InteractiveTransaction:
+    return manager.begin(
+        idle_limit_s=idle_limit_s,
+        foreign_keys=foreign_keys,
+        transaction_id=transaction_id,
+    )
+
+
+def test_its_statements_are_one_entry_and_seen_by_others_only_afterwards(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    assert transaction.execute(Statement(INSERT, (1,))).last_insert_rowid == 1
+    transaction.execute(Statement(INSERT, (2,)))
+    own = transaction.execute(Statement("select v from t order by id"))
+    assert own.rows == [(1,), (2,)]
+    assert desk.rows("select v from t") == []
+
+    answer = transaction.commit()
+
+    assert answer.position is not None
+    assert answer.position.offset == desk.log.durable_offset == 3
+    assert desk.rows("select v from t") == [(1,), (2,)]
+    assert transaction.ended
+
+
+def test_a_rollback_leaves_no_trace_and_a_second_one_does_nothing(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    transaction.rollback()
+    transaction.rollback()
+
+    assert desk.rows("select v from t") == []
+    assert desk.log.last_offset == 2
+
+
+def test_an_error_takes_back_its_statement_and_leaves_the_transaction_open(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    with pytest.raises(ConstraintError):
+        transaction.execute(Statement(INSERT, (1,)))
+    with pytest.raises(StatementError, match="no such table"):
+        transaction.execute(Statement("insert into missing values (1)"))
+    transaction.execute(Statement(INSERT, (2,)))
+    transaction.commit()
+
+    assert desk.rows("select v from t") == [(1,), (2,)]
+
+
+def test_a_statement_that_rolls_everything_back_ends_the_transaction(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    manager.execute_blocking(wanted((INSERT, (1,))))
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (2,)))
+    with pytest.raises(ConstraintError):
+        transaction.execute(Statement("insert or rollback into t(v) values (1)"))
+    with pytest.raises(TransactionExpiredError):
+        transaction.commit()
+
+    manager.execute_blocking(wanted((INSERT, (3,))))
+    assert desk.rows("select v from t") == [(1,), (3,)]
+
+
+def test_an_open_foreign_key_refuses_the_commit_and_keeps_nothing(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    manager.execute_blocking(
+        wanted(
+            "create table parent(id integer primary key)",
+            "create table child(p references parent deferrable initially deferred)",
+        )
+    )
+    transaction = begun(manager)
+    transaction.execute(Statement("insert into child values (7)"))
+    with pytest.raises(ConstraintError, match="FOREIGN KEY"):
+        transaction.commit()
+
+    assert desk.rows("select * from child") == []
+    manager.execute_blocking(wanted((INSERT, (1,))))
+
+
+def test_without_foreign_keys_orphans_are_kept_and_the_next_is_checked_again(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    manager.execute_blocking(
+        wanted(
+            "create table parent(id integer primary key)",
+            "create table child(p references parent)",
+        )
+    )
+    loose = begun(manager, foreign_keys=False)
+    loose.execute(Statement("insert into child values (7)"))
+    loose.commit()
+
+    strict = begun(manager)
+    with pytest.raises(ConstraintError):
+        strict.execute(Statement("insert into child values (8)"))
+    strict.rollback()
+    assert desk.rows("select * from child") == [(7,)]
+
+
+def test_who_idles_too_long_loses_the_transaction_and_is_told(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager, idle_limit_s=0.02)
+    transaction.execute(Statement(INSERT, (1,)))
+    manager.execute_blocking(wanted((INSERT, (2,))))  # waits for the idle limit
+
+    with pytest.raises(TransactionExpiredError):
+        transaction.execute(Statement(INSERT, (3,)))
+    with pytest.raises(TransactionExpiredError):
+        transaction.commit()
+    assert desk.rows("select v from t") == [(2,)]
+
+
+def test_two_at_once_take_turns_and_neither_sees_half_of_the_other(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    def transfer(number: int) -> int:
+        transaction = begun(manager)
+        before = transaction.execute(Statement("select count(*) from t")).rows[0][0]
+        for part in range(3):
+            transaction.execute(Statement(INSERT, (f"{number}.{part}",)))
+        transaction.commit()
+        seen: int = before
+        return seen
+
+    with ThreadPoolExecutor(8) as threads:
+        seen = list(threads.map(transfer, range(8)))
+
+    assert sorted(seen) == [0, 3, 6, 9, 12, 15, 18, 21]
+    assert desk.rows("select count(*) from t") == [(24,)]
+
+
+def test_an_interactive_transaction_may_carry_an_idempotency_id(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager, transaction_id="cart-1")
+    transaction.execute(Statement(INSERT, (1,)))
+    transaction.commit()
+
+    assert desk.entries()[-1].transaction_id == "cart-1"
+    assert desk.database.answer_of("cart-1") is not None
+
+
+def test_a_transaction_that_grows_too_large_is_told_so(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    with pytest.raises(TransactionTooLargeError):
+        transaction.execute(Statement(INSERT, (bytes(2 * LIMIT_BYTES),)))
+    transaction.rollback()
+    manager.execute_blocking(wanted((INSERT, (1,))))
+    assert desk.rows("select v from t") == [(1,)]
+
+
+def test_a_writer_that_cannot_begin_tells_who_waits_for_it(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    elsewhere(desk.database.path, "insert into t(v) values ('foreign')")
+    with pytest.raises(WritesStoppedError, match="somebody other"):
+        begun(manager)
+
+    assert desk.failed.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("method", ["execute", "finish"])
+def test_a_fault_of_ours_reaches_the_client_and_stops_the_writer(
+    desk: Desk,
+    manager: TransactionManager,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    calls = {
+        "execute": lambda: transaction.execute(Statement(INSERT, (2,))),
+        "finish": transaction.commit,
+    }
+    monkeypatch.setattr(manager._writer.capture, method, broken)
+    with pytest.raises(WritesStoppedError, match="nothing of this transaction"):
+        calls[method]()
+
+    assert desk.failed.wait(PATIENCE_S)
+    assert desk.rows("select v from t") == []
+    with pytest.raises(NexusError):
+        transaction.commit()
+
+
+def test_a_stop_lets_the_open_transaction_end_first(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    stopping = threading.Thread(target=manager.stop)
+    stopping.start()
+    transaction.commit()
+    stopping.join(PATIENCE_S)
+
+    assert not stopping.is_alive()
+    assert desk.rows("select v from t") == [(1,)]
