@@ -1,6 +1,7 @@
 """Open what a node stands on, in order, and mend what a crash left half done."""
 
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,9 +46,11 @@ def open_standing(config: Config) -> Standing:
     """Open a data directory; raises StorageError naming what is wrong."""
     directory = DataDirectory(config.data_dir)
     directory.create()
-    lock = DirectoryLock.acquire(directory)
-    try:
+    with ExitStack() as opened:
+        lock = DirectoryLock.acquire(directory)
+        opened.callback(lock.release)
         catalog = Catalog.open(directory.catalog)
+        opened.callback(catalog.close)
         if not catalog.state.node_id:
             catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
         intent = catalog.state.intent
@@ -56,15 +59,15 @@ def open_standing(config: Config) -> Standing:
             WalSettings(max_entries=config.replication.max_log_size),
             watermark=Offset(0) if intent else catalog.state.log_watermark,
         )
+        opened.callback(log.close)
         database = Database.open(directory.database, readers=config.limits.readers)
-    except BaseException:
-        lock.release()
-        raise
-    if intent is not None:
-        if database.position != intent.before:
-            log.reset(database.position.offset)
-        catalog.update(intent=None)
-    _agree(log, database)
+        opened.callback(database.close)
+        if intent is not None:
+            if database.position != intent.before:
+                log.reset(database.position.offset)
+            catalog.update(intent=None)
+        _agree(log, database)
+        opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from typing import Final
 
-from nexus.errors import NexusError, NotFoundError
+from nexus.errors import NexusError, NotFoundError, StorageError
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
 from nexus.storage.database import Database
@@ -48,23 +48,23 @@ class Verifications:
                 return
             self._running.add(offset)
         stack = ExitStack()
-        reader = stack.enter_context(self._database.reader())
-        reader.execute("begin")
-        reader.execute("select count(*) from sqlite_schema").fetchall()
+        try:
+            reader = stack.enter_context(self._database.extra_reader())
+            reader.execute("begin")
+            reader.execute("select count(*) from sqlite_schema").fetchall()
+        except Exception as error:  # noqa: BLE001 - whoever wrote the mark goes on
+            stack.close()
+            self._finish(offset, _failure(error))
+            return
 
         def hash_tables() -> None:
             result: Fingerprints | NexusError
             try:
                 with stack:
-                    try:
-                        result = fingerprint(reader)
-                    finally:
-                        reader.execute("rollback")
-            except NexusError as error:
-                result = error
-            with self._lock:
-                self._running.discard(offset)
-                self._keep(offset, result)
+                    result = fingerprint(reader)
+            except Exception as error:  # noqa: BLE001 - whoever asks is told
+                result = _failure(error)
+            self._finish(offset, result)
 
         self._executor.submit(hash_tables)
 
@@ -86,7 +86,18 @@ class Verifications:
             raise found
         return found
 
+    def _finish(self, offset: Offset, result: Fingerprints | NexusError) -> None:
+        with self._lock:
+            self._running.discard(offset)
+            self._keep(offset, result)
+
     def _keep(self, offset: Offset, result: Fingerprints | NexusError) -> None:
         self._results[offset] = result
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
+
+
+def _failure(error: Exception) -> NexusError:
+    if isinstance(error, NexusError):
+        return error
+    return StorageError(f"the tables could not be hashed here: {error}")
