@@ -7,12 +7,13 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
 BIN := $(VENV)/bin
 JOBS ?= 2
 ROUNDS ?= 200
+NOISE_S ?= 60
 TRANSACTIONS ?= 10000
 ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs chaos workload fuzz clean
+.PHONY: help demo test format lint layers types tests docs bench chaos workload fuzz clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +51,12 @@ tests: $(VENV)/.ready ## pytest with branch coverage
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
-chaos: $(VENV)/.ready ## kill -9 of master and replica, hundreds of rounds (ROUNDS=200)
-	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py
+bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minutes
+	$(BIN)/python -m nexus bench
+
+chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
+	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
+		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py tests/e2e/test_noise.py
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage

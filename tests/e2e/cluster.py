@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from e2e.disks import SmallDisk
 from e2e.serving import serve_as
 
 START_LIMIT_S = 30.0
@@ -60,6 +61,9 @@ class NodeProcess:
     role: str = "master"
     master_addr: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    log_dir: Path | None = None
+    namespace: str = ""
+    """A mount namespace to run in, as `small_disk` makes one."""
     http_port: int = field(default_factory=free_port)
     wire_port: int = field(default_factory=free_port)
     process: ForkServerProcess | None = None
@@ -78,11 +82,13 @@ class NodeProcess:
 
     @property
     def log_path(self) -> Path:
-        return self.data_dir.with_suffix(".log")
+        log_dir = self.log_dir or self.data_dir.parent
+        return log_dir / f"{self.data_dir.name}.log"
 
     def start(self, *, wait: bool = True) -> Self:
         self.process = CONTEXT.Process(
-            target=serve_as, args=(self.environment(), self.log_path)
+            target=serve_as,
+            args=(self.environment(), self.log_path, self.namespace),
         )
         self.process.start()
         if wait:
@@ -194,6 +200,14 @@ class Cluster:
     ) -> NodeProcess:
         """A replica of whoever answers at this address: a proxy, say."""
         return self._add(name, "replica", master_addr, settings)
+
+    def on_disk(self, disk: SmallDisk, role: str, master_addr: str = "") -> NodeProcess:
+        """A node whose data directory lies on this disk; started."""
+        node = NodeProcess(disk.mount / role, role, master_addr)
+        node.log_dir = self.directory
+        node.namespace = str(disk.namespace)
+        self.nodes.append(node)
+        return node.start()
 
     def close(self) -> None:
         """End every process; none of them may have shown a traceback."""

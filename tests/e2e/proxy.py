@@ -23,6 +23,7 @@ class Proxy:
         self.accepted = 0
         self.delay_s = 0.0
         self.to_master: Spoil | None = None
+        """What is done to the next connection's bytes, from its first one on."""
         self.to_replica: Spoil | None = None
         self._target_port = target.wire_port
         self._writers: set[asyncio.StreamWriter] = set()
@@ -74,14 +75,15 @@ class Proxy:
     ) -> None:
         self.accepted += 1
         self._writers.add(writer)
+        to_master, to_replica = self.to_master, self.to_replica
         with suppress(OSError, asyncio.CancelledError):
             upstream_reader, upstream = await asyncio.open_connection(
                 "127.0.0.1", self._target_port
             )
             self._writers.add(upstream)
             await asyncio.gather(
-                self._pump(reader, upstream, lambda: self.to_master),
-                self._pump(upstream_reader, writer, lambda: self.to_replica),
+                self._pump(reader, upstream, to_master),
+                self._pump(upstream_reader, writer, to_replica),
             )
             self._writers.discard(upstream)
         self._writers.discard(writer)
@@ -91,15 +93,14 @@ class Proxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        spoil: Callable[[], Spoil | None],
+        spoil: Spoil | None,
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(READ_BYTES):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self._flowing.wait()
-                change = spoil()
-                writer.write(change(data) if change else data)
+                writer.write(spoil(data) if spoil else data)
                 await writer.drain()
         writer.close()
 

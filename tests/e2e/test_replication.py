@@ -191,3 +191,28 @@ def test_a_replica_of_an_imported_database_takes_a_full_sync_at_once(
     )
     assert replica.get("/replication/replica/stats")["apply_conflicts"] == 0
     assert_equal(master, [replica])
+
+
+def test_vacuum_as_the_only_statement_shrinks_the_file_of_this_node(
+    cluster: Cluster,
+) -> None:
+    master = cluster.master()
+    replica = cluster.replica(master)
+    master.sql("create table t(id integer primary key, filling blob)")
+    master.sql(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 500) "
+        "insert into t(filling) select randomblob(2000) from n"
+    )
+    offset = master.sql("delete from t where id > 5")["offset"]
+    wait_until(lambda: caught_up(replica, offset), "caught up")
+    (before,) = master.rows("pragma page_count")
+
+    answer = master.sql("vacuum")
+
+    assert answer["offset"] == 0, "nothing is logged"
+    (after,) = master.rows("pragma page_count")
+    assert after < before
+    assert_equal(master, [replica])
+    refused = master.post("/sql", {"statements": [{"sql": "vacuum into 'x.db'"}]})
+    assert refused.status_code == 422
+    assert "make a snapshot instead" in refused.json()["detail"]

@@ -6,9 +6,7 @@ import threading
 import pytest
 
 from nexus.errors import TransactionError
-from nexus.model.position import HistoryId
-from nexus.node.jobs import Job, StoredAnswer, decode_stored, deliver, encode_stored
-from nexus.storage.capture import StatementResult
+from nexus.node.jobs import Job, deliver
 from node.builders import PATIENCE_S
 
 
@@ -74,12 +72,3 @@ def test_a_closed_loop_does_not_keep_threads_from_their_answer() -> None:
     deliver([orphan, waiting])
 
     assert waiting.wait() == 7
-
-
-def test_a_kept_answer_reads_as_it_was_given() -> None:
-    result = StatementResult(("a", "b"), [(1, b"\x00"), (None, 1.5)], 2, 9)
-    kept = decode_stored(encode_stored(StoredAnswer(3, HistoryId("cafe"), [result])))
-
-    assert kept.epoch == 3
-    assert kept.history_id == "cafe"
-    assert kept.results == [result]

@@ -41,6 +41,7 @@ class Bench:
                 conflicted=lambda error: self._note(self.conflicts, error),
                 failed=lambda error: self._note(self.failures, error),
                 fingerprint=self._mark,
+                short=lambda error: self._note(self.failures, error),
             ),
         )
         worker.start()

@@ -23,8 +23,9 @@ from nexus.errors import (
 from nexus.model.cluster import Outcome
 from nexus.model.operation import Reigned
 from nexus.model.position import Offset
+from nexus.node.answers import STORED_ANSWER_LIMIT
 from nexus.node.commitment import Commitment, ReignEndedError
-from nexus.node.jobs import STORED_ANSWER_LIMIT, Job, Transaction
+from nexus.node.jobs import Job, Transaction
 from nexus.node.startup import open_standing, redo
 from nexus.node.writer import MAX_BATCH_BYTES, BatchWriter
 from node.builders import (

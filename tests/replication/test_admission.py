@@ -9,10 +9,18 @@ from nexus.replication.admission import (
     Refusal,
     claims_to_be_master,
     judged,
+    turned_away,
     well_formed,
 )
 from nexus.replication.settings import LogExtent
-from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, hello, history
+from replication.examples import (
+    MASTER_NODE,
+    ONE_REIGN,
+    REPLICA_NODE,
+    TWO_REIGNS,
+    hello,
+    history,
+)
 
 LOG = LogExtent(Offset(5), Offset(20))
 
@@ -93,6 +101,24 @@ def test_a_misnamed_master_address_on_our_own_history_is_harmless() -> None:
     said = hello(12, TWO_REIGNS, master_addr="b:1")
 
     assert answer(said) == Admission(Plan.STREAM, Offset(12))
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (hello(node_id="c"), "not_master", "b is a replica"),
+        (hello(node_id="c", cluster_id=""), "not_master", "b is a replica"),
+        (hello(node_id="c", cluster_id="x"), "cluster", "is of cluster x, this is"),
+        (hello(), "malformed", "b has reached itself, or a copy of itself"),
+    ],
+)
+def test_who_asks_a_node_that_is_no_master_is_told_why_it_cannot_follow(
+    said: Hello, code: str, words: str
+) -> None:
+    refusal = turned_away(said, REPLICA_NODE)
+
+    assert refusal.code == code
+    assert words in refusal.message
 
 
 def test_only_who_names_its_own_address_claims_to_be_master() -> None:

@@ -423,9 +423,9 @@ def test_lag_is_told_in_entries_and_seconds() -> None:
 def test_a_visitor_is_told_who_the_master_is() -> None:
     found = streaming()
 
-    (close,) = found.hello(PEER, hello())
+    (close,) = found.hello(PEER, hello(node_id="c"))
     found.disconnected("reset")
-    (unknown,) = found.hello(PEER, hello())
+    (unknown,) = found.hello(PEER, hello(node_id="c"))
 
     assert isinstance(close, Close)
     assert (close.code, close.master_addr) == (ErrorCode.NOT_MASTER, "a:1")
@@ -435,7 +435,8 @@ def test_a_visitor_is_told_who_the_master_is() -> None:
 
 def test_a_new_master_that_announces_itself_is_followed_at_once() -> None:
     found = streaming(12, of=TWO_REIGNS)
-    said = hello(12, TWO_REIGNS, epoch=Epoch(3), master_addr="c:1", address="c:1")
+    at = {"node_id": "c", "master_addr": "c:1", "address": "c:1"}
+    said = hello(12, TWO_REIGNS, epoch=Epoch(3), **at)
 
     close, disconnect, connect = found.hello(PEER, said)
 
@@ -458,7 +459,8 @@ def test_an_announcement_that_does_not_count_moves_nothing(
     changes: dict[str, Any],
 ) -> None:
     found = streaming()
-    said = hello(epoch=Epoch(3), master_addr="c:1", address="c:1")
+    at = {"node_id": "c", "master_addr": "c:1", "address": "c:1"}
+    said = hello(epoch=Epoch(3), **at)
 
     (close,) = found.hello(PEER, replace(said, **changes))
 

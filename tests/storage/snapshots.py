@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 import zstandard
 
 from nexus.model.position import Epoch, HistoryId, Offset, Position
@@ -83,6 +84,27 @@ def received(store: SnapshotStore, info: SnapshotInfo, directory: Path) -> Path:
     for index in range(meta.chunk_count):
         receiver.add(store.chunk(info, index))
     return receiver.finish()
+
+
+def standing_copy(
+    directory: Path,
+    *statements: str,
+    generation: int,
+    rows: int = 200,
+    page_size: int = 4096,
+    encoding: str = "UTF-8",
+) -> Path:
+    """A database as a receiver leaves it: verified, its manifest beside it."""
+    directory.mkdir()
+    copy = directory / DATABASE_NAME
+    with opened(copy, page_size=page_size, encoding=encoding) as database:
+        fill(database, generation=generation, rows=rows)
+        write(database, generation, *statements)
+    data = copy.read_bytes()
+    at = list(msgspec.structs.astuple(position(generation)))
+    facts = manifest_of(data, position=at, page_size=page_size, encoding=encoding)
+    (directory / MANIFEST_NAME).write_bytes(facts)
+    return copy
 
 
 def manifest_of(data: bytes, **fields: object) -> bytes:

@@ -340,3 +340,43 @@ def test_an_oversized_transaction_is_refused_while_it_grows(tmp_path: Path) -> N
     twins.assert_equal()
     twins.master.close()
     twins.replica.close()
+
+
+def test_a_virtual_table_taken_back_takes_the_batch_back_and_not_the_node(
+    twins: Twins,
+) -> None:
+    capture = twins.capture
+    twins.master.begin()
+    capture.begin()
+    capture.execute(Statement("create virtual table words using fts5(word)"))
+    capture.execute(Statement("insert into words values ('lost')"))
+
+    capture.abandon()
+
+    assert not capture.outer_stands, "COMMIT would fail for everybody"
+    capture.forget()
+    twins.run("create table t(a integer primary key)", "insert into t values (1)")
+    twins.assert_equal()
+
+
+def test_rolling_back_to_before_a_virtual_table_ends_the_transaction(
+    twins: Twins,
+) -> None:
+    capture = twins.capture
+    twins.master.begin()
+
+    with pytest.raises(StatementError, match="in a transaction of its own") as caught:
+        capture.run(
+            [
+                Statement("savepoint here"),
+                Statement("create virtual table words using fts5(word)"),
+                Statement("insert into words values ('lost')"),
+                Statement("rollback to here"),
+            ]
+        )
+
+    assert caught.value.index == 3
+    assert not capture.outer_stands
+    capture.forget()
+    twins.run("create virtual table words using fts5(word)")
+    twins.assert_equal()

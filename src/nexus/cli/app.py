@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import nexus
 from nexus.cli import check, importing, operate, restore, serve, sql, status, verify
+from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.terminal import print_error
 from nexus.errors import NexusError
@@ -58,6 +59,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "resume": operate.resume,
     "snapshot": operate.snapshot,
     "restore": restore.restore,
+    "bench": bench.bench,
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)

@@ -14,9 +14,10 @@ from nexus.node.jobs import Answer, Transaction
 from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
-from nexus.storage.capture import Statement, StatementResult, statement_error
+from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.database import Database
-from nexus.storage.statements import StatementKind, classify
+from nexus.storage.statements import StatementKind, classify, is_vacuum
 
 
 class Executor:
@@ -55,6 +56,10 @@ class Executor:
             results = await loop.run_in_executor(self._threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
+        if len(statements) == 1 and is_vacuum(statements[0].sql):
+            # This node's own matter, between two batches: nothing is logged.
+            await manager.run(self._database.vacuum)
+            return _response(Answer([StatementResult((), [], -1, 0)], None), epoch)
         if request.transaction:
             answer = await manager.execute(
                 Transaction(statements, request.transaction_id)
@@ -102,6 +107,8 @@ class Executor:
                         results.append(query(reader, statement))
                     except apsw.Error as error:
                         raise statement_error(error, index) from error
+                    except BINDING_ERRORS as error:
+                        raise binding_error(error, index) from error
             finally:
                 reader.execute("rollback")
         return results

@@ -8,17 +8,19 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
-from nexus.errors import ApplyError, NexusError, ProtocolError
+from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
+from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.publisher import now_ms, report
-from nexus.node.screening import screen
+from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
@@ -44,6 +46,12 @@ from nexus.storage.wal import WriteAheadLog
 
 MOST_WAITING: Final = 4_096
 """Effects that may wait for the disk; then nothing more is read from the socket."""
+
+SPACE_RETRY_S: Final = 1.0
+"""How often a replica whose disk is full looks whether there is space again."""
+
+MOST_CHUNKS: Final = 8
+"""The same while a snapshot arrives, whose pieces are large."""
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +130,11 @@ class Follower:
         log.error("apply_conflict", reason=str(error))
         self.take(self.machine.apply_failed(str(error), now_ms()))
 
+    def short(self, error: DiskFullError) -> None:
+        """The disk is full; what found no space is done again until there is some."""
+        self.last_error = str(error)
+        log.error("disk_full", reason=str(error))
+
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
         history = self._worker.database.history()
@@ -151,7 +164,7 @@ class Follower:
                     if isinstance(effect, Store):
                         await self._store(effect)
                     else:
-                        await self._perform(effect)
+                        await self._with_space(partial(self._perform, effect))
                 self._drained.set()
         except Exception as error:  # noqa: BLE001 - it must reach the node
             self._hooks.failed(error)
@@ -163,9 +176,25 @@ class Follower:
             following = self._effects.popleft()
             assert isinstance(following, Store), "checked just above"
             records += following.records
+        await self._with_space(partial(self._append_all, records))
+
+    async def _append_all(self, records: list[Record]) -> None:
         async with self._appending:
             durable = await asyncio.to_thread(self._append, records)
         self.take(self.machine.stored(durable, now_ms()))
+
+    async def _with_space(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it; where the disk is full, again and again until there is space."""
+        while True:
+            try:
+                await work()
+            except DiskFullError as error:
+                if self._log.failed:
+                    raise
+                self.short(error)
+                await asyncio.sleep(SPACE_RETRY_S)
+            else:
+                return
 
     def _append(self, records: list[Record]) -> Offset:
         self._log.append(records)
@@ -229,7 +258,8 @@ class Follower:
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
-            await self._introduce(connection)
+            if not await self._introduce(connection):
+                return  # what the machine makes of the refusal ends the connection
             await self._read(connection)
         except TimeoutError:
             reason = f"{target.address} does not answer"
@@ -238,11 +268,14 @@ class Follower:
             if isinstance(error, ProtocolError) and self._connection is not None:
                 self._connection.send(Error(ErrorCode.MALFORMED, str(error)))
         self.last_error = reason
+        log.warning("master_lost", reason=reason)
         await self._forget_connection()
         self._reader = None
         self.take(self.machine.disconnected(reason))
 
-    async def _introduce(self, connection: Connection) -> None:
+    async def _introduce(self, connection: Connection) -> bool:
+        """Say Hello, where the machine does; False if the answer is a refusal."""
+        refused = False
         effects = self.machine.connected_to_master(now_ms())
         for effect in effects:
             if isinstance(effect, Send) and isinstance(effect.message, Hello):
@@ -252,13 +285,12 @@ class Follower:
                     self._secret,
                     timeout_s=self._timeout_s,
                 )
-                if isinstance(answer, Error):
-                    self.last_error = answer.message
-                else:
-                    self.last_error = ""
+                refused = isinstance(answer, Error)
+                self.last_error = answer.message if isinstance(answer, Error) else ""
                 self.take(self.machine.receive(answer, now_ms()))
             else:
                 self.take((effect,))
+        return not refused
 
     async def _read(self, connection: Connection) -> None:
         assembler = EntryAssembler()
@@ -268,7 +300,8 @@ class Follower:
                 return
             self.bytes_received = connection.bytes_received
             self._hear(messages, assembler)
-            if len(self._effects) > MOST_WAITING:
+            full_sync = self.machine.state is LinkState.FULL_SYNC
+            if len(self._effects) > (MOST_CHUNKS if full_sync else MOST_WAITING):
                 self._drained.clear()
                 await self._drained.wait()
 
@@ -279,9 +312,7 @@ class Follower:
             if isinstance(message, WalEntry):
                 record = assembler.add(message)
                 if record is not None:
-                    whole = _whole(message, record)
-                    screen(whole)
-                    entries.append(whole)
+                    entries.append(screened(message, record))
                 continue
             if entries:
                 self.take(self.machine.receive_entries(entries, now_ms()))
@@ -303,16 +334,3 @@ class Follower:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-
-def _whole(message: WalEntry, record: Record) -> WalEntry:
-    """The message as if its entry had come in one part, not compressed."""
-    if message.parts == 1 and not message.compressed:
-        return message
-    return WalEntry(
-        message.offset,
-        message.epoch,
-        message.history_id,
-        message.commit_offset,
-        record.payload,
-    )

@@ -50,6 +50,7 @@ class Following:
                 applied=parts.on_loop(self._applied),
                 conflicted=parts.on_loop(self._conflicted),
                 failed=parts.on_loop(parts.failed),
+                short=parts.on_loop(self._short),
                 fingerprint=parts.verifications.pin,
             ),
         )
@@ -143,6 +144,13 @@ class Following:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
+        try:
+            await self._drop_old()
+        except NexusError as error:
+            # A full disk, say: the next tick tries again.
+            log.warning("log_not_shortened", reason=str(error))
+
+    async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
         keep_from = Offset(database.checkpointed_offset + 1)
         if await self._follower.retain(keep_from):
@@ -245,6 +253,9 @@ class Following:
 
     def _conflicted(self, error: Any) -> None:
         self._follower.conflicted(error)
+
+    def _short(self, error: Any) -> None:
+        self._follower.short(error)
 
 
 def _machine(

@@ -8,12 +8,12 @@ the loop costs more than all of them together.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from nexus.model.cluster import Outcome
-from nexus.model.position import HistoryId, Position
+from nexus.model.position import Position
 from nexus.storage.capture import Statement, StatementResult
 
 
@@ -37,22 +37,6 @@ class Answer(msgspec.Struct, frozen=True):
     position: Position | None
     outcome: Outcome = Outcome.COMMITTED
     durable_on: int = 1
-
-
-class StoredAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """An answer as it is kept beside its transaction id."""
-
-    epoch: int
-    history_id: HistoryId
-    results: list[StatementResult] | None
-    """None where they were too large to keep."""
-
-
-STORED_ANSWER_LIMIT: Final = 64 << 10
-"""Bytes of results that are kept for a retry; a larger answer keeps its offset only."""
-
-encode_stored: Final = msgspec.msgpack.Encoder().encode
-decode_stored: Final = msgspec.msgpack.Decoder(StoredAnswer).decode
 
 
 class Job:

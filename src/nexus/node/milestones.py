@@ -17,7 +17,7 @@ class Milestones:
 
     @property
     def count(self) -> int:
-        """How many wait."""
+        """How many wait; any thread may ask, once it has applied what they wait for."""
         return len(self._waiting)
 
     def passed(self, offset: Offset) -> None:
@@ -35,6 +35,8 @@ class Milestones:
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         place = (offset, self._number, reached)
         insort(self._waiting, place)
+        # Whoever applies looks for waiters afterwards: one of the two sees the other.
+        self.passed(self._applied())
         try:
             async with asyncio.timeout(timeout_s):
                 await reached

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Role
+from nexus.model.cluster import Mode, Role
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.milestones import Milestones
@@ -20,6 +20,9 @@ from nexus.storage.database import Database
 from nexus.storage.diverged import DivergedStore
 from nexus.storage.snapshot import SnapshotReceiver, SnapshotSettings, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
+
+ASYNC_PACE_S: Final = 0.004
+"""By so much more a replica may lag, for a fraction of the work on every node."""
 
 HASHING_THREADS: Final = 2
 
@@ -83,11 +86,19 @@ class Parts:
             encoding=self.database.encoding,
         )
 
-    def on_loop(self, call: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The same call, to be made from another thread, once, on the loop."""
+    def on_loop(
+        self,
+        call: Callable[[Any], None],
+        *,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> Callable[[Any], None]:
+        """The same call, to be made from another thread, once, on the loop.
+
+        Waking the loop costs as much as a small transaction: `unless` spares it.
+        """
 
         def soon(value: Any) -> None:
-            if not self.loop.is_closed():
+            if not unless() and not self.loop.is_closed():
                 self.loop.call_soon_threadsafe(call, value)
 
         return soon
@@ -113,6 +124,8 @@ async def open_parts(
         hooks,
         secret=config.cluster_secret,
         timeout_s=config.replication.connect_timeout_ms / 1000,
+        # In sync mode clients wait for what is sent.
+        pace_s=ASYNC_PACE_S if config.replication.mode is Mode.ASYNC else 0.0,
     )
     standing = await asyncio.to_thread(open_standing, config)
     try:

@@ -22,10 +22,10 @@ from nexus.errors import (
     ProtocolError,
 )
 from nexus.model.entry import Record
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import Offset
 from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.framing import frames_of
 from nexus.node.handshake import proven_welcome, receive_hello
-from nexus.protocol.codec import encode_entries
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -45,6 +45,9 @@ from nexus.storage.wal import WriteAheadLog
 
 STREAM_BYTES: Final = 1 << 20
 """Entries read from the log and sent in one go."""
+
+SMALL_BYTES: Final = 16 << 10
+"""A send of less is worth waiting for company, where nobody waits for it."""
 
 INLINE_ENTRIES: Final = 1_024
 """So few are read from the page cache on the loop; more, in a thread."""
@@ -82,11 +85,22 @@ class PublisherHooks:
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        hooks: PublisherHooks,
+        *,
+        secret: str,
+        timeout_s: float,
+        pace_s: float = 0.0,
+    ) -> None:
+        """`pace_s` lies at least between two small sends to one replica."""
         self.machine: Master | None = None
+        self.rejected = 0
+        """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
         self._timeout_s = timeout_s
+        self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
@@ -130,6 +144,11 @@ class Publisher:
         for link in links:
             self._end(link)
             await link.connection.refuse(ErrorCode.STOPPING, reason)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no replica is there; any thread may ask, after it has synced."""
+        return not self._links
 
     def stored(self, offset: Offset) -> None:
         """The log is durable up to `offset`."""
@@ -179,9 +198,11 @@ class Publisher:
         try:
             await self._serve(link)
         except HandshakeRefusedError as error:
+            self.rejected += 1
             log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
+            self.rejected += 1
             log.warning("peer_malformed", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:
@@ -204,6 +225,8 @@ class Publisher:
             connection.send(self._hooks.visited(hello))
             return
         self._links[link.peer] = link
+        # Nobody told of syncs while nobody was here; from now on they are told.
+        self.stored(self._log.durable_offset)
         connection.handshake_done()
         sender = asyncio.create_task(self._send_stream(link))
         try:
@@ -229,7 +252,7 @@ class Publisher:
                 continue
             try:
                 records = await self._read(link, stream)
-                frames = _frames(records, machine.history, stream.commit_offset)
+                frames = frames_of(records, machine.history, stream.commit_offset)
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
             except LogGapError:
@@ -240,6 +263,10 @@ class Publisher:
                 log.warning("stream_ended", peer=link.peer, reason=str(error))
                 await link.connection.close()
                 return
+            if self._pace_s and len(frames) < SMALL_BYTES:
+                # One client's entries come one by one: let some gather, or each costs
+                # every node a wake-up, a sync and an acknowledgement of its own.
+                await asyncio.sleep(self._pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(
@@ -302,23 +329,6 @@ class Publisher:
             link.cursor = None
         if link.transfer is not None:
             link.transfer.cancel()
-
-
-def _frames(
-    records: list[Record], history: EpochHistory, commit_offset: Offset
-) -> bytes:
-    """The records' frames; each carries the history id of its own reign."""
-    frames = b""
-    while records:
-        reign = history.reign_at(records[0].offset)
-        assert reign is not None, "every entry was written in some reign"
-        last = records[-1]
-        if history.reign_at(last.offset) is reign:
-            return frames + encode_entries(records, reign.history_id, commit_offset)
-        own = [r for r in records if history.reign_at(r.offset) is reign]
-        frames += encode_entries(own, reign.history_id, commit_offset)
-        records = records[len(own) :]
-    return frames
 
 
 def report(effect: Report) -> None:

@@ -56,8 +56,12 @@ class Reigning:
             parts.database,
             parts.log,
             Hooks(
-                stored=parts.on_loop(parts.publisher.stored),
-                applied=parts.on_loop(parts.milestones.passed),
+                stored=parts.on_loop(
+                    parts.publisher.stored, unless=lambda: parts.publisher.is_alone
+                ),
+                applied=parts.on_loop(
+                    parts.milestones.passed, unless=lambda: not parts.milestones.count
+                ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
                 durable_on=machine.durable_on,
@@ -114,13 +118,19 @@ class Reigning:
         gone = LinkState.RECONNECTING
         return DutyReport(
             connected=bool(replicas),
-            commit_offset=self.machine.commit_offset,
+            commit_offset=self._commit_offset(),
             replica_count=sum(replica.state is not gone for replica in replicas),
             master_id=self._parts.state.node_id,
             master_url=self._parts.http_url,
             state=LinkState.STREAMING,
             paused=self.machine.paused,
         )
+
+    def _commit_offset(self) -> Offset:
+        # In async mode the machine is not told of every sync while nobody follows.
+        if self._commitment is None:
+            return self._parts.log.durable_offset
+        return self.machine.commit_offset
 
     def stats(self) -> MasterStats:
         """GET /replication/master/stats."""
@@ -129,6 +139,9 @@ class Reigning:
         return msgspec.structs.replace(
             stats,
             log_size=self._parts.log.entry_count,
+            rejected_connections=(
+                stats.rejected_connections + self._parts.publisher.rejected
+            ),
             sync_acks=commitment.acknowledged if commitment else 0,
             sync_timeouts=commitment.late if commitment else 0,
         )
@@ -182,6 +195,13 @@ class Reigning:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""
+        try:
+            await self._drop_old()
+        except NexusError as error:
+            # A full disk, say: the next tick tries again.
+            log.warning("log_not_shortened", reason=str(error))
+
+    async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
         floor = self.machine.retention_floor()
 

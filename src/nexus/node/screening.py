@@ -10,15 +10,32 @@ from typing import Final
 import msgspec
 
 from nexus.errors import ProtocolError
-from nexus.model.entry import decode_payload
+from nexus.model.entry import Record, decode_payload
 from nexus.model.operation import Reigned
 from nexus.protocol.messages import WalEntry
 
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def screen(entry: WalEntry) -> None:
-    """Raise ProtocolError for a whole entry that no log may hold."""
+def screened(message: WalEntry, record: Record) -> WalEntry:
+    """The message as if its entry had come in one part, not compressed.
+
+    `record` is the entry that this message has completed. Raises ProtocolError for one
+    that no log may hold.
+    """
+    if message.parts > 1 or message.compressed:
+        message = WalEntry(
+            message.offset,
+            message.epoch,
+            message.history_id,
+            message.commit_offset,
+            record.payload,
+        )
+    _screen(message)
+    return message
+
+
+def _screen(entry: WalEntry) -> None:
     try:
         operations = decode_payload(entry.entry).operations
     except _UNDECODABLE as error:

@@ -86,11 +86,17 @@ def _agree(log: WriteAheadLog, database: Database) -> None:
 
 def redo(standing: Standing) -> None:
     """Apply what the log holds beyond the database: the history is this node's own."""
-    database, log = standing.database, standing.log
+    apply_logged(standing.log, standing.database, Applier(standing.database))
+
+
+def apply_logged(log: WriteAheadLog, database: Database, applier: Applier) -> None:
+    """Apply the rest of the log; leaves the database in applying mode if there is any.
+
+    Raises StorageError; what was applied until then is committed.
+    """
     if database.position.offset >= log.last_offset:
         return
     database.set_mode_applying()
-    applier = Applier(database)
     cursor = log.cursor(Offset(database.position.offset + 1))
     try:
         while database.position.offset < log.last_offset:

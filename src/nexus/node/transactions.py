@@ -13,7 +13,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from nexus.errors import NexusError, NodeStoppedError, WritesStoppedError
+import structlog
+
+from nexus.errors import (
+    DiskFullError,
+    NexusError,
+    NodeStoppedError,
+    WritesStoppedError,
+)
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.commitment import ReignEndedError
@@ -28,6 +35,11 @@ MAX_BATCH_JOBS: Final = 512
 
 MAX_WAITING_JOBS: Final = 16_384
 """Beyond this many waiting transactions a client is refused at once."""
+
+SPACE_RETRY_S: Final = 1.0
+"""How often a writer whose disk is full looks whether there is space again."""
+
+log = structlog.get_logger(__name__)
 
 _STOP: Final = Errand(run=lambda: None)
 
@@ -51,6 +63,7 @@ class TransactionManager:
         """Of all that comes, for good."""
         self._is_over = False
         """Whether the thread takes nothing more."""
+        self._shortage: DiskFullError | None = None
 
     def start(self, reign: Reign, *, mode: str) -> None:
         """Begin `reign`: its first entry is durable and applied on return.
@@ -143,6 +156,8 @@ class TransactionManager:
             raise self._end()
         if self._refusal is not None and not errand:
             raise self._refusal()
+        if self._shortage is not None:
+            raise _short_of_space(self._shortage)
         if self._queue.qsize() >= MAX_WAITING_JOBS:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
@@ -171,10 +186,16 @@ class TransactionManager:
             carried = None
             if first.work is _STOP:
                 return
-            if isinstance(first.work, Transaction) and first.work.foreign_keys:
-                carried = self._run_shared(first)
-            else:
-                self._run_alone(first)
+            try:
+                if isinstance(first.work, Transaction) and first.work.foreign_keys:
+                    carried = self._run_shared(first)
+                else:
+                    self._run_alone(first)
+            except DiskFullError as error:
+                if not self._writer.can_recover:
+                    raise
+                self._shortage = error
+                carried = self._wait_for_space(carried)
 
     def _run_shared(self, first: Job) -> Job | None:
         """Gather what waits behind `first` and run it as one batch.
@@ -217,6 +238,36 @@ class TransactionManager:
         finally:
             self._database.set_foreign_keys(enabled=True)
 
+    def _wait_for_space(self, carried: Job | None) -> Job | None:
+        """The log holds more than SQLite had space for: catch up as soon as it can.
+
+        Refuses what comes meanwhile, all of it not begun. Returns the job to go on
+        with: the one that ends this thread, if it came.
+        """
+        assert self._shortage is not None, "called for want of space"
+        log.error("disk_full", reason=str(self._shortage))
+        job = carried
+        while True:
+            if job is not None:
+                if job.work is _STOP:
+                    return job
+                job.error = _short_of_space(self._shortage)
+                deliver([job])
+            try:
+                self._writer.recover()
+            except DiskFullError:
+                job = self._next_within(SPACE_RETRY_S)
+            else:
+                self._shortage = None
+                log.info("disk_has_space")
+                return None
+
+    def _next_within(self, limit_s: float) -> Job | None:
+        try:
+            return self._queue.get(timeout=limit_s)
+        except queue.Empty:
+            return None
+
     def _run_errand(self, job: Job, errand: Errand) -> None:
         try:
             job.result = errand.run()
@@ -255,6 +306,12 @@ class TransactionManager:
             job.error = (self._end or _stopping)()
             refused.append(job)
         deliver(refused)
+
+
+def _short_of_space(error: DiskFullError) -> DiskFullError:
+    return DiskFullError(
+        f"nothing was written, this node waits for space on its disk: {error}"
+    )
 
 
 def _stopping() -> NexusError:

@@ -7,7 +7,9 @@ more entries share one SQLite transaction.
 
 import queue
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ import structlog
 from nexus.errors import (
     ApplyError,
     DatabaseBusyError,
+    DiskFullError,
     NexusError,
     NodeStoppedError,
 )
@@ -32,6 +35,10 @@ APPLY_BYTES: Final = 4 << 20
 log = structlog.get_logger(__name__)
 
 
+SPACE_RETRY_S: Final = 1.0
+"""How often it looks, on a full disk, whether there is space again."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyHooks:
     """Whom the thread tells what; called on that thread, must not block."""
@@ -40,6 +47,8 @@ class ApplyHooks:
     conflicted: Callable[[ApplyError], None]
     """An entry does not fit; nothing of it is applied, and nothing after it."""
     failed: Callable[[BaseException], None]
+    short: Callable[[DiskFullError], None]
+    """No space for an entry: it is applied as soon as there is."""
     fingerprint: Callable[[Fingerprint, Offset], None]
 
 
@@ -155,6 +164,11 @@ class ApplyWorker:
         records = self._cursor.read(Offset(self._target + 1), APPLY_BYTES)
         try:
             position = self._applier.apply(records)
+        except DiskFullError as error:
+            self._forget_cursor()
+            self._hooks.short(error)
+            self._wait_for_space()
+            return
         except ApplyError as error:
             self._halted = True
             self._forget_cursor()
@@ -165,6 +179,14 @@ class ApplyWorker:
             return
         self._hooks.applied(position)
         self.database.checkpoint_when_due()
+
+    def _wait_for_space(self) -> None:
+        """Until the next try; errands are done meanwhile, and a stop ends it."""
+        deadline = time.monotonic() + SPACE_RETRY_S
+        with suppress(queue.Empty):
+            while not self._stopping:
+                left = max(0.0, deadline - time.monotonic())
+                self._serve(self._calls.get(timeout=left))
 
     def _forget_cursor(self) -> None:
         if self._cursor is not None:

@@ -15,23 +15,21 @@ from nexus.errors import (
     NexusError,
     OutcomeUnknownError,
     StorageError,
-    TransactionError,
     WritesStoppedError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Fingerprint, Operation, Reigned
-from nexus.model.position import Epoch, Offset, Position, Reign
+from nexus.model.position import Offset, Position, Reign
+from nexus.node.answers import answer_again, stored_answer
 from nexus.node.commitment import Commitment, ReignEndedError
 from nexus.node.jobs import (
-    STORED_ANSWER_LIMIT,
     Answer,
     Job,
-    StoredAnswer,
     Transaction,
-    decode_stored,
     deliver,
-    encode_stored,
 )
+from nexus.node.startup import apply_logged
+from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog
@@ -125,7 +123,7 @@ class BatchWriter:
             if transaction.transaction_id:
                 known = self._database.answer_of(transaction.transaction_id)
                 if known is not None:
-                    job.result = _answer_again(transaction.transaction_id, *known)
+                    job.result = answer_again(transaction.transaction_id, *known)
                     return
             captured = self.capture.run(transaction.statements)
             job.result = self._record(captured, transaction.transaction_id, batch)
@@ -141,7 +139,7 @@ class BatchWriter:
         offset = Offset(self._log.last_offset + len(batch.records) + 1)
         answer = b""
         if transaction_id:
-            answer = _stored_answer(reign, captured)
+            answer = stored_answer(reign, captured)
             self._database.remember_answer(transaction_id, offset, answer)
         payload = encode_payload(
             Payload(
@@ -169,6 +167,7 @@ class BatchWriter:
                 for job in batch.answered:
                     job.error = shortage
         deliver(batch.answered)
+        self._database.checkpoint_when_due()
 
     def _log_batch(self, batch: _Batch) -> DiskFullError | None:
         """Append and sync; returns the error if there was no space, without a trace.
@@ -236,7 +235,6 @@ class BatchWriter:
                     job.result = Answer(
                         answer.results, answer.position, durable_on=durable_on
                     )
-        self._database.checkpoint_when_due()
 
     def write_operations(
         self, operations: Sequence[Operation], *, mode: str = ""
@@ -258,7 +256,24 @@ class BatchWriter:
             raise shortage
         self._await_quorum(batch)
         self._commit_batch(batch)
+        self._database.checkpoint_when_due()
         return offset
+
+    def recover(self) -> None:
+        """After a commit that found no space: apply what the log holds beyond it.
+
+        Raises DiskFullError while there is still no space.
+        """
+        self.abandon()
+        applier = Applier(self._database, on_fingerprint=self.hooks.fingerprint)
+        apply_logged(self._log, self._database, applier)
+        self._database.set_mode_capturing()
+        self.hooks.applied(self._database.position.offset)
+
+    @property
+    def can_recover(self) -> bool:
+        """Whether the log is sound, so that nothing but space was missing."""
+        return not self._log.failed
 
     def begin_interactive(self) -> None:
         """Open a SQLite transaction for one client alone."""
@@ -309,30 +324,9 @@ class BatchWriter:
         batch.answered.clear()
 
 
-def nothing_happened(error: BaseException) -> WritesStoppedError:
+def nothing_happened(error: BaseException) -> NexusError:
     """What a client is told whose transaction broke off before it was logged."""
-    return WritesStoppedError(
+    kind = DiskFullError if isinstance(error, DiskFullError) else WritesStoppedError
+    return kind(
         f"this node takes no writes: {error}; nothing of this transaction happened"
     )
-
-
-def _stored_answer(reign: Reign, captured: Captured) -> bytes:
-    answer = encode_stored(
-        StoredAnswer(reign.epoch, reign.history_id, captured.results)
-    )
-    if len(answer) > STORED_ANSWER_LIMIT:
-        return encode_stored(StoredAnswer(reign.epoch, reign.history_id, None))
-    return answer
-
-
-def _answer_again(transaction_id: str, offset: Offset, stored: bytes) -> Answer:
-    """The answer of a transaction that was done before, as the first time."""
-    answer = decode_stored(stored)
-    if answer.results is None:
-        raise TransactionError(
-            f"transaction {transaction_id!r} was committed at offset {offset}, but its "
-            f"results were larger than the {STORED_ANSWER_LIMIT} bytes that are kept "
-            "for a retry; read the rows again"
-        )
-    position = Position(Epoch(answer.epoch), offset, answer.history_id)
-    return Answer(answer.results, position)

@@ -41,6 +41,23 @@ def judged(
     )
 
 
+def turned_away(hello: Hello, identity: Identity) -> Refusal:
+    """What a node that is no master answers: NOT_MASTER, or why never."""
+    own = identity.cluster_id
+    if own and hello.cluster_id and hello.cluster_id != own:
+        return Refusal(
+            ErrorCode.CLUSTER,
+            f"{hello.node_id} is of cluster {hello.cluster_id}, this is {own}",
+        )
+    if hello.node_id == identity.node_id:
+        return Refusal(
+            ErrorCode.MALFORMED,
+            f"{hello.node_id} has reached itself, or a copy of itself: name its "
+            "master's address, or give the copy an empty data directory",
+        )
+    return Refusal(ErrorCode.NOT_MASTER, f"{identity.node_id} is a replica")
+
+
 def claims_to_be_master(hello: Hello) -> bool:
     """Whether a master announces itself: it names its own address as the master's."""
     return bool(hello.address) and hello.master_addr == hello.address

@@ -27,7 +27,7 @@ from nexus.protocol.messages import (
     Welcome,
 )
 from nexus.replication.acceptance import check_ping, pointed_to, weighed
-from nexus.replication.admission import Refusal, claims_to_be_master
+from nexus.replication.admission import Refusal, claims_to_be_master, turned_away
 from nexus.replication.announcement import hello_of
 from nexus.replication.effects import (
     MASTER,
@@ -200,14 +200,13 @@ class Replica:
 
     def hello(self, peer: Peer, hello: Hello) -> Effects:
         """Somebody takes this node for a master, or a new master announces itself."""
-        own = self.cluster_id
-        if own and hello.cluster_id and hello.cluster_id != own:
-            reason = f"{hello.node_id} is of cluster {hello.cluster_id}, this is {own}"
-            return (Close(peer, ErrorCode.CLUSTER, reason),)
-        reason = f"{self._identity.node_id} is a replica"
+        refusal = turned_away(hello, self._identity)
+        if refusal.code is not ErrorCode.NOT_MASTER:
+            return (Close(peer, refusal.code, refusal.message),)
         following = self._link.address if self.is_connected else ""
-        close = Close(peer, ErrorCode.NOT_MASTER, reason, self._epoch, following)
-        known = self.state is not LinkState.STOPPED and own == hello.cluster_id
+        close = Close(peer, refusal.code, refusal.message, self._epoch, following)
+        is_own = self.cluster_id == hello.cluster_id
+        known = self.state is not LinkState.STOPPED and is_own
         if not (known and claims_to_be_master(hello) and hello.epoch > self._epoch):
             return (close,)
         reason = f"{hello.node_id} reigns in epoch {hello.epoch}"

@@ -6,7 +6,7 @@ statements, AUTOINCREMENT counters, settings kept in the file, keys that are NUL
 respelled, and savepoints that are taken back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import apsw
@@ -14,12 +14,12 @@ import msgspec
 
 from nexus.errors import (
     ConstraintError,
-    NexusError,
     RefusedStatementError,
     StatementError,
     TransactionTooLargeError,
 )
 from nexus.model.operation import Operation
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.connections import column_reader
 from nexus.storage.database import Database, storage_error
 from nexus.storage.permissions import PAST_THE_LOG, Scope
@@ -31,10 +31,8 @@ from nexus.storage.statements import (
     identifiers,
     may_have_rows,
     quote,
-    remembered,
     savepoint_name,
 )
-from nexus.storage.system import PREFIX
 
 PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
@@ -135,8 +133,14 @@ class Capture:
         return Captured(operations, self._results, self._schema_hash)
 
     def abandon(self) -> None:
-        """Take the transaction back; the outer one stands if it did before."""
+        """Take the transaction back; the outer one stands if it did before.
+
+        But not if a virtual table was made: SQLite would ask it to sync at COMMIT, find
+        it gone, and fail everybody's.
+        """
         self._recorder.drop()
+        if self.outer_stands and self._recorder.made_virtual_since():
+            self._writer.execute("rollback")
         if self.outer_stands:
             self._writer.execute(f"rollback to {SAVEPOINT}")
             self._writer.execute(f"release {SAVEPOINT}")
@@ -155,7 +159,7 @@ class Capture:
         try:
             result = self._dispatch(classify(statement.sql), statement)
             self._check_size()
-        except RefusedStatementError as error:
+        except (RefusedStatementError, StatementError) as error:
             error.index = index
             raise
         except apsw.Error as error:
@@ -199,13 +203,12 @@ class Capture:
         columns: list[str] = []
         if may_have_rows(sql):
             cursor.exec_trace = column_reader(columns)
-        permissions = self._permissions
-        permissions.scope = Scope.ROWS
-        try:
-            cursor.execute(sql, statement.params, can_cache=may_cache(sql))
-            rows = cursor.fetchall()
-        finally:
-            permissions.scope = Scope.OWN
+        if sql in self._permissions.passed:
+            rows = cursor.execute(sql, statement.params).fetchall()
+        else:
+            with self._permissions.within(Scope.ROWS):
+                rows = cursor.execute(sql, statement.params).fetchall()
+            self._permissions.remember(sql)
         return StatementResult(
             tuple(columns),
             rows,
@@ -215,25 +218,45 @@ class Capture:
 
     def _run_many(self, statement: Statement) -> StatementResult:
         """Run it for each set of parameters, or for none."""
-        self._writer.execute("savepoint nexus_many")
-        columns: tuple[str, ...] = ()
-        rows: list[tuple[Any, ...]] = []
-        affected = 0
+        writer, sql = self._writer, statement.sql
+        sets = iter(statement.many or ())
+        writer.execute("savepoint nexus_many")
         try:
-            for params in statement.many:
-                one = self._run_rows(Statement(statement.sql, params))
-                columns = one.columns
-                rows += one.rows
-                affected += one.rows_affected
+            first = next(sets, None)
+            if first is None:
+                return StatementResult((), [], 0, writer.last_insert_rowid())
+            result = self._run_rows(Statement(sql, first))
+            columns, rows, affected = result.columns, result.rows, result.rows_affected
+            if columns:
+                for params in sets:
+                    result = self._run_rows(Statement(sql, params))
+                    rows += result.rows
+                    affected += result.rows_affected
+            else:
+                affected += self._run_without_rows(sql, sets)
         except BaseException:
             if self.outer_stands:
-                self._writer.execute("rollback to nexus_many")
-                self._writer.execute("release nexus_many")
+                writer.execute("rollback to nexus_many")
             raise
-        self._writer.execute("release nexus_many")
-        return StatementResult(
-            columns, rows, affected, self._writer.last_insert_rowid()
-        )
+        finally:
+            if self.outer_stands:
+                writer.execute("release nexus_many")
+        return StatementResult(columns, rows, affected, writer.last_insert_rowid())
+
+    def _run_without_rows(self, sql: str, sets: Iterator[Any]) -> int:
+        """Run a statement that passed, all in one call; how many rows it changed.
+
+        SQLite's total counts what triggers and cascades changed as well, so the rows
+        are counted one by one where there are any.
+        """
+        writer = self._writer
+        if self._recorder.has_followers:
+            return sum(
+                self._run_rows(Statement(sql, one)).rows_affected for one in sets
+            )
+        before = writer.total_changes()
+        writer.cursor().executemany(sql, sets)
+        return writer.total_changes() - before
 
     def _run_savepoint(self, kind: StatementKind, sql: str) -> None:
         """Clients' savepoints are kept by depth, so that no name can be ours."""
@@ -249,6 +272,12 @@ class Capture:
         if kind is StatementKind.RELEASE:
             self._writer.execute(f"release {self._own_name(depth)}")
             del self._savepoints[depth - 1 :]
+        elif self._recorder.made_virtual_since(depth):
+            self._writer.execute("rollback")
+            raise StatementError(
+                "SQLite cannot commit after a virtual table was taken back: the whole "
+                "transaction is; make the table in a transaction of its own"
+            )
         else:
             self._recorder.back_to(depth)
             self._writer.execute(f"rollback to {self._own_name(depth)}")
@@ -273,15 +302,6 @@ class Capture:
             )
 
 
-@remembered
-def may_cache(sql: str) -> bool:
-    """Whether SQLite need not judge the statement anew each time.
-
-    A text that Nexus also uses itself would be found compiled, and judged, as Nexus's.
-    """
-    return PREFIX not in sql.lower()
-
-
 def _reason(kind: StatementKind, sql: str) -> str:
     """Why a statement of this kind is refused."""
     if has_several(sql):
@@ -299,33 +319,3 @@ _CONTROL: Final = (
     "BEGIN, COMMIT and ROLLBACK are Nexus's here: the statements of one request are "
     "one transaction already; for an interactive one use a connection's commit()"
 )
-
-BINDING_ERRORS: Final = (TypeError, ValueError, OverflowError, LookupError)
-"""What apsw raises for parameters that are missing or of no use to SQLite, and for
-text that is not UTF-8."""
-
-_OF_THE_DISK: Final = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.CantOpenError,
-)
-
-
-def statement_error(error: apsw.Error, index: int) -> NexusError:
-    """SQLite's error as one of ours, with its message and the statement's index."""
-    if isinstance(error, apsw.ConstraintError):
-        return ConstraintError(str(error), index=index)
-    if isinstance(error, _OF_THE_DISK):
-        return storage_error("the statement could not be run", error)
-    return StatementError(str(error), index=index)
-
-
-def binding_error(error: Exception, index: int) -> StatementError:
-    """Python's error about a value as one of ours."""
-    message = str(error)
-    if isinstance(error, KeyError):
-        message = f"parameter {message} is missing"
-    return StatementError(message, index=index)

@@ -13,6 +13,7 @@ import msgspec
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.position import Epoch, HistoryId, Offset, Position
+from nexus.storage.database import storage_error
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ class Catalog:
                 (msgspec.json.encode(state),),
             )
         except apsw.Error as error:
-            raise StorageError(f"the catalog cannot be written: {error}") from error
+            raise storage_error("the catalog cannot be written", error) from error
         self._state = state
         return state
 

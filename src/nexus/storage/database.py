@@ -4,7 +4,7 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -147,7 +147,7 @@ class Database:
         try:
             self._guard.check_data_version(self._data_version())
         except BaseException:
-            self.rollback()
+            self.writer.execute("rollback")  # and not forget what was found
             raise
 
     def commit(self, position: Position | None) -> None:
@@ -176,6 +176,9 @@ class Database:
         """Take the open transaction back; harmless when SQLite did so already."""
         if self.writer.in_transaction:
             self.writer.execute("rollback")
+        # A commit that fails for want of space makes SQLite drop its pages, and that
+        # moves the version too. Nobody else wrote: this node held the lock.
+        self._guard.watch_version(self._data_version())
 
     def require_own_process(self) -> None:
         """Raise ForkedError in a child of the process that opened the database."""
@@ -245,7 +248,9 @@ class Database:
     def checkpoint_when_due(self) -> None:
         """Checkpoint once the `-wal` has grown past CHECKPOINT_PAGES."""
         if self._wal_pages > CHECKPOINT_PAGES:
-            self.checkpoint()
+            # Short of space, the pages stay in the `-wal`: nothing is lost by that.
+            with suppress(DiskFullError):
+                self.checkpoint()
 
     def schema_hash(self) -> bytes:
         """16 bytes that differ whenever the schema does; Nexus's own tables aside."""

@@ -38,6 +38,10 @@ class Guard:
         self._wal_inode = self._current_wal_inode()
         self._data_version = data_version
 
+    def watch_version(self, data_version: int) -> None:
+        """Remember the data version as it is now; the `-wal` must still be the same."""
+        self._data_version = data_version
+
     @property
     def is_forked(self) -> bool:
         """Whether this is a child of the process that opened the database."""

@@ -15,12 +15,13 @@ import apsw
 from nexus.storage.pragmas import is_read
 from nexus.storage.system import PREFIX
 
+MOST_PASSED: Final = 4_096
+"""Texts remembered; a client that puts values into its texts has many."""
+
 
 class Scope(Enum):
-    """Whose statement is being compiled, and what it is for."""
+    """What a client's statement that is being compiled is for."""
 
-    OWN = auto()
-    """Nexus's own: everything is allowed."""
     ROWS = auto()
     """A client's query or row change."""
     SCHEMA = auto()
@@ -57,22 +58,39 @@ _TEMPORARY: Final = {
 
 
 class Permissions:
-    """The writer connection's authorizer."""
+    """The writer connection's authorizer, set only while a new text is compiled.
+
+    SQLite asks for each part of each compiled statement, and a session compiles some
+    for every transaction: to be asked always costs more than the insertion of a row.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self.scope = Scope.OWN
         self.refusal = ""
         """Why the last refused statement was refused."""
-        connection.authorizer = self._judge
+        self.passed: set[str] = set()
+        """Queries and row changes that may run under the schema as it is."""
+        self._connection = connection
+        self._scope = Scope.ROWS
 
     @contextmanager
     def within(self, scope: Scope) -> Iterator[None]:
-        """Judge by this scope for as long as the context lives."""
-        before, self.scope = self.scope, scope
+        """Judge what is compiled as long as the context lives; never nested."""
+        self._scope = scope
+        self._connection.authorizer = self._judge
         try:
             yield
         finally:
-            self.scope = before
+            self._connection.authorizer = None
+
+    def remember(self, sql: str) -> None:
+        """This text has passed in Scope.ROWS."""
+        if len(self.passed) >= MOST_PASSED:
+            self.passed.clear()
+        self.passed.add(sql)
+
+    def forget(self) -> None:
+        """The schema is another one: what passed under the old one is judged anew."""
+        self.passed.clear()
 
     def _judge(
         self,
@@ -82,7 +100,7 @@ class Permissions:
         schema: str | None,
         _: str | None,
     ) -> int:
-        if self.scope is Scope.OWN or action in _READS:
+        if action in _READS:
             return apsw.SQLITE_OK
         refusal = self._refusal(action, first or "", second or "", schema or "")
         if not refusal:
@@ -104,11 +122,11 @@ class Permissions:
         return self._schema_refusal(action, first, second, schema)
 
     def _schema_refusal(self, action: int, first: str, second: str, schema: str) -> str:
-        if self.scope is Scope.ROWS:
+        if self._scope is Scope.ROWS:
             return _NOT_HERE
         if action in _TEMPORARY or schema == "temp":
             goes_along = action == apsw.SQLITE_DROP_TEMP_TRIGGER
-            return "" if goes_along and self.scope is Scope.DROP_TABLE else TEMPORARY
+            return "" if goes_along and self._scope is Scope.DROP_TABLE else TEMPORARY
         if action in _LOCAL:
             return ""
         return _RESERVED if _is_reserved(first) or _is_reserved(second) else ""

@@ -151,7 +151,10 @@ class SnapshotReceiver:
         self._next = self._received = self._chunk_bytes = 0
 
     def _replayed(self, meta: SnapshotMeta, next_chunk: int) -> bool:
-        """Unpack again what is on the disk; False if that is less, or of another."""
+        """Unpack again what is on the disk.
+
+        False if that is less, or of another snapshot, or spoiled: it was never synced.
+        """
         begun = self._begun()
         if begun is None or begun.meta != meta:
             return False
@@ -164,8 +167,11 @@ class SnapshotReceiver:
         archive = self._archive_path.open("r+b", buffering=0)
         self._archive = archive
         archive.truncate(size)
-        while block := archive.read(BLOCK_BYTES):
-            self._extractor.feed(block)
+        try:
+            while block := archive.read(BLOCK_BYTES):
+                self._extractor.feed(block)
+        except SnapshotError:
+            return False
         self._next, self._received = next_chunk, size
         self._chunk_bytes = begun.chunk_bytes
         return True

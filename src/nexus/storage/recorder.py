@@ -33,6 +33,11 @@ statistics are each node's."""
 _ASIDE: Final = "nexus_aside"
 """The TEMP table where the rows of CREATE TABLE AS wait for theirs."""
 
+_VIRTUAL: Final = "rootpage = 0 and type = 'table'"
+
+_FOLLOWERS: Final = f"type = 'trigger' or {_VIRTUAL} or sql like '%references%'"
+"""What may change more rows than a statement names."""
+
 
 class Recorder:
     """The operations of one transaction at a time, on the writer's connection."""
@@ -46,8 +51,9 @@ class Recorder:
         self._operations: list[Operation] = []
         self._taken_bytes = 0
         self._cut_from = 0
-        self._marks: dict[int, tuple[int, int]] = {}
-        """By depth: how many operations there were, and their bytes."""
+        self._marks: dict[int, tuple[int, int, int]] = {}
+        """By depth: how many operations there were, their bytes, virtual tables."""
+        self._virtual_made = 0
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
         self._known_schema: bytes | None = None
@@ -55,6 +61,8 @@ class Recorder:
         self._sequences: dict[str, int] | None = None
         self._counts_sequences = False
         self._has_virtual = False
+        self.has_followers = False
+        """Whether a change of a row can change others: by triggers or foreign keys."""
         self._deferred = False
 
     @property
@@ -74,6 +82,7 @@ class Recorder:
         self._operations = []
         self._taken_bytes = 0
         self._marks = {}
+        self._virtual_made = 0
         self._refreshed = False
         schema_hash = self._database.schema_hash()
         if schema_hash != self._known_schema:
@@ -105,7 +114,11 @@ class Recorder:
     def mark(self, depth: int) -> None:
         """A client's savepoint of this depth begins here."""
         self._cut()
-        self._marks[depth] = (len(self._operations), self._taken_bytes)
+        self._marks[depth] = (
+            len(self._operations),
+            self._taken_bytes,
+            self._virtual_made,
+        )
         self._open_session()
 
     def back_to(self, depth: int) -> None:
@@ -113,8 +126,13 @@ class Recorder:
         if self._session is not None:
             self._session.close()
             self._session = None
-        kept, self._taken_bytes = self._marks[depth]
+        kept, self._taken_bytes, _ = self._marks[depth]
         del self._operations[kept:]
+
+    def made_virtual_since(self, depth: int | None = None) -> bool:
+        """Whether this transaction made a virtual table, since a savepoint."""
+        before = 0 if depth is None else self._marks[depth][2]
+        return self._virtual_made > before
 
     def resume(self) -> None:
         """After SQLite went back to the savepoint: record on."""
@@ -131,6 +149,7 @@ class Recorder:
         self._cut()
         before = self._database.schema_hash()
         self._writer.execute("savepoint nexus_schema")
+        self._virtual_made += statement.makes_virtual
         try:
             rows = self._run_schema_statement(statement, params)
             self._refuse_unreplicable(statement)
@@ -289,19 +308,18 @@ class Recorder:
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
-        self._has_virtual = bool(
-            self._writer.execute(
-                "select 1 from sqlite_schema where rootpage = 0 and type = 'table'"
-            ).fetchall()
-        )
+        self._has_virtual = self._has(_VIRTUAL)
+        self._permissions.forget()
         sync_triggers(self._writer, self._tables)
-        self._counts_sequences = bool(
-            self._writer.execute(
-                "select count(*) from sqlite_schema where name = 'sqlite_sequence'"
-            ).fetchall()[0][0]
-        )
+        self.has_followers = self._has(_FOLLOWERS)
+        self._counts_sequences = self._has("name = 'sqlite_sequence'")
         self._known_schema = self._database.schema_hash()
         self._refreshed = True
+
+    def _has(self, condition: str) -> bool:
+        """Whether an object of the schema is so."""
+        sql = f"select 1 from sqlite_schema where {condition} limit 1"  # noqa: S608
+        return bool(self._writer.execute(sql).fetchall())
 
     def _read_sequences(self) -> dict[str, int]:
         rows = self._writer.execute("select name, seq from sqlite_sequence")

@@ -24,6 +24,8 @@ class SchemaStatement(msgspec.Struct, frozen=True):
     name: str
     query: str
     """What follows CREATE TABLE … AS; else empty."""
+    makes_virtual: bool
+    """CREATE VIRTUAL TABLE: a module of SQLite's keeps its rows."""
 
     @property
     def drops_table(self) -> bool:
@@ -63,7 +65,8 @@ def read_schema_statement(sql: str) -> SchemaStatement:
         )
     makes_rows = (verb, kind, *upper[at + 1 : at + 2]) == ("CREATE", "TABLE", "AS")
     query = tail(sql, at + 2) if makes_rows else ""
-    return SchemaStatement(sql, verb, kind, name, query)
+    makes_virtual = (verb, *upper[1:2]) == ("CREATE", "VIRTUAL")
+    return SchemaStatement(sql, verb, kind, name, query, makes_virtual)
 
 
 def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) -> None:

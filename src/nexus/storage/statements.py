@@ -116,6 +116,12 @@ def classify(sql: str) -> StatementKind:
     return _FIRST_WORDS.get(first, StatementKind.READ)
 
 
+@remembered
+def is_vacuum(sql: str) -> bool:
+    """Whether it is VACUUM of this database, and into no other file."""
+    return classify(sql) is StatementKind.VACUUM and "into" not in identifiers(sql)
+
+
 def has_several(sql: str) -> bool:
     """Whether there is more than one statement; SQLite would run them all."""
     return ";" in sql.rstrip("; \t\r\n") and len(split(sql)) > 1

@@ -47,7 +47,7 @@ def demo(
     """Run a master and replicas on this machine, with Chinook and a busy shop."""
     if as_json and not once:
         raise typer.BadParameter("--json needs --once: without it, nothing ends")
-    with _signals_unwind():
+    with signals_unwind():
         if once:
             _once(replicas, data, as_json=as_json)
         else:
@@ -136,7 +136,7 @@ def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
 
 
 @contextmanager
-def _signals_unwind() -> Iterator[None]:
+def signals_unwind() -> Iterator[None]:
     """SIGTERM and SIGHUP end this program as Ctrl-C does, so that no node is left."""
 
     def unwind(_number: int, _frame: FrameType | None) -> None:

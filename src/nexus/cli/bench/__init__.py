@@ -1,0 +1,1 @@
+"""`nexus bench`: what is fast enough, measured as ratios on this machine."""

@@ -1,0 +1,151 @@
+"""Where it is measured: a master in this process, replicas in theirs."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from nexus.cli.demo.processes import NodeProcess, stop_all
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import Remote
+from nexus.config import load
+from nexus.node.node import Node
+from nexus.node.requests import SqlRequest, SqlStatement
+
+SCHEMA: Final = "create table bench(id integer primary key, number integer, text text)"
+INSERT: Final = "insert into bench(number, text) values (?, ?)"
+TEXT: Final = "a row is about as long as this one: fifty characters"
+
+FOLLOW_TIMEOUT_S: Final = 120.0
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is done."""
+
+    rounds: int
+    """Pairs of measurements; their median counts."""
+    commits: int
+    """By one client; 64 clients do eight times as many."""
+    bulk_rows: int
+    catchup_rows: int
+    sync_bytes: int
+    memory_entries: int
+    http_s: int
+
+
+FULL: Final = Scale(
+    rounds=5,
+    commits=3_000,
+    bulk_rows=1_000_000,
+    catchup_rows=1_000_000,
+    sync_bytes=1_000_000_000,
+    memory_entries=1_000_000,
+    http_s=8,
+)
+QUICK: Final = Scale(
+    rounds=1,
+    commits=200,
+    bulk_rows=20_000,
+    catchup_rows=20_000,
+    sync_bytes=8_000_000,
+    memory_entries=2_000,
+    http_s=1,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """What a family of measurements is given."""
+
+    root: Path
+    """An empty directory, its own, on the disk that is measured."""
+    scale: Scale
+    tell: Callable[[str], None]
+    """Say what is measured now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A master in this process and its replicas."""
+
+    node: Node
+    replicas: tuple[NodeProcess, ...]
+
+
+@asynccontextmanager
+async def running(
+    root: Path, *, replicas: int, **settings: Any
+) -> AsyncIterator[Cluster]:
+    """A master at `root`/master whose replicas follow; all are ended.
+
+    `settings` are keys of the master's configuration, with `__` for the dot. Without
+    a database from before, the table of the benchmark is made.
+    """
+    place = NodeProcess("master", root, master=None)
+    others = [
+        NodeProcess(f"replica-{n + 1}", root, master=place) for n in range(replicas)
+    ]
+    node = Node(load(None, {}, _flags(place, settings)))
+    made = not (place.data_dir / "nexus.db").exists()
+    await node.start()
+    try:
+        if made:
+            await node.execute(SqlRequest([SqlStatement(SCHEMA)]))
+        for replica in others:
+            replica.start()
+        for replica in others:
+            await asyncio.to_thread(replica.wait_until_up)
+            await follows(node, replica)
+        yield Cluster(node, tuple(others))
+    finally:
+        stop_all(others)
+        await node.stop()
+
+
+def _flags(place: NodeProcess, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "data_dir": str(place.data_dir),
+        "http_addr": place.http_addr,
+        "replication.role": "master",
+        "replication.bind_addr": place.bind_addr,
+        **{name.replace("__", "."): value for name, value in settings.items()},
+    }
+
+
+async def follows(
+    node: Node, replica: NodeProcess, *, timeout_s: float = FOLLOW_TIMEOUT_S
+) -> None:
+    """Return once the replica has applied all that the master has now.
+
+    Raises NotDoneError where it has not by then.
+    """
+    wanted = node.status().applied_offset
+    with Remote(replica.url) as remote:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    status = await asyncio.to_thread(remote.get, "/replication/status")
+                    if status["applied_offset"] >= wanted:
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise NotDoneError(
+                f"{replica.name} did not follow within {timeout_s:.0f} s: "
+                f"{replica.last_words()}"
+            ) from None
+
+
+def only_failures() -> None:
+    """Have this process's nodes log nothing but failures, to standard error."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

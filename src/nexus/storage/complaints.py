@@ -1,0 +1,43 @@
+"""SQLite's and Python's errors about a client's statement, as Nexus's own."""
+
+from typing import Final
+
+import apsw
+
+from nexus.errors import ConstraintError, NexusError, StatementError
+from nexus.storage.database import storage_error
+
+BINDING_ERRORS: Final = (TypeError, ValueError, OverflowError, LookupError)
+"""What apsw raises for parameters that are missing or of no use to SQLite, and for
+text that is not UTF-8."""
+
+_OF_THE_DISK: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.CantOpenError,
+)
+
+
+def statement_error(error: apsw.Error, index: int) -> NexusError:
+    """SQLite's error as one of ours, with its message and the statement's index."""
+    if isinstance(error, apsw.ConstraintError):
+        return ConstraintError(str(error), index=index)
+    if isinstance(error, _OF_THE_DISK):
+        return storage_error("the statement could not be run", error)
+    return StatementError(str(error), index=index)
+
+
+def binding_error(error: Exception, index: int) -> StatementError:
+    """Python's error about a value as one of ours."""
+    message = str(error)
+    if isinstance(error, KeyError):
+        message = f"parameter {message} is missing"
+    elif isinstance(error, UnicodeDecodeError):
+        message = (
+            f"a text that was read is not UTF-8 ({message}); read it as bytes, with "
+            "CAST(column AS BLOB)"
+        )
+    return StatementError(message, index=index)

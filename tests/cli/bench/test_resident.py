@@ -1,0 +1,50 @@
+"""Memory as the system tells it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nexus.cli.bench.resident import HelperPeak, available, begin_peak, peak_mib
+
+
+@pytest.mark.parametrize("pid", [os.getpid()])
+def test_this_process_holds_memory(pid: int) -> None:
+    if available():
+        begin_peak()
+        assert peak_mib(pid) > 1
+
+
+def test_a_process_that_is_gone_holds_none() -> None:
+    assert peak_mib(2**22 + 1) == 0
+
+
+async def test_a_process_started_meanwhile_is_counted() -> None:
+    if not available():
+        return
+    async with HelperPeak() as helpers:
+        command = [sys.executable, "-c", "input()"]
+        child = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE)
+        while helpers.mib <= 1:
+            await helpers.look()
+        await child.communicate(b"\n")
+
+    assert helpers.mib > 1
+
+
+async def test_a_process_of_another_session_is_no_helper() -> None:
+    if not available():
+        return
+    async with HelperPeak() as helpers:
+        command = [sys.executable, "-c", "input()"]
+        child = await asyncio.create_subprocess_exec(
+            *command, stdin=subprocess.PIPE, start_new_session=True
+        )
+        while peak_mib(child.pid) <= 1:
+            await helpers.look()
+        await helpers.look()
+        await child.communicate(b"\n")
+
+    assert helpers.mib == 0
