@@ -15,7 +15,6 @@ LONGEST_MODULE = 350
 SHARED_TESTS = {
     "node/dbapi.py",
     "node/embedded.py",
-    "node/execution.py",
     "node/following.py",
     "node/fullsync.py",
     "node/node.py",

@@ -150,3 +150,28 @@ def test_a_mark_that_cannot_be_pinned_never_stops_who_wrote_it(
     verifications.pin(mark(), Offset(1))
     with pytest.raises(StorageError, match="unable to open"):
         hashed(verifications, 1)
+
+
+def test_hashing_that_lasts_ends_with_the_node(
+    verifications: Verifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def endless(reader: apsw.Connection) -> None:
+        def note(*_: object) -> int:
+            begun.set()
+            return 1
+
+        reader.create_scalar_function("note", note)
+        reader.execute(
+            "with recursive n(i) as (select note() union all select 1 from n) "
+            "select count(*) from n"
+        ).fetchall()
+
+    monkeypatch.setattr(verification, "fingerprint", endless)
+    verifications.pin(mark(), Offset(1))
+    assert begun.wait(PATIENCE_S)
+    verifications.close()
+
+    with pytest.raises(StorageError, match="interrupted"):
+        hashed(verifications, 1)

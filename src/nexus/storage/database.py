@@ -296,6 +296,10 @@ class Database:
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
 
+    def close_readers(self) -> None:
+        """End every query, also one that would last for ever; lend no more."""
+        self._readers.close()
+
     def close(self) -> None:
         """Close readers and writer; what is committed is in the log or the file.
 
