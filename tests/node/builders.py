@@ -37,6 +37,9 @@ REIGN: Final = Reign(Epoch(1), HistoryId("11aa22bb"), "me", Offset(1), 0, "start
 
 LIMIT_BYTES: Final = 1 << 20
 
+READERS: Final = 3
+"""Connections for reading that a desk lends."""
+
 
 def wanted(*statements: str | tuple[str, Any], name: str = "") -> Transaction:
     """A transaction of these statements, with this id."""
@@ -126,7 +129,7 @@ class Desk:
 def open_desk(directory: Path, commitment: Commitment | None = None) -> Desk:
     """A desk over the files in `directory`, made if there are none."""
     return Desk(
-        Database.open(directory / "nexus.db"),
+        Database.open(directory / "nexus.db", readers=READERS),
         WriteAheadLog.open(directory / "wal", WalSettings(segment_bytes=1 << 20)),
         commitment,
     )

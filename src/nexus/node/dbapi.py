@@ -10,12 +10,14 @@ from typing import Any, Final, Protocol, Self
 
 import apsw
 
-from nexus.errors import NexusError
+from nexus.errors import NexusError, NodeStoppedError
 from nexus.model.position import Position
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
+from nexus.storage.connections import fetch
 from nexus.storage.database import Database
 from nexus.storage.statements import StatementKind, classify, split
 
@@ -279,8 +281,19 @@ def read(database: Database, statement: Statement) -> StatementResult:
         return query(reader, statement)
 
 
-def query(reader: apsw.Connection, statement: Statement) -> StatementResult:
-    """All rows of a query on this connection."""
-    cursor = reader.execute(statement.sql, statement.params or ())
-    columns = tuple(column[0] for column in cursor.get_description())
-    return StatementResult(columns, cursor.fetchall(), -1, 0)
+def query(
+    reader: apsw.Connection, statement: Statement, index: int = 0
+) -> StatementResult:
+    """All rows of a query on this connection, the request's statement `index`.
+
+    Raises StatementError, and NodeStoppedError where the node stops meanwhile.
+    """
+    try:
+        columns, rows = fetch(reader, statement.sql, statement.params or ())
+    except apsw.InterruptError:
+        raise NodeStoppedError("this node is stopping; read on another one") from None
+    except apsw.Error as error:
+        raise statement_error(error, index) from error
+    except BINDING_ERRORS as error:
+        raise binding_error(error, index) from error
+    return StatementResult(columns, rows, -1, 0)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import apsw
-
 from nexus.errors import NoMasterError, RequestError
 from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
@@ -15,7 +13,6 @@ from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.database import Database
 from nexus.storage.statements import StatementKind, classify, is_vacuum
 
@@ -98,20 +95,12 @@ class Executor:
 
     def _read(self, statements: tuple[Statement, ...]) -> list[StatementResult]:
         """All queries of one request see one snapshot."""
-        results = []
         with self._database.reader() as reader:
             reader.execute("begin")
             try:
-                for index, statement in enumerate(statements):
-                    try:
-                        results.append(query(reader, statement))
-                    except apsw.Error as error:
-                        raise statement_error(error, index) from error
-                    except BINDING_ERRORS as error:
-                        raise binding_error(error, index) from error
+                return [query(reader, s, index) for index, s in enumerate(statements)]
             finally:
                 reader.execute("rollback")
-        return results
 
 
 def _response(answer: Answer, epoch: int) -> SqlResponse:

@@ -105,7 +105,9 @@ class Parts:
 
     def close(self) -> None:
         """Close what `open_parts` opened, but for the publisher; blocks."""
+        self.database.close_readers()
         self.executor.close()
+        self.verifications.close()
         self.hashing.shutdown()
         self.receiver.close()
         self.standing.close()

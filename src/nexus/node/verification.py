@@ -11,7 +11,9 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from typing import Final
 
-from nexus.errors import NexusError, NotFoundError
+import apsw
+
+from nexus.errors import NexusError, NotFoundError, StorageError
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
 from nexus.storage.database import Database
@@ -31,7 +33,8 @@ class Verifications:
         self._database = database
         self._executor = executor
         self._lock = threading.Lock()
-        self._running: set[Offset] = set()
+        self._running: dict[Offset, apsw.Connection | None] = {}
+        """Each with its connection once that is pinned."""
         self._results: OrderedDict[Offset, Fingerprints | NexusError] = OrderedDict()
 
     def pin(self, mark: Fingerprint, offset: Offset) -> None:
@@ -46,25 +49,26 @@ class Verifications:
                     ),
                 )
                 return
-            self._running.add(offset)
+            self._running[offset] = None
         stack = ExitStack()
-        reader = stack.enter_context(self._database.reader())
-        reader.execute("begin")
-        reader.execute("select count(*) from sqlite_schema").fetchall()
+        try:
+            reader = stack.enter_context(self._database.extra_reader())
+            reader.execute("begin")
+            reader.execute("select count(*) from sqlite_schema").fetchall()
+        except Exception as error:  # noqa: BLE001 - whoever wrote the mark goes on
+            stack.close()
+            self._finish(offset, _failure(error))
+            return
+        self._running[offset] = reader
 
         def hash_tables() -> None:
             result: Fingerprints | NexusError
-            try:
-                with stack:
-                    try:
-                        result = fingerprint(reader)
-                    finally:
-                        reader.execute("rollback")
-            except NexusError as error:
-                result = error
-            with self._lock:
-                self._running.discard(offset)
-                self._keep(offset, result)
+            with stack:
+                try:
+                    result = fingerprint(reader)
+                except Exception as error:  # noqa: BLE001 - whoever asks is told
+                    result = _failure(error)
+                self._finish(offset, result)
 
         self._executor.submit(hash_tables)
 
@@ -86,7 +90,25 @@ class Verifications:
             raise found
         return found
 
+    def close(self) -> None:
+        """End the hashing that runs, however much is left of it."""
+        with self._lock:
+            for reader in self._running.values():
+                if reader is not None:
+                    reader.interrupt()
+
+    def _finish(self, offset: Offset, result: Fingerprints | NexusError) -> None:
+        with self._lock:
+            self._running.pop(offset, None)
+            self._keep(offset, result)
+
     def _keep(self, offset: Offset, result: Fingerprints | NexusError) -> None:
         self._results[offset] = result
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
+
+
+def _failure(error: Exception) -> NexusError:
+    if isinstance(error, NexusError):
+        return error
+    return StorageError(f"the tables could not be hashed here: {error}")

@@ -108,6 +108,8 @@ class ReaderPool:
     def close(self) -> None:
         """Close every reader; one that is lent is interrupted, and closed on return."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
             for connection in self._all:

@@ -4,7 +4,7 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,12 @@ from nexus.errors import (
 )
 from nexus.model.position import EpochHistory, Offset, Position, Reign
 from nexus.storage import system
-from nexus.storage.connections import BUSY_TIMEOUT_MS, ReaderPool, open_writer
+from nexus.storage.connections import (
+    BUSY_TIMEOUT_MS,
+    ReaderPool,
+    open_reader,
+    open_writer,
+)
 from nexus.storage.guard import Guard, refuse_second_opener, require_locks
 from nexus.storage.permissions import Permissions
 from nexus.storage.tables import read_tables
@@ -184,6 +189,11 @@ class Database:
         self.require_own_process()
         return self._readers.reader()
 
+    def extra_reader(self) -> AbstractContextManager[apsw.Connection]:
+        """A read-only connection beside the pool: nobody waits for who reads long."""
+        self.require_own_process()
+        return closing(open_reader(self.path))
+
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.
 
@@ -285,6 +295,10 @@ class Database:
         self._position = system.read_position(self.writer)
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
+
+    def close_readers(self) -> None:
+        """End every query, also one that would last for ever; lend no more."""
+        self._readers.close()
 
     def close(self) -> None:
         """Close readers and writer; what is committed is in the log or the file.
