@@ -24,7 +24,6 @@ SHARED_TESTS = {
     "storage/apply.py",
     "storage/clauses.py",
     "storage/conflicts.py",
-    "storage/copier.py",
     "storage/counters.py",
     "storage/fingerprint.py",
     "storage/merging.py",
