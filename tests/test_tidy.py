@@ -13,7 +13,6 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
 SHARED_TESTS = {
-    "node/dbapi.py",
     "node/embedded.py",
     "node/following.py",
     "node/node.py",

@@ -1,12 +1,15 @@
-"""What runs in a node's process: `nexus serve`, with its output in a file."""
+"""What runs in a node's process: `nexus serve`, or an application with a node."""
 
 import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
+import nexus
 from nexus.cli import main
 
 
@@ -26,6 +29,19 @@ def serve_as(settings: Mapping[str, str], log: Path, namespace: str) -> None:
         del os.environ[name]
     os.environ.update(settings)
     sys.exit(main(["serve"]))
+
+
+def hold_a_transaction(data_dir: Path, pipe: Pipe) -> None:
+    """An application with a node of its own, in the middle of a transaction."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ports = {"bind": "127.0.0.1:0", "http_addr": "127.0.0.1:0"}
+    with nexus.open(data_dir, limits__idle_transaction_ms=600_000, **ports) as node:
+        connection = node.connect()
+        connection.execute("create table t(v)")
+        connection.commit()
+        connection.execute("insert into t values (1)")
+        pipe.send("in the middle")
+        threading.Event().wait()
 
 
 def enter(namespace: str) -> None:

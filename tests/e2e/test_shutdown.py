@@ -1,12 +1,16 @@
 """SIGTERM at the worst of times: a clean end within seconds, and every promise kept."""
 
 import socket
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from e2e.cluster import Cluster, caught_up, fill, wait_until
+from e2e.cluster import CONTEXT, Cluster, caught_up, fill, wait_until
 from e2e.ledger import Ledger, state
+from e2e.serving import hold_a_transaction
 from e2e.test_crash import assert_equal
 
 STOP_LIMIT_S = 10.0
@@ -84,3 +88,19 @@ def test_a_second_sigterm_changes_nothing(cluster: Cluster) -> None:
     master.start()
     ledger.finish()
     ledger.check_kept(promised, state(master))
+
+
+def test_sigterm_takes_back_the_open_transaction_of_an_embedded_node(
+    tmp_path: Path,
+) -> None:
+    here, there = CONTEXT.Pipe()
+    application = CONTEXT.Process(target=hold_a_transaction, args=(tmp_path, there))
+    application.start()
+    assert here.poll(STOP_LIMIT_S)
+
+    application.terminate()
+    application.join(STOP_LIMIT_S)
+
+    assert application.exitcode == 0
+    with closing(sqlite3.connect(tmp_path / "nexus.db")) as reader:
+        assert reader.execute("select * from t").fetchall() == []

@@ -9,6 +9,7 @@ import pytest
 from nexus.errors import (
     ConstraintError,
     NexusError,
+    NodeStoppedError,
     StatementError,
     TransactionExpiredError,
     TransactionTooLargeError,
@@ -246,3 +247,46 @@ def test_a_stop_lets_the_open_transaction_end_first(
 
     assert not stopping.is_alive()
     assert desk.rows("select v from t") == [(1,)]
+
+
+def test_a_stop_takes_back_an_open_transaction_whose_client_is_silent(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager, idle_limit_s=1_000.0)
+    transaction.execute(Statement(INSERT, (1,)))
+    stopping = threading.Thread(target=manager.stop)
+    stopping.start()
+    stopping.join(PATIENCE_S)
+
+    assert not stopping.is_alive()
+    with pytest.raises(NodeStoppedError, match="taken back"):
+        transaction.commit()
+    assert desk.rows("select v from t") == []
+
+
+def test_a_stop_takes_back_an_open_transaction_that_goes_on_and_on(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    stopping = threading.Thread(target=manager.stop)
+    stopping.start()
+    with pytest.raises(NodeStoppedError, match="taken back"):
+        go_on(transaction)
+    stopping.join(PATIENCE_S)
+
+    assert not stopping.is_alive()
+    assert desk.rows("select v from t") == []
+
+
+def go_on(transaction: InteractiveTransaction) -> None:
+    while True:
+        transaction.execute(Statement("select v from t"))
+
+
+def test_the_idle_limit_holds_from_the_beginning(manager: TransactionManager) -> None:
+    transaction = begun(manager, idle_limit_s=0.01)
+    manager.execute_blocking(wanted((INSERT, (2,))))  # waits for the idle limit
+
+    with pytest.raises(TransactionExpiredError, match=r"for more than 0\.01 s"):
+        transaction.commit()

@@ -131,7 +131,7 @@ class Connection:
             self.commit()
         elif kind is StatementKind.ROLLBACK:
             self.rollback()
-        elif self.in_transaction:
+        elif self._transaction is not None:
             return self._run_inside(statement)
         elif kind is StatementKind.READ:
             return self._read(statement)
@@ -159,7 +159,7 @@ class Connection:
             StatementKind.VACUUM,
             StatementKind.LOCAL,
         }
-        if self.in_transaction or kinds & control:
+        if self._transaction is not None or kinds & control:
             for statement in statements:
                 self.run(statement)
         elif statements:
@@ -174,7 +174,14 @@ class Connection:
 
     def _run_inside(self, statement: Statement) -> StatementResult:
         assert self._transaction is not None, "the caller began a transaction"
-        result = self._transaction.execute(statement)
+        transaction = self._transaction
+        try:
+            result = transaction.execute(statement)
+        finally:
+            # Only now: had it ended unseen, what follows would be done without what
+            # came before.
+            if transaction.ended:
+                self._transaction = None
         self.total_changes += max(result.rows_affected, 0)
         return result
 

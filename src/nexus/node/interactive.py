@@ -4,7 +4,9 @@ It is a SQLite transaction of its own: begun after the batch before it has commi
 joined by nobody, and ended at the idle limit if its client falls silent.
 """
 
+import math
 import queue
+import time
 from typing import Any, Final
 
 import msgspec
@@ -29,16 +31,23 @@ class _Rollback(msgspec.Struct, frozen=True):
     """The client takes its transaction back."""
 
 
+class _Hurry(msgspec.Struct, frozen=True):
+    """The writer looks at its clock again."""
+
+
 _COMMIT: Final = _Commit()
 _ROLLBACK: Final = _Rollback()
+_HURRY: Final = _Hurry()
 
 
 class InteractiveTransaction:
     """The client's end; used from one thread at a time."""
 
-    def __init__(self) -> None:
-        self.idle_limit_s = 5.0
+    def __init__(self, idle_limit_s: float) -> None:
+        self.idle_limit_s = idle_limit_s
         self.ended = False
+        self._end: NexusError | None = None
+        self._deadline_s: float | None = None
         self._calls: queue.SimpleQueue[Job] = queue.SimpleQueue()
 
     def execute(self, statement: Statement) -> StatementResult:
@@ -57,11 +66,39 @@ class InteractiveTransaction:
             self._call(_ROLLBACK)
 
     def next_call(self) -> Job:
-        """The writer's end: wait for the client; queue.Empty after the idle limit."""
-        return self._calls.get(timeout=self.idle_limit_s)
+        """The writer's end: wait for the client.
+
+        Raises TransactionExpiredError after the idle limit, and NodeStoppedError once
+        the time is over that `end_within` left.
+        """
+        while True:
+            left_s = self._left_s()
+            if left_s <= 0:
+                raise NodeStoppedError(
+                    "this node is stopping: the transaction that was open is taken back"
+                )
+            try:
+                job = self._calls.get(timeout=min(self.idle_limit_s, left_s))
+            except queue.Empty:
+                if left_s < self.idle_limit_s:
+                    continue
+                raise _expired(self.idle_limit_s) from None
+            if job.work is not _HURRY:
+                return job
+
+    def end_within(self, limit_s: float) -> None:
+        """Take it back unless its client ends it by then; from any thread."""
+        self._deadline_s = time.monotonic() + limit_s
+        self._calls.put(Job(_HURRY))
+
+    def _left_s(self) -> float:
+        """Seconds until it must have ended."""
+        deadline_s = self._deadline_s
+        return math.inf if deadline_s is None else deadline_s - time.monotonic()
 
     def close(self, error: NexusError) -> None:
         """The writer's end: nothing more is accepted; late calls get `error`."""
+        self._end = error
         self.ended = True
         while not self._calls.empty():
             late = self._calls.get()
@@ -71,13 +108,12 @@ class InteractiveTransaction:
     def _answer_if_late(self) -> None:
         """The writer may have left between the check and the put."""
         if self.ended:
-            self.close(_expired(self.idle_limit_s))
+            self.close(self._end or _expired(self.idle_limit_s))
 
     def _call(self, work: Any) -> Any:
         if self.ended:
-            raise TransactionExpiredError(
-                "this transaction has ended (committed, rolled back, or idle for "
-                f"longer than {self.idle_limit_s:g} s); begin a new one"
+            raise self._end or TransactionExpiredError(
+                "this transaction has ended; begin a new one"
             )
         job = Job(work)
         self._calls.put(job)
@@ -85,9 +121,13 @@ class InteractiveTransaction:
         return job.wait()
 
 
-def serve_interactive(opening: Job, work: Interactive, writer: BatchWriter) -> None:
+def serve_interactive(
+    opening: Job,
+    work: Interactive,
+    transaction: InteractiveTransaction,
+    writer: BatchWriter,
+) -> None:
     """Serve one client on the writer thread until its transaction ends."""
-    transaction = InteractiveTransaction()
     try:
         writer.begin_interactive()
     except DatabaseBusyError as error:
@@ -112,9 +152,9 @@ def _serve_calls(
     while True:
         try:
             job = transaction.next_call()
-        except queue.Empty:
+        except (TransactionExpiredError, NodeStoppedError) as error:
             writer.abandon()
-            return _expired(transaction.idle_limit_s)
+            return error
         if isinstance(job.work, _Commit):
             transaction.ended = True
             _commit(job, work, writer)

@@ -118,3 +118,4 @@ class Interactive(msgspec.Struct, frozen=True):
 
     foreign_keys: bool
     transaction_id: str
+    idle_limit_s: float

@@ -39,6 +39,9 @@ MAX_WAITING_JOBS: Final = 16_384
 SPACE_RETRY_S: Final = 1.0
 """How often a writer whose disk is full looks whether there is space again."""
 
+STOP_GRACE_S: Final = 1.0
+"""What a stop leaves an open interactive transaction to end by itself."""
+
 log = structlog.get_logger(__name__)
 
 _STOP: Final = Errand(run=lambda: None)
@@ -64,6 +67,7 @@ class TransactionManager:
         self._is_over = False
         """Whether the thread takes nothing more."""
         self._shortage: DiskFullError | None = None
+        self._open: InteractiveTransaction | None = None
 
     def start(self, reign: Reign, *, mode: str) -> None:
         """Begin `reign`: its first entry is durable and applied on return.
@@ -83,8 +87,13 @@ class TransactionManager:
             opening.wait()
 
     def stop(self) -> None:
-        """Answer the running batch, refuse what comes, end the thread; blocks."""
+        """Answer the running batch, refuse what comes, end the thread; blocks.
+
+        An open interactive transaction has STOP_GRACE_S to end, then it is taken back.
+        """
         self._end = self._end or _stopping
+        if (transaction := self._open) is not None:
+            transaction.end_within(STOP_GRACE_S)
         self._queue.put(Job(_STOP))
         if self._thread.is_alive():
             self._thread.join()
@@ -122,10 +131,14 @@ class TransactionManager:
         Whoever leaves it idle for longer than the limit loses it, rolled back.
         """
         job = self._submit(
-            Interactive(foreign_keys=foreign_keys, transaction_id=transaction_id), None
+            Interactive(
+                foreign_keys=foreign_keys,
+                transaction_id=transaction_id,
+                idle_limit_s=idle_limit_s,
+            ),
+            None,
         )
         transaction: InteractiveTransaction = job.wait()
-        transaction.idle_limit_s = idle_limit_s
         return transaction
 
     async def run(self, errand: Callable[[], Any]) -> Any:
@@ -232,11 +245,20 @@ class TransactionManager:
             self._database.set_foreign_keys(enabled=False)
         try:
             if isinstance(work, Interactive):
-                serve_interactive(job, work, self._writer)
+                self._run_interactive(job, work)
             else:
                 self._writer.run_batch([job])
         finally:
             self._database.set_foreign_keys(enabled=True)
+
+    def _run_interactive(self, job: Job, work: Interactive) -> None:
+        self._open = transaction = InteractiveTransaction(work.idle_limit_s)
+        try:
+            if self._end is not None:  # asked after it can be seen by `stop`
+                transaction.end_within(0.0)
+            serve_interactive(job, work, transaction, self._writer)
+        finally:
+            self._open = None
 
     def _wait_for_space(self, carried: Job | None) -> Job | None:
         """The log holds more than SQLite had space for: catch up as soon as it can.
