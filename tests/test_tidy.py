@@ -17,7 +17,6 @@ SHARED_TESTS = {
     "node/embedded.py",
     "node/following.py",
     "node/fullsync.py",
-    "node/node.py",
     "node/parts.py",
     "node/publisher.py",
     "node/reigning.py",
