@@ -56,7 +56,8 @@ bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minu
 
 chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
-		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py tests/e2e/test_noise.py
+		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py \
+		tests/e2e/test_full_sync.py tests/e2e/test_noise.py
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage

@@ -1,4 +1,4 @@
-"""A data directory is opened, and what a crash left half done is mended."""
+"""What a node stands on is opened in agreement, or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 from nexus.config import Config
-from nexus.errors import CorruptLogError, DataDirectoryLockedError, StorageError
+from nexus.config.settings import ReplicationSettings
+from nexus.errors import (
+    CorruptLogError,
+    DataDirectoryLockedError,
+    DiskFullError,
+    StorageError,
+)
 from nexus.model.cluster import Role
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Operation, Reigned, Schema
-from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position, Reign
+from nexus.model.operation import Reigned
+from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Reign
 from nexus.node.startup import (
     PROMOTION_STEP,
     Standing,
@@ -22,208 +28,197 @@ from nexus.node.startup import (
     open_standing,
     redo,
 )
-from nexus.storage.apply import Applier
-from nexus.storage.catalog import Catalog, Intent
-from node.builders import REIGN, mark, settings
-
-CREATE = Schema("create table t(id integer primary key)")
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return settings(tmp_path)
+from nexus.storage.catalog import Intent
+from nexus.storage.database import Database
+from nexus.storage.directory import DataDirectory, DirectoryLock
+from storage.logs import batch
+from storage.pair import Pair, content
+from storage.snapshots import fill, position
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[Standing]:
-    standing = open_standing(config)
+def standing_at(root: Path) -> Iterator[Standing]:
+    """Opened for the block."""
+    standing = open_standing(Config(data_dir=root))
     try:
         yield standing
     finally:
         standing.close()
 
 
-def logged(standing: Standing, *operations: Operation) -> None:
-    """Entries that stand durably in the log and not in the database."""
-    first = standing.log.last_offset + 1
-    records = [
-        Record(
-            REIGN.epoch,
-            Offset(first + place),
-            encode_payload(Payload(0, "", b"", (operation,))),
-        )
-        for place, operation in enumerate(operations)
-    ]
-    standing.log.append(records)
-    standing.log.sync()
+def assert_free(root: Path) -> None:
+    """Nobody owns the data directory."""
+    DirectoryLock.acquire(DataDirectory(root)).release()
 
 
-def test_a_new_directory_gets_a_node_id_that_stays(config: Config) -> None:
-    with opened(config) as standing:
+def test_a_new_directory_begins_at_the_origin_under_a_name_that_stays(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path) as standing:
         node_id = standing.catalog.state.node_id
         assert node_id
-    with opened(config) as standing:
+        assert standing.database.position == ORIGIN
+        assert standing.log.entry_count == 0
+    with standing_at(tmp_path) as standing:
         assert standing.catalog.state.node_id == node_id
 
 
-def test_a_directory_has_one_owner_at_a_time(config: Config) -> None:
-    with opened(config), pytest.raises(DataDirectoryLockedError, match="in use by"):
-        open_standing(config)
-    with opened(config):
-        pass
+def test_the_directory_has_one_owner_until_it_is_closed(tmp_path: Path) -> None:
+    with standing_at(tmp_path), pytest.raises(DataDirectoryLockedError):
+        open_standing(Config(data_dir=tmp_path))
+
+    assert_free(tmp_path)
 
 
-def test_what_the_log_holds_beyond_the_database_is_done_again(config: Config) -> None:
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE, mark(), Schema("create table u(x)"))
-    with opened(config) as standing:
-        assert standing.database.position.offset == 0
-        assert log_history(standing).reigns == (REIGN,)
-        redo(standing)
-        assert standing.database.position == Position(
-            REIGN.epoch, Offset(4), REIGN.history_id
-        )
-        assert standing.database.history().reigns == (REIGN,)
-        redo(standing)  # nothing is left to do
-        with standing.database.reader() as reader:
-            assert reader.execute("select count(*) from t, u").fetchall() == [(0,)]
+def test_a_clean_stop_leaves_its_watermark(tmp_path: Path) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 5))
+        standing.log.sync()
+        assert standing.catalog.state.log_watermark == 0
+    with standing_at(tmp_path) as standing:
+        assert standing.catalog.state.log_watermark == 5
 
 
-def test_the_history_goes_on_in_the_log_behind_the_database(config: Config) -> None:
-    later = Reign(Epoch(2), HistoryId("beef"), "other", Offset(3), 0, "failover")
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE)
-        redo(standing)
-        logged(standing, Reigned(later))
-        assert log_history(standing).reigns == (REIGN, later)
-        assert standing.database.history().reigns == (REIGN,)
-
-
-def test_parts_of_different_copies_are_told_apart_and_the_directory_is_let_go(
-    config: Config, tmp_path: Path
-) -> None:
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE, mark())
-        redo(standing)
-    other = settings(tmp_path / "other")
-    with opened(other) as standing:
-        logged(standing, Reigned(REIGN))
-        redo(standing)
-    database = tmp_path / "other" / "nexus.db"
-    own = database.read_bytes()
-    database.write_bytes((tmp_path / "nexus.db").read_bytes())
-
-    for _ in range(2):  # the first refusal leaves nothing locked or open
-        with pytest.raises(CorruptLogError, match="parts of different copies"):
-            open_standing(other)
-
-    database.write_bytes(own)
-    with opened(other) as standing:
-        assert standing.database.position.offset == 1
-
-
-def test_a_catalog_that_is_none_refuses_the_start_and_lets_the_directory_go(
-    config: Config, tmp_path: Path
-) -> None:
-    (tmp_path / "catalog.db").write_bytes(b"no database at all" * 100)
-    for _ in range(2):
-        with pytest.raises(StorageError, match="is no catalog"):
-            open_standing(config)
-
-
-def test_an_empty_log_begins_right_behind_the_database(config: Config) -> None:
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE)
-        redo(standing)
-        standing.log.reset(Offset(0))
-        standing.catalog.update(log_watermark=Offset(0))
-    with opened(config) as standing:
-        assert standing.log.last_offset == standing.database.position.offset == 2
-
-
-def interrupted(config: Config, *, replaced: bool) -> None:
-    """A full sync that ended in a crash, before or after SQLite's commit."""
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE, mark())
-        redo(standing)
-        standing.catalog.update(intent=Intent("full_sync", standing.database.position))
-        if replaced:
-            far = Record(
-                REIGN.epoch, Offset(4), encode_payload(Payload(0, "", b"", ()))
-            )
-            Applier(standing.database).apply([far])
-
-
-def test_a_full_sync_that_had_replaced_the_database_resets_the_log(
-    config: Config,
-) -> None:
-    interrupted(config, replaced=True)
-    with opened(config) as standing:
-        assert standing.database.position.offset == 4
-        assert (standing.log.entry_count, standing.log.last_offset) == (0, 4)
-        assert standing.catalog.state.intent is None
-
-
-def test_a_full_sync_that_had_replaced_nothing_leaves_the_log_as_it_was(
-    config: Config,
-) -> None:
-    interrupted(config, replaced=False)
-    with opened(config) as standing:
-        assert (standing.log.entry_count, standing.log.last_offset) == (3, 3)
-        assert standing.catalog.state.intent is None
-
-
-def test_a_clean_stop_tells_the_next_start_how_far_the_log_was_durable(
-    config: Config, tmp_path: Path
-) -> None:
-    with opened(config) as standing:
-        logged(standing, Reigned(REIGN), CREATE, mark())
-        redo(standing)
-    (segment,) = (tmp_path / "wal").glob("*")
-    whole = segment.read_bytes()
-    end = len(whole.rstrip(b"\0"))
-    segment.write_bytes(whole[: end - 1] + b"\0" + whole[end:])
+def test_a_log_that_lost_what_was_durable_is_refused(tmp_path: Path) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 5))
+        standing.log.sync()
+    for segment in DataDirectory(tmp_path).wal.glob("*.wal"):
+        segment.unlink()
 
     with pytest.raises(CorruptLogError):
-        open_standing(config)
+        open_standing(Config(data_dir=tmp_path))
+
+    assert_free(tmp_path)
+
+
+def test_parts_of_different_copies_are_refused_and_leave_the_directory_free(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 5))
+        standing.log.sync()
+        fill(standing.database, generation=9)
+
+    with pytest.raises(CorruptLogError, match="parts of different copies were mixed"):
+        open_standing(Config(data_dir=tmp_path))
+
+    assert_free(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nexus.db", "catalog.db"])
+def test_a_file_that_cannot_be_opened_leaves_the_directory_free(
+    tmp_path: Path, name: str
+) -> None:
+    with standing_at(tmp_path):
+        pass
+    (tmp_path / name).write_bytes(b"no database " * 1000)
+
+    with pytest.raises(StorageError):
+        open_standing(Config(data_dir=tmp_path))
+
+    assert_free(tmp_path)
+
+
+def test_a_stop_that_fails_frees_the_directory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: Database) -> bool:
+        raise DiskFullError("no room to move the pages")
+
+    standing = open_standing(Config(data_dir=tmp_path))
+    monkeypatch.setattr(Database, "checkpoint", no_room)
+
+    with pytest.raises(DiskFullError):
+        standing.close()
+
+    assert_free(tmp_path)
+
+
+def test_an_empty_log_begins_behind_the_database(tmp_path: Path) -> None:
+    with standing_at(tmp_path) as standing:
+        fill(standing.database, generation=9)
+    with standing_at(tmp_path) as standing:
+        assert (standing.log.first_offset, standing.log.last_offset) == (10, 9)
+
+
+@pytest.mark.parametrize("before", [7, 9])
+def test_an_intent_is_resolved_by_what_the_database_holds(
+    tmp_path: Path, before: int
+) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 15))
+        standing.log.sync()
+        fill(standing.database, generation=9)
+        standing.catalog.update(intent=Intent("full_sync", position(before)))
+
+    for _ in range(2):
+        with standing_at(tmp_path) as standing:
+            replaced = before != 9
+            assert standing.log.last_offset == (9 if replaced else 15)
+            assert standing.log.entry_count == (0 if replaced else 15)
+            assert standing.catalog.state.intent is None
+
+
+def test_what_the_log_holds_beyond_the_database_is_applied(tmp_path: Path) -> None:
+    (tmp_path / "pair").mkdir()
+    with (
+        Pair(tmp_path / "pair") as pair,
+        standing_at(tmp_path / "data") as standing,
+    ):
+        pair.write("create table t(id integer primary key, x)")
+        for number in range(50):
+            pair.write(f"insert into t values ({number}, 'row')")
+        standing.log.append(pair.records)
+        standing.log.sync()
+
+        redo(standing)
+        redo(standing)
+
+        assert standing.database.position.offset == len(pair.records)
+        assert content(standing.database) == content(pair.master)
+
+
+def test_the_history_reaches_to_the_end_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "pair").mkdir()
+    with (
+        Pair(tmp_path / "pair") as pair,
+        standing_at(tmp_path / "data") as standing,
+    ):
+        pair.write("create table t(id integer primary key, x)")
+        standing.log.append(pair.records)
+        redo(standing)
+        reign = Reign(Epoch(2), HistoryId("next"), "b", Offset(3), 0, "failover")
+        payload = Payload(0, "", b"", (Reigned(reign),), b"")
+        standing.log.append([Record(Epoch(2), Offset(3), encode_payload(payload))])
+        standing.log.sync()
+
+        assert standing.database.history().epoch == 1
+        history = log_history(standing)
+        assert [found.epoch for found in history.reigns] == [1, 2]
+        assert next_epoch(standing.catalog, history) == 3
+        standing.catalog.update(epoch=Epoch(7))
+        assert next_epoch(standing.catalog, history, step=PROMOTION_STEP) == 1007
 
 
 @pytest.mark.parametrize(
     ("configured", "kept", "effective"),
     [
-        (Role.MASTER, Role.STANDALONE, Role.MASTER),
-        (Role.REPLICA, Role.STANDALONE, Role.REPLICA),
         (Role.MASTER, Role.REPLICA, Role.REPLICA),
         (Role.REPLICA, Role.MASTER, Role.MASTER),
-        (Role.STANDALONE, Role.MASTER, Role.STANDALONE),
+        (Role.MASTER, Role.STANDALONE, Role.MASTER),
         (Role.STANDALONE, Role.REPLICA, Role.STANDALONE),
     ],
 )
 def test_a_role_taken_at_run_time_outlives_a_restart(
     tmp_path: Path, configured: Role, kept: Role, effective: Role
 ) -> None:
-    master = {"replication__master_addr": "127.0.0.1:1"}
-    config = settings(
-        tmp_path, configured.value, **(master if configured is Role.REPLICA else {})
-    )
-    catalog = Catalog.open(tmp_path / "catalog.db")
-    catalog.update(role=kept)
-
-    assert effective_role(config, catalog) is effective
-    catalog.close()
+    config = Config(replication=ReplicationSettings(role=configured))
+    with standing_at(tmp_path) as standing:
+        standing.catalog.update(role=kept)
+    with standing_at(tmp_path) as standing:
+        assert effective_role(config, standing.catalog) is effective
 
 
-def test_a_new_epoch_is_above_everything_that_was_met(tmp_path: Path) -> None:
-    catalog = Catalog.open(tmp_path / "catalog.db")
-    assert next_epoch(catalog, EpochHistory()) == 1
-    assert next_epoch(catalog, EpochHistory((REIGN,))) == 2
-    catalog.update(epoch=Epoch(9))
-    assert next_epoch(catalog, EpochHistory((REIGN,))) == 10
-    assert (
-        next_epoch(catalog, EpochHistory(), step=PROMOTION_STEP) == 9 + PROMOTION_STEP
-    )
-    catalog.close()
-
-
-def test_two_reigns_never_share_a_name() -> None:
+def test_no_two_reigns_have_one_name() -> None:
     assert len({new_history_id() for _ in range(100)}) == 100

@@ -459,8 +459,7 @@ def test_an_announcement_that_does_not_count_moves_nothing(
     changes: dict[str, Any],
 ) -> None:
     found = streaming()
-    at = {"node_id": "c", "master_addr": "c:1", "address": "c:1"}
-    said = hello(epoch=Epoch(3), **at)
+    said = hello(epoch=Epoch(3), node_id="c", master_addr="c:1", address="c:1")
 
     (close,) = found.hello(PEER, replace(said, **changes))
 

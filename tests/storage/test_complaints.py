@@ -33,7 +33,9 @@ def test_a_statements_error_names_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"b": 1}, (), (object(),), (1 << 70,)], ids=repr
+    "parameters",
+    [{"b": 1}, (), (object(),), (1 << 70,)],
+    ids=["another name", "none", "an object", "too large"],
 )
 def test_parameters_of_no_use_to_sqlite_are_the_clients_error(
     parameters: object,

@@ -258,7 +258,7 @@ class Following:
                 parts.database,
                 parts.log,
                 parts.standing.catalog,
-                work=parts.standing.directory.snapshots / "installing",
+                work=parts.standing.directory.snapshots / "installing.work",
                 max_size=parts.config.snapshot.max_size,
             )
             self._worker.restart()
@@ -267,7 +267,10 @@ class Following:
         try:
             position: Position = await self._on_worker(install)
         except NexusError as error:
-            self._follower.install_failed(str(error))
+            if parts.state.intent is None:
+                self._follower.install_failed(str(error))
+            else:  # database and log differ: the next start mends that
+                parts.failed(error)
         else:
             self._follower.installed(position)
             parts.milestones.passed(position.offset)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nexus.errors import NexusError
-from nexus.model.position import Position
+from nexus.model.position import EpochHistory, Position
 from nexus.node.connection import Connection
 from nexus.node.publisher import now_ms
 from nexus.protocol.messages import SnapshotComplete
@@ -48,7 +48,7 @@ class SnapshotSender:
     ) -> None:
         """Carry out one SendSnapshot, and tell the machine how it ended."""
         try:
-            info, next_chunk = await self._choose(order, cluster_id)
+            info, next_chunk = await self._choose(order, machine.history, cluster_id)
             meta = self._store.meta(info)
             perform(machine.snapshot_started(order.peer, info.position))
             connection.send(meta)
@@ -63,12 +63,19 @@ class SnapshotSender:
             perform(machine.snapshot_failed(order.peer, str(error), now_ms()))
 
     async def _choose(
-        self, order: SendSnapshot, cluster_id: str
+        self, order: SendSnapshot, history: EpochHistory, cluster_id: str
     ) -> tuple[SnapshotInfo, int]:
-        """The snapshot that was begun, the newest that will do, or a new one."""
+        """The snapshot that was begun, the newest that will do, or a new one.
+
+        The log goes on where a usable one ends, and it is of this history: this node
+        may have left another, and still have that one's snapshots.
+        """
         found = await asyncio.to_thread(self._store.list)
         usable = [
-            info for info in found if info.wal_offset + 1 >= self._log.first_offset
+            info
+            for info in found
+            if info.wal_offset + 1 >= self._log.first_offset
+            and info.position == history.position_at(info.position.offset)
         ]
         for info in usable:
             if info.id == order.snapshot_id:
@@ -90,13 +97,21 @@ def install_snapshot(
     """Put a received snapshot into database and log; runs on the writer's thread.
 
     The intent stands in the catalog while the two differ: at the next start the
-    position found in the database tells which of them is right.
+    position found in the database tells which of them is right. Raises SnapshotError or
+    StorageError; if the intent still stands then, the node must start again.
     """
     copy = receiver.finish()
     database.set_mode_applying()
     catalog.update(intent=Intent("full_sync", database.position))
-    manifest = install_into(copy, database, work, max_size=max_size)
+    try:
+        manifest = install_into(copy, database, work, max_size=max_size)
+    except NexusError:
+        # The database is as it was. Left standing, the intent would have a later start
+        # empty the log, because the position has moved on.
+        catalog.update(intent=None)
+        raise
     wal.reset(manifest.position.offset)
-    catalog.update(intent=None)
+    # The log may end before where it ended at the last clean stop.
+    catalog.update(intent=None, log_watermark=wal.durable_offset)
     receiver.drop()
     return database.position

@@ -109,6 +109,7 @@ class Parts:
         self.executor.close()
         self.verifications.close()
         self.hashing.shutdown()
+        self.receiver.close()
         self.standing.close()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from nexus.config import Config
 from nexus.errors import CorruptLogError
 from nexus.model.cluster import NodeId, Role
-from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset
+from nexus.model.position import NO_OFFSET, Epoch, EpochHistory, HistoryId, Offset
 from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
@@ -33,17 +33,24 @@ class Standing:
     database: Database
 
     def close(self) -> None:
-        """Close all, in order; a clean stop leaves its watermark."""
-        self.database.checkpoint()
-        self.catalog.update(log_watermark=self.log.durable_offset)
-        self.database.close()
-        self.log.close()
-        self.catalog.close()
-        self.lock.release()
+        """Close all, in order; a clean stop leaves its watermark.
+
+        All is closed, and the directory free, when one of them raises too.
+        """
+        with ExitStack() as stack:
+            stack.callback(self.lock.release)
+            stack.callback(self.catalog.close)
+            stack.callback(self.log.close)
+            stack.callback(self.database.close)
+            self.database.checkpoint()
+            self.catalog.update(log_watermark=self.log.durable_offset)
 
 
 def open_standing(config: Config) -> Standing:
-    """Open a data directory; raises StorageError naming what is wrong."""
+    """Open a data directory; raises StorageError naming what is wrong.
+
+    Nothing is left open then.
+    """
     directory = DataDirectory(config.data_dir)
     directory.create()
     with ExitStack() as opened:
@@ -53,28 +60,28 @@ def open_standing(config: Config) -> Standing:
         opened.callback(catalog.close)
         if not catalog.state.node_id:
             catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
-        intent = catalog.state.intent
         log = WriteAheadLog.open(
             directory.wal,
             WalSettings(max_entries=config.replication.max_log_size),
-            watermark=Offset(0) if intent else catalog.state.log_watermark,
+            watermark=(
+                NO_OFFSET if catalog.state.intent else catalog.state.log_watermark
+            ),
         )
         opened.callback(log.close)
         database = Database.open(directory.database, readers=config.limits.readers)
         opened.callback(database.close)
-        if intent is not None:
-            if database.position != intent.before:
-                log.reset(database.position.offset)
-            catalog.update(intent=None)
-        _agree(log, database)
+        _agree(catalog, log, database)
         opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
 
 
-def _agree(log: WriteAheadLog, database: Database) -> None:
+def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
     """The log holds the database's position, or begins right behind it."""
-    applied = database.position.offset
-    if log.entry_count == 0 and log.last_offset != applied:
+    applied, intent = database.position.offset, catalog.state.intent
+    replaced = intent is not None and database.position != intent.before
+    if replaced or (log.entry_count == 0 and log.last_offset != applied):
+        # What was durable before says nothing of the log that begins here.
+        catalog.update(log_watermark=NO_OFFSET)
         log.reset(applied)
     elif not log.first_offset - 1 <= applied <= log.last_offset:
         raise CorruptLogError(
@@ -82,6 +89,8 @@ def _agree(log: WriteAheadLog, database: Database) -> None:
             f"database stands at {applied}: parts of different copies were mixed; "
             "restore the whole data directory, or start with an empty one"
         )
+    if intent is not None:
+        catalog.update(intent=None)
 
 
 def redo(standing: Standing) -> None:

@@ -4,8 +4,9 @@ One row in a SQLite database of its own, written with `synchronous=EXTRA`: what
 `update` has returned is on the disk.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import apsw
 import msgspec
@@ -14,6 +15,14 @@ from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.database import storage_error
+
+# Other errors, of a disk or a lock, say nothing against the file.
+_NO_CATALOG: Final = (
+    apsw.NotADBError,
+    apsw.CorruptError,
+    apsw.SQLError,
+    msgspec.MsgspecError,
+)
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -52,28 +61,23 @@ class Catalog:
 
     @classmethod
     def open(cls, path: Path) -> "Catalog":
-        """Open or create; raises StorageError for a file that is no catalog."""
-        connection = None
-        try:
-            connection = apsw.Connection(str(path))
-            connection.pragma("synchronous", 3)
-            connection.execute(
-                "create table if not exists catalog("
-                "id integer primary key check (id = 1), state blob not null) strict"
-            )
-            row = connection.execute("select state from catalog").fetchone()
-            state = (
-                msgspec.json.decode(row[0], type=CatalogState)
-                if row
-                else CatalogState()
-            )
-        except (apsw.Error, msgspec.MsgspecError) as error:
-            if connection is not None:
-                connection.close()
-            raise StorageError(
-                f"{path} is no catalog of a node ({error}); restore the data directory "
-                "or start this node with an empty one"
-            ) from error
+        """Open or create.
+
+        Raises StorageError for a file that is no catalog, or cannot be opened.
+        """
+        with ExitStack() as opened:
+            try:
+                connection = apsw.Connection(str(path))
+                opened.callback(connection.close)
+                state = _read(connection)
+            except _NO_CATALOG as error:
+                raise StorageError(
+                    f"{path} is no catalog of a node ({error}); restore the data "
+                    "directory or start this node with an empty one"
+                ) from error
+            except apsw.Error as error:
+                raise storage_error(f"{path} cannot be opened", error) from error
+            opened.pop_all()
         return cls(connection, state)
 
     @property
@@ -97,3 +101,14 @@ class Catalog:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _read(connection: apsw.Connection) -> CatalogState:
+    """Make what is missing, and read what is there."""
+    connection.pragma("synchronous", 3)
+    connection.execute(
+        "create table if not exists catalog("
+        "id integer primary key check (id = 1), state blob not null) strict"
+    )
+    row = connection.execute("select state from catalog").fetchone()
+    return msgspec.json.decode(row[0], type=CatalogState) if row else CatalogState()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from nexus.errors import DataDirectoryLockedError, StorageError
+from nexus.storage.disk import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,16 @@ class DataDirectory:
 class DirectoryLock:
     """One process per data directory; the system frees it when the process ends."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._owner = os.getpid()
 
     @classmethod
     def acquire(cls, directory: DataDirectory) -> Self:
-        """Take the lock; raises DataDirectoryLockedError naming who holds it."""
+        """Take the lock; raises DataDirectoryLockedError naming who holds it.
+
+        Or StorageError where there can be none.
+        """
         try:
             descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -89,10 +93,19 @@ class DirectoryLock:
                 f"{directory.root} cannot be locked: {error.strerror}; Nexus needs a "
                 "local disk"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return cls(directory.lock, descriptor)
+        lock = cls(descriptor)
+        try:
+            with storage_errors(f"writing {directory.lock}"):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except StorageError:
+            lock.release()
+            raise
+        return lock
 
     def release(self) -> None:
         """Let another process have the directory."""
+        if os.getpid() == self._owner:
+            # A process that is just being started has the descriptor for a moment too.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)

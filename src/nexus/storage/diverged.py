@@ -40,6 +40,8 @@ class DivergedStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        for part in directory.glob("*.part"):
+            part.unlink(missing_ok=True)  # a crash left it
 
     def export(
         self,
@@ -49,23 +51,27 @@ class DivergedStore:
         after: Offset,
         reason: str,
     ) -> Divergence:
-        """Write these entries as rows; durable on return. Raises StorageError."""
+        """Write these entries as rows; durable on return.
+
+        Raises StorageError, and leaves nothing then.
+        """
         found_id = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
-        with storage_errors("keeping diverged entries"):
-            entries = 0
-            with self._rows_path(found_id).open("wb") as file:
-                for record in records:
-                    entries += 1
-                    for row in _rows_of(record, history):
-                        file.write(msgspec.json.encode(row) + b"\n")
-                _sync(file)
-            made = Divergence(found_id, time.time_ns() // 1000, after, entries, reason)
-            part = self._directory / f"{found_id}.part"
-            with part.open("wb") as file:
-                file.write(msgspec.json.encode(made))
-                _sync(file)
-            part.rename(self._directory / f"{found_id}.json")
-            sync_directory(self._directory)
+        rows_part = self._directory / f"{found_id}.rows.part"
+        facts_part = self._directory / f"{found_id}.part"
+        try:
+            with storage_errors("keeping diverged entries"):
+                entries = _write_rows(rows_part, records, history)
+                created_us = time.time_ns() // 1000
+                made = Divergence(found_id, created_us, after, entries, reason)
+                with facts_part.open("wb") as file:
+                    file.write(msgspec.json.encode(made))
+                    _sync(file)
+                rows_part.rename(self._rows_path(found_id))
+                facts_part.rename(self._directory / f"{found_id}.json")
+                sync_directory(self._directory)
+        finally:
+            rows_part.unlink(missing_ok=True)
+            facts_part.unlink(missing_ok=True)
         return made
 
     def keep_copy(self, database: Path, divergence: Divergence) -> Path:
@@ -123,6 +129,18 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
             yield msgspec.json.decode(line)
+
+
+def _write_rows(path: Path, records: Iterable[Record], history: EpochHistory) -> int:
+    """Durable on return; the number of entries."""
+    entries = 0
+    with path.open("wb") as file:
+        for record in records:
+            entries += 1
+            for row in _rows_of(record, history):
+                file.write(msgspec.json.encode(row) + b"\n")
+        _sync(file)
+    return entries
 
 
 def _sync(file: BinaryIO) -> None:

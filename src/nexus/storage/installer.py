@@ -7,12 +7,12 @@ old file for ever, without an error.
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
 
-from nexus.errors import SnapshotError
+from nexus.errors import SnapshotError, StorageError
 from nexus.storage.archive import Manifest, extract, read_manifest
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME
 from nexus.storage.database import Database, storage_error
@@ -52,9 +52,11 @@ def install_into(
                 _rewrite(copy, rewritten, page_size=database.page_size)
                 _replace_content(rewritten, database)
         database.reload()
-        database.empty_wal()  # it holds as much as the snapshot
     except apsw.Error as error:
         raise storage_error("the snapshot could not be installed", error) from error
+    # It holds as much as the snapshot. Where that cannot be moved, nothing is lost.
+    with suppress(StorageError):
+        database.empty_wal()
     return manifest
 
 

@@ -52,6 +52,8 @@ class SnapshotReceiver:
         self._received = 0
         self._archive: BinaryIO | None = None
         self._extractor: Extractor | None = None
+        if self._begun() is None:
+            self.drop()  # a copy, say, that a crash kept from being installed
 
     def pending(self) -> tuple[str, int] | None:
         """A broken transfer, from before a restart too: its id, and the next chunk."""

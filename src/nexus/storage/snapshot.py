@@ -7,7 +7,8 @@ import shutil
 import time
 import uuid
 import zlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -76,8 +77,7 @@ class SnapshotStore:
         self._directory = directory
         self._settings = settings
         self._packer = Packer()
-        for work in directory.glob("*.work"):
-            shutil.rmtree(work, ignore_errors=True)  # a crash left it
+        self._remove_leftovers()
 
     def make(self, database: HasPath, cluster_id: str) -> SnapshotInfo:
         """Copy the database as it stands, while writes go on; durable on return.
@@ -86,7 +86,7 @@ class SnapshotStore:
         thread, any one. Raises StorageError, and SnapshotError for a database over
         `max_size`.
         """
-        snapshot_id = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
+        snapshot_id = f"{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}"
         work = self._directory / f"{snapshot_id}.work"
         try:
             with storage_errors("making a snapshot"):
@@ -111,16 +111,15 @@ class SnapshotStore:
         return info
 
     def list(self) -> list[SnapshotInfo]:
-        """All snapshots that are whole, oldest first."""
-        found = []
-        for facts in self._directory.glob("*.json"):
-            try:
-                info = msgspec.json.decode(facts.read_bytes(), type=SnapshotInfo)
-            except (msgspec.MsgspecError, FileNotFoundError):
-                continue
-            if self._archive(info.id).exists():
-                found.append(info)
-        return sorted(found, key=lambda info: (info.wal_offset, info.id))
+        """All snapshots that are whole, oldest first.
+
+        By position: a later epoch goes before a higher offset, which a rewind may have
+        taken back.
+        """
+        return sorted(
+            (info for info in self._noted() if self._archive(info.id).exists()),
+            key=lambda info: (info.position.epoch, info.position.offset, info.id),
+        )
 
     def latest(self) -> SnapshotInfo | None:
         """The newest snapshot."""
@@ -197,22 +196,42 @@ class SnapshotStore:
         return manifest, packed
 
     def _publish(self, work: Path, info: SnapshotInfo) -> None:
-        """Give archive and facts their names; the facts, last, make it a snapshot."""
-        (work / "archive").rename(self._archive(info.id))
+        """Give facts and archive their names; the archive, last, makes it a snapshot.
+
+        So a crash in between leaves facts alone, which take no room.
+        """
         with (work / "facts").open("wb", buffering=0) as facts:
             facts.write(msgspec.json.encode(info))
             sync_data(facts.fileno())
-        (work / "facts").rename(self._directory / f"{info.id}.json")
+        (work / "facts").rename(self._facts(info.id))
+        (work / "archive").rename(self._archive(info.id))
         sync_directory(self._directory)
 
     def _archive(self, snapshot_id: str) -> Path:
         return self._directory / f"{snapshot_id}.tar.zst"
 
+    def _facts(self, snapshot_id: str) -> Path:
+        return self._directory / f"{snapshot_id}.json"
+
+    def _noted(self) -> Iterator[SnapshotInfo]:
+        """The facts that are here, with their archives or without."""
+        for facts in self._directory.glob("*.json"):
+            with suppress(msgspec.MsgspecError, FileNotFoundError):
+                yield msgspec.json.decode(facts.read_bytes(), type=SnapshotInfo)
+
     def _prune(self) -> None:
         """Drop the oldest beyond `keep`."""
         for info in self.list()[: -self._settings.keep]:
-            (self._directory / f"{info.id}.json").unlink(missing_ok=True)
             self._archive(info.id).unlink(missing_ok=True)
+            self._facts(info.id).unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        """What a crash left while a snapshot was made or dropped."""
+        for work in self._directory.glob("*.work"):
+            shutil.rmtree(work, ignore_errors=True)
+        for info in tuple(self._noted()):
+            if not self._archive(info.id).exists():
+                self._facts(info.id).unlink(missing_ok=True)
 
 
 def _copied(database: Path, work: Path) -> FrozenFile:

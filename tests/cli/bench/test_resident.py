@@ -5,13 +5,11 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from nexus.cli.bench.resident import HelperPeak, available, begin_peak, peak_mib
 
 
-@pytest.mark.parametrize("pid", [os.getpid()])
-def test_this_process_holds_memory(pid: int) -> None:
+def test_this_process_holds_memory() -> None:
+    pid = os.getpid()
     if available():
         begin_peak()
         assert peak_mib(pid) > 1
