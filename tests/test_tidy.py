@@ -15,7 +15,6 @@ LONGEST_MODULE = 350
 SHARED_TESTS = {
     "node/embedded.py",
     "node/following.py",
-    "node/node.py",
     "node/parts.py",
     "node/publisher.py",
     "node/reigning.py",

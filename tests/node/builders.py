@@ -236,7 +236,11 @@ class Crowd:
         """Start a replica, and return once it streams."""
         flags.setdefault("replication__master_addr", address_of(master))
         node = await self.node(name, "replica", **flags)
-        await until(lambda: node.status().state is LinkState.STREAMING)
+        await until(
+            lambda: (
+                node.status().cluster_id and node.status().state is LinkState.STREAMING
+            )
+        )
         return node
 
 

@@ -6,7 +6,12 @@ from typing import Any, Final
 
 import structlog
 
-from nexus.errors import NexusError
+from nexus.errors import (
+    NexusError,
+    NoMasterError,
+    ReadOnlyReplicaError,
+    WrongRoleError,
+)
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.follower import Follower, FollowerHooks
@@ -129,6 +134,31 @@ class Following:
             return f"this replica lags {lag} entries, more than {max_lag}"
         return ""
 
+    def write_refusal(self) -> NexusError:
+        """The error of a write that came here."""
+        if not self.master_url:
+            return NoMasterError(
+                "this node is a replica and knows no master just now; nothing "
+                "happened, try again soon"
+            )
+        return ReadOnlyReplicaError(
+            f"this node is a replica; write to its master at {self.master_url}",
+            master_url=self.master_url,
+        )
+
+    def require_promotable(self, *, force: bool) -> None:
+        """Raise WrongRoleError where a promotion would lose what it need not."""
+        if not self._parts.state.cluster_id:
+            raise WrongRoleError(
+                "this replica has never met its master, so it holds nothing of the "
+                "cluster; promote one that does"
+            )
+        if self.machine.is_connected and not force:
+            raise WrongRoleError(
+                "the master is alive and connected; stop it first, or say force: "
+                "its entries that this replica lacks will be taken back"
+            )
+
     def pause(self) -> None:
         """Apply no more."""
         self._follower.take(self.machine.pause())
@@ -152,6 +182,8 @@ class Following:
 
     async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
+        # Only what the database file holds, synced, may leave the log.
+        await self._on_worker(database.checkpoint)
         keep_from = Offset(database.checkpointed_offset + 1)
         if await self._follower.retain(keep_from):
             first = wal.first_offset

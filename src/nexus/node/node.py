@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -10,7 +10,6 @@ from nexus.config import Config
 from nexus.errors import (
     NodeStoppedError,
     NoMasterError,
-    ReadOnlyReplicaError,
     RequestError,
     WrongRoleError,
 )
@@ -26,6 +25,7 @@ from nexus.node.connection import Connection
 from nexus.node.following import Following
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks, now_ms
+from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport, node_status
 from nexus.node.requests import SqlRequest, SqlResponse
@@ -36,8 +36,6 @@ from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
-
-TICKS_PER_HEARTBEAT: Final = 4
 
 log = structlog.get_logger(__name__)
 
@@ -64,10 +62,27 @@ class Node:
     # --- Start and stop ---------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the data directory and take up the role.
+        """Open the data directory and take up the role; once.
 
-        Raises StorageError or ConfigurationError; nothing is left running then.
+        Raises StorageError, ConfigurationError, or NodeStoppedError after a `stop`;
+        nothing is left running then.
         """
+        async with self._changing:
+            if self._stopping:
+                raise NodeStoppedError("this node was stopped; make a new one")
+            await self._open()
+            self._spawn(keep_time(self._parts, lambda: self._duty))
+
+    async def stop(self) -> None:
+        """Stop in order: nothing is acknowledged that is not durable.
+
+        A start or a change of role that is under way comes to its end before.
+        """
+        self._stopping = True
+        async with self._changing:
+            await self._close()
+
+    async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
         hooks = PublisherHooks(
             self._visited,
@@ -83,16 +98,14 @@ class Node:
             role = effective_role(self.config, parts.standing.catalog)
             await self._take_up(role, "start", parts.master_addresses())
         except BaseException:
-            await self.stop()
+            self._stopping = True
+            await self._close()
             raise
-        self._spawn(self._tick())
 
-    async def stop(self) -> None:
-        """Stop in order: nothing is acknowledged that is not durable."""
+    async def _close(self) -> None:
         parts = self._parts_if_open
-        if parts is None or self._stopping:
+        if parts is None:
             return
-        self._stopping = True
         for task in list(self._background):
             task.cancel()
         parts.snapshots.close()
@@ -123,21 +136,14 @@ class Node:
         duty = self._duty
         if isinstance(duty, Reigning):
             return duty.manager
-        url = duty.master_url if duty else ""
-        if not url:
-            raise NoMasterError(
-                "this node is a replica and knows no master just now; nothing "
-                "happened, try again soon"
-            )
-        raise ReadOnlyReplicaError(
-            f"this node is a replica; write to its master at {url}", master_url=url
-        )
+        if duty is not None:
+            raise duty.write_refusal()
+        raise NoMasterError(f"nothing happened: {self._trouble}; try again soon")
 
     def status(self) -> NodeStatus:
         """GET /replication/status."""
         duty = self._duty.report() if self._duty else DutyReport()
-        failure = self._failure or ("this node is stopping" if self._stopping else "")
-        return node_status(self._parts, self._role, duty, failure)
+        return node_status(self._parts, self._role, duty, self._trouble)
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -159,12 +165,10 @@ class Node:
 
     def ready(self, max_lag: int | None) -> tuple[bool, str]:
         """Whether this node can serve; where not, why."""
-        if self._failure:
-            return False, self._failure
-        if isinstance(self._duty, Following):
+        reason = self._trouble
+        if not reason and isinstance(self._duty, Following):
             reason = self._duty.ready(max_lag)
-            return not reason, reason
-        return True, ""
+        return not reason, reason
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run the request's statements; ReadOnlyReplicaError for a replica's write."""
@@ -210,18 +214,14 @@ class Node:
         not received would be lost (they are kept on it, under `diverged/`).
         """
         async with self._changing:
+            self._parts  # noqa: B018 - NodeStoppedError comes first
+            if isinstance(self._duty, Reigning) and force and self._failure:
+                # Two masters of one epoch: an operator says which one goes on.
+                await self._change(Role.MASTER, "force")
+                return self.status()
             if not isinstance(self._duty, Following):
                 raise WrongRoleError("this node is the master already")
-            if not self._parts.state.cluster_id:
-                raise WrongRoleError(
-                    "this replica has never met its master, so it holds nothing of the "
-                    "cluster; promote one that does"
-                )
-            if self._duty.machine.is_connected and not force:
-                raise WrongRoleError(
-                    "the master is alive and connected; stop it first, or say force: "
-                    "its entries that this replica lacks will be taken back"
-                )
+            self._duty.require_promotable(force=force)
             former = self._duty.machine.master_addr
             await self._change(Role.MASTER, "force" if force else "promote")
             self._spawn(self._reigning().announce(former))
@@ -247,7 +247,12 @@ class Node:
         """Give up the role, and every connection of it, for another one."""
         await self._parts.publisher.retire("this node changes its role")
         await self._leave_duty()
-        await self._take_up(role, why, (master_addr,))
+        self._failure = ""
+        try:
+            await self._take_up(role, why, (master_addr,))
+        except BaseException as error:
+            self._failure = f"this node could not become {role}: {error}"
+            raise
 
     async def _take_up(self, role: Role, why: str, masters: tuple[str, ...]) -> None:
         self._role = role
@@ -267,9 +272,10 @@ class Node:
     async def _depose(self, order: StepDown) -> None:
         """A higher epoch was met: take no more writes, follow its master."""
         async with self._changing:
+            if self._stopping:
+                return
             log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
             self._parts.standing.catalog.update(epoch=order.epoch)
-
             master = order.master_addr or self._parts.master_addresses()[0]
             await self._change(Role.REPLICA, order.reason, master)
 
@@ -311,6 +317,13 @@ class Node:
             self._failure = f"this node has failed: {error}"
             log.error("node_failed", reason=str(error), kind=type(error).__name__)
 
+    @property
+    def _trouble(self) -> str:
+        """Why this node cannot serve just now, or empty."""
+        if self._stopping:
+            return self._failure or "this node is stopping"
+        return self._failure or ("" if self._duty else "this node has no role just now")
+
     # --- Helpers ----------------------------------------------------------------------
 
     @property
@@ -331,16 +344,3 @@ class Node:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
-
-    async def _tick(self) -> None:
-        period_s = self.config.replication.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
-        retaining: asyncio.Task[None] | None = None
-        while True:
-            await asyncio.sleep(min(period_s, 1.0))
-            duty, wal = self._duty, self._parts.log
-            if duty is not None:
-                duty.tick()
-                too_long = wal.entry_count > self.config.replication.max_log_size
-                if too_long and (retaining is None or retaining.done()):
-                    # Beside the ticks: it waits for its turn among the writes.
-                    retaining = self._spawn(duty.retain())

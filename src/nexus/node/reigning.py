@@ -70,6 +70,8 @@ class Reigning:
             limit_bytes=parts.config.limits.transaction_bytes,
         )
         self._lacks_quorum = False
+        self._takes_no_more = False
+        """Whether writes have ended for good: no quorum's return changes that."""
 
     @classmethod
     async def begin(cls, parts: Parts, role: Role, why: str) -> "Reigning":
@@ -138,6 +140,7 @@ class Reigning:
         commitment = self._commitment
         return msgspec.structs.replace(
             stats,
+            current_offset=self._parts.log.durable_offset,
             log_size=self._parts.log.entry_count,
             rejected_connections=(
                 stats.rejected_connections + self._parts.publisher.rejected
@@ -166,7 +169,10 @@ class Reigning:
 
     def tick(self) -> None:
         """Heartbeats and dead peers; in sync mode, whether a quorum is there."""
-        self._parts.publisher.tick()
+        publisher = self._parts.publisher
+        if publisher.is_alone:  # nobody told it of the syncs since the last tick
+            publisher.stored(self._parts.log.durable_offset)
+        publisher.tick()
         if self._commitment is not None:
             self._watch_quorum()
 
@@ -177,6 +183,8 @@ class Reigning:
 
     def _watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""
+        if self._takes_no_more:
+            return
         here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
         if (here < needed) is self._lacks_quorum:
             return
@@ -218,6 +226,7 @@ class Reigning:
 
     def deposed_by(self, order: StepDown) -> None:
         """Take no more writes: a higher epoch was met."""
+        self._takes_no_more = True
         url = order.master_addr or "an unknown address"
         self.manager.refuse_writes(
             lambda: NoMasterError(
@@ -228,6 +237,7 @@ class Reigning:
 
     def stop_writes(self, order: StopWrites) -> None:
         """Take no more writes: an operator is needed."""
+        self._takes_no_more = True
         self.manager.refuse_writes(lambda: WritesStoppedError(order.reason))
 
     async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:

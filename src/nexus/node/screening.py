@@ -20,8 +20,7 @@ _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 def screened(message: WalEntry, record: Record) -> WalEntry:
     """The message as if its entry had come in one part, not compressed.
 
-    `record` is the entry that this message has completed. Raises ProtocolError for one
-    that no log may hold.
+    Raises ProtocolError for an entry that no log may hold.
     """
     if message.parts > 1 or message.compressed:
         message = WalEntry(
@@ -31,11 +30,12 @@ def screened(message: WalEntry, record: Record) -> WalEntry:
             message.commit_offset,
             record.payload,
         )
-    _screen(message)
+    screen(message)
     return message
 
 
-def _screen(entry: WalEntry) -> None:
+def screen(entry: WalEntry) -> None:
+    """Raise ProtocolError for a whole entry that no log may hold."""
     try:
         operations = decode_payload(entry.entry).operations
     except _UNDECODABLE as error:
