@@ -46,7 +46,7 @@ types: $(VENV)/.ready ## mypy, strict
 tests: $(VENV)/.ready ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
-	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=95
 
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
