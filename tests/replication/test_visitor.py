@@ -7,7 +7,12 @@ from nexus.protocol.messages import ErrorCode
 from nexus.replication.visitor import answer_to
 from replication.examples import PEER, REPLICA_NODE, hello
 
-MASTER: dict[str, Any] = {"node_id": "c", "address": "c:1", "master_addr": "c:1", "epoch": Epoch(3)}
+MASTER: dict[str, Any] = {
+    "node_id": "c",
+    "address": "c:1",
+    "master_addr": "c:1",
+    "epoch": Epoch(3),
+}
 
 
 def answered(**changes: Any) -> tuple[ErrorCode, bool]:
