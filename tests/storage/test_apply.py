@@ -169,9 +169,7 @@ def test_a_schema_statement_that_fails_here_takes_its_entry_back(
         pair.log(*captured.operations)
         assert last.offset == pair.records[-1].offset
 
-        with pytest.raises(
-            ApplyError, match=r"entry 2 cannot be applied here: .*t al"
-        ):
+        with pytest.raises(ApplyError, match=r"entry 2 cannot be applied here: .*t al"):
             pair.apply()
 
         assert rows(pair.replica, "pragma user_version") == [(0,)]
