@@ -227,7 +227,7 @@ class Following:
             master_addr=self.machine.master_addr,
         )
         database = self._parts.database
-        if welcome.plan is Plan.STREAM and not database.stands:
+        if welcome.plan is not Plan.FULL_SYNC and not database.stands:
             await self._on_worker(
                 lambda: database.open_writer(
                     page_size=welcome.page_size, encoding=welcome.encoding

@@ -14,7 +14,7 @@ from nexus.replication.incoming import Incoming
 class Acceptance(msgspec.Struct, frozen=True):
     """The master is the right one; the own log agrees with its log up to `fork`."""
 
-    streams: bool
+    plan: Plan
     fork: Offset
 
 
@@ -81,8 +81,8 @@ def _foreign(
 
 
 def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
-    history = welcome.history
-    streams = welcome.plan is Plan.STREAM
+    history, plan = welcome.history, welcome.plan
+    streams = plan is Plan.STREAM
     if welcome.page_size not in PAGE_SIZES or welcome.encoding not in ENCODINGS:
         return Refusal(
             ErrorCode.MALFORMED,
@@ -95,6 +95,7 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
         and history.epoch == welcome.epoch
         and (not streams or welcome.from_offset == log.received)
         and (not streams or history.position_at(log.received) == log.position)
+        and (plan is not Plan.REWIND or _fork(welcome, log) == welcome.from_offset > 0)
     ):
         return None
     return Refusal(
@@ -106,7 +107,10 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
 
 def _acceptance(welcome: Welcome, log: Incoming) -> Acceptance:
     if welcome.plan is Plan.STREAM:
-        return Acceptance(streams=True, fork=log.received)
+        return Acceptance(Plan.STREAM, log.received)
+    return Acceptance(welcome.plan, _fork(welcome, log))
+
+
+def _fork(welcome: Welcome, log: Incoming) -> Offset:
     theirs, end = welcome.history, welcome.current_offset
-    fork = fork_between(log.history, log.received, theirs, end)
-    return Acceptance(streams=False, fork=fork)
+    return fork_between(log.history, log.received, theirs, end)
