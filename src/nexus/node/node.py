@@ -110,6 +110,7 @@ class Node:
             task.cancel()
         parts.snapshots.close()
         await parts.publisher.stop()
+        await parts.sender.close()
         await self._leave_duty()
         self._parts_if_open = None
         await asyncio.to_thread(parts.close)
