@@ -23,7 +23,7 @@ from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_er
 from nexus.storage.connections import column_reader
 from nexus.storage.database import Database, storage_error
 from nexus.storage.permissions import PAST_THE_LOG, Scope
-from nexus.storage.recorder import Recorder
+from nexus.storage.recorder import NotSmallError, Recorder
 from nexus.storage.statements import (
     StatementKind,
     classify,
@@ -38,6 +38,11 @@ PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
 
 SAVEPOINT: Final = "nexus_transaction"
+
+MOST_NOT_SMALL: Final = 4_096
+"""Texts remembered; a client that puts values into its texts has many."""
+
+_ROWS_ONLY: Final = (StatementKind.WRITE, StatementKind.READ)
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -80,6 +85,8 @@ class Capture:
         self._schema_hash = b""
         self._savepoints: list[str] = []
         self._too_large = False
+        self._not_small: set[str] = set()
+        """Texts that have changed more than is small, or what only a session sees."""
         self._writer.set_progress_handler(self._watch_size, PROGRESS_OPERATIONS)
 
     @property
@@ -93,22 +100,18 @@ class Capture:
         Raises StatementError, ConstraintError, RefusedStatementError or
         TransactionTooLargeError; then it has left no trace.
         """
-        self.begin()
-        try:
-            for index, statement in enumerate(statements):
-                self._execute(statement, index)
-            return self.finish()
-        except BaseException:
-            self.abandon()
-            raise
+        if all(map(self._seems_small, statements)):
+            try:
+                return self._run(statements, small=True)
+            except NotSmallError:
+                if len(self._not_small) >= MOST_NOT_SMALL:
+                    self._not_small.clear()
+                self._not_small.update(statement.sql for statement in statements)
+        return self._run(statements, small=False)
 
     def begin(self) -> None:
         """Begin a transaction step by step."""
-        self._results = []
-        self._savepoints = []
-        self._too_large = False
-        self._writer.execute(f"savepoint {SAVEPOINT}")
-        self._schema_hash = self._recorder.begin()
+        self._begin(small=False)
 
     def execute(self, statement: Statement) -> StatementResult:
         """Run the next statement; an error takes back that statement alone.
@@ -149,6 +152,31 @@ class Capture:
         """All of the writer's transaction is taken back: drop what was recorded."""
         self._recorder.drop(everything=True)
 
+    def _seems_small(self, statement: Statement) -> bool:
+        """Whether a statement changes few rows, as far as its text tells."""
+        return (
+            statement.many is None
+            and classify(statement.sql) in _ROWS_ONLY
+            and statement.sql not in self._not_small
+        )
+
+    def _run(self, statements: Sequence[Statement], *, small: bool) -> Captured:
+        self._begin(small=small)
+        try:
+            for index, statement in enumerate(statements):
+                self._execute(statement, index)
+            return self.finish()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _begin(self, *, small: bool) -> None:
+        self._results = []
+        self._savepoints = []
+        self._too_large = False
+        self._writer.execute(f"savepoint {SAVEPOINT}")
+        self._schema_hash = self._recorder.begin(small=small)
+
     def _execute(self, statement: Statement, index: int) -> StatementResult:
         if not self.outer_stands:
             raise StatementError(
@@ -175,7 +203,7 @@ class Capture:
         return result
 
     def _dispatch(self, kind: StatementKind, statement: Statement) -> StatementResult:
-        if kind in (StatementKind.WRITE, StatementKind.READ):
+        if kind in _ROWS_ONLY:
             return self._run_rows(statement)
         if kind is StatementKind.SCHEMA:
             self._recorder.run_schema(statement.sql, statement.params)

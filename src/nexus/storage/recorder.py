@@ -1,7 +1,8 @@
 """Record what one transaction does: sessions, cut wherever order matters.
 
 Changes within a changeset have no order, so a session ends before and after each
-schema statement and at each savepoint; an entry is the ordered list of the pieces.
+schema statement and at each savepoint; an entry is the ordered list of the pieces. A
+small transaction of row changes alone needs no session (see `preupdate`).
 """
 
 from typing import Any, Final
@@ -9,12 +10,13 @@ from typing import Any, Final
 import apsw
 
 from nexus.errors import RefusedStatementError
-from nexus.model.operation import Operation, Pragma, Schema, Sequence
+from nexus.model.operation import Operation, Pragma, Rows, Schema, Sequence
 from nexus.storage import system
 from nexus.storage.connections import fetch
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.pragmas import PragmaUse, read_pragma
+from nexus.storage.preupdate import SmallChanges
 from nexus.storage.respelled import rows_operations
 from nexus.storage.schema import (
     SchemaStatement,
@@ -39,6 +41,10 @@ _FOLLOWERS: Final = f"type = 'trigger' or {_VIRTUAL} or sql like '%references%'"
 """What may change more rows than a statement names."""
 
 
+class NotSmallError(Exception):
+    """A transaction that was thought to be small is not; no client ever sees it."""
+
+
 class Recorder:
     """The operations of one transaction at a time, on the writer's connection."""
 
@@ -46,6 +52,8 @@ class Recorder:
         self._database = database
         self._writer = database.writer
         self._permissions = database.permissions
+        self._small = SmallChanges(database.writer)
+        self._is_small = False
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
@@ -74,10 +82,11 @@ class Recorder:
         # New values take memory only once the changeset is made, old ones at once.
         return self._taken_bytes + max(session.memory_used, session.changeset_size)
 
-    def begin(self) -> bytes:
+    def begin(self, *, small: bool = False) -> bytes:
         """Begin to record; a savepoint of the transaction is open already.
 
-        Returns the hash of the schema as it is now.
+        With `small` only queries and row changes may follow, and `finish` may raise
+        NotSmallError. Returns the hash of the schema as it is now.
         """
         self._operations = []
         self._taken_bytes = 0
@@ -89,12 +98,20 @@ class Recorder:
             self._refresh()
         if self._counts_sequences and self._sequences is None:
             self._sequences = self._read_sequences()
-        self._open_session()
+        # FTS5 keeps rows back until a session asks for them.
+        self._is_small = small and not self._has_virtual
+        if self._is_small:
+            self._small.begin()
+        else:
+            self._open_session()
         return schema_hash
 
     def finish(self) -> tuple[Operation, ...]:
         """End the recording; the operations in order."""
-        self._cut()
+        if self._is_small:
+            self._take_small()
+        else:
+            self._cut()
         if self._counts_sequences:
             self._record_sequences()
         self._reset_deferral()
@@ -102,6 +119,7 @@ class Recorder:
 
     def drop(self, *, everything: bool = False) -> None:
         """The transaction (or everybody's, with `everything`) is being taken back."""
+        self._small.drop()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -302,9 +320,18 @@ class Recorder:
             self._writer, changeset, self._tables, watchful=watchful
         )
 
+    def _take_small(self) -> None:
+        changeset = self._small.end()
+        if changeset is None:
+            raise NotSmallError
+        if changeset:
+            self._taken_bytes += len(changeset)
+            self._operations.append(Rows(changeset))
+
     def _refresh(self) -> None:
         """The schema has changed: know its tables, and guard their keys."""
         self._tables = read_tables(self._writer)
+        self._small.know(self._tables.values())
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
