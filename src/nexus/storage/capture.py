@@ -23,7 +23,8 @@ from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_er
 from nexus.storage.connections import column_reader
 from nexus.storage.database import Database, storage_error
 from nexus.storage.permissions import PAST_THE_LOG, Scope
-from nexus.storage.recorder import NotSmallError, Recorder
+from nexus.storage.preupdate import NotSmallError
+from nexus.storage.recorder import Recorder
 from nexus.storage.statements import (
     StatementKind,
     classify,

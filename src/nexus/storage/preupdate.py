@@ -5,7 +5,7 @@ and reads each changed row again. The hook costs 3 µs a row and nothing else, s
 transactions on ordinary tables are watched by it, and their changes are written in the
 session extension's own format (https://www.sqlite.org/c3ref/preupdate_blobwrite.html).
 
-What is large, or odd in any way, is not watched to its end: `end` says so, and the
+What is large, or odd in any way, is not watched to its end: `end` raises, and the
 transaction is taken back and done again under a session.
 """
 
@@ -25,6 +25,10 @@ MOST_BYTES: Final = 64 << 10
 """Of text and blobs; a session's growth is watched against the limit, this is not."""
 
 _UNCHANGED: Final = b"\0"
+
+
+class NotSmallError(Exception):
+    """A transaction that was thought to be small is not; no client ever sees it."""
 
 
 @dataclass(slots=True)
@@ -82,12 +86,12 @@ class SmallChanges:
         self._connection.preupdate_hook(None)
         self._changes = {}
 
-    def end(self) -> bytes | None:
-        """The changeset of what was seen; None if not all of it could be."""
+    def end(self) -> bytes:
+        """The changeset of what was seen; NotSmallError if not all of it could be."""
         self._connection.preupdate_hook(None)
         changes, self._changes = self._changes, {}
         if self._missed:
-            return None
+            raise NotSmallError
         written: list[bytes] = []
         for header, rows in changes.items():
             key = self._key_of[header]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.errors import RefusedStatementError
-from nexus.model.operation import Operation, Pragma, Rows, Schema, Sequence
+from nexus.model.operation import Operation, Pragma, Rows, Schema
 from nexus.storage import system
 from nexus.storage.connections import fetch
 from nexus.storage.database import Database
@@ -24,6 +24,7 @@ from nexus.storage.schema import (
     refuse_unreplicable_schema,
     sync_triggers,
 )
+from nexus.storage.sequences import SequenceWatch
 from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
@@ -39,10 +40,6 @@ _VIRTUAL: Final = "rootpage = 0 and type = 'table'"
 
 _FOLLOWERS: Final = f"type = 'trigger' or {_VIRTUAL} or sql like '%references%'"
 """What may change more rows than a statement names."""
-
-
-class NotSmallError(Exception):
-    """A transaction that was thought to be small is not; no client ever sees it."""
 
 
 class Recorder:
@@ -66,8 +63,7 @@ class Recorder:
         self._watchful: frozenset[str] = frozenset()
         self._known_schema: bytes | None = None
         self._refreshed = False
-        self._sequences: dict[str, int] | None = None
-        self._counts_sequences = False
+        self._sequences = SequenceWatch(database.writer)
         self._has_virtual = False
         self.has_followers = False
         """Whether a change of a row can change others: by triggers or foreign keys."""
@@ -96,8 +92,7 @@ class Recorder:
         schema_hash = self._database.schema_hash()
         if schema_hash != self._known_schema:
             self._refresh()
-        if self._counts_sequences and self._sequences is None:
-            self._sequences = self._read_sequences()
+        self._sequences.begin()
         # FTS5 keeps rows back until a session asks for them.
         self._is_small = small and not self._has_virtual
         if self._is_small:
@@ -112,8 +107,7 @@ class Recorder:
             self._take_small()
         else:
             self._cut()
-        if self._counts_sequences:
-            self._record_sequences()
+        self._operations += self._sequences.moves()
         self._reset_deferral()
         return tuple(self._operations)
 
@@ -124,7 +118,7 @@ class Recorder:
             self._session.close()
             self._session = None
         self._operations = []
-        self._sequences = None
+        self._sequences.forget()
         self._reset_deferral()
         if self._refreshed or everything:
             self._known_schema = None
@@ -321,10 +315,7 @@ class Recorder:
         )
 
     def _take_small(self) -> None:
-        changeset = self._small.end()
-        if changeset is None:
-            raise NotSmallError
-        if changeset:
+        if changeset := self._small.end():
             self._taken_bytes += len(changeset)
             self._operations.append(Rows(changeset))
 
@@ -339,7 +330,7 @@ class Recorder:
         self._permissions.forget()
         sync_triggers(self._writer, self._tables)
         self.has_followers = self._has(_FOLLOWERS)
-        self._counts_sequences = self._has("name = 'sqlite_sequence'")
+        self._sequences.exist = self._has("name = 'sqlite_sequence'")
         self._known_schema = self._database.schema_hash()
         self._refreshed = True
 
@@ -347,20 +338,6 @@ class Recorder:
         """Whether an object of the schema is so."""
         sql = f"select 1 from sqlite_schema where {condition} limit 1"  # noqa: S608
         return bool(self._writer.execute(sql).fetchall())
-
-    def _read_sequences(self) -> dict[str, int]:
-        rows = self._writer.execute("select name, seq from sqlite_sequence")
-        return {name: seq for name, seq in rows if isinstance(seq, int)}
-
-    def _record_sequences(self) -> None:
-        before, now = self._sequences or {}, self._read_sequences()
-        if before == now:
-            return
-        for table in sorted(before.keys() | now.keys()):
-            old, new = before.get(table), now.get(table)
-            if old != new and not table.lower().startswith(PREFIX):
-                self._operations.append(Sequence(table, old, new))
-        self._sequences = now
 
     def _reset_deferral(self) -> None:
         if self._deferred:
