@@ -6,8 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.test_operation import operations
-from nexus.model.entry import Payload, Record, decode_payload, encode_payload
-from nexus.model.operation import Rows
+from nexus.model.entry import (
+    Payload,
+    Record,
+    configuration_of,
+    decode_payload,
+    encode_payload,
+)
+from nexus.model.operation import Membership, Rows
 from nexus.model.position import Epoch, Offset
 
 payloads = st.builds(
@@ -42,3 +48,13 @@ def test_an_older_payload_without_the_newer_fields_is_read() -> None:
 def test_foreign_bytes_are_no_payload(foreign: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         Record(Epoch(1), Offset(1), foreign).decoded()
+
+
+@given(payloads)
+def test_every_configuration_is_found_in_an_entry_of_nexus_own(
+    payload: Payload,
+) -> None:
+    is_own = not payload.transaction_id and not payload.schema_hash
+    told = [one for one in payload.operations if isinstance(one, Membership)]
+    expected = told[0] if is_own and told else None
+    assert configuration_of(encode_payload(payload)) == expected

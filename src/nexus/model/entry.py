@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from nexus.model.operation import Operation
+from nexus.model.operation import Membership, Operation
 from nexus.model.position import Epoch, Offset
 
 
@@ -45,3 +45,26 @@ _decoder: Final = msgspec.msgpack.Decoder(Payload)
 
 encode_payload: Final = _encoder.encode
 decode_payload: Final = _decoder.decode
+
+_OWN: Final = b"\xa0\xc4\x00"
+"""No transaction id and no schema hash: an entry of Nexus's own."""
+
+_NUMBER_BYTES: Final = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3} | {
+    0xD2: 5,
+    0xD3: 9,
+}
+"""What a MessagePack integer takes, by its first byte; 1 where none is named."""
+
+
+def configuration_of(payload: bytes) -> Membership | None:
+    """The configuration that an entry brings, if it does; cheap for all other entries.
+
+    Raises msgspec.DecodeError for an entry of Nexus's own that is none.
+    """
+    behind_time = 1 + _NUMBER_BYTES.get(payload[1], 1)
+    if payload[behind_time : behind_time + len(_OWN)] != _OWN:
+        return None
+    for operation in decode_payload(payload).operations:
+        if isinstance(operation, Membership):
+            return operation
+    return None

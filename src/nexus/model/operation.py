@@ -56,10 +56,20 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """The cluster's voters from this entry on: node ids with their addresses."""
+    """The cluster's configuration from this entry on; in force from its append.
+
+    `voters` are node ids with their addresses. Without `auto_failover` (maintenance)
+    only operators begin elections.
+    """
 
     cluster_id: str
     voters: tuple[tuple[str, str], ...]
+    auto_failover: bool = True
+
+    @property
+    def voter_ids(self) -> tuple[str, ...]:
+        """Who votes."""
+        return tuple(node_id for node_id, _ in self.voters)
 
 
 Operation = Rows | Schema | Sequence | Pragma | Reigned | Fingerprint | Membership

@@ -18,7 +18,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Fingerprint, Operation, Reigned
+from nexus.model.operation import Fingerprint, Membership, Operation, Reigned
 from nexus.model.position import Offset, Position, Reign
 from nexus.node.answers import answer_again, stored_answer
 from nexus.node.commitment import Commitment, ReignEndedError
@@ -32,6 +32,7 @@ from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
 from nexus.storage.database import Database
+from nexus.storage.system import write_membership
 from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_BYTES: Final = 16 << 20
@@ -249,6 +250,8 @@ class BatchWriter:
         for operation in operations:
             if isinstance(operation, Reigned):
                 self._database.reign(operation.reign)
+            elif isinstance(operation, Membership):
+                write_membership(self._database.writer, offset, operation)
             elif isinstance(operation, Fingerprint):
                 batch.marks.append((operation, offset))
         shortage = self._log_batch(batch)

@@ -30,6 +30,7 @@ from nexus.storage.conflicts import RowConflictError
 from nexus.storage.counters import Counters
 from nexus.storage.database import Database, storage_error
 from nexus.storage.merging import RowApplier
+from nexus.storage.system import write_membership
 
 LARGE_CHANGESET: Final = 16 << 10
 """From here on merging costs more than the apply that it saves (measured)."""
@@ -285,13 +286,13 @@ class _Batch:
     ) -> None:
         for operation in payload.operations:
             if not (but_rows and type(operation) is Rows):
-                self._do(operation)
+                self._do(operation, record.offset)
         if payload.transaction_id:
             self._database.remember_answer(
                 payload.transaction_id, record.offset, payload.answer
             )
 
-    def _do(self, operation: Operation) -> None:
+    def _do(self, operation: Operation, offset: Offset) -> None:
         match operation:
             case Rows(changeset=changeset, alone=alone):
                 self._rows.apply(changeset, respelled=alone)
@@ -305,7 +306,9 @@ class _Batch:
             case Reigned(reign=reign):
                 self._database.reign(reign)
                 self._history_id = reign.history_id
-            case Fingerprint() | Membership():
+            case Membership():
+                write_membership(self._writer, offset, operation)
+            case Fingerprint():
                 pass  # the node's matter, not the database's
             case _:
                 assert_never(operation)

@@ -45,6 +45,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     voted_epoch: Epoch = Epoch(0)
     voted_for: NodeId = NodeId("")
     master_addr: str = ""
+    voters: tuple[tuple[str, str], ...] = ()
+    """Who formed the cluster: they vote until the log holds a configuration."""
     members: tuple[tuple[NodeId, str, str], ...] = ()
     """Nodes met: id, replication address, HTTP URL."""
     log_watermark: Offset = Offset(0)

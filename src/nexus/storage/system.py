@@ -7,7 +7,9 @@ hidden from capture, from the schema's hash and from users' statements.
 from typing import Final
 
 import apsw
+import msgspec
 
+from nexus.model.operation import Membership
 from nexus.model.position import (
     ORIGIN,
     Epoch,
@@ -31,6 +33,9 @@ create table if not exists nexus_history(
   history_id text not null, master_id text not null,
   started_us integer not null, why text not null
 ) strict;
+create table if not exists nexus_membership(
+  "offset" integer primary key, configuration text not null
+) strict;
 create table if not exists nexus_answers(
   transaction_id text primary key, "offset" integer not null, answer blob not null
 ) strict, without rowid;
@@ -42,6 +47,7 @@ _OBJECTS: Final = {
     "nexus_answers",
     "nexus_answers_by_offset",
     "nexus_history",
+    "nexus_membership",
     "nexus_position",
 }
 
@@ -98,6 +104,27 @@ def write_reign(connection: apsw.Connection, reign: Reign) -> None:
             reign.started_us,
             reign.why,
         ),
+    )
+
+
+def read_membership(connection: apsw.Connection) -> tuple[Offset, Membership] | None:
+    """The configuration at the applied position, with its entry's offset."""
+    row = connection.execute(
+        'select "offset", configuration from nexus_membership '
+        'order by "offset" desc limit 1'
+    ).fetchone()
+    if row is None:
+        return None
+    return Offset(row[0]), msgspec.json.decode(row[1], type=Membership)
+
+
+def write_membership(
+    connection: apsw.Connection, offset: Offset, membership: Membership
+) -> None:
+    """Store a configuration, within the caller's transaction."""
+    connection.execute(
+        "insert or replace into nexus_membership values (?, ?)",
+        (offset, msgspec.json.encode(membership).decode()),
     )
 
 
