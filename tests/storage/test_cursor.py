@@ -339,4 +339,4 @@ def test_memory_holds_a_bounded_number_of_batches_and_bytes() -> None:
     state.remember(batch(2 * RECENT_BATCHES, 1), RECENT_BYTES)
     assert len(state.recent) == 1
     state.remember(batch(2 * RECENT_BATCHES + 1, 1), RECENT_BYTES + 1)
-    assert state.recent == ()
+    assert list(state.recent) == []
