@@ -40,9 +40,11 @@ __all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
 
-SAVEPOINT: Final = "nexus_transaction"
+_SAVEPOINT: Final = "savepoint nexus_transaction"
+_RELEASE: Final = "release nexus_transaction"
+_ROLLBACK: Final = "rollback to nexus_transaction"
 
-MOST_NOT_SMALL: Final = 4_096
+MOST_TEXTS: Final = 4_096
 """Texts remembered; a client that puts values into its texts has many."""
 
 _ROWS_ONLY: Final = (StatementKind.WRITE, StatementKind.READ)
@@ -71,8 +73,8 @@ class Capture:
         self._schema_hash = b""
         self._savepoints: list[str] = []
         self._too_large = False
-        self._not_small: set[str] = set()
-        """Texts that have changed more than is small, or what only a session sees."""
+        self._small: dict[str, bool] = {}
+        """Texts, and whether they change few rows of ordinary tables."""
         self._writer.set_progress_handler(self._watch_size, PROGRESS_OPERATIONS)
 
     @property
@@ -90,9 +92,7 @@ class Capture:
             try:
                 return self._run(statements, small=True)
             except NotSmallError:
-                if len(self._not_small) >= MOST_NOT_SMALL:
-                    self._not_small.clear()
-                self._not_small.update(statement.sql for statement in statements)
+                self._small |= {statement.sql: False for statement in statements}
         return self._run(statements, small=False)
 
     def begin(self) -> None:
@@ -131,7 +131,7 @@ class Capture:
         except apsw.Error as error:
             raise storage_error("the changes could not be recorded", error) from error
         self._check_size()
-        self._writer.execute(f"release {SAVEPOINT}")
+        self._writer.execute(_RELEASE)
         return Captured(operations, self._results, self._schema_hash)
 
     def abandon(self) -> None:
@@ -144,8 +144,8 @@ class Capture:
         if self.outer_stands and self._recorder.made_virtual_since():
             self._writer.execute("rollback")
         if self.outer_stands:
-            self._writer.execute(f"rollback to {SAVEPOINT}")
-            self._writer.execute(f"release {SAVEPOINT}")
+            self._writer.execute(_ROLLBACK)
+            self._writer.execute(_RELEASE)
 
     def forget(self) -> None:
         """All of the writer's transaction is taken back: drop what was recorded."""
@@ -153,11 +153,13 @@ class Capture:
 
     def _seems_small(self, statement: Statement) -> bool:
         """Whether a statement changes few rows, as far as its text tells."""
-        return (
-            statement.many is None
-            and classify(statement.sql) in _ROWS_ONLY
-            and statement.sql not in self._not_small
-        )
+        sql = statement.sql
+        small = self._small.get(sql)
+        if small is None:
+            if len(self._small) >= MOST_TEXTS:
+                self._small.clear()
+            small = self._small[sql] = classify(sql) in _ROWS_ONLY
+        return small and statement.many is None
 
     def _run(self, statements: Sequence[Statement], *, small: bool) -> Captured:
         self._begin(small=small)
@@ -173,7 +175,7 @@ class Capture:
         self._results = []
         self._savepoints = []
         self._too_large = False
-        self._writer.execute(f"savepoint {SAVEPOINT}")
+        self._writer.execute(_SAVEPOINT)
         self._schema_hash = self._recorder.begin(small=small)
 
     def _execute(self, statement: Statement, index: int) -> StatementResult:

@@ -53,6 +53,9 @@ class Database:
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
         self._closed = False
+        self.begun = 0
+        """Transactions of the writer so far. Within one, nobody else changes anything
+        here, the schema least of all."""
         writer.set_wal_hook(self._count_pages)
         self._guard.watch(self._data_version())
 
@@ -134,6 +137,7 @@ class Database:
         another process holds the lock for writing for BUSY_TIMEOUT_MS.
         """
         self.require_own_process()
+        self.begun += 1
         try:
             self.writer.execute("begin immediate")
         except apsw.BusyError as error:

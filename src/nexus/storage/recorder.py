@@ -61,7 +61,9 @@ class Recorder:
         self._virtual_made = 0
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
-        self._known_schema: bytes | None = None
+        self._known_schema = b""
+        self._known_in = 0
+        """The writer's transaction in which the schema was last looked at."""
         self._refreshed = False
         self._sequences = SequenceWatch(database.writer)
         self._has_virtual = False
@@ -89,9 +91,10 @@ class Recorder:
         self._marks = {}
         self._virtual_made = 0
         self._refreshed = False
-        schema_hash = self._database.schema_hash()
-        if schema_hash != self._known_schema:
-            self._refresh()
+        if self._known_in != self._database.begun or not self._known_schema:
+            self._known_in = self._database.begun
+            if self._database.schema_hash() != self._known_schema:
+                self._refresh()
         self._sequences.begin()
         # FTS5 keeps rows back until a session asks for them.
         self._is_small = small and not self._has_virtual
@@ -99,7 +102,7 @@ class Recorder:
             self._small.begin()
         else:
             self._open_session()
-        return schema_hash
+        return self._known_schema
 
     def finish(self) -> tuple[Operation, ...]:
         """End the recording; the operations in order."""
@@ -121,7 +124,7 @@ class Recorder:
         self._sequences.forget()
         self._reset_deferral()
         if self._refreshed or everything:
-            self._known_schema = None
+            self._known_schema = b""
 
     def mark(self, depth: int) -> None:
         """A client's savepoint of this depth begins here."""

@@ -44,26 +44,37 @@ class RowStatements:
             return self._run_many(statement)
         writer, sql = self._writer, statement.sql
         before = writer.total_changes()
-        cursor = writer.cursor()
-        columns: list[str] = []
-        if may_have_rows(sql):
-            cursor.exec_trace = column_reader(columns)
-        try:
-            if sql in self._permissions.passed:
-                rows = cursor.execute(sql, statement.params).fetchall()
-            else:
-                with self._permissions.within(Scope.ROWS):
-                    rows = cursor.execute(sql, statement.params).fetchall()
-                self._permissions.remember(sql)
-        except UnicodeDecodeError:
-            cursor.close(force=True)  # half read, it would keep any savepoint open
-            raise
+        gives_rows = self._permissions.passed.get(sql)
+        columns: tuple[str, ...] = ()
+        rows: list[tuple[Any, ...]] = []
+        if gives_rows is None:
+            gives_rows = may_have_rows(sql)
+            with self._permissions.within(Scope.ROWS):
+                columns, rows = self._fetch(sql, statement.params)
+            self._permissions.remember(sql, gives_rows=gives_rows)
+        elif gives_rows:
+            columns, rows = self._fetch(sql, statement.params)
+        else:
+            writer.execute(sql, statement.params)
         return StatementResult(
-            tuple(columns),
+            columns,
             rows,
             writer.changes() if writer.total_changes() != before else 0,
             writer.last_insert_rowid(),
         )
+
+    def _fetch(
+        self, sql: str, params: Any
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        columns: list[str] = []
+        cursor = self._writer.cursor()
+        cursor.exec_trace = column_reader(columns)
+        try:
+            rows = cursor.execute(sql, params).fetchall()
+        except UnicodeDecodeError:
+            cursor.close(force=True)  # half read, it would keep any savepoint open
+            raise
+        return tuple(columns), rows
 
     def _run_many(self, statement: Statement) -> StatementResult:
         """Run it for each set of parameters, or for none."""
