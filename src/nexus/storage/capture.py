@@ -20,7 +20,8 @@ from nexus.errors import (
 )
 from nexus.model.operation import Operation
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.database import Database, storage_error
+from nexus.storage.connections import storage_error
+from nexus.storage.database import Database
 from nexus.storage.permissions import PAST_THE_LOG
 from nexus.storage.preupdate import NotSmallError
 from nexus.storage.recorder import Recorder
