@@ -23,10 +23,10 @@ def statements(tmp_path: Path) -> Iterator[RowStatements]:
 def test_an_insertion_tells_its_rowid_and_how_many_rows(
     statements: RowStatements,
 ) -> None:
-    for x in ("first time", "known text"):
-        result = statements.run(Statement("insert into t(x) values (?)", (x,)))
+    for rowid in (1, 2):  # a text that is new, and one that is known
+        result = statements.run(Statement("insert into t(x) values (?)", ("x",)))
         assert (result.columns, result.rows, result.rows_affected) == ((), [], 1)
-    assert result.last_insert_rowid == 2
+        assert result.last_insert_rowid == rowid
 
 
 def test_a_query_and_a_returning_give_columns_and_rows_each_time(
