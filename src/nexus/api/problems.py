@@ -147,6 +147,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Somebody else wrote to the database file",
         "Stop the other writer, then have this node do a full sync.",
     ),
+    errors.RewindError: Row(
+        500, "Entries cannot be taken back", "A full sync of this replica mends it."
+    ),
     errors.ApplyError: Row(
         500, "An entry does not fit", "A full sync of this replica mends it."
     ),
