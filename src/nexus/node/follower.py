@@ -137,17 +137,14 @@ class Follower:
         self.last_error = str(error)
         log.error("disk_full", reason=str(error))
 
-    def rewound(self) -> None:
-        """Log and database end at the fork."""
-        self.take(self.machine.rewound(now_ms()))
-
-    def rewind_failed(self, reason: str) -> None:
-        """Nothing could be taken back; database and log are as they were."""
+    def waits(self, reason: str) -> None:
+        """A snapshot cannot be installed until others let go of the database."""
         self.last_error = reason
-        self.take(self.machine.rewind_failed(reason, now_ms()))
+        log.warning("install_waits", reason=reason)
 
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
+        self.last_error = ""
         history = self._worker.database.history()
         self.take(self.machine.installed(position, history, now_ms()))
 

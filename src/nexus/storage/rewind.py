@@ -32,9 +32,9 @@ from nexus.storage.apply import (
     STORED_SETTINGS,
 )
 from nexus.storage.catalog import Catalog, Intent
-from nexus.storage.connections import synced_commits
+from nexus.storage.connections import storage_error, synced_commits
 from nexus.storage.counters import Counters
-from nexus.storage.database import Database, storage_error
+from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
 from nexus.storage.system import forget_after
 from nexus.storage.tables import shadow_tables
