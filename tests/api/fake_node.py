@@ -58,6 +58,7 @@ STATUS = NodeStatus(
     state=LinkState.STREAMING,
     paused=False,
     auto_failover=True,
+    has_database=True,
     last_error="",
 )
 
