@@ -39,6 +39,9 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
+        self.begun = 0
+        """Transactions of the writer so far. Within one, nobody else changes anything
+        here, the schema least of all."""
 
     @property
     def position(self) -> Position:
@@ -78,6 +81,7 @@ class Database(Access):
         another process holds the lock for writing for BUSY_TIMEOUT_MS.
         """
         self.require_own_process()
+        self.begun += 1
         try:
             self.writer.execute("begin immediate")
         except apsw.BusyError as error:
