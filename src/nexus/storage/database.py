@@ -227,8 +227,9 @@ class Database(Access):
         return forgotten
 
     def reload(self) -> None:
-        """After another database's pages were installed: read what they say."""
+        """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
+        self._checkpointed = min(self._checkpointed, self._position.offset)
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
 

@@ -110,6 +110,14 @@ def _read_table(
     )
 
 
+def shadow_tables(connection: apsw.Connection) -> frozenset[str]:
+    """The names of the tables that belong to virtual ones."""
+    rows = connection.execute(
+        "select name from pragma_table_list where schema = 'main' and type = 'shadow'"
+    )
+    return frozenset(str(name) for (name,) in rows)
+
+
 def _is_rowid_alias(
     connection: apsw.Connection, name: str, key: list[tuple[str, str, int, int]]
 ) -> bool:
