@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from nexus.storage.conflicts import same_value
 from nexus.storage.statements import quote
 
 Row = tuple[Any, ...]
@@ -99,6 +100,30 @@ def deletion(change: Change, row: Row) -> Change:
     raw = bytes((apsw.SQLITE_DELETE, change.indirect)) + b"".join(map(_write, row))
     return msgspec.structs.replace(
         change, opcode=apsw.SQLITE_DELETE, old=row, new=None, raw=raw
+    )
+
+
+def insertion(change: Change, row: Row) -> Change:
+    """The insertion of this whole row instead of the change."""
+    raw = bytes((apsw.SQLITE_INSERT, change.indirect)) + b"".join(map(_write, row))
+    return msgspec.structs.replace(
+        change, opcode=apsw.SQLITE_INSERT, old=None, new=row, raw=raw
+    )
+
+
+def update(change: Change, before: Row, after: Row) -> Change:
+    """The update of one whole row to another with its key instead of the change."""
+    old: list[Any] = [apsw.no_change] * len(before)
+    new = old.copy()
+    for column, (was, now) in enumerate(zip(before, after, strict=True)):
+        if not same_value(was, now):
+            old[column], new[column] = was, now
+        elif column in change.key_columns:
+            old[column] = was
+    raw = bytes((apsw.SQLITE_UPDATE, change.indirect))
+    raw += b"".join(map(_write, (*old, *new)))
+    return msgspec.structs.replace(
+        change, opcode=apsw.SQLITE_UPDATE, old=tuple(old), new=tuple(new), raw=raw
     )
 
 
@@ -191,8 +216,8 @@ def _read_size(changeset: bytes, at: int) -> tuple[int, int]:
 
 
 def _write(value: Any) -> bytes:
-    if value is None:
-        return bytes((_NULL,))
+    if value is None or value is apsw.no_change:
+        return bytes((_NULL if value is None else _UNCHANGED,))
     if isinstance(value, int):
         return struct.pack(">bq", _INTEGER, value)
     if isinstance(value, float):

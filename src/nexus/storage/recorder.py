@@ -16,6 +16,7 @@ from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.respelled import rows_operations
+from nexus.storage.rowids import Rowids
 from nexus.storage.schema import (
     SchemaStatement,
     read_schema_statement,
@@ -56,6 +57,7 @@ class Recorder:
         self._virtual_made = 0
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
+        self._rowids = Rowids(database)
         self._known_schema: bytes | None = None
         self._refreshed = False
         self._sequences: dict[str, int] | None = None
@@ -79,6 +81,7 @@ class Recorder:
 
         Returns the hash of the schema as it is now.
         """
+        self._rowids.begin(self._operations)
         self._operations = []
         self._taken_bytes = 0
         self._marks = {}
@@ -108,6 +111,8 @@ class Recorder:
         self._operations = []
         self._sequences = None
         self._reset_deferral()
+        if everything:
+            self._rowids.forget()
         if self._refreshed or everything:
             self._known_schema = None
 
@@ -280,6 +285,7 @@ class Recorder:
         session.table_filter(wanted)
         session.attach()
         self._session = session
+        self._rowids.watch(self._operations)
 
     def _cut(self) -> None:
         """End the session; what it saw becomes operations."""
@@ -294,6 +300,7 @@ class Recorder:
             changeset = session.changeset() if wanted else b""
         finally:
             session.close()
+        changeset = self._rowids.put_right(changeset, self._touched, self._operations)
         if not changeset:
             return
         self._taken_bytes += len(changeset)
@@ -308,6 +315,7 @@ class Recorder:
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
+        self._rowids.know(self._tables)
         self._has_virtual = self._has(_VIRTUAL)
         self._permissions.forget()
         sync_triggers(self._writer, self._tables)
