@@ -15,6 +15,7 @@
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
+    ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -28,6 +29,7 @@
     │   ├── SecondSQLiteError        another SQLite in this process broke the locks
     │   ├── ForkedError              a connection was carried across fork()
     │   ├── ForeignWriteError        somebody else wrote to the database file
+    │   ├── RewindError              entries cannot be taken back here
     │   └── ApplyError               an entry does not fit the rows of this database
     │       ├── ApplyConflictError
     │       └── SchemaMismatchError
@@ -160,6 +162,12 @@ class WrongRoleError(NexusError):
     code = "wrong_role"
 
 
+class NoDatabaseError(NexusError):
+    """This node has no database yet: its master's first snapshot or entry makes it."""
+
+    code = "no_database"
+
+
 class NotFoundError(NexusError):
     """No such snapshot, replica, divergence or verification."""
 
@@ -243,6 +251,12 @@ class ForeignWriteError(StorageError):
     """Another process wrote to the database file, past the log."""
 
     code = "foreign_write"
+
+
+class RewindError(StorageError):
+    """Entries cannot be taken back from this database; a full sync is the mend."""
+
+    code = "rewind"
 
 
 class ApplyError(StorageError):

@@ -35,6 +35,7 @@ from nexus.replication.effects import (
     Install,
     ReceiveSnapshot,
     Report,
+    Rewind,
     Send,
     StepDown,
     StopWrites,
@@ -62,6 +63,7 @@ class FollowerHooks:
 
     adopt: Callable[[Adopt], Awaitable[None]]
     diverged: Callable[[Diverged], Awaitable[None]]
+    rewind: Callable[[Rewind], Awaitable[None]]
     receive_snapshot: Callable[[ReceiveSnapshot], Awaitable[None]]
     store_chunk: Callable[[StoreChunk], Awaitable[None]]
     install: Callable[[Install], Awaitable[None]]
@@ -135,8 +137,14 @@ class Follower:
         self.last_error = str(error)
         log.error("disk_full", reason=str(error))
 
+    def waits(self, reason: str) -> None:
+        """A snapshot cannot be installed until others let go of the database."""
+        self.last_error = reason
+        log.warning("install_waits", reason=reason)
+
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
+        self.last_error = ""
         history = self._worker.database.history()
         self.take(self.machine.installed(position, history, now_ms()))
 
@@ -219,33 +227,35 @@ class Follower:
                 await self._hooks.adopt(effect)
             case Diverged():
                 await self._hooks.diverged(effect)
+            case Rewind():
+                await self._meanwhile_answering(self._hooks.rewind(effect))
             case ReceiveSnapshot():
                 await self._hooks.receive_snapshot(effect)
             case StoreChunk():
                 await self._hooks.store_chunk(effect)
             case Install():
-                await self._install(effect)
+                await self._meanwhile_answering(self._hooks.install(effect))
             case StepDown() | StopWrites():
                 pass
             case _:
                 raise AssertionError(f"{effect} is not a replica's to ask for")
 
-    async def _install(self, effect: Install) -> None:
-        """Install, and go on answering the master's heartbeats meanwhile."""
-        installing = asyncio.ensure_future(self._hooks.install(effect))
+    async def _meanwhile_answering(self, work: Awaitable[None]) -> None:
+        """Let the disk work, and go on answering the master's heartbeats."""
+        working = asyncio.ensure_future(work)
         try:
-            while not installing.done():
+            while not working.done():
                 self._wake.clear()
                 while self._effects and isinstance(self._effects[0], Send):
                     await self._perform(self._effects.popleft())
                 waking = asyncio.create_task(self._wake.wait())
                 await asyncio.wait(
-                    {installing, waking}, return_when=asyncio.FIRST_COMPLETED
+                    {working, waking}, return_when=asyncio.FIRST_COMPLETED
                 )
                 waking.cancel()
-            await installing
+            await working
         finally:
-            installing.cancel()
+            working.cancel()
             self._wake.set()
 
     async def _follow(self, target: Connect) -> None:

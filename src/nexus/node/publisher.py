@@ -24,7 +24,7 @@ from nexus.errors import (
 from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.connection import READ_BYTES, Connection
-from nexus.node.framing import frames_of
+from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome, receive_hello
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -105,6 +105,7 @@ class Publisher:
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._framer = Framer()
 
     async def start(self, address: str, wal: WriteAheadLog) -> str:
         """Serve this log; returns the address, with the system's choice for port 0.
@@ -252,7 +253,9 @@ class Publisher:
                 continue
             try:
                 records = await self._read(link, stream)
-                frames = frames_of(records, machine.history, stream.commit_offset)
+                frames = self._framer.frames(
+                    records, machine.history, stream.commit_offset
+                )
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
             except LogGapError:
@@ -265,8 +268,9 @@ class Publisher:
                 return
             if self._pace_s and len(frames) < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
-                # every node a wake-up, a sync and an acknowledgement of its own.
-                await asyncio.sleep(self._pace_s)
+                # every node a wake-up, a sync and an acknowledgement of its own. All
+                # senders wake at the same beats, to send the same frames.
+                await asyncio.sleep(self._pace_s - time.monotonic() % self._pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(

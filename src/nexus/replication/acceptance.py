@@ -1,5 +1,7 @@
 """What a replica makes of a master's Welcome, before it changes anything."""
 
+from typing import Final
+
 import msgspec
 
 from nexus.errors import ProtocolError
@@ -12,8 +14,13 @@ from nexus.replication.incoming import Incoming
 class Acceptance(msgspec.Struct, frozen=True):
     """The master is the right one; the own log agrees with its log up to `fork`."""
 
-    streams: bool
+    plan: Plan
     fork: Offset
+
+
+PAGE_SIZES: Final = frozenset(1 << power for power in range(9, 17))
+ENCODINGS: Final = frozenset({"UTF-8", "UTF-16le", "UTF-16be"})
+"""What a database of SQLite may have; a replica makes its own after the master's."""
 
 
 def weighed(
@@ -74,14 +81,21 @@ def _foreign(
 
 
 def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
-    history = welcome.history
-    streams = welcome.plan is Plan.STREAM
+    history, plan = welcome.history, welcome.plan
+    streams = plan is Plan.STREAM
+    if welcome.page_size not in PAGE_SIZES or welcome.encoding not in ENCODINGS:
+        return Refusal(
+            ErrorCode.MALFORMED,
+            f"{welcome.master_id} has pages of {welcome.page_size} bytes and the "
+            f"encoding {welcome.encoding!r}: no database of SQLite has",
+        )
     if (
         welcome.cluster_id
         and well_formed(history)
         and history.epoch == welcome.epoch
         and (not streams or welcome.from_offset == log.received)
         and (not streams or history.position_at(log.received) == log.position)
+        and (plan is not Plan.REWIND or _fork(welcome, log) == welcome.from_offset > 0)
     ):
         return None
     return Refusal(
@@ -93,7 +107,10 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
 
 def _acceptance(welcome: Welcome, log: Incoming) -> Acceptance:
     if welcome.plan is Plan.STREAM:
-        return Acceptance(streams=True, fork=log.received)
+        return Acceptance(Plan.STREAM, log.received)
+    return Acceptance(welcome.plan, _fork(welcome, log))
+
+
+def _fork(welcome: Welcome, log: Incoming) -> Offset:
     theirs, end = welcome.history, welcome.current_offset
-    fork = fork_between(log.history, log.received, theirs, end)
-    return Acceptance(streams=False, fork=fork)
+    return fork_between(log.history, log.received, theirs, end)

@@ -49,7 +49,8 @@ class Rowids:
         self._changes_before = 0
         self._earlier: list[Operation] = []
         """What the writer's transaction did before the client's began."""
-        self._stood_at = database.position
+        self._begun = 0
+        """The writer's transaction that it did it in."""
         self._copied: frozenset[str] = frozenset()
 
     def know(self, tables: Mapping[str, Table]) -> None:
@@ -58,15 +59,10 @@ class Rowids:
 
     def begin(self, last: Iterable[Operation]) -> None:
         """A client's transaction begins; the one before it did `last`, and kept it."""
-        position = self._database.position
-        if position != self._stood_at:
-            self._stood_at, self._earlier = position, []
+        if self._begun != self._database.begun:
+            self._begun, self._earlier = self._database.begun, []
         else:
             self._earlier += last
-
-    def forget(self) -> None:
-        """The writer's transaction is taken back."""
-        self._earlier = []
 
     def watch(self, so_far: Sequence[Operation]) -> None:
         """A session begins; the client's transaction has done `so_far`."""
