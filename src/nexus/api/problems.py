@@ -207,8 +207,8 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     refusals.MediaTypeError: Row(
         415,
-        "The body is not declared as JSON",
-        "Send the header `Content-Type: application/json`.",
+        "The body is not declared as plain JSON",
+        "Send the header `Content-Type: application/json`, and the body uncompressed.",
     ),
     refusals.RangeError: Row(
         416, "No such range", "Ask for bytes within Content-Range's length."
