@@ -220,6 +220,33 @@ async def test_a_write_that_runs_is_answered_before_the_nonsense_behind_it(
     assert (refused[0], refused[1]["code"]) == (400, "not_http")
 
 
+@pytest.mark.parametrize("part", [b"", BODY[:5]])
+@pytest.mark.parametrize("before", [b"", HEALTH])
+async def test_a_body_that_takes_too_long_is_refused(
+    node: FakeNode, before: bytes, part: bytes
+) -> None:
+    impatient = HttpLimits(body_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        *_, (status, problem) = await told(server, before + POST + b"\r\n", part)
+
+    assert (status, problem["code"]) == (408, "body_too_slow")
+    assert node.asked == []
+
+
+async def test_a_body_that_is_sent_on_for_ever_after_the_answer_is_cut_off(
+    node: FakeNode,
+) -> None:
+    impatient = HttpLimits(body_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        connection = await connect(server)
+        connection[1].write(CHUNKED.replace(b"json", b"xml") + b"1\r\nx\r\n")
+        [(status, _)] = answers(await closes(connection))
+
+    assert status == 415
+
+
 @pytest.mark.parametrize("length", [1, 7, 1000])
 async def test_a_wish_for_another_protocol_is_ignored_and_the_request_is_not(
     server: HttpServer, node: FakeNode, length: int

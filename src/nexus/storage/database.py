@@ -94,6 +94,7 @@ class Database(Access):
             raise storage_error("SQLite could not begin", error) from error
         try:
             self._guard.check_data_version(self._data_version())
+            self._onlooker.look()
         except BaseException:
             self.writer.execute("rollback")  # and not forget what was found
             raise
@@ -125,8 +126,10 @@ class Database(Access):
         if self.writer.in_transaction:
             self.writer.execute("rollback")
         # A commit that fails for want of space makes SQLite drop its pages, and that
-        # moves the version too. Nobody else wrote: this node held the lock.
-        self._guard.watch_version(self._data_version())
+        # moves the version too. It is the old state unless somebody has come since.
+        version = self._data_version()
+        if self._onlooker.saw_no_commit():
+            self._guard.watch_version(version)
 
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.

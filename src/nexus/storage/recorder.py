@@ -18,6 +18,7 @@ from nexus.storage.permissions import Scope
 from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.preupdate import SmallChanges
 from nexus.storage.respelled import rows_operations
+from nexus.storage.rowids import Rowids
 from nexus.storage.schema import (
     SchemaStatement,
     read_schema_statement,
@@ -61,6 +62,7 @@ class Recorder:
         self._virtual_made = 0
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
+        self._rowids = Rowids(database)
         self._known_schema = b""
         self._known_in = 0
         """The writer's transaction in which the schema was last looked at."""
@@ -86,6 +88,7 @@ class Recorder:
         With `small` only queries and row changes may follow, and `finish` may raise
         NotSmallError. Returns the hash of the schema as it is now.
         """
+        self._rowids.begin(self._operations)
         self._operations = []
         self._taken_bytes = 0
         self._marks = {}
@@ -195,9 +198,9 @@ class Recorder:
         """
         pragma = read_pragma(sql)
         if pragma.use is PragmaUse.STORED:
-            old = self._setting(pragma.name)
+            old = self._writer.pragma(pragma.name)
             self._writer.execute(sql)
-            new = self._setting(pragma.name)
+            new = self._writer.pragma(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
             return (), []
@@ -274,11 +277,6 @@ class Recorder:
         self._writer.execute(f"drop table temp.{_ASIDE}")
         return [Schema(created), *rows]
 
-    def _setting(self, name: str) -> int:
-        rows: list[Any] = self._writer.execute(f"pragma {name}").fetchall()
-        value: int = rows[0][0]
-        return value
-
     def _open_session(self, *, only: set[str] | None = None) -> None:
         session = apsw.Session(self._writer, "main")
         session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
@@ -295,6 +293,7 @@ class Recorder:
         session.table_filter(wanted)
         session.attach()
         self._session = session
+        self._rowids.watch(self._operations)
 
     def _cut(self) -> None:
         """End the session; what it saw becomes operations."""
@@ -309,6 +308,7 @@ class Recorder:
             changeset = session.changeset() if wanted else b""
         finally:
             session.close()
+        changeset = self._rowids.put_right(changeset, self._touched, self._operations)
         if not changeset:
             return
         self._taken_bytes += len(changeset)
@@ -329,6 +329,7 @@ class Recorder:
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
+        self._rowids.know(self._tables)
         self._has_virtual = self._has(_VIRTUAL)
         self._permissions.forget()
         sync_triggers(self._writer, self._tables)
