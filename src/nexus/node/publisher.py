@@ -254,7 +254,10 @@ class Publisher:
             try:
                 records = await self._read(link, stream)
                 frames = self._framer.frames(
-                    records, machine.history, stream.commit_offset
+                    records,
+                    machine.history,
+                    stream.commit_offset,
+                    compress=link.connection.is_congested,
                 )
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
