@@ -100,6 +100,8 @@ async def test_divergences_are_listed_and_read_as_lines(node: FakeNode) -> None:
                 "after_offset": 9,
                 "entries": 2,
                 "reason": "deposed",
+                "dropped": 0,
+                "copy": "",
             }
         ]
     }

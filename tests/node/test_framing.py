@@ -57,4 +57,5 @@ def test_large_entries_are_compressed_only_where_that_was_asked_for() -> None:
     plain = framer.frames(records, HISTORY, Offset(0), compress=False)
     packed = framer.frames(records, HISTORY, Offset(0), compress=True)
 
-    assert len(plain) > 100_000 > 1_000 > len(packed)
+    assert len(plain) > 100_000
+    assert len(packed) < 1_000

@@ -22,7 +22,8 @@ from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
 from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
-from nexus.node.rewinding import keep_diverged, take_back
+from nexus.node.rescue import Rescue
+from nexus.node.rewinding import take_back
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
@@ -65,6 +66,7 @@ class Following:
                 fingerprint=parts.verifications.pin,
             ),
         )
+        self._rescue = Rescue(parts)
         self._follower = Follower(
             machine,
             parts.log,
@@ -235,7 +237,7 @@ class Following:
             )
 
     async def _export(self, effect: Diverged) -> None:
-        await keep_diverged(self._parts, self.history, effect)
+        await self._rescue.rows(self.history, effect)
 
     async def _rewind(self, effect: Rewind) -> None:
         reason = await take_back(self._parts, self._worker, effect.to)
@@ -243,6 +245,7 @@ class Following:
             self._follower.last_error = reason
             self._follower.take(self.machine.rewind_failed(reason, now_ms()))
         else:
+            self._rescue.done()
             self._follower.take(self.machine.rewound(now_ms()))
 
     async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
@@ -268,6 +271,7 @@ class Following:
         parts = self._parts
 
         def install() -> Position:
+            self._rescue.database()
             position = install_snapshot(
                 copy,
                 parts.database,
@@ -276,6 +280,7 @@ class Following:
                 work=parts.standing.directory.snapshots / "installing.work",
                 max_size=parts.config.snapshot.max_size,
             )
+            self._rescue.done()
             parts.receiver.drop()
             self._worker.restart()
             return position
