@@ -64,6 +64,16 @@ UPDATES = (
     *("update or ignore",) * 5,
     *("update or replace", "update or fail", "update or abort", "update or rollback"),
 )
+CHANGE_SCHEMA = (
+    "_create_table",
+    "_create_as",
+    "_create_virtual",
+    "_create_trigger",
+    "_create_index",
+    "_create_view",
+    "_alter",
+    "_drop",
+)
 MOST_ROWS = 60
 """A table is emptied from here on: the run shall stay quick."""
 
@@ -88,6 +98,8 @@ class Workload:
 
     def __init__(self, seed: int, connection: apsw.Connection) -> None:
         self.chance = random.Random(seed)
+        self.schema_stays = False
+        """Whether only rows, counters and settings change for now."""
         self._connection = connection
         self._savepoints: list[str] = []
         self._makers: list[tuple[int, Callable[[], Statement | None]]] = [
@@ -100,6 +112,7 @@ class Workload:
             (8, self._savepoint),
             (5, self._create_table),
             (2, self._create_as),
+            (1, self._multiply),
             (3, self._create_virtual),
             (5, self._command_virtual),
             (3, self._create_trigger),
@@ -119,7 +132,10 @@ class Workload:
 
     def next(self) -> Statement:
         """The next statement for the schema as it is now."""
-        weights = [weight for weight, _ in self._makers]
+        weights = [
+            0 if self.schema_stays and make.__name__ in CHANGE_SCHEMA else weight
+            for weight, make in self._makers
+        ]
         while True:
             ((_, make),) = self.chance.choices(self._makers, weights)
             statement = make()
@@ -258,6 +274,18 @@ class Workload:
     def _count(self, shape: Shape) -> int:
         rows = self._connection.execute(f"select count(*) from {shape.quoted}")
         return int(str(rows.fetchall()[0][0]))
+
+    def _multiply(self) -> Statement | None:
+        """Many rows, so that a session enlarges what it remembers."""
+        shapes = self._shapes()
+        if not shapes:
+            return None
+        shape = self.chance.choice(shapes)
+        names = ", ".join(quote(name) for name, _ in shape.columns)
+        return Statement(
+            f"insert or ignore into {shape.quoted}({names}) select {names} from "
+            f"{shape.quoted}, json_each('[{', '.join('0' * 40)}]') limit 300"
+        )
 
     def _move_keys(self) -> Statement | None:
         shape = self._any_shape()

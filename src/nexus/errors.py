@@ -16,6 +16,7 @@
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
     ├── NoDatabaseError              a new replica has received nothing to read yet
+    ├── NotAppliedError              this node is not as far yet as was asked for
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -29,6 +30,7 @@
     │   ├── SecondSQLiteError        another SQLite in this process broke the locks
     │   ├── ForkedError              a connection was carried across fork()
     │   ├── ForeignWriteError        somebody else wrote to the database file
+    │   ├── RewindError              entries cannot be taken back here
     │   └── ApplyError               an entry does not fit the rows of this database
     │       ├── ApplyConflictError
     │       └── SchemaMismatchError
@@ -167,6 +169,12 @@ class NoDatabaseError(NexusError):
     code = "no_database"
 
 
+class NotAppliedError(NexusError):
+    """This node has not applied the entry of `min_offset` in time; nothing happened."""
+
+    code = "not_applied"
+
+
 class NotFoundError(NexusError):
     """No such snapshot, replica, divergence or verification."""
 
@@ -250,6 +258,12 @@ class ForeignWriteError(StorageError):
     """Another process wrote to the database file, past the log."""
 
     code = "foreign_write"
+
+
+class RewindError(StorageError):
+    """Entries cannot be taken back from this database; a full sync is the mend."""
+
+    code = "rewind"
 
 
 class ApplyError(StorageError):

@@ -52,6 +52,21 @@ class CorkedTransport(asyncio.Transport):
         return self._transport.is_closing()
 
     @override
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
+    @override
+    def abort(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
+        self._transport.abort()
+
+    @override
+    def get_write_buffer_size(self) -> int:
+        return self._held_bytes + self._transport.get_write_buffer_size()
+
+    @override
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 

@@ -110,6 +110,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Read on another node, or ask again when this one has followed its master.",
         1,
     ),
+    errors.NotAppliedError: Row(
+        503,
+        "This node is not as far yet",
+        "Nothing happened: ask another node, or this one again later.",
+        1,
+    ),
     errors.NotFoundError: Row(
         404, "No such thing here", "List what there is, and use an id from the list."
     ),
@@ -153,6 +159,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Somebody else wrote to the database file",
         "Stop the other writer, then have this node do a full sync.",
     ),
+    errors.RewindError: Row(
+        500, "Entries cannot be taken back", "A full sync of this replica mends it."
+    ),
     errors.ApplyError: Row(
         500, "An entry does not fit", "A full sync of this replica mends it."
     ),
@@ -179,6 +188,17 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.MethodNotAllowedError: Row(
         405, "Not with this method", "Use a method of the Allow header."
     ),
+    refusals.NotHttpError: Row(
+        400,
+        "Not an HTTP request",
+        "Speak HTTP/1.1; this port speaks neither TLS nor HTTP/2.",
+    ),
+    refusals.HeadTooLargeError: Row(
+        431, "The request's head is too large", "Send fewer and shorter headers."
+    ),
+    refusals.HeadTooSlowError: Row(
+        408, "The request came too slowly", "Nothing happened: send it again."
+    ),
     refusals.BodyTooLargeError: Row(
         413, "The request is too large", "Send several smaller requests."
     ),
@@ -187,8 +207,8 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     refusals.MediaTypeError: Row(
         415,
-        "The body is not declared as JSON",
-        "Send the header `Content-Type: application/json`.",
+        "The body is not declared as plain JSON",
+        "Send the header `Content-Type: application/json`, and the body uncompressed.",
     ),
     refusals.RangeError: Row(
         416, "No such range", "Ask for bytes within Content-Range's length."
@@ -198,6 +218,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     refusals.BusyError: Row(
         503, "Too many large requests", "Nothing happened: send it again.", 1
+    ),
+    refusals.CrowdedError: Row(
+        503,
+        "Too many connections",
+        "Nothing happened: close what is idle, or try again later.",
+        1,
     ),
     refusals.AnswerLostError: Row(
         504,

@@ -26,6 +26,7 @@ from nexus.errors import (
     NexusError,
     NoDatabaseError,
     NoMasterError,
+    NotAppliedError,
     OutcomeUnknownError,
     QuorumLostError,
     ReadOnlyReplicaError,
@@ -84,13 +85,15 @@ class SqlEndpoint:
         self._gate.check(headers)
         check_media_type(headers)
         body = await self._bodies.read(headers, receive)
-        request = decoded(_decoder, body)
-        read_params(request)
-        _check(request)
         try:
+            request = decoded(_decoder, body)
+            read_params(request)
+            _check(request)
             return encode_response(await self._node.execute(request))
         except ReadOnlyReplicaError as error:
             return await self._forwarder.forward(error, headers, body)
+        finally:
+            self._bodies.release(body)
 
 
 def _check(request: SqlRequest) -> None:
@@ -111,10 +114,11 @@ def _check(request: SqlRequest) -> None:
 
 
 async def _send_json(send: Send, body: bytes) -> None:
+    """What Starlette's Response would send, without making one."""
     start: dict[str, Any] = {
         "type": "http.response.start",
         "status": 200,
-        "headers": [_JSON, (b"content-length", b"%d" % len(body))],
+        "headers": [(b"content-length", b"%d" % len(body)), _JSON],
     }
     await send(start)
     await send({"type": "http.response.body", "body": body})
@@ -138,6 +142,7 @@ CALL: Final = Call(
         TransactionError,
         TransactionTooLargeError,
         NoMasterError,
+        NotAppliedError,
         NoDatabaseError,
         QuorumLostError,
         DatabaseBusyError,

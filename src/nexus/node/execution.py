@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from nexus.errors import NoMasterError, RequestError
-from nexus.model.cluster import Outcome
+from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.node.dbapi import query
 from nexus.node.jobs import Answer, Transaction
@@ -69,9 +68,9 @@ class Executor:
         try:
             await self._milestones.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:
-            raise NoMasterError(
-                f"this node has not applied entry {offset} in time; ask another one, "
-                "or try again"
+            raise NotAppliedError(
+                f"this node has not applied entry {offset} within "
+                f"{self._patience_s:g} s; ask another one, or try again"
             ) from None
 
     async def _one_by_one(
@@ -112,6 +111,6 @@ def _response(answer: Answer, epoch: int) -> SqlResponse:
         ],
         position.offset if position is not None else 0,
         position.epoch if position is not None else epoch,
-        Outcome(answer.outcome),
+        answer.outcome,
         answer.durable_on,
     )

@@ -63,6 +63,7 @@ class FollowerHooks:
 
     adopt: Callable[[Adopt], Awaitable[None]]
     diverged: Callable[[Diverged], Awaitable[None]]
+    rewind: Callable[[Rewind], Awaitable[None]]
     receive_snapshot: Callable[[ReceiveSnapshot], Awaitable[None]]
     store_chunk: Callable[[StoreChunk], Awaitable[None]]
     install: Callable[[Install], Awaitable[None]]
@@ -84,6 +85,7 @@ class Follower:
     ) -> None:
         self.machine = machine
         self.bytes_received = 0
+        self._received_before = 0
         self.last_error = ""
         self._log = wal
         self._worker = worker
@@ -227,34 +229,34 @@ class Follower:
             case Diverged():
                 await self._hooks.diverged(effect)
             case Rewind():
-                self.take(self.machine.rewind_failed("a full sync it is", now_ms()))
+                await self._meanwhile_answering(self._hooks.rewind(effect))
             case ReceiveSnapshot():
                 await self._hooks.receive_snapshot(effect)
             case StoreChunk():
                 await self._hooks.store_chunk(effect)
             case Install():
-                await self._install(effect)
+                await self._meanwhile_answering(self._hooks.install(effect))
             case StepDown() | StopWrites():
                 pass
             case _:
                 raise AssertionError(f"{effect} is not a replica's to ask for")
 
-    async def _install(self, effect: Install) -> None:
-        """Install, and go on answering the master's heartbeats meanwhile."""
-        installing = asyncio.ensure_future(self._hooks.install(effect))
+    async def _meanwhile_answering(self, work: Awaitable[None]) -> None:
+        """Let the disk work, and go on answering the master's heartbeats."""
+        working = asyncio.ensure_future(work)
         try:
-            while not installing.done():
+            while not working.done():
                 self._wake.clear()
                 while self._effects and isinstance(self._effects[0], Send):
                     await self._perform(self._effects.popleft())
                 waking = asyncio.create_task(self._wake.wait())
                 await asyncio.wait(
-                    {installing, waking}, return_when=asyncio.FIRST_COMPLETED
+                    {working, waking}, return_when=asyncio.FIRST_COMPLETED
                 )
                 waking.cancel()
-            await installing
+            await working
         finally:
-            installing.cancel()
+            working.cancel()
             self._wake.set()
 
     async def _follow(self, target: Connect) -> None:
@@ -307,7 +309,7 @@ class Follower:
             messages = await connection.receive()
             if not messages:
                 return
-            self.bytes_received = connection.bytes_received
+            self.bytes_received = self._received_before + connection.bytes_received
             self._hear(messages, assembler)
             full_sync = self.machine.state is LinkState.FULL_SYNC
             if len(self._effects) > (MOST_CHUNKS if full_sync else MOST_WAITING):
@@ -341,5 +343,6 @@ class Follower:
 
     async def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
+        self._received_before = self.bytes_received
         if connection is not None:
             await connection.close()

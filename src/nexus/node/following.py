@@ -22,6 +22,8 @@ from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
 from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
+from nexus.node.rescue import Rescue
+from nexus.node.rewinding import take_back
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
@@ -32,13 +34,11 @@ from nexus.replication.effects import (
     Install,
     Peer,
     ReceiveSnapshot,
+    Rewind,
     StoreChunk,
 )
 from nexus.replication.replica import Replica
 from nexus.replication.settings import ReplicaSettings, Standing
-from nexus.storage.diverged import Divergence
-
-EXPORT_BYTES: Final = 1 << 20
 
 BUSY_RETRY_S: Final = 1.0
 """How often it looks whether a snapshot can be installed that others are in the way of.
@@ -66,6 +66,7 @@ class Following:
                 fingerprint=parts.verifications.pin,
             ),
         )
+        self._rescue = Rescue(parts)
         self._follower = Follower(
             machine,
             parts.log,
@@ -73,6 +74,7 @@ class Following:
             FollowerHooks(
                 self._adopt,
                 self._export,
+                self._rewind,
                 self._receive_snapshot,
                 self._store_chunk,
                 self._install,
@@ -235,21 +237,16 @@ class Following:
             )
 
     async def _export(self, effect: Diverged) -> None:
-        made = await asyncio.to_thread(self._export_rows, effect)
-        log.warning("diverged_kept", id=made.id, entries=made.entries)
+        await self._rescue.rows(self.history, effect)
 
-    def _export_rows(self, effect: Diverged) -> Divergence:
-        wal = self._parts.log
-        cursor = wal.cursor(Offset(max(effect.after + 1, wal.first_offset)))
-        try:
-            records = []
-            while cursor.offset <= wal.last_offset:
-                records += cursor.read(Offset(wal.last_offset + 1), EXPORT_BYTES)
-            return self._parts.diverged.export(
-                records, self.history, after=effect.after, reason=effect.reason
-            )
-        finally:
-            cursor.close()
+    async def _rewind(self, effect: Rewind) -> None:
+        reason = await take_back(self._parts, self._worker, effect.to)
+        if reason:
+            self._follower.last_error = reason
+            self._follower.take(self.machine.rewind_failed(reason, now_ms()))
+        else:
+            self._rescue.done()
+            self._follower.take(self.machine.rewound(now_ms()))
 
     async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
         begin = self._parts.receiver.begin
@@ -274,6 +271,7 @@ class Following:
         parts = self._parts
 
         def install() -> Position:
+            self._rescue.database()
             position = install_snapshot(
                 copy,
                 parts.database,
@@ -282,6 +280,7 @@ class Following:
                 work=parts.standing.directory.snapshots / "installing.work",
                 max_size=parts.config.snapshot.max_size,
             )
+            self._rescue.done()
             parts.receiver.drop()
             self._worker.restart()
             return position

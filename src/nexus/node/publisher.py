@@ -24,8 +24,9 @@ from nexus.errors import (
 from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.connection import READ_BYTES, Connection
-from nexus.node.framing import frames_of
-from nexus.node.handshake import proven_welcome, receive_hello
+from nexus.node.door import Door
+from nexus.node.framing import Framer
+from nexus.node.handshake import proven_welcome
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -99,12 +100,13 @@ class Publisher:
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
-        self._timeout_s = timeout_s
+        self._door = Door(timeout_s=timeout_s)
         self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._framer = Framer()
 
     async def start(self, address: str, wal: WriteAheadLog) -> str:
         """Serve this log; returns the address, with the system's choice for port 0.
@@ -199,7 +201,8 @@ class Publisher:
             await self._serve(link)
         except HandshakeRefusedError as error:
             self.rejected += 1
-            log.warning("replica_refused", peer=peer, reason=str(error))
+            if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
+                log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
             self.rejected += 1
@@ -216,9 +219,7 @@ class Publisher:
 
     async def _serve(self, link: _Link) -> None:
         connection = link.connection
-        hello, link.challenge = await receive_hello(
-            connection, self._secret, timeout_s=self._timeout_s
-        )
+        hello, link.challenge = await self._door.hello(connection, self._secret)
         link.hello_nonce = hello.nonce
         machine = self.machine
         if machine is None:
@@ -252,7 +253,12 @@ class Publisher:
                 continue
             try:
                 records = await self._read(link, stream)
-                frames = frames_of(records, machine.history, stream.commit_offset)
+                frames = self._framer.frames(
+                    records,
+                    machine.history,
+                    stream.commit_offset,
+                    compress=link.connection.is_congested,
+                )
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
             except LogGapError:
@@ -265,8 +271,9 @@ class Publisher:
                 return
             if self._pace_s and len(frames) < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
-                # every node a wake-up, a sync and an acknowledgement of its own.
-                await asyncio.sleep(self._pace_s)
+                # every node a wake-up, a sync and an acknowledgement of its own. All
+                # senders wake at the same beats, to send the same frames.
+                await asyncio.sleep(self._pace_s - time.monotonic() % self._pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(

@@ -19,6 +19,7 @@ from nexus.storage.connections import (
     storage_error,
 )
 from nexus.storage.guard import Guard, refuse_second_opener, require_locks
+from nexus.storage.onlooker import Onlooker
 from nexus.storage.permissions import Permissions
 
 PAGE_SIZE: Final = 4096
@@ -43,6 +44,7 @@ class Access:
         self._writer: apsw.Connection | None = None
         self._readers = ReaderPool(path, readers)
         self._guard = Guard(path)
+        self._onlooker = Onlooker(path)
         self._enforcing = True
         self._closed = False
 
@@ -104,10 +106,12 @@ class Access:
     def set_mode_capturing(self) -> None:
         """A master's settings: foreign keys and triggers do their work.
 
-        And shadow tables are written by their modules alone.
+        And shadow tables are written by their modules alone, which begin anew: what
+        they remember of them is old, if entries were applied or taken back meanwhile.
         """
         self._enforcing = True
         self._set_enforcement()
+        self.writer.execute("pragma writable_schema = reset")
 
     def set_mode_applying(self) -> None:
         """A replica's: the master's changes carry what keys and triggers did."""
@@ -148,6 +152,7 @@ class Access:
         Raises DatabaseBusyError where somebody has, with everything as it was.
         """
         with self._readers.emptied():
+            self._onlooker.close()
             try:
                 seize(self.writer, self.path)
                 yield self.writer
@@ -167,6 +172,7 @@ class Access:
         if not self._closed and not self._guard.is_forked:
             self._closed = True
             self._readers.close()
+            self._onlooker.close()
             if self._writer is not None:
                 self._writer.close(force=True)
 
