@@ -24,8 +24,9 @@ from nexus.errors import (
 from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.door import Door
 from nexus.node.framing import Framer
-from nexus.node.handshake import proven_welcome, receive_hello
+from nexus.node.handshake import proven_welcome
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -99,7 +100,7 @@ class Publisher:
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
-        self._timeout_s = timeout_s
+        self._door = Door(timeout_s=timeout_s)
         self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
@@ -200,7 +201,8 @@ class Publisher:
             await self._serve(link)
         except HandshakeRefusedError as error:
             self.rejected += 1
-            log.warning("replica_refused", peer=peer, reason=str(error))
+            if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
+                log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
             self.rejected += 1
@@ -217,9 +219,7 @@ class Publisher:
 
     async def _serve(self, link: _Link) -> None:
         connection = link.connection
-        hello, link.challenge = await receive_hello(
-            connection, self._secret, timeout_s=self._timeout_s
-        )
+        hello, link.challenge = await self._door.hello(connection, self._secret)
         link.hello_nonce = hello.nonce
         machine = self.machine
         if machine is None:
