@@ -196,17 +196,17 @@ class Node:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        if isinstance(self._duty, Following):
+        if isinstance(self._duty, Following) and replica in {None, self.node_id}:
             self._duty.pause()
         else:
-            self._reigning().pause(replica)
+            self._reigning("another's stream is the master's").pause(replica)
 
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
-        if isinstance(self._duty, Following):
+        if isinstance(self._duty, Following) and replica in {None, self.node_id}:
             self._duty.resume()
         else:
-            self._reigning().resume(replica)
+            self._reigning("another's stream is the master's").resume(replica)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master by raising the epoch.
