@@ -43,6 +43,8 @@ class HttpLimits:
     """A head that takes longer is a stranger who holds a connection."""
     body_timeout_s: float = 60.0
     """A body that takes longer is given up: it holds memory."""
+    read_timeout_s: float = 60.0
+    """A caller who takes nothing of an answer for so long holds its memory."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
     grace_s: int = 3
@@ -61,6 +63,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         """Of a head, of a body, or of a connection that lingers."""
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
+        """Of the answer, when the caller was last looked at."""
         self._asks_for_upgrade = False
         self._owed = 0
         """Requests whose answers are not complete yet."""
@@ -79,6 +84,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_reader_timer()
         super().connection_lost(exc)
 
     @override
@@ -164,6 +170,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._asks_for_upgrade:
             self._in_body = False
             super().on_message_complete()
+
+    # --- Callers who do not read ------------------------------------------------------
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    @override
+    def resume_writing(self) -> None:
+        self._stop_reader_timer()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(
+            self.limits.read_timeout_s, self._cut_off_if_stuck
+        )
+
+    def _cut_off_if_stuck(self) -> None:
+        # Nothing is added while writing is paused: what is less has been read.
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _stop_reader_timer(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     # --- Answers ----------------------------------------------------------------------
 
