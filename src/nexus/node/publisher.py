@@ -26,7 +26,7 @@ from nexus.model.position import Offset
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.framing import frames_of
 from nexus.node.handshake import proven_welcome, receive_hello
-from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
+from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
     CommitAdvanced,
@@ -80,6 +80,8 @@ class PublisherHooks:
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
+    votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
+    """A proven Hello that asks for votes, with the challenge it has answered."""
 
 
 class Publisher:
@@ -220,6 +222,9 @@ class Publisher:
             connection, self._secret, timeout_s=self._timeout_s
         )
         link.hello_nonce = hello.nonce
+        if VOTES in hello.features:
+            await self._hooks.votes(connection, hello, link.challenge)
+            return
         machine = self.machine
         if machine is None:
             connection.send(self._hooks.visited(hello))
