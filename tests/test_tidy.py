@@ -19,7 +19,6 @@ SHARED_TESTS = {
     "node/publisher.py",
     "node/reigning.py",
     "node/report.py",
-    "storage/apply.py",
     "storage/clauses.py",
     "storage/conflicts.py",
     "storage/counters.py",

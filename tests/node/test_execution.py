@@ -162,6 +162,7 @@ async def test_one_by_one_an_id_covers_each_statement(place: Place) -> None:
         ("select", 1, r"incomplete|syntax"),
         (("select ?", []), 1, r"bindings|parameter"),
         (("select :a", {"b": 1}), 1, "parameter"),
+        ("select cast(x'ff' as text)", 1, r"not UTF-8 .*CAST\(column AS BLOB\)"),
     ],
 )
 async def test_a_bad_query_is_the_clients_error_with_its_index(

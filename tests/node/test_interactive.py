@@ -16,6 +16,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.node.interactive import InteractiveTransaction
+from nexus.node.jobs import Transaction
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement
 from node.builders import LIMIT_BYTES, PATIENCE_S, Desk, elsewhere, wanted
@@ -89,6 +90,62 @@ def test_an_error_takes_back_its_statement_and_leaves_the_transaction_open(
     transaction.commit()
 
     assert desk.rows("select v from t") == [(1,), (2,)]
+
+
+def test_a_statement_whose_answer_is_no_text_is_taken_back_and_the_rest_stays(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    transaction.execute(Statement(INSERT, (1,)))
+    for statement in (
+        "insert into t(v) values (cast(x'ff' as text)), (8) returning v, id",
+        "update t set v = cast(x'ff' as text) returning v",
+        "replace into t values (1, 2) returning cast(x'ff' as text)",
+        "delete from t returning cast(x'ff' as text)",
+        "insert or fail into t(v) values (9) returning cast(x'ff' as text)",
+    ):
+        with pytest.raises(StatementError, match="read it as bytes, with CAST"):
+            transaction.execute(Statement(statement))
+    kept = "insert into t(v) values (cast(x'fe' as text)) returning hex(v)"
+    assert transaction.execute(Statement(kept)).rows == [("FE",)]
+    transaction.commit()
+
+    assert desk.rows("select hex(v) from t") == [("31",), ("FE",)]
+    assert len(desk.entries()) == 3
+
+
+def test_a_batch_loses_only_the_transaction_whose_answer_is_no_text(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    with pytest.raises(StatementError, match="with CAST"):
+        manager.execute_blocking(
+            wanted(
+                (INSERT, (1,)),
+                "insert into t(v) values (cast(x'ff' as text)), (3) returning v",
+            )
+        )
+    bad = Statement(
+        "insert into t(v) values (cast(? as text)) returning v",
+        many=[(b"a",), (b"b\xff",), (b"c",)],
+    )
+    with pytest.raises(StatementError, match="with CAST"):
+        manager.execute_blocking(Transaction((bad,)))
+    manager.execute_blocking(wanted((INSERT, (2,))))
+
+    assert desk.rows("select v from t") == [(2,)]
+
+
+def test_or_fail_keeps_the_rows_before_the_one_that_failed_with_returning_too(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = begun(manager)
+    with pytest.raises(ConstraintError):
+        transaction.execute(
+            Statement("insert or fail into t(v) values (1), (1) returning v")
+        )
+    transaction.commit()
+
+    assert desk.rows("select v from t") == [(1,)]
 
 
 def test_a_statement_that_rolls_everything_back_ends_the_transaction(

@@ -21,20 +21,25 @@ def answer(said: Welcome, own: Incoming, cluster: str = "cluster") -> object:
 def test_a_master_whose_log_goes_on_from_ours_is_followed() -> None:
     found = answer(welcome(10, 20, TWO_REIGNS), log(10))
 
-    assert found == Acceptance(streams=True, fork=Offset(10))
+    assert found == Acceptance(Plan.STREAM, Offset(10))
 
 
 def test_an_empty_node_follows_any_cluster() -> None:
     empty = log(0, EpochHistory())
 
-    assert answer(welcome(), empty, "") == Acceptance(streams=True, fork=Offset(0))
+    assert answer(welcome(), empty, "") == Acceptance(Plan.STREAM, Offset(0))
 
 
-@pytest.mark.parametrize("plan", [Plan.FULL_SYNC, Plan.REWIND])
-def test_the_replica_finds_the_fork_by_itself(plan: Plan) -> None:
-    said = welcome(3, 20, TWO_REIGNS, plan=plan)
+def test_for_a_full_sync_the_replica_finds_the_fork_by_itself() -> None:
+    said = welcome(3, 20, TWO_REIGNS, plan=Plan.FULL_SYNC)
 
-    assert answer(said, log(14)) == Acceptance(streams=False, fork=Offset(10))
+    assert answer(said, log(14)) == Acceptance(Plan.FULL_SYNC, Offset(10))
+
+
+def test_a_rewind_goes_back_to_where_both_histories_part() -> None:
+    said = welcome(10, 20, TWO_REIGNS, plan=Plan.REWIND)
+
+    assert answer(said, log(14)) == Acceptance(Plan.REWIND, Offset(10))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,13 @@ def test_the_replica_finds_the_fork_by_itself(plan: Plan) -> None:
             "split",
         ),
         (welcome(9), log(10), "malformed"),
+        (welcome(9, 20, TWO_REIGNS, plan=Plan.REWIND), log(14), "malformed"),
+        (welcome(11, 20, TWO_REIGNS, plan=Plan.REWIND), log(14), "malformed"),
+        (
+            welcome(0, 20, history((2, "b2", 1)), plan=Plan.REWIND),
+            log(14),
+            "malformed",
+        ),
         (welcome(10, epoch=Epoch(9)), log(10), "malformed"),
         (welcome(10, 20, history((3, "x", 1), (4, "y", 1))), log(10), "malformed"),
         (welcome(10, 20, history((2, "b2", 1))), log(10), "malformed"),

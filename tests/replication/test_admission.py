@@ -48,11 +48,17 @@ def test_an_empty_node_without_a_cluster_streams_if_the_log_is_whole() -> None:
 
 
 def test_a_replica_ahead_of_its_master_has_diverged_after_our_end() -> None:
-    assert answer(hello(25, TWO_REIGNS)) == Admission(Plan.FULL_SYNC, Offset(20))
+    assert answer(hello(25, TWO_REIGNS)) == Admission(Plan.REWIND, Offset(20))
 
 
 def test_a_log_that_left_our_history_keeps_what_both_share() -> None:
-    assert answer(hello(14)) == Admission(Plan.FULL_SYNC, Offset(10))
+    assert answer(hello(14)) == Admission(Plan.REWIND, Offset(10))
+
+
+def test_a_log_that_left_before_ours_begins_needs_a_snapshot() -> None:
+    short = LogExtent(Offset(12), Offset(20))
+
+    assert answer(hello(14), log=short) == Admission(Plan.FULL_SYNC, Offset(10))
 
 
 def test_a_log_that_shares_no_reign_keeps_nothing() -> None:

@@ -18,13 +18,16 @@ from nexus.replication.effects import (
     Disconnect,
     Diverged,
     Install,
+    Level,
     ReceiveSnapshot,
+    Report,
     Send,
     StoreChunk,
 )
 from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
-from nexus.replication.link import Link
+from nexus.replication.keeping import Keeping
+from nexus.replication.link import Link, retries
 from nexus.replication.settings import ReplicaSettings, Standing
 from replication.examples import ONE_REIGN, welcome
 
@@ -41,7 +44,8 @@ class Transfer:
         standing = Standing(history=ONE_REIGN, durable_offset=Offset(end))
         self.link = Link(settings, lambda: 0.0)
         self.log = Incoming(standing)
-        self.intake = Intake(NodeId("b"), self.link, self.log, settings, lambda: 0.0)
+        keeping, wait = Keeping(self.log), retries(settings, lambda: 0.0)
+        self.intake = Intake(NodeId("b"), self.link, self.log, keeping, wait)
         self.link.started()
         self.connect()
 
@@ -192,6 +196,7 @@ def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
     transfer.receive(META)
 
     assert transfer.intake.failed("CRC", 0) == (
+        Report(Level.ERROR, "install_failed", "CRC"),
         Send(MASTER, SnapshotComplete("s7", success=False)),
         Disconnect("CRC"),
         Connect("a", 1_000),

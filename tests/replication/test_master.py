@@ -89,6 +89,43 @@ def test_a_replica_that_cannot_stream_is_told_to_sync_and_sent_nothing() -> None
     assert found.receive(PEER, WalAck(Offset(99), Offset(99)), 0) == ()
 
 
+def test_a_replica_that_has_left_our_history_is_told_where_and_awaited() -> None:
+    found = master()
+
+    (send,) = found.hello(PEER, hello(15), 0)
+    assert found.replicas(0)[0].state is LinkState.REWINDING
+    (stream,) = found.receive(PEER, WalAck(Offset(10), Offset(10)), 0)
+
+    assert isinstance(send, Send)
+    assert isinstance(send.message, Welcome)
+    assert (send.message.plan, send.message.from_offset) == (Plan.REWIND, 10)
+    assert stream == Stream(PEER, Offset(11), Offset(21), Offset(20))
+
+
+def test_a_replica_that_did_not_go_back_far_enough_is_sent_away() -> None:
+    found = master()
+    found.hello(PEER, hello(15), 0)
+
+    close = closed(found.receive(PEER, WalAck(Offset(12), Offset(12)), 0))
+
+    assert close.code is ErrorCode.MALFORMED
+    assert "take back what it has after 10" in close.message
+
+
+def test_a_rewind_frees_what_a_full_sync_before_it_held() -> None:
+    found = master()
+    found.hello(PEER, hello(15), 0)
+    found.receive(PEER, RequestSnapshot(NodeId("b")), 0)
+    found.disconnected(PEER, 0)
+    assert found.retention_floor() == 5
+
+    found.hello(Peer("b#2"), hello(15), 0)
+    found.receive(Peer("b#2"), WalAck(Offset(10), Offset(10)), 0)
+    found.receive(Peer("b#2"), WalAck(Offset(20), Offset(20)), 0)
+
+    assert found.retention_floor() == 21
+
+
 @pytest.mark.parametrize("code", [ErrorCode.CLUSTER, ErrorCode.VERSION])
 def test_who_does_not_belong_here_is_counted_and_told(code: ErrorCode) -> None:
     found = master()

@@ -75,6 +75,21 @@ def test_no_entries_go_to_a_paused_absent_or_syncing_replica() -> None:
     assert streaming().state is LinkState.STREAMING
 
 
+def test_a_rewind_ends_with_its_stream_its_connection_or_a_full_sync() -> None:
+    streamed, gone, synced = streaming(), streaming(), streaming()
+    for one in (streamed, gone, synced):
+        one.rewinds(Offset(3))
+        assert (one.state, one.acked) == (LinkState.REWINDING, 0)
+        assert next_stream(one, 5) is None
+
+    streamed.streams_from(Offset(3), Offset(0))
+    gone.gone(2_000)
+    synced.needs_snapshot()
+
+    assert [one.rewinds_to for one in (streamed, gone, synced)] == [None] * 3
+    assert synced.state is LinkState.FULL_SYNC
+
+
 def test_an_older_ack_takes_nothing_back() -> None:
     progress = streaming()
     progress.acknowledged(Offset(7), Offset(5), 2_000)

@@ -47,6 +47,7 @@ class Run:
                 self.world.reign(self.master)
             case 2:
                 self.trim()
+                self.world.nodes[name].can_rewind = self.random.random() < 0.5
             case 3:
                 self.world.drop_all_of(name)
             case 4:

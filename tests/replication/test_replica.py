@@ -346,6 +346,87 @@ def test_a_full_sync_ends_in_streaming_without_a_gap() -> None:
     assert found.stats(0, bytes_received=9).full_syncs == 1
 
 
+def rewinding(end: int = 14, applied: int = 12) -> Replica:
+    """Welcomed by a master whose history it has left after entry 10."""
+    found = replica(end, applied)
+    found.start()
+    found.connected_to_master(0)
+    effects = found.receive(welcome(10, 20, TWO_REIGNS, plan=Plan.REWIND), 0)
+    assert names(effects) == ["Adopt", "Diverged", "Rewind"]
+    assert found.state is LinkState.REWINDING
+    return found
+
+
+def test_a_rewound_replica_says_so_and_streams_from_the_fork() -> None:
+    found = rewinding()
+
+    assert found.rewound(0) == (acked(10, 10),)
+
+    assert found.state is LinkState.STREAMING
+    assert names(found.receive(entry(11, of=TWO_REIGNS), 0)) == ["Store"]
+    assert found.stats(0, bytes_received=0).rewinds == 1
+    assert found.history.epoch == 2
+
+
+def test_shared_entries_that_were_not_applied_are_applied_after_the_rewind() -> None:
+    assert rewinding(applied=7).rewound(0) == (acked(10, 7), Apply(Offset(10)))
+
+
+def test_the_commit_offset_moves_only_after_the_rewind_has_ended() -> None:
+    found = rewinding(applied=7)
+    said = ping(20, 20, epoch=Epoch(2), history_id=TWO_REIGNS.history_id)
+
+    assert names(found.receive(said, 0)) == ["Send"]
+    assert found.commit_offset == 0
+    found.rewound(0)
+
+    assert found.commit_offset == 10
+
+
+def test_a_link_lost_during_a_rewind_is_sought_again_when_it_has_ended() -> None:
+    found = rewinding()
+
+    assert found.disconnected("reset") == ()
+    assert names(found.rewound(0)) == ["Connect"]
+    (send,) = found.connected_to_master(0)
+
+    assert isinstance(send, Send)
+    assert isinstance(send.message, Hello)
+    assert str(send.message.position) == "1:10@a1"
+
+
+def test_a_failed_rewind_is_a_full_sync_now_or_at_the_next_welcome() -> None:
+    now, later = rewinding(), rewinding()
+    later.disconnected("reset")
+
+    assert names(now.rewind_failed("a schema statement", 0)) == ["Report", "Send"]
+    assert now.state is LinkState.FULL_SYNC
+    assert names(later.rewind_failed("a schema statement", 0)) == ["Report", "Connect"]
+    later.connected_to_master(0)
+    again = later.receive(welcome(10, 20, TWO_REIGNS, plan=Plan.REWIND), 0)
+
+    assert names(again) == ["Adopt", "Send"]
+
+
+def test_an_entry_that_did_not_fit_before_the_fork_needs_a_snapshot_all_the_same() -> (
+    None
+):
+    found = rewinding(applied=7)
+    assert names(found.apply_failed("table t, key 3", 0)) == ["Report"]
+
+    assert names(found.rewound(0)) == ["Send"]
+
+    assert found.state is LinkState.FULL_SYNC
+
+
+def test_a_replica_that_is_stopped_during_its_rewind_stays_so() -> None:
+    found = rewinding()
+    found.stop()
+
+    assert found.rewound(0) == ()
+    assert found.state is LinkState.STOPPED
+
+
 def test_a_failed_install_is_reported_and_asked_for_again() -> None:
     found = syncing()
 

@@ -48,6 +48,14 @@ def announce(world: World, name: str, other: str) -> None:
     world.announce(name, other)
 
 
+def schema(world: World, name: str) -> None:
+    world.nodes[name].can_rewind = False
+
+
+def lose(world: World, name: str, count: str) -> None:
+    world.lose(name, int(count))
+
+
 def pause(world: World, name: str) -> None:
     node = world.nodes[name]
     machine = node.replica or node.master
@@ -140,6 +148,8 @@ VERBS: dict[str, Callable[..., None]] = {
         resume,
         trim,
         announce,
+        schema,
+        lose,
         saw,
         expect,
     )

@@ -1,5 +1,7 @@
+from nexus.model.cluster import LinkState
 from nexus.model.position import EpochHistory, Offset
-from nexus.protocol.messages import Ping, Pong, WalAck
+from nexus.protocol.messages import Ping, Plan, Pong, WalAck
+from nexus.replication.admission import Admission
 from nexus.replication.effects import CommitAdvanced, Send, Stream
 from nexus.replication.progress import Progress
 from nexus.replication.settings import LogExtent, MasterSettings
@@ -77,6 +79,33 @@ def test_acks_that_no_true_replica_sends_are_refuted() -> None:
     assert "it was sent none after 10" in found.refuted(progress, ack(11))
     assert "applied entry 8 and holds 7" in found.refuted(progress, ack(7, 8))
     assert found.refuted(progress, Pong(0, Offset(10), Offset(10))) == ""
+
+
+def test_a_log_that_goes_back_counts_when_it_says_that_it_has() -> None:
+    found, progress = streams(quorum=2)
+    found.joined(progress, Admission(Plan.REWIND, Offset(7)), 0)
+
+    assert progress.state is LinkState.REWINDING
+    assert found.refuted(progress, Pong(0, Offset(12), Offset(12))) == ""
+    assert found.acknowledged(progress, Pong(0, Offset(12), Offset(12)), 0) == ()
+    assert found.nodes_in_reach(0) == 1
+    assert "take back what it has after 7" in found.refuted(progress, ack(12))
+    assert found.refuted(progress, ack(7)) == ""
+
+    effects = found.acknowledged(progress, ack(7), 0)
+
+    assert effects[-1] == Stream(PEER, Offset(8), Offset(11), Offset(7))
+    assert progress.acked == 7
+
+
+def test_a_plan_decides_what_a_welcomed_replica_is_sent() -> None:
+    found, progress = streams()
+
+    synced = found.joined(progress, Admission(Plan.FULL_SYNC, Offset(7)), 0)
+    streamed = found.joined(progress, Admission(Plan.STREAM, Offset(7)), 0)
+
+    assert synced == ()
+    assert streamed == (Stream(PEER, Offset(8), Offset(11), Offset(10)),)
 
 
 def test_an_ack_may_overtake_the_report_that_its_entry_was_sent() -> None:

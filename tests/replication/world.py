@@ -38,6 +38,7 @@ from nexus.replication.effects import (
     Install,
     Peer,
     ReceiveSnapshot,
+    Rewind,
     Send,
     SendSnapshot,
     Store,
@@ -82,6 +83,8 @@ class Node:
     log: list[Record] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     exported: list[bytes] = field(default_factory=list)
+    can_rewind: bool = True
+    """Whether what it has applied can be taken back: no schema statement is there."""
     snapshots: dict[str, tuple[Position, list[bytes]]] = field(default_factory=dict)
     master: Master | None = None
     replica: Replica | None = None
@@ -182,6 +185,14 @@ class World:
             if node in (wire.replica, wire.master):
                 self.drop(wire)
         node.master = node.replica = node.connect = None
+
+    def lose(self, name: str, count: int) -> None:
+        """A power cut takes the last entries, which were never synced."""
+        self.crash(name)
+        node = self.nodes[name]
+        del node.log[-count:]
+        del node.rows[node.end :]
+        node.history = node.history.truncated_after(node.end)
 
     def drop(self, wire: Wire) -> None:
         """The connection breaks, with all that was on its way."""
@@ -342,8 +353,21 @@ class World:
             case Diverged(after=after):
                 lost = [one.payload for one in node.log if one.offset > after]
                 node.exported.extend(lost)
+            case Rewind(to=to):
+                self._rewind(node, machine, to)
             case _:
                 self._perform_full_sync(node, machine, effect)
+
+    def _rewind(self, node: Node, machine: Replica, to: Position) -> None:
+        if node.first_offset > to.offset + 1 or not node.can_rewind:
+            failed = machine.rewind_failed("cannot be taken back", self.now_ms)
+            return self.perform(node, failed)
+        assert node.history.position_at(to.offset) == to
+        assert node.exported[-1] == node.log[-1].payload, "what goes was kept before"
+        del node.rows[to.offset :]
+        del node.log[to.offset + 1 - node.first_offset :]
+        node.history = node.history.truncated_after(to.offset)
+        return self.perform(node, machine.rewound(self.now_ms))
 
     def _perform_full_sync(self, node: Node, machine: Replica, effect: Effect) -> None:
         match effect:

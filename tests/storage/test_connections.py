@@ -117,6 +117,17 @@ def test_names_of_columns_are_known_without_rows(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_a_query_that_failed_half_read_keeps_no_snapshot(tmp_path: Path) -> None:
+    reader = open_reader(make(tmp_path / "a.db"))
+
+    with pytest.raises(UnicodeDecodeError) as failed:
+        fetch(reader, "select 1 from t union all select cast(x'ff' as text) from t")
+
+    assert failed.value.reason
+    assert reader.txn_state("main") == apsw.SQLITE_TXN_NONE
+    reader.close()
+
+
 def test_an_old_sqlite_is_refused_with_the_mend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

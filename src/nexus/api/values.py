@@ -2,7 +2,7 @@
 
 JSON has no word for three kinds of SQL values, so they travel as objects:
 
-    {"$blob": "AP8="}         a BLOB, in base64; in answers also text that is not UTF-8
+    {"$blob": "AP8="}         a BLOB, in base64
     {"$float": "Infinity"}    an infinite REAL, or "-Infinity"
 
 All else is itself: NULL is null, integers are exact over all 64 bits, true and false
@@ -89,10 +89,7 @@ def encode_response(response: SqlResponse) -> bytes:
     """The answer as JSON."""
     if any(result.rows and _is_special(result.rows) for result in response.results):
         response = _written(response)
-    try:
-        return _encode(response)
-    except UnicodeEncodeError:
-        return _encode(_written(response))
+    return _encode(response)
 
 
 def _is_special(rows: list[tuple[Any, ...]]) -> bool:
@@ -121,9 +118,4 @@ def _write_value(value: Any) -> Any:
         return {BLOB: value}  # msgspec writes bytes as base64
     if type(value) is float and math.isinf(value):
         return {FLOAT: "Infinity" if value > 0 else "-Infinity"}
-    if type(value) is str:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return {BLOB: value.encode("utf-8", "surrogateescape")}
     return value

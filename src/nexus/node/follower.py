@@ -35,6 +35,7 @@ from nexus.replication.effects import (
     Install,
     ReceiveSnapshot,
     Report,
+    Rewind,
     Send,
     StepDown,
     StopWrites,
@@ -219,6 +220,8 @@ class Follower:
                 await self._hooks.adopt(effect)
             case Diverged():
                 await self._hooks.diverged(effect)
+            case Rewind():
+                self.take(self.machine.rewind_failed("a full sync it is", now_ms()))
             case ReceiveSnapshot():
                 await self._hooks.receive_snapshot(effect)
             case StoreChunk():

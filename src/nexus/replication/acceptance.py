@@ -12,7 +12,7 @@ from nexus.replication.incoming import Incoming
 class Acceptance(msgspec.Struct, frozen=True):
     """The master is the right one; the own log agrees with its log up to `fork`."""
 
-    streams: bool
+    plan: Plan
     fork: Offset
 
 
@@ -74,14 +74,15 @@ def _foreign(
 
 
 def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
-    history = welcome.history
-    streams = welcome.plan is Plan.STREAM
+    history, plan = welcome.history, welcome.plan
+    streams = plan is Plan.STREAM
     if (
         welcome.cluster_id
         and well_formed(history)
         and history.epoch == welcome.epoch
         and (not streams or welcome.from_offset == log.received)
         and (not streams or history.position_at(log.received) == log.position)
+        and (plan is not Plan.REWIND or _fork(welcome, log) == welcome.from_offset > 0)
     ):
         return None
     return Refusal(
@@ -93,7 +94,10 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
 
 def _acceptance(welcome: Welcome, log: Incoming) -> Acceptance:
     if welcome.plan is Plan.STREAM:
-        return Acceptance(streams=True, fork=log.received)
+        return Acceptance(Plan.STREAM, log.received)
+    return Acceptance(welcome.plan, _fork(welcome, log))
+
+
+def _fork(welcome: Welcome, log: Incoming) -> Offset:
     theirs, end = welcome.history, welcome.current_offset
-    fork = fork_between(log.history, log.received, theirs, end)
-    return Acceptance(streams=False, fork=fork)
+    return fork_between(log.history, log.received, theirs, end)

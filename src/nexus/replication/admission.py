@@ -23,7 +23,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """How the replica gets to this log; it keeps its entries up to `from_offset`."""
+    """How the replica gets to this log; it keeps its entries up to `from_offset`.
+
+    With a full sync it keeps none: then the offset says where its own log left.
+    """
 
     plan: Plan
     from_offset: Offset
@@ -151,5 +154,9 @@ def _rival(hello: Hello, history: EpochHistory) -> Refusal | None:
 def _admission(hello: Hello, history: EpochHistory, log: LogExtent) -> Admission:
     offset = hello.position.offset
     fork = fork_between(history, log.durable_offset, hello.history, offset)
-    streams = fork == offset and fork + 1 >= log.first_offset
-    return Admission(Plan.STREAM if streams else Plan.FULL_SYNC, fork)
+    if fork + 1 < log.first_offset:
+        return Admission(Plan.FULL_SYNC, fork)
+    if fork == offset:
+        return Admission(Plan.STREAM, fork)
+    # Where nothing is shared, the database may have begun as another one.
+    return Admission(Plan.REWIND if fork else Plan.FULL_SYNC, fork)

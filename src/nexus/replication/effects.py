@@ -191,12 +191,23 @@ class Apply(msgspec.Struct, frozen=True):
 class Diverged(msgspec.Struct, frozen=True):
     """Keep what nobody else has: export own entries after `after` to `diverged/`.
 
-    Durable before the next effect begins, which asks for the snapshot that will
-    replace them.
+    Durable before the next effect begins, which takes them back, or asks for the
+    snapshot that will replace them.
     """
 
     after: Offset
     reason: str
+
+
+class Rewind(msgspec.Struct, frozen=True):
+    """Take back every entry after `to`: out of the database, then out of the log.
+
+    Stop applying first, and drop any Apply that waits. In the end call
+    `rewound(now_ms)`, or `rewind_failed(reason, now_ms)` with database and log as they
+    were. A node without a database only cuts its log.
+    """
+
+    to: Position
 
 
 class ReceiveSnapshot(msgspec.Struct, frozen=True):
@@ -239,6 +250,7 @@ Effect = (
     | Store
     | Apply
     | Diverged
+    | Rewind
     | ReceiveSnapshot
     | StoreChunk
     | Install

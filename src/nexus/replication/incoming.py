@@ -73,8 +73,14 @@ class Incoming:
         self._enter_reign(Offset(self.received + 1))
 
     def unmatched(self) -> None:
-        """The database will be replaced: nothing more is applied until then."""
+        """Entries are taken back or replaced: none is applied until that has ended."""
         self._matched = False
+
+    def rewound(self, end: Offset) -> None:
+        """The entries after `end` were taken back, out of log and database."""
+        self._history = self._history.truncated_after(end)
+        self.received = self.durable = end
+        self.applied = self.goal = min(self.applied, end)
 
     def replaced(self, history: EpochHistory, position: Position) -> None:
         """A snapshot was installed: database and log stand at its position."""

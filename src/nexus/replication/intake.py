@@ -1,7 +1,5 @@
 """A replica's full sync: what it keeps, when it asks, what arrives, how it ends."""
 
-from collections.abc import Callable
-
 from nexus.errors import ProtocolError
 from nexus.model.cluster import LinkState, NodeId
 from nexus.model.position import EpochHistory, Offset, Position
@@ -10,17 +8,20 @@ from nexus.protocol.messages import (
     SnapshotChunk,
     SnapshotComplete,
     SnapshotMeta,
+    WalAck,
 )
+from nexus.replication.backoff import Backoff
 from nexus.replication.effects import (
-    Diverged,
     Effects,
     Install,
+    Level,
     ReceiveSnapshot,
+    Report,
     StoreChunk,
 )
 from nexus.replication.incoming import Incoming
-from nexus.replication.link import Link, retries
-from nexus.replication.settings import ReplicaSettings
+from nexus.replication.keeping import Keeping
+from nexus.replication.link import Link
 
 
 class Intake:
@@ -31,20 +32,24 @@ class Intake:
         node_id: NodeId,
         link: Link,
         log: Incoming,
-        settings: ReplicaSettings,
-        random: Callable[[], float],
+        keeping: Keeping,
+        wait: Backoff,
     ) -> None:
+        """`wait` is how long to wait from one full sync to the next."""
         self._node_id = node_id
         self._link = link
         self._log = log
-        self._wait = retries(settings, random)
+        self._keeping = keeping
+        self._wait = wait
         self._not_before_ms = 0
         self._snapshot_id = ""
         self._next_chunk = 0
         self._asked = False
         self._meta: SnapshotMeta | None = None
         """Of the transfer under way on this connection."""
-        self._kept: tuple[Offset, Offset] | None = None
+        self.wanted = False
+        """Whether only a snapshot helps, even where the logs match."""
+        self.conflicts = 0
         self.completed = 0
 
     def resume_from(self, snapshot_id: str, next_chunk: int) -> None:
@@ -57,19 +62,26 @@ class Intake:
         self._wait.reset()
         self._not_before_ms = 0
 
+    def apply_failed(self, reason: str, now_ms: int) -> Effects:
+        """An entry does not fit the rows here: only a snapshot mends that."""
+        self.conflicts += 1
+        self.wanted = True
+        report = Report(Level.ERROR, "apply_failed", reason)
+        if not self._link.streams:
+            return (report,)
+        ack = WalAck(self._log.durable, self._log.applied, success=False)
+        said = self._link.say(ack, now_ms)
+        full_sync = self.begin(self._log.received, now_ms)
+        self._link.last_error = reason
+        return (report, said, *full_sync)
+
     def begin(self, fork: Offset, now_ms: int) -> Effects:
         """On a new connection: keep the entries after `fork`, then ask as `request`."""
         self._link.begins_full_sync()
-        end = self._log.received
         self._log.unmatched()
         self._asked = False
         self._meta = None
-        kept: Effects = ()
-        if end > fork and self._kept != (fork, end):
-            self._kept = (fork, end)
-            reason = f"the master's log has left this one after entry {fork}"
-            kept = (Diverged(fork, reason),)
-        return (*kept, *self.request(now_ms))
+        return (*self._keeping.after(fork), *self.request(now_ms))
 
     def request(self, now_ms: int) -> Effects:
         """Ask, when it is time: for the rest at once, for a new one not too often."""
@@ -85,13 +97,16 @@ class Intake:
         self, position: Position, history: EpochHistory, now_ms: int
     ) -> Effects:
         """Log and database stand at `position`: connect anew, from there."""
+        self.wanted = False
         self._log.replaced(history, position)
+        self._keeping.gone()
         self.completed += 1
         return self._ended("", now_ms)
 
     def failed(self, reason: str, now_ms: int) -> Effects:
         """What has arrived is no good: the next request begins anew, after a while."""
-        return self._ended(reason, now_ms)
+        report = Report(Level.ERROR, "install_failed", reason)
+        return (report, *self._ended(reason, now_ms))
 
     def _ended(self, failure: str, now_ms: int) -> Effects:
         answer = SnapshotComplete(self._snapshot_id, success=not failure)

@@ -15,6 +15,14 @@ MOVES: Final = {
     LinkState.CONNECTING: {
         LinkState.STREAMING,
         LinkState.PAUSED,
+        LinkState.REWINDING,
+        LinkState.FULL_SYNC,
+        LinkState.RECONNECTING,
+        LinkState.STOPPED,
+    },
+    LinkState.REWINDING: {
+        LinkState.STREAMING,
+        LinkState.PAUSED,
         LinkState.FULL_SYNC,
         LinkState.RECONNECTING,
         LinkState.STOPPED,
@@ -37,7 +45,7 @@ MOVES: Final = {
 """PAUSED streams, stores and acknowledges, but applies nothing."""
 
 STREAMS: Final = frozenset({LinkState.STREAMING, LinkState.PAUSED})
-WELCOMED: Final = STREAMS | {LinkState.FULL_SYNC}
+WELCOMED: Final = STREAMS | {LinkState.REWINDING, LinkState.FULL_SYNC}
 
 
 class Link:
@@ -61,8 +69,8 @@ class Link:
         self._said_ms = 0
         self._streams_since_ms = 0
         self.awaits_disk = False
-        """A snapshot is being installed: where this node stands is not known, so no
-        connection is asked for until that has ended."""
+        """A snapshot is being installed, or entries are taken back: where this node
+        stands is not known, so no connection is asked for until that has ended."""
 
     @property
     def address(self) -> str:
@@ -105,6 +113,11 @@ class Link:
         """The logs match; also how pause and resume are shown."""
         self._move(LinkState.PAUSED if paused else LinkState.STREAMING)
         self.last_error = ""
+
+    def begins_rewind(self) -> None:
+        """What this node has more than the master is being taken back."""
+        self._move(LinkState.REWINDING)
+        self.awaits_disk = True
 
     def begins_full_sync(self) -> None:
         """A snapshot will replace what this node has."""
@@ -153,7 +166,7 @@ class Link:
         return (instead or self._route.after_failure(),)
 
     def disk_done(self, failure: str) -> Effects:
-        """The install has ended, and with it the wait of a link lost meanwhile."""
+        """The disk's work has ended, and with it the wait of a link lost meanwhile."""
         waited, self.awaits_disk = self.awaits_disk, False
         if not waited or self.state is not LinkState.RECONNECTING:
             return ()

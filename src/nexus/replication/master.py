@@ -301,14 +301,10 @@ class Master:
             http_url=identity.http_url,
             heartbeat_ms=self._settings.heartbeat_ms,
         )
-        effects: Effects = (Send(peer, welcome),)
-        if admission.plan is not Plan.STREAM:
-            progress.needs_snapshot()
-            return effects
-        progress.streams_from(admission.from_offset, streams.commit)
-        self._full_syncs.streams(progress, streams.log.durable_offset)
-        acked = WalAck(admission.from_offset, progress.applied)
-        return (*effects, *streams.acknowledged(progress, acked, now_ms))
+        fed = streams.joined(progress, admission, now_ms)
+        if admission.plan is not Plan.FULL_SYNC:
+            self._full_syncs.streams(progress, streams.log.durable_offset)
+        return (Send(peer, welcome), *fed)
 
     def _acked(
         self, peer: Peer, progress: Progress, ack: WalAck | Pong, now_ms: int

@@ -11,6 +11,7 @@ class Progress:
     """Owned by the fleet; it lives on while the replica is away."""
 
     __slots__ = (
+        "_rewinds_to",
         "_sending_stop",
         "_streams",
         "acked",
@@ -48,6 +49,8 @@ class Progress:
         self._sending_stop = NO_OFFSET
         """Where the Stream that is under way stops; 0 if none is."""
         self._streams = False
+        self._rewinds_to: Offset | None = None
+        """The last entry that it keeps, while it takes back what follows."""
         self.bytes_sent = 0
         self.entries_sent = 0
         self.heard_ms = self.pinged_ms = self.connected_ms = 0
@@ -59,13 +62,19 @@ class Progress:
         if self.peer is None:
             return LinkState.RECONNECTING
         if not self._streams:
-            return LinkState.FULL_SYNC
+            rewinds = self._rewinds_to is not None
+            return LinkState.REWINDING if rewinds else LinkState.FULL_SYNC
         return LinkState.PAUSED if self.paused else LinkState.STREAMING
 
     @property
     def streams(self) -> bool:
         """Whether its log matches this one, so that entries and acks count."""
         return self._streams
+
+    @property
+    def rewinds_to(self) -> Offset | None:
+        """The last entry that it keeps, while it takes back what follows."""
+        return self._rewinds_to
 
     @property
     def sent_limit(self) -> Offset:
@@ -85,20 +94,28 @@ class Progress:
         """The connection has ended; what the replica acknowledged stays known."""
         self.peer = None
         self._streams = False
+        self._rewinds_to = None
         self._sending_stop = NO_OFFSET
         self.gone_ms = now_ms
 
     def streams_from(self, offset: Offset, commit: Offset) -> None:
         """Its log is this log up to `offset`, and it was told the commit offset."""
         self._streams = True
+        self._rewinds_to = None
         self.next_offset = Offset(offset + 1)
         self.acked = offset
         self.applied = min(self.applied, offset)
         self.commit_told = commit
 
+    def rewinds(self, to: Offset) -> None:
+        """It takes back what follows `to`, and says so with its first ack."""
+        self.needs_snapshot()
+        self._rewinds_to = to
+
     def needs_snapshot(self) -> None:
         """Its data will be replaced: nothing that it acknowledged counts any more."""
         self._streams = False
+        self._rewinds_to = None
         self._sending_stop = NO_OFFSET
         self.acked = NO_OFFSET
 

@@ -18,6 +18,7 @@ from nexus.protocol.messages import (
     Hello,
     Message,
     Ping,
+    Plan,
     Pong,
     SnapshotChunk,
     SnapshotComplete,
@@ -27,13 +28,12 @@ from nexus.protocol.messages import (
     Welcome,
 )
 from nexus.replication.acceptance import check_ping, pointed_to, weighed
-from nexus.replication.admission import Refusal, claims_to_be_master, turned_away
+from nexus.replication.admission import Refusal
 from nexus.replication.announcement import hello_of
 from nexus.replication.effects import (
     MASTER,
     Adopt,
     Apply,
-    Close,
     Effects,
     Level,
     Peer,
@@ -43,8 +43,11 @@ from nexus.replication.effects import (
 )
 from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
-from nexus.replication.link import Link
+from nexus.replication.keeping import Keeping
+from nexus.replication.link import Link, retries
+from nexus.replication.rewinding import Rewinding
 from nexus.replication.settings import Identity, ReplicaSettings, Standing
+from nexus.replication.visitor import answer_to
 
 
 class Replica:
@@ -62,11 +65,14 @@ class Replica:
         self._epoch = max(standing.epoch, standing.history.epoch)
         self._log = Incoming(standing)
         self._link = Link(settings, random)
-        self._intake = Intake(identity.node_id, self._link, self._log, settings, random)
-        self._paused = False
-        self._wants_snapshot = False
-        self._conflicts = 0
-        self._master: Welcome | None = None
+        link, log, keeping = self._link, self._log, Keeping(self._log)
+        wait = retries(settings, random)
+        self._intake = Intake(identity.node_id, link, log, keeping, wait)
+        self._rewinding = Rewinding(link, log, keeping, self._intake)
+        self.paused = False
+        """Whether an operator has stopped the apply."""
+        self.master: Welcome | None = None
+        """What the last accepted master said of itself."""
 
     # --- What is known ---------------------------------------------------------------
 
@@ -81,11 +87,6 @@ class Replica:
         return self._link.is_welcome
 
     @property
-    def master(self) -> Welcome | None:
-        """What the last accepted master said of itself."""
-        return self._master
-
-    @property
     def master_addr(self) -> str:
         """The address that is followed, or tried next."""
         return self._link.address
@@ -94,11 +95,6 @@ class Replica:
     def last_error(self) -> str:
         """Why the link was refused or lost last; empty once it streams."""
         return self._link.last_error
-
-    @property
-    def paused(self) -> bool:
-        """Whether an operator has stopped the apply."""
-        return self._paused
 
     @property
     def epoch(self) -> Epoch:
@@ -139,10 +135,10 @@ class Replica:
             lag_seconds=self.lag_seconds(now_ms),
             reconnects=self._link.reconnects,
             connected=self.is_connected,
-            master_id=self._master.master_id if self._master else "",
+            master_id=self.master.master_id if self.master else "",
             full_syncs=self._intake.completed,
-            rewinds=0,
-            apply_conflicts=self._conflicts,
+            rewinds=self._rewinding.completed,
+            apply_conflicts=self._intake.conflicts,
         )
 
     # --- The link --------------------------------------------------------------------
@@ -200,14 +196,10 @@ class Replica:
 
     def hello(self, peer: Peer, hello: Hello) -> Effects:
         """Somebody takes this node for a master, or a new master announces itself."""
-        refusal = turned_away(hello, self._identity)
-        if refusal.code is not ErrorCode.NOT_MASTER:
-            return (Close(peer, refusal.code, refusal.message),)
         following = self._link.address if self.is_connected else ""
-        close = Close(peer, refusal.code, refusal.message, self._epoch, following)
-        is_own = self.cluster_id == hello.cluster_id
-        known = self.state is not LinkState.STOPPED and is_own
-        if not (known and claims_to_be_master(hello) and hello.epoch > self._epoch):
+        identity, epoch = self._identity, self._epoch
+        close, is_news = answer_to(peer, hello, identity, epoch, following)
+        if not is_news or self.state is LinkState.STOPPED:
             return (close,)
         reason = f"{hello.node_id} reigns in epoch {hello.epoch}"
         follow = self._link.other_master(hello.address, at_once=True)
@@ -229,28 +221,26 @@ class Replica:
 
     def apply_failed(self, reason: str, now_ms: int) -> Effects:
         """An entry does not fit the rows here: only a snapshot mends that."""
-        self._conflicts += 1
-        self._wants_snapshot = True
-        report = Report(Level.ERROR, "apply_failed", reason)
-        if not self._link.streams:
-            return (report,)
-        ack = WalAck(self._log.durable, self._log.applied, success=False)
-        said = self._link.say(ack, now_ms)
-        full_sync = self._intake.begin(self._log.received, now_ms)
-        self._link.last_error = reason
-        return (report, said, *full_sync)
+        return self._intake.apply_failed(reason, now_ms)
 
     def installed(
         self, position: Position, history: EpochHistory, now_ms: int
     ) -> Effects:
         """Database and log stand at the snapshot's position: go on from there."""
-        self._wants_snapshot = False
         return self._intake.installed(position, history, now_ms)
 
     def install_failed(self, reason: str, now_ms: int) -> Effects:
         """The snapshot or a chunk of it was no good; everything is as it was."""
-        report = Report(Level.ERROR, "install_failed", reason)
-        return (report, *self._intake.failed(reason, now_ms))
+        return self._intake.failed(reason, now_ms)
+
+    def rewound(self, now_ms: int) -> Effects:
+        """What a Rewind was to take back is gone: go on from there."""
+        waited = self._rewinding.ended()
+        return self._goes_on(now_ms) if self.state is LinkState.REWINDING else waited
+
+    def rewind_failed(self, reason: str, now_ms: int) -> Effects:
+        """Nothing was taken back; a full sync it is."""
+        return self._rewinding.failed(reason, now_ms)
 
     # --- Time and operators ----------------------------------------------------------
 
@@ -271,7 +261,7 @@ class Replica:
 
     def pause(self) -> Effects:
         """Apply no more (the driver drops an Apply that waits); go on receiving."""
-        self._paused = True
+        self.paused = True
         self._log.goal = self._log.applied
         if self._link.streams:
             self._link.begins_streaming(paused=True)
@@ -279,7 +269,7 @@ class Replica:
 
     def resume(self) -> Effects:
         """Apply again, from where it stopped."""
-        self._paused = False
+        self.paused = False
         if self._link.streams:
             self._link.begins_streaming(paused=False)
         return (Report(Level.INFO, "resumed", "entries are applied"), *self._applies())
@@ -295,9 +285,9 @@ class Replica:
                 return self._welcomed(message, now_ms)
             case Ping() if self._link.is_welcome:
                 return self._pinged(message, now_ms)
-            case SnapshotMeta() | SnapshotChunk() | SnapshotComplete() if self._master:
+            case SnapshotMeta() | SnapshotChunk() | SnapshotComplete() if self.master:
                 if state is LinkState.FULL_SYNC:
-                    return self._intake.receive(message, self._master.history)
+                    return self._intake.receive(message, self.master.history)
         # What was sent before the master knew of a full sync still arrives in it.
         if isinstance(message, Pong | WalEntry) and self._link.is_welcome:
             return ()
@@ -308,19 +298,29 @@ class Replica:
         if isinstance(verdict, Refusal):
             report = Report(Level.ERROR, "master_not_accepted", verdict.message)
             return (report, *self._link.given_up(verdict.message, verdict.code))
-        self._master = welcome
+        self.master = welcome
         self._epoch = welcome.epoch
         self._identity = replace(self._identity, cluster_id=welcome.cluster_id)
         self._link.welcomed(welcome.heartbeat_ms, now_ms)
         self._log.met(welcome, now_ms)
-        if not verdict.streams or self._wants_snapshot:
-            return (Adopt(welcome), *self._intake.begin(verdict.fork, now_ms))
-        self._log.matched(welcome.history)
-        self._link.begins_streaming(paused=self._paused)
-        return (Adopt(welcome), *self._acknowledged(now_ms), *self._applies())
+        adopt, fork = Adopt(welcome), verdict.fork
+        if verdict.plan is Plan.FULL_SYNC or self._intake.wanted:
+            return (adopt, *self._intake.begin(fork, now_ms))
+        if verdict.plan is Plan.REWIND:
+            return (adopt, *self._rewinding.begin(fork))
+        return (adopt, *self._goes_on(now_ms))
+
+    def _goes_on(self, now_ms: int) -> Effects:
+        """Up to its end, this log is the master's."""
+        assert self.master is not None, "a master has welcomed this replica"
+        if self._intake.wanted:  # an entry before the end did not fit
+            return self._intake.begin(self._log.received, now_ms)
+        self._log.matched(self.master.history)
+        self._link.begins_streaming(paused=self.paused)
+        return (*self._acknowledged(now_ms), *self._applies())
 
     def _pinged(self, ping: Ping, now_ms: int) -> Effects:
-        master = self._master
+        master = self.master
         assert master is not None, "only a welcomed replica listens to pings"
         check_ping(ping, master)
         self._log.told(ping.current_offset, ping.commit_offset, now_ms)
@@ -343,7 +343,7 @@ class Replica:
 
     def _applies(self) -> Effects:
         goal = self._log.to_apply
-        if self._paused or goal <= self._log.goal:
+        if self.paused or goal <= self._log.goal:
             return ()
         self._log.goal = goal
         return (Apply(goal),)

@@ -2,7 +2,8 @@
 
 from nexus.model.cluster import MasterStats, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.protocol.messages import Ping, Pong, WalAck
+from nexus.protocol.messages import Ping, Plan, Pong, WalAck
+from nexus.replication.admission import Admission
 from nexus.replication.ages import EntryAges
 from nexus.replication.effects import CommitAdvanced, Effect, Effects, Send
 from nexus.replication.fleet import Fleet
@@ -56,10 +57,28 @@ class Streams:
             for progress in self.fleet
         )
 
+    def joined(self, progress: Progress, admission: Admission, now_ms: int) -> Effects:
+        """It was welcomed with this plan: what it is sent now."""
+        if admission.plan is Plan.STREAM:
+            progress.streams_from(admission.from_offset, self.commit)
+            held = WalAck(admission.from_offset, progress.applied)
+            return self.acknowledged(progress, held, now_ms)
+        if admission.plan is Plan.REWIND:
+            progress.rewinds(admission.from_offset)
+        else:
+            progress.needs_snapshot()
+        return ()
+
     def refuted(self, progress: Progress, ack: WalAck | Pong) -> str:
         """Why no true replica sends this; empty for what one may send."""
         if not progress.streams:
-            return ""
+            to = progress.rewinds_to
+            if to is None or isinstance(ack, Pong) or ack.durable_offset == to:
+                return ""
+            return (
+                f"{progress.node_id} acknowledges entry {ack.durable_offset}, it was "
+                f"to take back what it has after {to}"
+            )
         if ack.durable_offset > progress.sent_limit:
             return (
                 f"{progress.node_id} acknowledges entry {ack.durable_offset}, it was "
@@ -76,6 +95,8 @@ class Streams:
         self, progress: Progress, ack: WalAck | Pong, now_ms: int
     ) -> Effects:
         """A believable ack: the window moves, and perhaps the commit offset."""
+        if progress.rewinds_to is not None and isinstance(ack, WalAck):
+            progress.streams_from(progress.rewinds_to, NO_OFFSET)
         if not progress.streams:
             # Its log is not this log: the same offset may name another entry.
             return ()

@@ -32,6 +32,7 @@ from nexus.storage.statements import (
     may_have_rows,
     quote,
     savepoint_name,
+    writes_and_answers,
 )
 
 PROGRESS_OPERATIONS: Final = 1_000
@@ -115,7 +116,20 @@ class Capture:
 
         But OR FAIL keeps what was done before the row that failed, as in SQLite.
         """
-        return self._execute(statement, len(self._results))
+        index = len(self._results)
+        if not writes_and_answers(statement.sql):
+            return self._execute(statement, index)
+        # RETURNING answers once all rows are changed, and may hold what is no text.
+        self._writer.execute("savepoint nexus_statement")
+        try:
+            return self._execute(statement, index)
+        except StatementError as error:
+            if self.outer_stands and isinstance(error.__cause__, UnicodeDecodeError):
+                self._writer.execute("rollback to nexus_statement")
+            raise
+        finally:
+            if self.outer_stands:
+                self._writer.execute("release nexus_statement")
 
     def finish(self) -> Captured:
         """Keep the transaction; raises ConstraintError for an open foreign key."""
@@ -203,12 +217,16 @@ class Capture:
         columns: list[str] = []
         if may_have_rows(sql):
             cursor.exec_trace = column_reader(columns)
-        if sql in self._permissions.passed:
-            rows = cursor.execute(sql, statement.params).fetchall()
-        else:
-            with self._permissions.within(Scope.ROWS):
+        try:
+            if sql in self._permissions.passed:
                 rows = cursor.execute(sql, statement.params).fetchall()
-            self._permissions.remember(sql)
+            else:
+                with self._permissions.within(Scope.ROWS):
+                    rows = cursor.execute(sql, statement.params).fetchall()
+                self._permissions.remember(sql)
+        except UnicodeDecodeError:
+            cursor.close(force=True)  # half read, it would keep any savepoint open
+            raise
         return StatementResult(
             tuple(columns),
             rows,

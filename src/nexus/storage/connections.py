@@ -52,7 +52,10 @@ def fetch(
     columns: list[str] = []
     cursor = connection.cursor()
     cursor.exec_trace = column_reader(columns)
-    rows = cursor.execute(sql, params).fetchall()
+    try:
+        rows = cursor.execute(sql, params).fetchall()
+    finally:
+        cursor.close(force=True)  # half read, it would keep its snapshot
     return tuple(columns), rows
 
 

@@ -144,6 +144,11 @@ def may_have_rows(sql: str) -> bool:
     return classify(sql) is StatementKind.READ or "returning" in identifiers(sql)
 
 
+def writes_and_answers(sql: str) -> bool:
+    """Whether the statement can change rows and give some: RETURNING."""
+    return classify(sql) is StatementKind.WRITE and may_have_rows(sql)
+
+
 def savepoint_name(sql: str) -> str:
     """The name in a SAVEPOINT, RELEASE or ROLLBACK TO; in lower case, as they match."""
     parts = [text for _, text in tokens(sql) if text != ";"]
