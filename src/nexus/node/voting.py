@@ -1,0 +1,361 @@
+"""A node of a cluster whose voters elect: it carries out what its member decides.
+
+It follows or it reigns, and what the member asks for is performed in one order: by
+the follower's queue, and at once where nothing waits there and nothing blocks.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from nexus.errors import NexusError, NoMasterError
+from nexus.model.cluster import NodeId, Role
+from nexus.model.entry import Payload, Record, encode_payload
+from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.chronicle import read_chronicle
+from nexus.node.faces import LinkFace, PortFace
+from nexus.node.following import Following
+from nexus.node.membership import member_of
+from nexus.node.parts import Parts
+from nexus.node.publisher import now_ms
+from nexus.node.reigning import Reigning
+from nexus.node.startup import new_history_id
+from nexus.node.votelinks import VoteHooks, VoteLinks, VoteMessage
+from nexus.protocol.messages import Hello, Plan, Welcome
+from nexus.replication.announcement import hello_of
+from nexus.replication.effects import (
+    MASTER,
+    Close,
+    CommitAdvanced,
+    Effect,
+    Report,
+    Send,
+    SendSnapshot,
+    StepDown,
+    StopWrites,
+    Stream,
+)
+from nexus.replication.election_effects import (
+    BecomeMaster,
+    HoldWrites,
+    PersistVote,
+    SendVote,
+    TakeWrites,
+)
+from nexus.replication.member import Member
+from nexus.replication.member_effects import (
+    Announce,
+    MemberEffect,
+    MemberEffects,
+    ReadReady,
+    ReadRefused,
+)
+from nexus.replication.settings import LogExtent, Standing
+
+HELD: Final = (
+    "this node hands over to another master; nothing happened, try again at once"
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Voting:
+    """One time of being a voter, or a learner among voters; `begin` and `leave` it."""
+
+    def __init__(self, parts: Parts, member: Member) -> None:
+        self.member = member
+        self.reigning: Reigning | None = None
+        self._parts = parts
+        self._face = PortFace(member, self.take)
+        self.following = Following(
+            parts, member.replica, face=LinkFace(member, self._notice),
+            others=self._perform,
+        )
+        replication = parts.config.replication
+        self.links = VoteLinks(
+            VoteHooks(self._hello, self._welcome, self._heard),
+            secret=parts.config.cluster_secret,
+            heartbeat_ms=replication.heartbeat_ms,
+            missed=replication.missed_heartbeats,
+        )
+        self._reads: dict[str, asyncio.Future[Offset]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def begin(cls, parts: Parts) -> "Voting":
+        """Take part; nothing is applied until a master says what is committed."""
+        member = await asyncio.to_thread(member_of, parts, random.random, now_ms())
+        voting = cls(parts, member)
+        parts.publisher.reign(voting._face)
+        voting._reach()
+        voting.following.start()
+        return voting
+
+    async def leave(self) -> None:
+        """End all of it; what was acknowledged is durable."""
+        await self.links.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self.reigning is not None:
+            await self.reigning.leave()
+        await self.following.leave()
+        for waiting in self._reads.values():
+            waiting.cancel()
+
+    @property
+    def role(self) -> Role:
+        """What this node is just now."""
+        return Role.REPLICA if self.reigning is None else Role.MASTER
+
+    @property
+    def history(self) -> EpochHistory:
+        """Every reign of this node's log."""
+        return self.member.history
+
+    def tick(self) -> None:
+        """Heartbeats, deadlines, elections."""
+        self.take(self.member.tick(now_ms()))
+        self._reach()
+        if self.reigning is not None:
+            self.reigning.watch_quorum()
+
+    async def retain(self) -> None:
+        """Drop what retention no longer keeps."""
+        if self.reigning is None:
+            await self.following.retain()
+        elif self.reigning.is_open:
+            await self.reigning.retain()
+
+    def take(self, effects: MemberEffects) -> None:
+        """Perform these in their order, now or after what waits."""
+        self._notice(effects)
+        first = 0
+        if self.following.is_idle:
+            for effect in effects:
+                if not self._performed_at_once(effect):
+                    break
+                first += 1
+        self.following.take(effects[first:])
+
+    # --- Effects ---------------------------------------------------------------------
+
+    def _notice(self, effects: MemberEffects) -> None:
+        """Nothing is acknowledged from the moment at which a reign has ended."""
+        for effect in effects:
+            if isinstance(effect, StepDown) and self.reigning is not None:
+                self.reigning.deposed_by(effect)
+
+    def _performed_at_once(self, effect: MemberEffect) -> bool:
+        """Perform what neither blocks nor waits; False if it must wait for its turn."""
+        match effect:
+            case Send(peer=peer) if peer != MASTER:
+                self._parts.publisher.perform((effect,))
+            case Close() | Stream() | SendSnapshot() | StopWrites() | Report():
+                self._parts.publisher.perform((effect,))
+            case CommitAdvanced():
+                if self.reigning is not None:
+                    self.reigning.committed(effect.offset)
+            case SendVote():
+                self.links.send(effect.to, effect.message)
+            case ReadReady() | ReadRefused():
+                self._answer_read(effect)
+            case Announce():
+                self._announce(effect)
+            case _:
+                return False
+        return True
+
+    async def _perform(self, effect: MemberEffect) -> None:
+        """Perform what the follower does not, in its turn."""
+        if self._performed_at_once(effect):
+            return
+        match effect:
+            case PersistVote():
+                await self._update(
+                    epoch=effect.epoch,
+                    voted_epoch=effect.epoch,
+                    voted_for=effect.voted_for,
+                )
+            case BecomeMaster():
+                await self._begin_reign(effect)
+            case TakeWrites():
+                await self._take_writes(effect)
+            case HoldWrites():
+                self._hold_writes(effect)
+            case StepDown():
+                await self._end_reign(effect)
+            case _:
+                raise AssertionError(f"{effect} is nobody's to perform")
+
+    async def _begin_reign(self, order: BecomeMaster) -> None:
+        """Write the reign's first entry; clients' follow once a quorum holds it."""
+        parts = self._parts
+        await self.following.hold()
+        reign = Reign(
+            order.epoch,
+            new_history_id(),
+            parts.state.node_id,
+            Offset(parts.log.last_offset + 1),
+            time.time_ns() // 1000,
+            order.why,
+        )
+        await self._update(
+            role=Role.MASTER, epoch=reign.epoch, history_id=reign.history_id
+        )
+        extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
+        self.take(self.member.reign(reign, extent, now_ms()))
+        master = self.member.master
+        assert master is not None, "a reign has just begun"
+        self.reigning = Reigning(parts, master, lease=self._may_acknowledge)
+        operations: list[Operation] = [Reigned(reign)]
+        if not self.member.electorate.offset:
+            formed = Membership(parts.state.cluster_id, parts.state.voters)
+            operations.append(formed)
+            configured = self.member.configured(reign.first_offset, formed, now_ms())
+            self.take(configured)
+        durable = await asyncio.to_thread(self._append, reign, tuple(operations))
+        log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
+        self.take(self.member.stored(durable, now_ms()))
+
+    def _append(self, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+        mode = self._parts.config.replication.mode
+        payload = Payload(reign.started_us, "", b"", operations, mode=mode)
+        record = Record(reign.epoch, reign.first_offset, encode_payload(payload))
+        self._parts.log.append([record])
+        return self._parts.log.sync()
+
+    async def _take_writes(self, order: TakeWrites) -> None:
+        """The database holds everything: clients may write."""
+        reigning = self.reigning
+        if reigning is None:
+            return
+        if reigning.is_open:
+            log.warning("switchover_failed", reason=order.reason)
+            reigning.take_writes()
+            return
+        await self.following.rest()
+        await asyncio.to_thread(reigning.open, self.member.history.reigns[-1])
+        log.info("takes_writes", epoch=self.member.epoch)
+
+    def _hold_writes(self, order: HoldWrites) -> None:
+        reigning = self.reigning
+        if reigning is None or not reigning.is_open:
+            return
+        log.info("hands_over", heir=order.heir)
+        reigning.manager.refuse_writes(lambda: NoMasterError(HELD))
+        self._spawn(self._drain(reigning))
+
+    async def _drain(self, reigning: Reigning) -> None:
+        """All that was begun comes to its end."""
+        try:
+            end: Offset = await reigning.manager.run(
+                lambda: self._parts.log.last_offset
+            )
+        except NexusError:
+            return  # the reign has ended meanwhile
+        self.take(self.member.writes_held(end, now_ms()))
+
+    async def _end_reign(self, order: StepDown) -> None:
+        """Take back what is not decided, then follow whoever reigns."""
+        parts, reigning = self._parts, self.reigning
+        log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
+        if reigning is not None:
+            reigning.deposed_by(order)
+            await reigning.leave()
+        self.reigning = None
+        await parts.publisher.retire(order.reason)
+        parts.publisher.reign(self._face)
+        await self._update(role=Role.REPLICA)
+        chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
+        standing = Standing(
+            history=chronicle.history,
+            durable_offset=parts.log.durable_offset,
+            applied_offset=parts.database.position.offset,
+            epoch=parts.state.epoch,
+        )
+        self.take(self.member.follow(standing, now_ms()))
+        await self.following.wake(self.member.replica)
+
+    async def _update(self, **changes: Any) -> None:
+        await asyncio.to_thread(self._parts.standing.catalog.update, **changes)
+
+    def _may_acknowledge(self) -> bool:
+        return self.member.may_acknowledge(now_ms())
+
+    # --- Votes -----------------------------------------------------------------------
+
+    def _heard(self, sender: NodeId, message: VoteMessage) -> None:
+        self.take(self.member.vote(sender, message, now_ms()))
+
+    def _reach(self) -> None:
+        own = self._parts.state.node_id
+        self.links.reach(self.member.electorate.addresses_without(own))
+
+    def _hello(self) -> Hello:
+        parts = self._parts
+        end = parts.log.durable_offset
+        identity = parts.identity()
+        return hello_of(identity, self.history, end, epoch=self.member.epoch)
+
+    def _welcome(self) -> Welcome:
+        return vote_welcome(self._parts, self.history)
+
+    # --- Operators and reads ---------------------------------------------------------
+
+    async def read_offset(self) -> Offset:
+        """What a strong read that begins now must see; raises NoMasterError."""
+        read_id = uuid.uuid4().hex
+        waiting = self._reads[read_id] = self._parts.loop.create_future()
+        try:
+            self.take(self.member.read(read_id, now_ms()))
+            return await waiting
+        finally:
+            del self._reads[read_id]
+
+    def _answer_read(self, answer: ReadReady | ReadRefused) -> None:
+        waiting = self._reads.get(answer.read_id)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(answer, ReadReady):
+            waiting.set_result(answer.offset)
+        else:
+            waiting.set_exception(
+                NoMasterError(f"{answer.reason}; nothing was read, try again soon")
+            )
+
+    def _announce(self, order: Announce) -> None:
+        reigning = self.reigning
+        if reigning is None:
+            return
+        for address in order.addresses:
+            self._spawn(reigning.announce(address))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._parts.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def vote_welcome(parts: Parts, history: EpochHistory) -> Welcome:
+    """How a node answers who asks it for votes: who it is, and where its log ends."""
+    end = parts.log.durable_offset
+    return Welcome(
+        master_id=parts.state.node_id,
+        cluster_id=parts.state.cluster_id,
+        epoch=parts.state.epoch,
+        current_offset=end,
+        commit_offset=Offset(0),
+        page_size=parts.database.page_size,
+        encoding=parts.database.encoding,
+        plan=Plan.STREAM,
+        from_offset=end,
+        history=history,
+        http_url=parts.http_url,
+    )
