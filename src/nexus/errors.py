@@ -15,6 +15,7 @@
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
+    ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -158,6 +159,12 @@ class WrongRoleError(NexusError):
     """The call belongs on a node of another role, which the message names."""
 
     code = "wrong_role"
+
+
+class NoDatabaseError(NexusError):
+    """This node has no database yet: its master's first snapshot or entry makes it."""
+
+    code = "no_database"
 
 
 class NotFoundError(NexusError):

@@ -58,6 +58,7 @@ STATUS = NodeStatus(
     state=LinkState.STREAMING,
     paused=False,
     auto_failover=True,
+    has_database=True,
     last_error="",
 )
 
@@ -261,14 +262,9 @@ class FakeNode:
 
 
 def client_of(
-    node: FakeNode,
-    *,
-    master: Callable[[httpx.Request], httpx.Response] | None = None,
-    base_url: str = "http://node:15474",
+    node: FakeNode, *, base_url: str = "http://node:15474"
 ) -> httpx.AsyncClient:
-    """A client of the node's API; `master` answers what the node forwards."""
-    behind = None if master is None else httpx.MockTransport(master)
+    """A client of the node's API."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(Application(node, transport=behind)),
-        base_url=base_url,
+        transport=httpx.ASGITransport(Application(node)), base_url=base_url
     )

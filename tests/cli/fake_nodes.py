@@ -107,6 +107,7 @@ def node_status(role: str = "master", **changes: Any) -> dict[str, Any]:
         "state": "streaming",
         "paused": False,
         "auto_failover": True,
+        "has_database": True,
         "last_error": "",
     } | changes
 

@@ -42,6 +42,17 @@ def test_a_paused_replica_and_its_trouble_are_shown(run: Run, start: Start) -> N
     assert f"{node.url}: no route" in output
 
 
+def test_a_replica_without_a_database_says_so(run: Run, start: Start) -> None:
+    node = start().on(
+        "GET /replication/status",
+        node_status("replica", has_database=False, last_error="no route"),
+    )
+
+    output = " ".join(run("status", node.url).output.split())
+
+    assert f"{node.url}: no route; this node has no database yet" in output
+
+
 def test_json_holds_what_each_node_said(run: Run, start: Start) -> None:
     master = start()
     joined(master)

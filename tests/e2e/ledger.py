@@ -116,6 +116,8 @@ class Ledger:
 
 def state(node: NodeProcess) -> list[Row]:
     """The ledger as any process reads it; it has no gap, and the totals fit it."""
+    if not node.database.exists():
+        return []  # a replica that has received nothing yet
     with node.reader() as reader:
         reader.execute("begin")
         try:

@@ -146,6 +146,15 @@ def locked_elsewhere(path: Path) -> Iterator[None]:
     """Another process holds the lock for writing this database."""
     with _other_process(path, "begin immediate") as process:
         assert process.stdout is not None, "it is a pipe"
+        assert process.stdout.readline() == b"done\n", "it cannot lock the database"
+        yield
+
+
+@contextmanager
+def open_elsewhere(path: Path) -> Iterator[None]:
+    """Another process has read this database, and keeps its connection."""
+    with _other_process(path, "select count(*) from sqlite_schema") as process:
+        assert process.stdout is not None, "it is a pipe"
         assert process.stdout.readline() == b"done\n"
         yield
 

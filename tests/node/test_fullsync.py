@@ -118,14 +118,16 @@ def arrived(root: Path, standing: Standing) -> SnapshotReceiver:
 
 def put(standing: Standing, receiver: SnapshotReceiver) -> Position:
     """Install what has arrived."""
-    return install_snapshot(
-        receiver,
+    installed = install_snapshot(
+        receiver.finish(),
         standing.database,
         standing.log,
         standing.catalog,
         work=standing.directory.snapshots / "installing.work",
         max_size=MAX_SIZE,
     )
+    receiver.drop()
+    return installed
 
 
 @contextmanager
@@ -208,7 +210,7 @@ def test_a_refused_snapshot_cuts_nothing_from_the_log_at_a_later_start(
         receiver = arrived(tmp_path, standing)
         with pytest.raises(SnapshotError, match=r"snapshot\.max_size"):
             install_snapshot(
-                receiver,
+                receiver.finish(),
                 standing.database,
                 standing.log,
                 standing.catalog,

@@ -63,6 +63,8 @@ def test_a_rewind_goes_back_to_where_both_histories_part() -> None:
         (welcome(10, epoch=Epoch(9)), log(10), "malformed"),
         (welcome(10, 20, history((3, "x", 1), (4, "y", 1))), log(10), "malformed"),
         (welcome(10, 20, history((2, "b2", 1))), log(10), "malformed"),
+        (welcome(10, page_size=1000), log(10), "malformed"),
+        (welcome(10, encoding="utf-8'; drop table t"), log(10), "malformed"),
     ],
 )
 def test_a_welcome_that_would_cost_rows_is_refused(

@@ -19,7 +19,7 @@ from nexus.storage.connections import (
 
 def make(path: Path) -> Path:
     """A database with one table."""
-    writer = open_writer(path, page_size=4096, encoding="UTF-8")
+    writer = open_writer(path)
     writer.execute("create table t(x); insert into t values (1)")
     writer.close()
     return path
@@ -140,4 +140,4 @@ def test_an_old_sqlite_is_refused_with_the_mend(
 
 def test_a_database_that_cannot_have_a_log_is_refused() -> None:
     with pytest.raises(StorageError, match="local disk"):
-        open_writer(Path(":memory:"), page_size=4096, encoding="UTF-8")
+        open_writer(Path(":memory:"))

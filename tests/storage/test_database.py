@@ -18,7 +18,8 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position, Reign
-from nexus.storage.database import Database, hash_schema
+from nexus.storage.database import Database
+from nexus.storage.tables import hash_schema
 
 
 def at(offset: int) -> Position:

@@ -11,11 +11,17 @@ from textwrap import dedent
 import apsw
 import pytest
 
-from nexus.errors import DiskFullError, SnapshotError, StorageError
+from nexus.errors import (
+    DatabaseBusyError,
+    DiskFullError,
+    SnapshotError,
+    StorageError,
+)
 from nexus.storage.archive import pack
 from nexus.storage.copier import MANIFEST_NAME
 from nexus.storage.database import Database
 from nexus.storage.installer import install, install_into
+from node.builders import open_elsewhere
 from storage.logs import file_size_limit
 from storage.snapshots import (
     MAX_SIZE,
@@ -49,6 +55,15 @@ while True:
         seen = low
 """
 """Prints each generation when it first sees it, through one connection."""
+
+EARLY = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60)
+print(connection.execute("select count(*) from sqlite_schema").fetchone(), flush=True)
+sys.stdin.readline()
+print(connection.execute("select min(generation) from t").fetchone(), flush=True)
+"""
+"""Makes an empty file, if there is none, and looks again when it is told to."""
 
 INSTALLER = dedent(
     """
@@ -182,17 +197,90 @@ def test_another_page_size_is_rewritten_and_rowids_stay(
     assert not (tmp_path / "work").exists()
 
 
-def test_another_encoding_is_refused_with_the_database_as_it_was(
-    tmp_path: Path,
+@pytest.mark.parametrize("page_size", [4096, 512, 65536])
+def test_another_encoding_comes_when_nobody_has_the_file_open(
+    tmp_path: Path, page_size: int
 ) -> None:
-    copy = standing_copy(tmp_path / "copy", generation=5, encoding="UTF-16le")
+    copy = standing_copy(
+        tmp_path / "copy",
+        "create table keyless(x)",
+        "insert into keyless(rowid, x) values (7, 'ä'), (900, '€')",
+        generation=5,
+        rows=3000,
+        page_size=page_size,
+        encoding="UTF-16le",
+    )
     with opened(tmp_path / "a.db") as database:
         fill(database, generation=1)
-        with pytest.raises(SnapshotError, match="cannot change its encoding"):
+        with database.reader() as reader:
+            assert generation_of(reader) == 1
+        with (
+            open_elsewhere(database.path),
+            pytest.raises(DatabaseBusyError, match="encoding under them: close them"),
+        ):
+            put(copy, database)
+        fill(database, generation=2)
+        put(copy, database)
+
+        assert (database.page_size, database.encoding) == (page_size, "UTF-16le")
+        assert database.writer.pragma("integrity_check") == "ok"
+        rows = database.writer.execute("select rowid, x from keyless").fetchall()
+        assert rows == [(7, "ä"), (900, "€")]
+        with database.reader() as reader:
+            assert generation_of(reader) == 5
+        fill(database, generation=6)
+    with closing(only_reading(tmp_path / "a.db")) as reader:
+        assert generation_of(reader) == 6
+
+
+def test_a_connection_that_has_not_read_yet_sees_the_other_encodings_rows(
+    tmp_path: Path,
+) -> None:
+    copy = standing_copy(tmp_path / "copy", generation=5, encoding="UTF-16be")
+    with opened(tmp_path / "a.db") as database:
+        fill(database, generation=1)
+        with closing(only_reading(database.path)) as reader:
             put(copy, database)
 
-        fill(database, generation=2)
-        assert generation_of(database.writer) == 2
+            assert reader.pragma("encoding") == "UTF-16be"
+            assert generation_of(reader) == 5
+
+
+def test_where_no_database_stands_the_copy_is_put_as_it_is(tmp_path: Path) -> None:
+    copy = standing_copy(
+        tmp_path / "copy", generation=5, page_size=8192, encoding="UTF-16le"
+    )
+    path = tmp_path / "a.db"
+    for leftover in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + leftover).write_bytes(b"of another database")
+    inode = copy.stat().st_ino
+    with closing(Database.expect(path)) as database:
+        put(copy, database)
+
+        assert path.stat().st_ino == inode
+        assert database.position == position(5)
+        assert (database.page_size, database.encoding) == (8192, "UTF-16le")
+        assert generation_of(database.writer) == 5
+        fill(database, generation=6)
+        with database.reader() as reader:
+            assert generation_of(reader) == 6
+
+
+def test_whoever_opened_an_empty_file_sees_the_rows_that_come(tmp_path: Path) -> None:
+    copy = standing_copy(tmp_path / "copy", generation=5, page_size=8192)
+    path = tmp_path / "a.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", EARLY, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as early:
+        assert next_line(early) == "(0,)"
+        with closing(Database.expect(path)) as database:
+            put(copy, database)
+
+            assert early.communicate("\n")[0] == "(5,)\n"
+            assert database.page_size == 8192
 
 
 def test_a_database_over_the_limit_is_refused(tmp_path: Path) -> None:
@@ -258,7 +346,7 @@ def test_a_writer_elsewhere_is_named_and_nothing_changes(tmp_path: Path) -> None
         database.writer.set_busy_timeout(1)
         with closing(apsw.Connection(str(database.path))) as other:
             other.execute("begin immediate")
-            with pytest.raises(StorageError, match="could not be installed"):
+            with pytest.raises(DatabaseBusyError, match="another process writes"):
                 put(copy, database)
             other.execute("rollback")
 
@@ -268,12 +356,18 @@ def test_a_writer_elsewhere_is_named_and_nothing_changes(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("limit", [40_000, 100_000, 300_000, 600_000, 0])
-@pytest.mark.parametrize("page_size", [4096, 1024])
+@pytest.mark.parametrize(
+    ("page_size", "encoding"), [(4096, "UTF-8"), (1024, "UTF-8"), (4096, "UTF-16le")]
+)
 def test_a_crash_in_mid_install_leaves_the_old_rows_or_the_new_ones(
-    tmp_path: Path, limit: int, page_size: int
+    tmp_path: Path, limit: int, page_size: int, encoding: str
 ) -> None:
     copy = standing_copy(
-        tmp_path / "copy", generation=5, rows=3000, page_size=page_size
+        tmp_path / "copy",
+        generation=5,
+        rows=3000,
+        page_size=page_size,
+        encoding=encoding,
     )
     assert copy.stat().st_size > 600_000
     path = tmp_path / "a.db"

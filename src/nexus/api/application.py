@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,13 +35,11 @@ CALLS: Final = (*_CALLS, *calls_about(_CALLS))
 
 
 class Application:
-    """Serves one node; `transport` replaces the network below forwarded writes."""
+    """Serves one node."""
 
-    def __init__(
-        self, node: NodeFacade, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, node: NodeFacade) -> None:
         gate, bodies = Gate(node.config), BodyReader()
-        self._forwarder = Forwarder(node, transport)
+        self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         routes = [Route(sql.PATH, self._sql, methods=["POST"])]
         for path, handlers in _handlers().items():
@@ -64,9 +61,9 @@ class Application:
         else:
             await self._router(scope, receive, send)
 
-    async def close(self) -> None:
-        """Close the connections to masters."""
-        await self._forwarder.close()
+    def close(self) -> None:
+        """Close the connections to the master."""
+        self._forwarder.close()
 
 
 def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:

@@ -1,56 +1,46 @@
 """Pass a replica's write on to its master, and its answer back as it is."""
 
-import asyncio
-import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
 from starlette.responses import Response
 
+from nexus.api.connections import (
+    Address,
+    Connections,
+    LostError,
+    Received,
+    UnsentError,
+)
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
-from nexus.errors import NexusError, NoMasterError, ReadOnlyReplicaError
+from nexus.errors import NoMasterError, ReadOnlyReplicaError
 
-HEADER: Final = "Nexus-Forwarded-By"
+HEADER: Final = b"nexus-forwarded-by"
 """Names the node that passed the write on; such a write is not passed on again."""
 
-CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 60.0
-"""A large transaction takes its time; after this its outcome is unknown."""
+PASSED_BACK: Final = frozenset((b"content-type", b"retry-after", b"www-authenticate"))
 
-CONNECTIONS: Final = 64
-"""Writes that are passed on at once; the others wait for their turn."""
 
-IDLE_S: Final = 5.0
-"""Shorter than a server's: a reused connection must not close under a write."""
+@dataclass(frozen=True, slots=True)
+class Master:
+    """Where the master's POST /sql is."""
 
-PASSED_BACK: Final = ("content-type", "retry-after", "www-authenticate")
-
-# Raised before a byte of the request is sent.
-_UNSENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.InvalidURL,
-    httpx.UnsupportedProtocol,
-)
+    url: str
+    address: Address
+    head: bytes
+    """Of a request, with %d for the length of its body."""
 
 
 class Forwarder:
-    """Sends writes to masters over connections that are kept for the next ones."""
+    """Sends writes to the master over connections that are kept for the next ones."""
 
-    def __init__(
-        self, node: NodeFacade, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, node: NodeFacade) -> None:
         self._node = node
-        self._transport = transport
-        self._tls: ssl.SSLContext | None = None
-        self._tls_lock = asyncio.Lock()
-        self._slots = asyncio.Semaphore(CONNECTIONS)
-        # A client for each connection: a pool of httpx looks at all its connections,
-        # with a system call each, for every request.
-        self._idle: list[httpx.AsyncClient] = []
+        self._connections = Connections()
+        self._master = Master("", ("", 0), b"")
 
     async def forward(
         self, error: ReadOnlyReplicaError, headers: Mapping[bytes, bytes], body: bytes
@@ -60,78 +50,65 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
-        if HEADER.lower().encode() in headers:
+        if HEADER in headers:
             raise NoMasterError(
-                f"{headers[HEADER.lower().encode()].decode('latin-1')} passed this "
-                "write on to this node, which is a replica: the roles are changing"
+                f"{headers[HEADER].decode('latin-1')} passed this write on to this "
+                "node, which is a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; this replica knows no master just now")
-        url = f"{error.master_url.rstrip('/')}/sql"
+        if self._master.url != error.master_url:
+            self._master = self._master_at(error.master_url)
+        master = self._master
         try:
-            answer = await self._post(url, body)
-        except _UNSENT as failure:
+            answer = await self._connections.exchange(
+                master.address, master.head % len(body), body
+            )
+        except UnsentError as failure:
             raise NoMasterError(
-                f"the master at {error.master_url} cannot be reached ({_told(failure)})"
+                f"the master at {master.url} cannot be reached ({failure})"
             ) from failure
-        except httpx.HTTPError as failure:
-            raise _lost(error.master_url, failure) from failure
-        return Response(
-            answer.content,
-            status_code=answer.status_code,
-            headers={
-                name: answer.headers[name]
-                for name in PASSED_BACK
-                if name in answer.headers
-            },
-        )
+        except LostError as failure:
+            raise AnswerLostError(
+                f"the write was passed on to the master at {master.url}, but no answer "
+                f"came back ({failure}): it may be done or not"
+            ) from failure
+        return _passed_back(answer)
 
-    async def _post(self, url: str, body: bytes) -> httpx.Response:
+    def _master_at(self, url: str) -> Master:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise httpx.PoolTimeout(f"{CONNECTIONS} writes are on their way") from None
-        try:
-            client = self._idle.pop() if self._idle else await self._new_client()
-            try:
-                return await client.post(url, content=body)
-            finally:
-                self._idle.append(client)
-        finally:
-            self._slots.release()
-
-    async def _new_client(self) -> httpx.AsyncClient:
-        async with self._tls_lock:
-            if self._tls is None:
-                # Reading the certificates takes tens of milliseconds.
-                self._tls = await asyncio.to_thread(ssl.create_default_context)
-        headers = {"Content-Type": "application/json", HEADER: self._node.node_id}
+            parts = urlsplit(url)
+            address = (parts.hostname or "", parts.port or 80)
+        except ValueError as error:
+            raise _no_address(url) from error
+        if parts.scheme != "http" or not parts.hostname:
+            raise _no_address(url)
+        lines = [
+            f"POST {parts.path.rstrip('/')}/sql HTTP/1.1",
+            f"host: {parts.netloc}",
+            "content-type: application/json",
+            f"{HEADER.decode()}: {self._node.node_id}",
+        ]
         if secret := self._node.config.cluster_secret:
-            headers["Authorization"] = f"Bearer {secret}"
-        return httpx.AsyncClient(
-            headers=headers,
-            transport=self._transport,
-            verify=self._tls,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=IDLE_S),
-            # A proxy of the environment is not meant for the cluster's own traffic.
-            trust_env=False,
-        )
+            lines.append(f"authorization: Bearer {secret}")
+        head = "\r\n".join(lines).replace("%", "%%").encode()
+        return Master(url, address, head + b"\r\ncontent-length: %d\r\n\r\n")
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections."""
-        for client in self._idle:
-            await client.aclose()
-        self._idle.clear()
+        self._connections.close()
 
 
-def _lost(master_url: str, failure: httpx.HTTPError) -> NexusError:
-    return AnswerLostError(
-        f"the write was passed on to the master at {master_url}, but no answer came "
-        f"back ({_told(failure)}): it may be done or not"
+def _no_address(url: str) -> NoMasterError:
+    return NoMasterError(
+        f"the master says that its API is at {url!r}, which is no address such as "
+        "http://HOST:PORT"
     )
 
 
-def _told(failure: Exception) -> str:
-    return str(failure) or type(failure).__name__
+def _passed_back(answer: Received) -> Response:
+    response = Response(answer.body, status_code=answer.status)
+    response.raw_headers[:0] = [
+        header for header in answer.headers if header[0] in PASSED_BACK
+    ]
+    return response

@@ -104,6 +104,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),
+    errors.NoDatabaseError: Row(
+        503,
+        "No database here yet",
+        "Read on another node, or ask again when this one has followed its master.",
+        1,
+    ),
     errors.NotFoundError: Row(
         404, "No such thing here", "List what there is, and use an id from the list."
     ),

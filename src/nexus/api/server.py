@@ -91,7 +91,7 @@ class HttpServer:
             return
         self._server.should_exit = True
         await self._task
-        await self._application.close()
+        self._application.close()
         self._server = self._task = None
 
     async def __aenter__(self) -> Self:

@@ -10,7 +10,7 @@ from nexus.api.answers import Empty, Snapshot, Snapshots
 from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
 from nexus.api.refusals import RangeError
 from nexus.api.streams import file_response
-from nexus.errors import DiskFullError, NotFoundError
+from nexus.errors import DiskFullError, NoDatabaseError, NotFoundError
 
 ARCHIVE: Final = "application/zstd"
 
@@ -59,7 +59,7 @@ CALLS: Final = (
         {200: Answer("What was made.", Snapshot)},
         _make,
         body=Empty,
-        problems=(DiskFullError,),
+        problems=(DiskFullError, NoDatabaseError),
     ),
     Call(
         "GET",

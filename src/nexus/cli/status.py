@@ -79,8 +79,13 @@ def cluster_table(views: tuple[NodeView, ...]) -> Group:
 
 
 def _problem(view: NodeView) -> str:
-    last_error = str(view.status.get("last_error", ""))
-    return view.error or (f"{view.url}: {last_error}" if last_error else "")
+    if view.error:
+        return view.error
+    told = [str(view.status.get("last_error", ""))]
+    if not view.status.get("has_database", True):
+        told.append("this node has no database yet")
+    told = [what for what in told if what]
+    return f"{view.url}: {'; '.join(told)}" if told else ""
 
 
 def _watch(urls: list[str], secret: str, interval: float) -> None:

@@ -67,6 +67,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     state: LinkState
     paused: bool
     auto_failover: bool
+    has_database: bool
+    """A new replica has none before its first snapshot or entry."""
     last_error: str
 
 

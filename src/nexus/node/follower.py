@@ -136,8 +136,14 @@ class Follower:
         self.last_error = str(error)
         log.error("disk_full", reason=str(error))
 
+    def waits(self, reason: str) -> None:
+        """A snapshot cannot be installed until others let go of the database."""
+        self.last_error = reason
+        log.warning("install_waits", reason=reason)
+
     def installed(self, position: Position) -> None:
         """The snapshot stands in the database, the log begins after it."""
+        self.last_error = ""
         history = self._worker.database.history()
         self.take(self.machine.installed(position, history, now_ms()))
 

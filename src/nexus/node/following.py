@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from nexus.errors import (
+    DatabaseBusyError,
     NexusError,
     NoMasterError,
     ReadOnlyReplicaError,
@@ -21,7 +24,7 @@ from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
-from nexus.protocol.messages import Error, Hello
+from nexus.protocol.messages import Error, Hello, Plan
 from nexus.replication.effects import (
     Adopt,
     Close,
@@ -36,6 +39,10 @@ from nexus.replication.settings import ReplicaSettings, Standing
 from nexus.storage.diverged import Divergence
 
 EXPORT_BYTES: Final = 1 << 20
+
+BUSY_RETRY_S: Final = 1.0
+"""How often it looks whether a snapshot can be installed that others are in the way of.
+"""
 
 _VISITOR: Final = Peer("visitor")
 
@@ -127,6 +134,8 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
+        if not self._parts.database.stands:
+            return "this replica has no database yet"
         state, lag = self.machine.state, self.machine.lag()
         if state is not LinkState.STREAMING:
             return f"this replica is {state}, not streaming"
@@ -157,6 +166,11 @@ class Following:
             raise WrongRoleError(
                 "the master is alive and connected; stop it first, or say force: "
                 "its entries that this replica lacks will be taken back"
+            )
+        if not self._parts.database.stands:
+            raise WrongRoleError(
+                "this replica has no database yet, so it holds nothing of the cluster; "
+                "promote one that does"
             )
 
     def pause(self) -> None:
@@ -212,6 +226,13 @@ class Following:
             epoch=max(welcome.epoch, self._parts.state.epoch),
             master_addr=self.machine.master_addr,
         )
+        database = self._parts.database
+        if welcome.plan is not Plan.FULL_SYNC and not database.stands:
+            await self._on_worker(
+                lambda: database.open_writer(
+                    page_size=welcome.page_size, encoding=welcome.encoding
+                )
+            )
 
     async def _export(self, effect: Diverged) -> None:
         made = await asyncio.to_thread(self._export_rows, effect)
@@ -254,18 +275,20 @@ class Following:
 
         def install() -> Position:
             position = install_snapshot(
-                parts.receiver,
+                copy,
                 parts.database,
                 parts.log,
                 parts.standing.catalog,
                 work=parts.standing.directory.snapshots / "installing.work",
                 max_size=parts.config.snapshot.max_size,
             )
+            parts.receiver.drop()
             self._worker.restart()
             return position
 
         try:
-            position: Position = await self._on_worker(install)
+            copy: Path = await self._on_worker(parts.receiver.finish)
+            position = await self._when_free(install)
         except NexusError as error:
             if parts.state.intent is None:
                 self._follower.install_failed(str(error))
@@ -274,6 +297,17 @@ class Following:
         else:
             self._follower.installed(position)
             parts.milestones.passed(position.offset)
+
+    async def _when_free(self, install: Callable[[], Position]) -> Position:
+        """Install; while others keep the database busy, again and again."""
+        while True:
+            try:
+                position: Position = await self._on_worker(install)
+            except DatabaseBusyError as error:
+                self._follower.waits(str(error))
+                await asyncio.sleep(BUSY_RETRY_S)
+            else:
+                return position
 
     async def _on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""

@@ -15,7 +15,6 @@ from nexus.storage.catalog import Catalog, Intent
 from nexus.storage.database import Database
 from nexus.storage.snapshot import (
     SnapshotInfo,
-    SnapshotReceiver,
     SnapshotStore,
     install_into,
 )
@@ -34,7 +33,8 @@ class SnapshotSender:
         self._making = asyncio.Lock()
 
     async def make(self, cluster_id: str) -> SnapshotInfo:
-        """A new snapshot; one at a time."""
+        """A new snapshot; one at a time. NoDatabaseError where there is none."""
+        self._database.require()
         async with self._making:
             return await asyncio.to_thread(self._store.make, self._database, cluster_id)
 
@@ -86,7 +86,7 @@ class SnapshotSender:
 
 
 def install_snapshot(
-    receiver: SnapshotReceiver,
+    copy: Path,
     database: Database,
     wal: WriteAheadLog,
     catalog: Catalog,
@@ -98,9 +98,9 @@ def install_snapshot(
 
     The intent stands in the catalog while the two differ: at the next start the
     position found in the database tells which of them is right. Raises SnapshotError or
-    StorageError; if the intent still stands then, the node must start again.
+    StorageError; if the intent still stands then, the node must start again. After a
+    DatabaseBusyError it can be tried again.
     """
-    copy = receiver.finish()
     database.set_mode_applying()
     catalog.update(intent=Intent("full_sync", database.position))
     try:
@@ -113,5 +113,4 @@ def install_snapshot(
     wal.reset(manifest.position.offset)
     # The log may end before where it ended at the last clean stop.
     catalog.update(intent=None, log_watermark=wal.durable_offset)
-    receiver.drop()
     return database.position

@@ -79,6 +79,8 @@ class Reigning:
 
         Raises StorageError, and DiskFullError where the first entry has no room.
         """
+        if not parts.database.stands:
+            await asyncio.to_thread(parts.database.open_writer)
         await asyncio.to_thread(redo, parts.standing)
         history = parts.database.history()
         step = 1 if why == "start" else PROMOTION_STEP

@@ -45,5 +45,6 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
         state=duty.state,
         paused=duty.paused,
         auto_failover=replication.auto_failover,
+        has_database=parts.database.stands,
         last_error=failure or duty.last_error,
     )

@@ -68,7 +68,9 @@ def open_standing(config: Config) -> Standing:
             ),
         )
         opened.callback(log.close)
-        database = Database.open(directory.database, readers=config.limits.readers)
+        expects = effective_role(config, catalog) is Role.REPLICA
+        opening = Database.expect if expects else Database.open
+        database = opening(directory.database, readers=config.limits.readers)
         opened.callback(database.close)
         _agree(catalog, log, database)
         opened.pop_all()

@@ -1,5 +1,7 @@
 """What a replica makes of a master's Welcome, before it changes anything."""
 
+from typing import Final
+
 import msgspec
 
 from nexus.errors import ProtocolError
@@ -14,6 +16,11 @@ class Acceptance(msgspec.Struct, frozen=True):
 
     plan: Plan
     fork: Offset
+
+
+PAGE_SIZES: Final = frozenset(1 << power for power in range(9, 17))
+ENCODINGS: Final = frozenset({"UTF-8", "UTF-16le", "UTF-16be"})
+"""What a database of SQLite may have; a replica makes its own after the master's."""
 
 
 def weighed(
@@ -76,6 +83,12 @@ def _foreign(
 def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
     history, plan = welcome.history, welcome.plan
     streams = plan is Plan.STREAM
+    if welcome.page_size not in PAGE_SIZES or welcome.encoding not in ENCODINGS:
+        return Refusal(
+            ErrorCode.MALFORMED,
+            f"{welcome.master_id} has pages of {welcome.page_size} bytes and the "
+            f"encoding {welcome.encoding!r}: no database of SQLite has",
+        )
     if (
         welcome.cluster_id
         and well_formed(history)

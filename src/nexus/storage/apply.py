@@ -27,8 +27,9 @@ from nexus.model.operation import (
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
 from nexus.storage.conflicts import RowConflictError
+from nexus.storage.connections import storage_error
 from nexus.storage.counters import Counters
-from nexus.storage.database import Database, storage_error
+from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
 from nexus.storage.system import write_membership
 

@@ -20,8 +20,8 @@ from nexus.errors import (
 )
 from nexus.model.operation import Operation
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import column_reader
-from nexus.storage.database import Database, storage_error
+from nexus.storage.connections import column_reader, storage_error
+from nexus.storage.database import Database
 from nexus.storage.permissions import PAST_THE_LOG, Scope
 from nexus.storage.recorder import Recorder
 from nexus.storage.statements import (

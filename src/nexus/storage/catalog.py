@@ -14,7 +14,7 @@ import msgspec
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.database import storage_error
+from nexus.storage.connections import storage_error
 
 # Other errors, of a disk or a lock, say nothing against the file.
 _NO_CATALOG: Final = (

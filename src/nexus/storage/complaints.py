@@ -5,7 +5,7 @@ from typing import Final
 import apsw
 
 from nexus.errors import ConstraintError, NexusError, StatementError
-from nexus.storage.database import storage_error
+from nexus.storage.connections import storage_error
 
 BINDING_ERRORS: Final = (TypeError, ValueError, OverflowError, LookupError)
 """What apsw raises for parameters that are missing or of no use to SQLite, and for

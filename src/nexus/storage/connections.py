@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,12 @@ from typing import Any, Final
 
 import apsw
 
-from nexus.errors import NodeStoppedError, StorageError
+from nexus.errors import (
+    DatabaseBusyError,
+    DiskFullError,
+    NodeStoppedError,
+    StorageError,
+)
 
 LEAST_SQLITE: Final = 3_054_001
 """Before 3.51.3 a checkpoint can race a write; before 3.54.1 applying a changeset that
@@ -18,13 +24,29 @@ swaps unique values fails."""
 BUSY_TIMEOUT_MS: Final = 5_000
 
 
-def open_writer(path: Path, *, page_size: int, encoding: str) -> apsw.Connection:
-    """The one connection that writes; page size and encoding count for a new file."""
+def stands(path: Path) -> bool:
+    """Whether there is a database; an empty file is none yet."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def create(path: Path, page_size: int, encoding: str) -> apsw.Connection:
+    """A connection whose first transaction makes the database: whole, or not at all."""
+    require_version()
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("page_size", page_size)
+    connection.pragma("encoding", encoding)
+    return connection
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The one connection that writes."""
     require_version()
     connection = apsw.Connection(str(path), statementcachesize=256)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.execute(f"pragma page_size = {int(page_size)}")
-    connection.execute(f"pragma encoding = '{encoding}'")
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StorageError(
             f"{path} cannot use a write-ahead log; is it on a network file system? "
@@ -43,6 +65,25 @@ def open_reader(path: Path) -> apsw.Connection:
     connection.pragma("query_only", 1)
     connection.pragma("wal_autocheckpoint", 0)
     return connection
+
+
+def seize(writer: apsw.Connection, path: Path) -> None:
+    """Have the file alone until the connection is closed; it is then in no WAL mode.
+
+    Every connection that has read holds a lock from then on, idle or not, in whatever
+    process. Raises DatabaseBusyError where there is one.
+    """
+    writer.pragma("locking_mode", "exclusive")
+    try:
+        mode = writer.pragma("journal_mode", "delete")
+    except apsw.BusyError:
+        mode = ""
+    if mode != "delete":
+        raise DatabaseBusyError(
+            f"other connections have {path} open, and SQLite cannot change the "
+            "encoding under them: close them, or end the processes that `fuser "
+            f"{path}` names; this is tried again until they are gone"
+        )
 
 
 def fetch(
@@ -78,11 +119,19 @@ def require_version() -> None:
         )
 
 
+def storage_error(what: str, error: apsw.Error) -> StorageError:
+    """SQLite's error as one of ours, with its message."""
+    if isinstance(error, apsw.FullError):
+        return DiskFullError(f"{what}: the disk is full; free space and start again")
+    return StorageError(f"{what}: {error}")
+
+
 class ReaderPool:
     """At most `size` read-only connections, made when first needed."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
+        self._size = size
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         self._lock = threading.Lock()
         self._all: list[apsw.Connection] = []
@@ -106,6 +155,32 @@ class ReaderPool:
                 if self._closed and connection is not None:
                     connection.close(force=True)
                     connection = None
+                self._idle.put(connection)
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """No reader is open as long as the context lives; who wants one waits.
+
+        Raises DatabaseBusyError where a query does not end for BUSY_TIMEOUT_MS.
+        """
+        deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        taken: list[apsw.Connection | None] = []
+        try:
+            while len(taken) < self._size:
+                left = max(0.0, deadline - time.monotonic())
+                taken.append(self._idle.get(timeout=left))
+            for connection in taken:
+                if connection is not None:
+                    connection.close()
+            self._all.clear()
+            taken = [None] * self._size
+            yield
+        except queue.Empty:
+            raise DatabaseBusyError(
+                f"a query on {self._path} does not end; it is waited for"
+            ) from None
+        finally:
+            for connection in taken:
                 self._idle.put(connection)
 
     def close(self) -> None:

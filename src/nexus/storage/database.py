@@ -4,12 +4,12 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
-from contextlib import AbstractContextManager, closing, suppress
-from hashlib import blake2b
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
+from typing_extensions import override
 
 from nexus.errors import (
     DatabaseBusyError,
@@ -17,17 +17,11 @@ from nexus.errors import (
     RefusedStatementError,
     StorageError,
 )
-from nexus.model.position import EpochHistory, Offset, Position, Reign
+from nexus.model.position import ORIGIN, EpochHistory, Offset, Position, Reign
 from nexus.storage import system
-from nexus.storage.connections import (
-    BUSY_TIMEOUT_MS,
-    ReaderPool,
-    open_reader,
-    open_writer,
-)
-from nexus.storage.guard import Guard, refuse_second_opener, require_locks
-from nexus.storage.permissions import Permissions
-from nexus.storage.tables import read_tables
+from nexus.storage.access import ENCODING, PAGE_SIZE, Access
+from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
+from nexus.storage.tables import hash_schema, read_tables
 
 CHECKPOINT_PAGES: Final = 1_000
 """Pages in the `-wal` that make a checkpoint due; SQLite's own default."""
@@ -35,51 +29,16 @@ CHECKPOINT_PAGES: Final = 1_000
 ANSWERS_FORGOTTEN: Final = 2_000
 """Answers to idempotency keys that one transaction drops."""
 
-LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
-"""What ANALYZE keeps: each node's own matter."""
 
-
-class Database:
+class Database(Access):
     """The node's database; the writer's methods are for one thread at a time."""
 
-    def __init__(self, path: Path, writer: apsw.Connection, *, readers: int) -> None:
-        self.path = path
-        self.writer = writer
-        self.permissions = Permissions(writer)
-        self._readers = ReaderPool(path, readers)
-        self._guard = Guard(path)
-        self._position = system.read_position(writer)
+    def __init__(self, path: Path, *, readers: int = 8) -> None:
+        super().__init__(path, readers=readers)
+        self._position = ORIGIN
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
-        self._closed = False
-        writer.set_wal_hook(self._count_pages)
-        self._guard.watch(self._data_version())
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        page_size: int = 4096,
-        encoding: str = "UTF-8",
-        readers: int = 8,
-    ) -> "Database":
-        """Open or create; page size and encoding count for a new file only.
-
-        Raises SecondSQLiteError, StorageError.
-        """
-        require_locks(path.parent)
-        refuse_second_opener(path)
-        writer = None
-        try:
-            writer = open_writer(path, page_size=page_size, encoding=encoding)
-            system.create(writer)
-            return cls(path, writer, readers=readers)
-        except apsw.Error as error:
-            if writer is not None:
-                writer.close()
-            raise storage_error(f"cannot open {path}", error) from error
 
     @property
     def position(self) -> Position:
@@ -98,34 +57,19 @@ class Database:
 
     @property
     def page_size(self) -> int:
-        """Bytes a page."""
-        size: int = self.writer.pragma("page_size")
+        """Bytes a page; of a new one, where none stands."""
+        size: int = self.writer.pragma("page_size") if self.stands else PAGE_SIZE
         return size
 
     @property
     def encoding(self) -> str:
-        """The encoding of text, as `PRAGMA encoding` names it."""
-        encoding: str = self.writer.pragma("encoding")
+        """The encoding of text, as `PRAGMA encoding` names it; of a new one too."""
+        encoding: str = self.writer.pragma("encoding") if self.stands else ENCODING
         return encoding
 
     def history(self) -> EpochHistory:
         """All reigns up to the applied position."""
-        return system.read_history(self.writer)
-
-    def set_mode_capturing(self) -> None:
-        """A master's settings: foreign keys and triggers do their work.
-
-        And shadow tables are written by their modules alone.
-        """
-        self._set_enforcement(enabled=True)
-
-    def set_mode_applying(self) -> None:
-        """A replica's: the master's changes carry what keys and triggers did."""
-        self._set_enforcement(enabled=False)
-
-    def set_foreign_keys(self, *, enabled: bool) -> None:
-        """For transactions to come; no effect inside one."""
-        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
+        return system.read_history(self.writer) if self.stands else EpochHistory()
 
     def begin(self) -> None:
         """Open the writer's transaction.
@@ -180,25 +124,13 @@ class Database:
         # moves the version too. Nobody else wrote: this node held the lock.
         self._guard.watch_version(self._data_version())
 
-    def require_own_process(self) -> None:
-        """Raise ForkedError in a child of the process that opened the database."""
-        self._guard.check_process()
-
-    def reader(self) -> AbstractContextManager[apsw.Connection]:
-        """A read-only connection of the pool; raises ForkedError, NodeStoppedError."""
-        self.require_own_process()
-        return self._readers.reader()
-
-    def extra_reader(self) -> AbstractContextManager[apsw.Connection]:
-        """A read-only connection beside the pool: nobody waits for who reads long."""
-        self.require_own_process()
-        return closing(open_reader(self.path))
-
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.
 
         Blocks nobody (https://www.sqlite.org/c3ref/wal_checkpoint_v2.html, PASSIVE).
         """
+        if not self.stands:
+            return True
         try:
             in_log, moved = self.writer.wal_checkpoint(
                 mode=apsw.SQLITE_CHECKPOINT_PASSIVE
@@ -296,53 +228,11 @@ class Database:
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
 
-    def close_readers(self) -> None:
-        """End every query, also one that would last for ever; lend no more."""
-        self._readers.close()
-
-    def close(self) -> None:
-        """Close readers and writer; what is committed is in the log or the file.
-
-        In a child after fork() nothing is touched: the parent has it open.
-        """
-        if not self._closed and not self._guard.is_forked:
-            self._closed = True
-            self._readers.close()
-            self.writer.close(force=True)
-
-    def _set_enforcement(self, *, enabled: bool) -> None:
-        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enabled))
-        self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(enabled))
-        self.writer.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, int(enabled))
-
-    def _data_version(self) -> int:
-        return self._number("pragma data_version")
-
-    def _number(self, query: str) -> int:
-        rows: list[Any] = self.writer.execute(query).fetchall()
-        number: int = rows[0][0]
-        return number
-
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-
-def hash_schema(connection: apsw.Connection) -> bytes:
-    """Hash of every object of the user's schema."""
-    digest = blake2b(digest_size=16)
-    rows = connection.execute(
-        "select type, name, tbl_name, coalesce(sql, '') from sqlite_schema "
-        "where name not like 'sqlite\\_%' escape '\\' "
-        "and tbl_name not like 'nexus\\_%' escape '\\' order by type, name"
-    )
-    for row in rows:
-        digest.update("\0".join(row).encode() + b"\1")
-    return digest.digest()
-
-
-def storage_error(what: str, error: apsw.Error) -> StorageError:
-    """SQLite's error as one of ours, with its message."""
-    if isinstance(error, apsw.FullError):
-        return DiskFullError(f"{what}: the disk is full; free space and start again")
-    return StorageError(f"{what}: {error}")
+    @override
+    def _taken(self) -> None:
+        self.writer.set_wal_hook(self._count_pages)
+        self.reload()

@@ -17,7 +17,7 @@ from nexus.errors import NotFoundError
 from nexus.model.entry import Record
 from nexus.model.operation import Rows
 from nexus.model.position import EpochHistory, Offset
-from nexus.storage.database import storage_error
+from nexus.storage.connections import storage_error
 from nexus.storage.disk import storage_errors, sync_directory
 
 COPIES_KEPT: Final = 3

@@ -13,9 +13,9 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from nexus.storage.database import LOCAL_TABLES, hash_schema, storage_error
+from nexus.storage.connections import storage_error
 from nexus.storage.statements import quote
-from nexus.storage.tables import Table, read_tables
+from nexus.storage.tables import LOCAL_TABLES, Table, hash_schema, read_tables
 
 _CHUNK_ROWS: Final = 64
 """Rows encoded at once: keeps the loop out of Python, and bounds the memory."""

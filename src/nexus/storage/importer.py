@@ -9,8 +9,7 @@ import apsw
 from nexus.errors import StorageError
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage import system
-from nexus.storage.connections import require_version
-from nexus.storage.database import storage_error
+from nexus.storage.connections import require_version, storage_error
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.preflight import Report, check
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import apsw
 
-from nexus.errors import SnapshotError, StorageError
+from nexus.errors import DatabaseBusyError, SnapshotError, StorageError
 from nexus.storage.archive import Manifest, extract, read_manifest
+from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME
-from nexus.storage.database import Database, storage_error
+from nexus.storage.database import Database
 from nexus.storage.disk import storage_errors, sync_directory
 
 
@@ -24,10 +25,7 @@ def install(archive: Path, target: Path, work: Path, *, max_size: int) -> Manife
     with _work_directory(work):
         manifest = extract(archive, work, max_size=max_size)
         with storage_errors(f"installing {archive.name}"):
-            with (work / DATABASE_NAME).open("rb") as file:
-                os.fsync(file.fileno())
-            (work / DATABASE_NAME).rename(target)
-            sync_directory(target.parent)
+            _move(work / DATABASE_NAME, target)
     return manifest
 
 
@@ -36,22 +34,27 @@ def install_into(
 ) -> Manifest:
     """Replace a live database's content as one transaction; durable on return.
 
-    `copy` is what a receiver has verified. Its pages go in through SQLite's backup in
-    a single step, so that readers in any process stay connected and see the old rows
-    or the new ones; a crash leaves either. Runs on the writer's thread. Raises
-    SnapshotError or StorageError with the database as it was.
+    `copy` is what a receiver has verified. Where no database stands it is put there.
+    Else its pages go in through SQLite's backup in a single step, so that readers in
+    any process stay connected and see the old rows or the new ones; a crash leaves
+    either. Runs on the writer's thread. Raises SnapshotError, StorageError, or
+    DatabaseBusyError if others must go first, with the database as it was.
     """
     manifest = _manifest_beside(copy)
-    _check(manifest, copy, database, max_size)
+    _check(manifest, copy, max_size)
     try:
-        if manifest.page_size == database.page_size:
-            _replace_content(copy, database)
+        if database.stands or database.path.exists():
+            _fill(copy, database, manifest, work)
+            database.reload()
         else:
-            with _work_directory(work):
-                rewritten = work / DATABASE_NAME
-                _rewrite(copy, rewritten, page_size=database.page_size)
-                _replace_content(rewritten, database)
-        database.reload()
+            with storage_errors("installing the snapshot"):
+                _move(copy, database.path)
+            database.open_writer()
+    except apsw.BusyError as error:
+        raise DatabaseBusyError(
+            f"the snapshot waits: another process writes to {database.path}, or holds "
+            "its lock; end that process, or its transaction"
+        ) from error
     except apsw.Error as error:
         raise storage_error("the snapshot could not be installed", error) from error
     # It holds as much as the snapshot. Where that cannot be moved, nothing is lost.
@@ -71,7 +74,38 @@ def _manifest_beside(copy: Path) -> Manifest:
     return read_manifest(text)
 
 
-def _check(manifest: Manifest, copy: Path, database: Database, max_size: int) -> None:
+def _move(copy: Path, target: Path) -> None:
+    """Rename a database's file, durable on return; nothing stands at `target`."""
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    for leftover in ("-wal", "-shm", "-journal"):
+        # Of a database that somebody removed: SQLite would take it for this one's.
+        target.with_name(target.name + leftover).unlink(missing_ok=True)
+    copy.rename(target)
+    sync_directory(target.parent)
+
+
+def _fill(copy: Path, database: Database, manifest: Manifest, work: Path) -> None:
+    """Have the database hold what the copy does."""
+    if not database.stands:  # an empty file, which somebody may have opened
+        page_size, encoding = manifest.page_size, manifest.encoding
+        database.open_writer(page_size=page_size, encoding=encoding)
+    if manifest.encoding != database.encoding:
+        # SQLite fixes a connection's encoding when it first reads the schema: whoever
+        # has the file open would fail from now on, and so does this writer.
+        with database.alone() as writer:
+            writer.pragma("synchronous", 2)
+            _copy_pages(copy, writer)
+    elif manifest.page_size == database.page_size:
+        _replace_content(copy, database.writer)
+    else:
+        with _work_directory(work):
+            rewritten = work / DATABASE_NAME
+            _rewrite(copy, rewritten, page_size=database.page_size)
+            _replace_content(rewritten, database.writer)
+
+
+def _check(manifest: Manifest, copy: Path, max_size: int) -> None:
     size = copy.stat().st_size
     if size > max_size or (size,) != tuple(file.size for file in manifest.files):
         raise SnapshotError(
@@ -79,28 +113,25 @@ def _check(manifest: Manifest, copy: Path, database: Database, max_size: int) ->
             f"{[file.size for file in manifest.files]}, the limit is {max_size} "
             "(snapshot.max_size)"
         )
-    # SQLite fixes a connection's encoding when it first reads the schema: every reader
-    # that is open would fail from now on.
-    if manifest.encoding != database.encoding:
-        raise SnapshotError(
-            f"the snapshot is {manifest.encoding}, the database here is "
-            f"{database.encoding}: an open database cannot change its encoding; begin "
-            "this node anew with `nexus restore` of one of its master's snapshots"
-        )
 
 
-def _replace_content(source: Path, database: Database) -> None:
+def _replace_content(source: Path, writer: apsw.Connection) -> None:
+    writer.pragma("synchronous", 2)
+    try:
+        _copy_pages(source, writer)
+    finally:
+        writer.pragma("synchronous", 1)
+
+
+def _copy_pages(source: Path, writer: apsw.Connection) -> None:
     # Immutable: nobody writes to the copy, and it gets no -wal of its own.
     source_name = f"file:{_quoted(source)}?immutable=1"
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    writer = database.writer
-    with closing(apsw.Connection(source_name, flags=flags)) as reader:
-        writer.pragma("synchronous", 2)
-        try:
-            with writer.backup("main", reader, "main") as backup:
-                backup.step(-1)
-        finally:
-            writer.pragma("synchronous", 1)
+    with (
+        closing(apsw.Connection(source_name, flags=flags)) as reader,
+        writer.backup("main", reader, "main") as backup,
+    ):
+        backup.step(-1)
 
 
 def _rewrite(source: Path, target: Path, *, page_size: int) -> None:

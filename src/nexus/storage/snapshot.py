@@ -20,8 +20,8 @@ from nexus.errors import NotFoundError, SnapshotError
 from nexus.model.position import Position
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
 from nexus.storage.archive import FORMAT, Manifest
+from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, Packed
-from nexus.storage.database import storage_error
 from nexus.storage.disk import storage_errors, sync_data, sync_directory
 from nexus.storage.installer import install, install_into
 from nexus.storage.packing import Packer

@@ -1,12 +1,16 @@
 """What the session extension must know of a table: its key and its oddities."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 import apsw
 
 from nexus.storage.statements import identifiers, quote
 from nexus.storage.system import PREFIX
+
+LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
+"""What ANALYZE keeps: each node's own matter."""
 
 ROWID_NAMES: Final = frozenset({"rowid", "oid", "_rowid_"})
 
@@ -159,3 +163,16 @@ def nullable_key_triggers(table: Table) -> dict[str, str]:
         )
         for kind, event in (("insert", "insert"), ("update", f"update of {columns}"))
     }
+
+
+def hash_schema(connection: apsw.Connection) -> bytes:
+    """Hash of every object of the user's schema."""
+    digest = blake2b(digest_size=16)
+    rows = connection.execute(
+        "select type, name, tbl_name, coalesce(sql, '') from sqlite_schema "
+        "where name not like 'sqlite\\_%' escape '\\' "
+        "and tbl_name not like 'nexus\\_%' escape '\\' order by type, name"
+    )
+    for row in rows:
+        digest.update("\0".join(row).encode() + b"\1")
+    return digest.digest()
