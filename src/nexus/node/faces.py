@@ -87,11 +87,12 @@ class LinkFace:
     @property
     def state(self) -> LinkState:
         """Where the link stands."""
-        return self._member.replica.state
+        replica = self._member.replica
+        return LinkState.STOPPED if replica is None else replica.state
 
     def start(self) -> MemberEffects:
         """Look for the master."""
-        return self._all(self._member.start(now_ms()))
+        return self._all(self._member.start())
 
     def stop(self) -> MemberEffects:
         """Leave, for good: the driver closes the connection by itself."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from nexus.errors import (
 )
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
@@ -34,6 +35,7 @@ from nexus.replication.effects import (
     ReceiveSnapshot,
     StoreChunk,
 )
+from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
 from nexus.replication.settings import ReplicaSettings, Standing
 from nexus.storage.diverged import Divergence
@@ -52,22 +54,21 @@ log = structlog.get_logger(__name__)
 class Following:
     """One time of following; `begin` it, and `leave` it for good."""
 
-    def __init__(self, parts: Parts, machine: Replica) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        machine: Replica,
+        *,
+        face: LinkFace | None = None,
+        others: Callable[[MemberEffect], Awaitable[None]] | None = None,
+    ) -> None:
+        """`face` is what the driver calls where `machine` is a part of a member, and
+        `others` performs what only that one asks for."""
         self.machine = machine
         self._parts = parts
-        self._worker = ApplyWorker(
-            parts.database,
-            parts.log,
-            ApplyHooks(
-                applied=parts.on_loop(self._applied),
-                conflicted=parts.on_loop(self._conflicted),
-                failed=parts.on_loop(parts.failed),
-                short=parts.on_loop(self._short),
-                fingerprint=parts.verifications.pin,
-            ),
-        )
+        self._worker = self._new_worker()
         self._follower = Follower(
-            machine,
+            face or machine,
             parts.log,
             self._worker,
             FollowerHooks(
@@ -77,6 +78,7 @@ class Following:
                 self._store_chunk,
                 self._install,
                 parts.failed,
+                others or _nothing_else,
             ),
             secret=parts.config.cluster_secret,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
@@ -91,14 +93,58 @@ class Following:
         if broken_off is not None:
             machine.resume_snapshot(*broken_off)
         following = cls(parts, machine)
-        following._worker.start()
-        following._follower.start()
+        following.start()
         return following
+
+    def start(self) -> None:
+        """Take the database's writer, look for the master."""
+        self._worker.start()
+        self._follower.start()
 
     async def leave(self) -> None:
         """Leave the master and end the thread; what was acknowledged is durable."""
         await self._follower.stop()
         await asyncio.to_thread(self._worker.stop)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no effect waits or is being performed."""
+        return self._follower.is_idle
+
+    def take(self, effects: MemberEffects) -> None:
+        """Perform these after all that waits already."""
+        self._follower.take(effects)
+
+    async def hold(self) -> None:
+        """Apply nothing more until more is asked for; the running batch has ended."""
+        self._worker.hold()
+        await self._on_worker(lambda: None)
+
+    async def rest(self) -> None:
+        """Give up the database's writer."""
+        await asyncio.to_thread(self._worker.stop)
+
+    async def wake(self, machine: Replica) -> None:
+        """Have the writer again, for another time of following."""
+        await self.rest()
+        self.machine = machine
+        self._worker = self._new_worker()
+        self._follower.employ(self._worker)
+        self._worker.start()
+
+    def _new_worker(self) -> ApplyWorker:
+        parts = self._parts
+        return ApplyWorker(
+            parts.database,
+            parts.log,
+            ApplyHooks(
+                applied=parts.on_loop(self._applied),
+                conflicted=parts.on_loop(self._conflicted),
+                failed=parts.on_loop(parts.failed),
+                short=parts.on_loop(self._short),
+                fingerprint=parts.verifications.pin,
+            ),
+        )
 
     def report(self) -> DutyReport:
         """How this role fares."""
@@ -325,6 +371,10 @@ class Following:
 
     def _short(self, error: Any) -> None:
         self._follower.short(error)
+
+
+async def _nothing_else(effect: MemberEffect) -> None:
+    raise AssertionError(f"{effect} is not a replica's to ask for")
 
 
 def _machine(

@@ -86,6 +86,12 @@ class TransactionManager:
         if self._hooks.commitment is None:
             opening.wait()
 
+    def go_on(self, reign: Reign) -> None:
+        """Begin to take transactions in a reign whose first entry is applied."""
+        self._writer.reign = reign
+        self._database.set_mode_capturing()
+        self._thread.start()
+
     def stop(self) -> None:
         """Answer the running batch, refuse what comes, end the thread; blocks.
 

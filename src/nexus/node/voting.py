@@ -59,10 +59,6 @@ from nexus.replication.member_effects import (
 )
 from nexus.replication.settings import LogExtent, Standing
 
-HELD: Final = (
-    "this node hands over to another master; nothing happened, try again at once"
-)
-
 log = structlog.get_logger(__name__)
 
 
@@ -198,6 +194,8 @@ class Voting:
         """Write the reign's first entry; clients' follow once a quorum holds it."""
         parts = self._parts
         await self.following.hold()
+        if not parts.database.stands:
+            await asyncio.to_thread(parts.database.open_writer)
         reign = Reign(
             order.epoch,
             new_history_id(),
@@ -212,10 +210,13 @@ class Voting:
         extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
         self.take(self.member.reign(reign, extent, now_ms()))
         master = self.member.master
-        assert master is not None, "a reign has just begun"
-        self.reigning = Reigning(parts, master, lease=self._may_acknowledge)
+        if master is None:  # another epoch was met meanwhile
+            return
+        self.reigning = Reigning(
+            parts, master, port=self._face, lease=self._may_acknowledge
+        )
         operations: list[Operation] = [Reigned(reign)]
-        if not self.member.electorate.offset:
+        if not self.member.configurations[-1].offset:
             formed = Membership(parts.state.cluster_id, parts.state.voters)
             operations.append(formed)
             configured = self.member.configured(reign.first_offset, formed, now_ms())
@@ -249,7 +250,7 @@ class Voting:
         if reigning is None or not reigning.is_open:
             return
         log.info("hands_over", heir=order.heir)
-        reigning.manager.refuse_writes(lambda: NoMasterError(HELD))
+        reigning.hold_writes()
         self._spawn(self._drain(reigning))
 
     async def _drain(self, reigning: Reigning) -> None:
@@ -270,8 +271,6 @@ class Voting:
             reigning.deposed_by(order)
             await reigning.leave()
         self.reigning = None
-        await parts.publisher.retire(order.reason)
-        parts.publisher.reign(self._face)
         await self._update(role=Role.REPLICA)
         chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
         standing = Standing(
@@ -280,7 +279,8 @@ class Voting:
             applied_offset=parts.database.position.offset,
             epoch=parts.state.epoch,
         )
-        self.take(self.member.follow(standing, now_ms()))
+        self.take(self.member.follow(standing))
+        assert self.member.replica is not None, "it has just begun to follow"
         await self.following.wake(self.member.replica)
 
     async def _update(self, **changes: Any) -> None:
@@ -295,8 +295,10 @@ class Voting:
         self.take(self.member.vote(sender, message, now_ms()))
 
     def _reach(self) -> None:
+        known = self.member.configurations
+        voters = known[-1].membership.voters if known else ()
         own = self._parts.state.node_id
-        self.links.reach(self.member.electorate.addresses_without(own))
+        self.links.reach(address for node_id, address in voters if node_id != own)
 
     def _hello(self) -> Hello:
         parts = self._parts
@@ -335,7 +337,10 @@ class Voting:
         if reigning is None:
             return
         for address in order.addresses:
-            self._spawn(reigning.announce(address))
+            self._spawn(reigning.announce(address, self._announced))
+
+    def _announced(self, answer: Welcome | Error) -> None:
+        self.take(self.member.announced(answer, now_ms()))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._parts.loop.create_task(work)
