@@ -226,7 +226,7 @@ class Elector:
     def _may_stand(self) -> bool:
         log = self._log()
         is_voter = self._settings.node_id in log.voters
-        return self._settings.stands and is_voter and log.sound
+        return self._settings.stands and is_voter and log.sound and log.settled
 
     def _asks_beforehand(self, why: Why, now_ms: int) -> ElectionEffects:
         self._why = why

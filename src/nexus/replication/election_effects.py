@@ -48,6 +48,8 @@ class LogView(msgspec.Struct, frozen=True, kw_only=True):
     """Of the last configuration entry, durable or not; empty before the first."""
     sound: bool = True
     """False while the log is known to lack what was acknowledged (hard-case 12)."""
+    settled: bool = True
+    """False while this node could not begin a reign: it votes, and does not stand."""
 
 
 class Why(StrEnum):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nexus.errors import NotFoundError
 from nexus.model.cluster import NodeId
+from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Hello
 from nexus.replication.effects import Peer
 from nexus.replication.progress import Progress
@@ -49,6 +50,11 @@ class Fleet:
         """The connection of a node, if it has one."""
         progress = self._by_node.get(node_id)
         return None if progress is None else progress.peer
+
+    def follows(self, node_id: NodeId, through: Offset = NO_OFFSET) -> bool:
+        """Whether the node streams, and holds everything up to `through`."""
+        progress = self._by_node.get(node_id)
+        return progress is not None and progress.streams and progress.acked >= through
 
     def leave(self, peer: Peer, now_ms: int) -> Progress | None:
         """A connection has ended; None if it did not count any more."""

@@ -1,5 +1,7 @@
 """What a machine is told once: who this node is, its bounds, where it stands."""
 
+from typing import Final
+
 import msgspec
 
 from nexus.model.cluster import NodeId
@@ -22,6 +24,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str = "UTF-8"
 
 
+WITNESS: Final = "witness"
+"""A feature in Hello: this node keeps the log and no database."""
+FETCHES: Final = "fetches"
+"""A feature in Hello: a candidate wants what a witness's log has more."""
+
+
 class LogExtent(msgspec.Struct, frozen=True):
     """What a log holds: `first_offset` up to `durable_offset`, both included.
 
@@ -36,7 +44,9 @@ class MasterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The master's bounds."""
 
     quorum: int = 1
-    """Nodes that must hold an entry before it is committed; 1: the master alone."""
+    """Nodes that must hold an entry before it is committed; 1: the master alone.
+
+    0, where voters are known: a majority of them."""
     heartbeat_ms: int = 5_000
     missed_heartbeats: int = 3
     """Silence of so many heartbeats: the replica is unhealthy, its connection ends."""

@@ -1,14 +1,15 @@
 """What each replica is sent, and what their acknowledgements prove."""
 
-from nexus.model.cluster import MasterStats, ReplicaStatus
+from nexus.model.cluster import MasterStats, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
 from nexus.replication.admission import Admission
 from nexus.replication.ages import EntryAges
 from nexus.replication.effects import CommitAdvanced, Effect, Effects, Send
 from nexus.replication.fleet import Fleet
+from nexus.replication.lease import Lease
 from nexus.replication.progress import Progress
-from nexus.replication.quorum import committed_offset, durable_on
+from nexus.replication.quorum import committed_offset, durable_on, majority
 from nexus.replication.settings import Identity, LogExtent, MasterSettings
 
 
@@ -30,8 +31,27 @@ class Streams:
         self.log = log
         self.commit = log.durable_offset if settings.quorum == 1 else NO_OFFSET
         self.fleet = Fleet(settings.max_replicas)
+        self.voters: frozenset[NodeId] = frozenset()
+        """Who counts in a quorum; nobody is named: whoever follows."""
+        self.lease = Lease(identity.node_id)
         self._ages = EntryAges()
         self._ages.note(log.durable_offset, now_ms)
+
+    @property
+    def quorum(self) -> int:
+        """Nodes that must hold an entry; a majority of the voters unless configured."""
+        return self._settings.quorum or majority(len(self.voters))
+
+    def elected(self, voters: frozenset[NodeId]) -> None:
+        """These count; nothing is known to be committed yet, whatever the mode."""
+        self.voters = voters
+        self.commit = NO_OFFSET
+
+    def configured(self, voters: frozenset[NodeId], now_ms: int) -> Effects:
+        """Who counts from now on."""
+        self.voters = voters
+        advanced = self._advanced()
+        return (*advanced, *self.fed(now_ms)) if advanced else ()
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
         """The own log is durable up to `offset`."""
@@ -53,7 +73,9 @@ class Streams:
         """This node, and every replica that streams and was heard of lately."""
         dead_after_ms = self._settings.dead_after_ms
         return 1 + sum(
-            progress.streams and not progress.is_silent(now_ms, dead_after_ms)
+            progress.streams
+            and not progress.is_silent(now_ms, dead_after_ms)
+            and self._counts(progress.node_id)
             for progress in self.fleet
         )
 
@@ -130,8 +152,9 @@ class Streams:
         assert progress.peer is not None, "only the connected are pinged"
         progress.pinged_ms = now_ms
         progress.commit_told = self.commit
+        stamp = self.lease.pinged(progress.node_id, now_ms) if self.voters else now_ms
         ping = Ping(
-            timestamp=now_ms,
+            timestamp=stamp,
             current_offset=self.log.durable_offset,
             commit_offset=self.commit,
             epoch=self._reign.epoch,
@@ -176,16 +199,24 @@ class Streams:
             rejected_connections=rejected,
         )
 
+    def _counts(self, node_id: NodeId) -> bool:
+        """A learner never does, however much it holds."""
+        return not self.voters or node_id in self.voters
+
     def _held(self) -> dict[str, Offset]:
         held: dict[str, Offset] = {one.node_id: one.acked for one in self.fleet}
         held[self._node_id] = self.log.durable_offset
         return held
 
     def _advanced(self) -> Effects:
-        if self._settings.quorum == 1:
+        if not self.voters and self.quorum == 1:
             committed = self.log.durable_offset
         else:
-            committed = committed_offset(self._held(), quorum=self._settings.quorum)
+            held = self._held().items()
+            counted = {
+                node: offset for node, offset in held if self._counts(NodeId(node))
+            }
+            committed = committed_offset(counted, quorum=self.quorum)
             # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;
             # a count alone does not prove that they stay.
             if committed < self._reign.first_offset:

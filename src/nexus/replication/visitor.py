@@ -16,4 +16,6 @@ def answer_to(
         return Close(peer, refusal.code, refusal.message), False
     close = Close(peer, refusal.code, refusal.message, epoch, master_addr)
     is_own = identity.cluster_id == hello.cluster_id
-    return close, is_own and claims_to_be_master(hello) and hello.epoch > epoch
+    # Known of already from a vote, it is news while no master is followed.
+    is_news = hello.epoch > epoch or (hello.epoch == epoch and not master_addr)
+    return close, is_own and claims_to_be_master(hello) and is_news

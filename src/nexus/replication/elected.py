@@ -1,0 +1,211 @@
+"""A reign that voters gave: who counts, what its lease allows, when clients write."""
+
+from enum import StrEnum
+
+from msgspec.structs import replace
+from typing_extensions import override
+
+from nexus.model.cluster import Mode, NodeId
+from nexus.model.operation import Membership
+from nexus.model.position import EpochHistory, Offset
+from nexus.protocol.messages import Message, Pong
+from nexus.replication.effects import Apply, Effects, Peer, StepDown
+from nexus.replication.election_effects import TakeWrites
+from nexus.replication.electorate import Electorate
+from nexus.replication.master import Master
+from nexus.replication.member_effects import (
+    MemberEffect,
+    MemberEffects,
+    MemberSettings,
+)
+from nexus.replication.reads import StrongReads
+from nexus.replication.settings import Identity, LogExtent
+
+
+class Phase(StrEnum):
+    """How far a reign has come; each leads only to the next."""
+
+    BEGINS = "begins"
+    """Its first entry is not held by the mode's quorum yet."""
+    APPLIES = "applies"
+    """The database is brought up to that entry."""
+    OPEN = "open"
+    """Clients may write."""
+
+
+class ElectedMaster(Master):
+    """A master by vote; its first entry makes it one for clients (hard-case 13)."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: MemberSettings,
+        history: EpochHistory,
+        log: LogExtent,
+        electorate: Electorate,
+        now_ms: int,
+    ) -> None:
+        """`history` ends with this reign, whose first entry is not durable yet."""
+        sync = settings.mode is Mode.SYNC
+        bounds = replace(settings.master, quorum=settings.sync_quorum if sync else 0)
+        super().__init__(identity, bounds, history, log, now_ms)
+        self._own = settings
+        self._electorate = electorate
+        self._began_ms = now_ms
+        self._node_id = identity.node_id
+        self._first = history.reigns[-1].first_offset
+        self._phase = Phase.BEGINS
+        self._reads = StrongReads(settings.election.dead_after_ms)
+        self._heir = NodeId("")
+        self._held_end: Offset | None = None
+        self._streams.elected(self._voters)
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether clients' statements may run, once the reign has really begun."""
+        return self._phase is Phase.OPEN
+
+    @property
+    def durable_offset(self) -> Offset:
+        """The end of the own log, as far as it is synced."""
+        return self._streams.log.durable_offset
+
+    @property
+    def _voters(self) -> frozenset[NodeId]:
+        return frozenset(self._electorate.voters)
+
+    # --- Quorum and lease ------------------------------------------------------------
+
+    def may_acknowledge(self, now_ms: int) -> bool:
+        """Whether a client may be told of a success at this moment.
+
+        Ask after the sync, and after the commit in sync mode: a process that was
+        paused in between must not speak for a reign that has ended meanwhile.
+        """
+        if self.deposed is not None or not self.takes_writes:
+            return False
+        heard_ms = self._streams.lease.heard_ms(self._voters, now_ms)
+        return heard_ms is not None and now_ms - heard_ms < self._own.lease_ms
+
+    def has_lost_quorum(self, now_ms: int) -> bool:
+        """Whether no quorum of voters has answered for a dead-time."""
+        heard_ms = self._streams.lease.heard_ms(self._voters, now_ms)
+        since_ms = self._began_ms if heard_ms is None else heard_ms
+        since_ms = max(since_ms, self._began_ms)
+        return now_ms - since_ms > self._own.election.dead_after_ms
+
+    def configured(self, now_ms: int) -> Effects:
+        """The electorate has changed: others count from now on."""
+        return self._streams.configured(self._voters, now_ms)
+
+    def objection(self, membership: Membership) -> str:
+        """Why the voters cannot become these now; empty if they can (hard-case 3)."""
+        voters = {NodeId(node_id) for node_id, _ in membership.voters}
+        if self.commit_offset < self._first:
+            return "this reign's first entry is not committed yet; try again soon"
+        if self.commit_offset < self._electorate.offset:
+            return "the last change of the configuration is not committed yet"
+        if self._node_id not in voters:
+            return "the master cannot be removed: switch over to another node first"
+        if len(voters ^ self._voters) > 1:
+            return "only one voter can be added or removed at a time"
+        return ""
+
+    # --- What comes ------------------------------------------------------------------
+
+    @override
+    def receive(self, peer: Peer, message: Message, now_ms: int) -> Effects:
+        """As every master; a Pong also proves that its voter follows this reign."""
+        progress = self._fleet.at(peer)
+        if progress is not None and isinstance(message, Pong):
+            self._streams.lease.answered(progress.node_id, message.timestamp)
+        return super().receive(peer, message, now_ms)
+
+    def deposed_by(self, order: StepDown, now_ms: int) -> Effects:
+        """The election has ended this reign: everybody leaves."""
+        if self.deposed is not None:
+            return ()
+        return tuple(
+            effect
+            for effect in self._stepped_down(order, now_ms)
+            if not isinstance(effect, StepDown)
+        )
+
+    def refused_reads(self, reason: str) -> MemberEffects:
+        """No strong read can be answered any more."""
+        return self._reads.ended(reason)
+
+    # --- Switchover ------------------------------------------------------------------
+
+    def heir_objection(self, heir: NodeId) -> str:
+        """Why this node cannot be handed over to now; empty if it can."""
+        if heir not in self._voters or heir == self._node_id:
+            others = ", ".join(sorted(self._voters - {self._node_id})) or "none"
+            return f"{heir or 'nobody'} is no other voter; the voters are {others}"
+        if not self.takes_writes:
+            return "this reign has not begun for clients yet; try again soon"
+        if not self._fleet.follows(heir):
+            return f"{heir} does not follow this master just now"
+        return ""
+
+    def hands_over(self, heir: NodeId) -> None:
+        """A switchover begins; nothing is known of when the writes have ended."""
+        self._heir, self._held_end = heir, None
+
+    def writes_held(self, end: Offset) -> None:
+        """No transaction is under way: the log ends at `end` as long as it waits."""
+        self._held_end = end
+
+    def heir_is_ready(self) -> bool:
+        """Whether everything is committed, and the heir holds it; said only once."""
+        end = self._held_end
+        if end is None or self.commit_offset < end:
+            return False
+        if not self._fleet.follows(self._heir, end):
+            return False
+        self._held_end = None
+        return True
+
+    # --- Strong reads ----------------------------------------------------------------
+
+    def read(self, read_id: str, now_ms: int) -> None:
+        """A strong read begins; `progressed` answers it."""
+        self._reads.ask(read_id, self._streams.lease.last_stamp, now_ms)
+
+    # --- What follows ----------------------------------------------------------------
+
+    def applied(self, offset: Offset) -> MemberEffects:
+        """The database holds the entries up to `offset`."""
+        if self._phase is not Phase.APPLIES or offset < self._first:
+            return ()
+        self._phase = Phase.OPEN
+        return (TakeWrites("the reign's first entry is committed and applied"),)
+
+    def progressed(self, now_ms: int) -> MemberEffects:
+        """What the events so far lead to; call it after each of them."""
+        late = self._reads.late(now_ms)
+        match self._phase:
+            case Phase.BEGINS if self._secured >= self._first:
+                self._phase = Phase.APPLIES
+                return (Apply(self._first), *late)
+            case Phase.BEGINS | Phase.APPLIES:
+                return late
+            case Phase.OPEN:
+                return (*late, *self._answered_reads(now_ms))
+
+    @property
+    def _secured(self) -> Offset:
+        """The last entry that the mode's quorum holds: what a client may be told of."""
+        sync = self._own.mode is Mode.SYNC
+        return self.commit_offset if sync else self.durable_offset
+
+    def _answered_reads(self, now_ms: int) -> MemberEffects:
+        lease, voters = self._streams.lease, self._voters
+        effects: list[MemberEffect] = []
+        if self._reads.wants_round(lease.confirmed(voters)):
+            self._reads.begin_round(lease.next_round())
+            for _, progress in self._fleet.connected():
+                if progress.node_id in voters:
+                    effects += self._streams.ping(progress, now_ms)
+        effects += self._reads.ready(lease.confirmed(voters), self._secured)
+        return tuple(effects)

@@ -1,0 +1,78 @@
+"""A member by itself: what it is, and the one thing that a test does to it."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from nexus.model.cluster import Mode, NodeId
+from nexus.model.operation import Membership
+from nexus.model.position import HistoryId, Offset, Reign
+from nexus.replication.effects import Apply
+from nexus.replication.election_effects import BecomeMaster, ElectionSettings
+from nexus.replication.electorate import Configuration
+from nexus.replication.member import Member
+from nexus.replication.member_effects import (
+    MemberEffect,
+    MemberEffects,
+    MemberSettings,
+    MemberStanding,
+)
+from nexus.replication.settings import (
+    Identity,
+    LogExtent,
+    MasterSettings,
+    ReplicaSettings,
+)
+
+E = TypeVar("E")
+
+HEARTBEAT_MS = 100
+DEAD_MS = 300
+LEASE_MS = 270
+
+
+def member(
+    *voters: str, mode: Mode = Mode.SYNC, stands: bool = True, sync_quorum: int = 0
+) -> Member:
+    """The first one, just started, at time 0."""
+    own = NodeId(voters[0])
+    membership = Membership("cluster", tuple((name, name) for name in voters))
+    settings = MemberSettings(
+        election=ElectionSettings(
+            node_id=own,
+            cluster_id="cluster",
+            stands=stands,
+            heartbeat_ms=HEARTBEAT_MS,
+            spread_ms=HEARTBEAT_MS,
+        ),
+        replica=ReplicaSettings(addresses=(), heartbeat_ms=HEARTBEAT_MS),
+        master=MasterSettings(heartbeat_ms=HEARTBEAT_MS),
+        mode=mode,
+        sync_quorum=sync_quorum,
+    )
+    standing = MemberStanding(configurations=(Configuration(Offset(0), membership),))
+    identity = Identity(node_id=own, cluster_id="cluster", address=own)
+    made = Member(identity, settings, standing, lambda: 0.0, 0)
+    made.start()
+    return made
+
+
+def only(effects: Iterable[MemberEffect], kind: type[E]) -> list[E]:
+    """The effects of one kind."""
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def reigns(one: Member, effects: MemberEffects, now_ms: int) -> list[MemberEffect]:
+    """Carry out the BecomeMaster among the effects, up to the first entry's sync."""
+    (order,) = [effect for effect in effects if isinstance(effect, BecomeMaster)]
+    end = one.history.reigns[-1].first_offset if one.history.reigns else 0
+    history_id = HistoryId(f"h{order.epoch}")
+    reign = Reign(order.epoch, history_id, "a", Offset(end + 1), 0, order.why)
+    log = LogExtent(Offset(1), Offset(end))
+    began = one.reign(reign, log, now_ms)
+    stored = one.stored(reign.first_offset, now_ms)
+    applied = [
+        effect
+        for order in only(stored, Apply)
+        for effect in one.applied(order.up_to, now_ms)
+    ]
+    return [*began, *stored, *applied]
