@@ -153,7 +153,9 @@ async def test_what_is_no_word_of_an_election_ends_the_connection() -> None:
         await until(lambda: a.links._open)
         (_, connection), = a.links._open
         connection.send(WalAck(Offset(1), Offset(1)))
-        await until(lambda: (a.links._open or [(0, connection)])[0][1] is not connection)
+        await until(
+            lambda: a.links._open and a.links._open[0][1] is not connection
+        )
 
 
 @pytest.mark.parametrize("room", [0, 1])

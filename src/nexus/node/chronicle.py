@@ -22,7 +22,8 @@ def read_chronicle(standing: Standing) -> Chronicle:
     """Read the database, then what the log holds beyond it; blocks."""
     database, log, state = standing.database, standing.log, standing.catalog.state
     history, found = database.history(), []
-    if (stored := read_membership(database.writer)) is not None:
+    stored = read_membership(database.writer) if database.stands else None
+    if stored is not None:
         found.append(Configuration(*stored))
     elif state.voters:
         formed = Membership(state.cluster_id, state.voters)
@@ -42,3 +43,8 @@ def read_chronicle(standing: Standing) -> Chronicle:
     finally:
         cursor.close()
     return Chronicle(history, tuple(found))
+
+
+def has_voters(standing: Standing) -> bool:
+    """Whether this node is of a cluster that elects; blocks."""
+    return bool(read_chronicle(standing).configurations)

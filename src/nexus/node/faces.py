@@ -5,10 +5,9 @@ Both hand every effect to the queue of the node, where all of them keep their or
 
 from collections.abc import Callable, Sequence
 
-from nexus.errors import NexusError
 from nexus.model.cluster import LinkState
 from nexus.model.position import EpochHistory, Offset, Position
-from nexus.node.publisher import now_ms
+from nexus.node.clock import now_ms
 from nexus.protocol.messages import Hello, Message, WalEntry
 from nexus.replication.effects import Effects, Peer
 from nexus.replication.electorate import Configuration
@@ -57,15 +56,20 @@ class PortFace:
 
     def snapshot_started(self, peer: Peer, position: Position) -> Effects:
         """A snapshot goes to the peer."""
-        return self._all(self._member.snapshot_started(peer, position))
+        master = self._member.master
+        return () if master is None else master.snapshot_started(peer, position)
 
     def snapshot_sent(self, peer: Peer) -> Effects:
         """Its last frame is written."""
-        return self._all(self._member.snapshot_sent(peer))
+        master = self._member.master
+        return () if master is None else master.snapshot_sent(peer)
 
     def snapshot_failed(self, peer: Peer, reason: str, now_ms: int) -> Effects:
         """It could not be made or read."""
-        return self._all(self._member.snapshot_failed(peer, reason, now_ms))
+        master = self._member.master
+        if master is None:
+            return ()
+        return master.snapshot_failed(peer, reason, now_ms)
 
     def tick(self, _now_ms: int) -> Effects:
         """Time is the node's matter here: it ticks the whole member."""
@@ -79,10 +83,17 @@ class PortFace:
 class LinkFace:
     """What the follower's driver calls on a `Replica`; it performs all effects."""
 
-    def __init__(self, member: Member, notice: Callable[[MemberEffects], None]) -> None:
-        """`notice` sees effects before they wait for their turn."""
+    def __init__(
+        self,
+        member: Member,
+        notice: Callable[[MemberEffects], None],
+        configurations: Callable[[], tuple[Configuration, ...]],
+    ) -> None:
+        """`notice` sees effects before they wait for their turn; `configurations` are
+        those of the database."""
         self._member = member
         self._notice = notice
+        self._configurations = configurations
 
     @property
     def state(self) -> LinkState:
@@ -135,6 +146,13 @@ class LinkFace:
     def rewind_failed(self, reason: str, now_ms: int) -> MemberEffects:
         """Log and database are as they were."""
         return self._all(self._member.rewind_failed(reason, now_ms))
+
+    def installed(
+        self, position: Position, history: EpochHistory, now_ms: int
+    ) -> MemberEffects:
+        """Database and log stand at the snapshot's position."""
+        found = self._configurations()
+        return self._all(self._member.installed(position, history, found, now_ms))
 
     def install_failed(self, reason: str, now_ms: int) -> MemberEffects:
         """The snapshot was no good."""

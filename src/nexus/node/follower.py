@@ -20,7 +20,8 @@ from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
-from nexus.node.publisher import now_ms, report
+from nexus.node.clock import now_ms
+from nexus.node.publisher import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry

@@ -21,7 +21,7 @@ from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
-from nexus.node.publisher import now_ms
+from nexus.node.clock import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
@@ -39,6 +39,7 @@ from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
 from nexus.replication.settings import ReplicaSettings, Standing
 from nexus.storage.diverged import Divergence
+from nexus.storage.system import read_membership
 
 EXPORT_BYTES: Final = 1 << 20
 
@@ -66,6 +67,8 @@ class Following:
         `others` performs what only that one asks for."""
         self.machine = machine
         self._parts = parts
+        self._elects = face is not None
+        self._configured: Callable[[], None] | None = None
         self._worker = self._new_worker()
         self._follower = Follower(
             face or machine,
@@ -85,14 +88,23 @@ class Following:
         )
 
     @classmethod
-    async def begin(cls, parts: Parts, addresses: tuple[str, ...]) -> "Following":
-        """Look for the master at these addresses, the first one first."""
+    async def begin(
+        cls,
+        parts: Parts,
+        addresses: tuple[str, ...],
+        configured: Callable[[], None] = lambda: None,
+    ) -> "Following":
+        """Look for the master at these addresses, the first one first.
+
+        `configured` is called once the log that is followed names voters.
+        """
         history = await asyncio.to_thread(log_history, parts.standing)
         machine = _machine(parts, addresses, history)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
             machine.resume_snapshot(*broken_off)
         following = cls(parts, machine)
+        following._configured = configured
         following.start()
         return following
 
@@ -191,7 +203,9 @@ class Following:
 
     def write_refusal(self) -> NexusError:
         """The error of a write that came here."""
-        if not self.master_url:
+        # Where nodes elect, the master that was is perhaps none any more.
+        known = self.machine.is_connected or not self._elects
+        if not (self.master_url and known):
             return NoMasterError(
                 "this node is a replica and knows no master just now; nothing "
                 "happened, try again soon"
@@ -231,6 +245,7 @@ class Following:
     def tick(self) -> None:
         """Deadlines, heartbeats, reconnection."""
         self._follower.tick()
+        self._look_for_voters()
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
@@ -361,6 +376,17 @@ class Following:
         self._worker.run_soon(job)
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
+
+    def _look_for_voters(self) -> None:
+        """Once: whether the database says by now who votes."""
+        database = self._parts.database
+        if self._configured is None or not database.stands:
+            return
+        with database.reader() as reader:
+            if read_membership(reader) is None:
+                return
+        configured, self._configured = self._configured, None
+        configured()
 
     def _applied(self, position: Position) -> None:
         self._follower.applied(position)

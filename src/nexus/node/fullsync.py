@@ -7,7 +7,8 @@ from pathlib import Path
 from nexus.errors import NexusError
 from nexus.model.position import EpochHistory, Position
 from nexus.node.connection import Connection
-from nexus.node.publisher import now_ms
+from nexus.node.faces import PortFace
+from nexus.node.clock import now_ms
 from nexus.protocol.messages import SnapshotComplete
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
@@ -42,7 +43,7 @@ class SnapshotSender:
         self,
         connection: Connection,
         order: SendSnapshot,
-        machine: Master,
+        machine: Master | PortFace,
         perform: Callable[[Effects], None],
         cluster_id: str,
     ) -> None:

@@ -6,7 +6,6 @@ with the address of the master that this node knows.
 
 import asyncio
 import itertools
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,7 +22,9 @@ from nexus.errors import (
 )
 from nexus.model.entry import Record
 from nexus.model.position import Offset
+from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.faces import PortFace
 from nexus.node.framing import frames_of
 from nexus.node.handshake import proven_welcome, receive_hello
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
@@ -96,7 +97,7 @@ class Publisher:
         pace_s: float = 0.0,
     ) -> None:
         """`pace_s` lies at least between two small sends to one replica."""
-        self.machine: Master | None = None
+        self.machine: Master | PortFace | None = None
         self.rejected = 0
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
@@ -135,7 +136,7 @@ class Publisher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def reign(self, machine: Master) -> None:
+    def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
         self.machine = machine
 
@@ -339,9 +340,3 @@ class Publisher:
 def report(effect: Report) -> None:
     """Log what a machine reports, at its level."""
     getattr(log, effect.level.value)(effect.event, detail=effect.detail)
-
-
-def now_ms() -> int:
-    """Milliseconds on the clock that counts suspend too, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // 1_000_000

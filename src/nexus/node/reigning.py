@@ -17,14 +17,14 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
-from nexus.model.operation import Fingerprint
+from nexus.model.operation import Fingerprint, Membership
 from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
 from nexus.node.parts import Parts
-from nexus.node.publisher import now_ms
+from nexus.node.clock import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.transactions import TransactionManager
@@ -170,7 +170,7 @@ class Reigning:
         """GET /replication/master/stats."""
         stats = self.machine.stats(now_ms())
         commitment = self._commitment
-        waits = commitment is not None and commitment.quorum
+        waits = commitment if commitment and commitment.quorum else None
         return msgspec.structs.replace(
             stats,
             current_offset=self._parts.log.durable_offset,
@@ -178,14 +178,18 @@ class Reigning:
             rejected_connections=(
                 stats.rejected_connections + self._parts.publisher.rejected
             ),
-            sync_acks=commitment.acknowledged if waits else 0,
-            sync_timeouts=commitment.late if waits else 0,
+            sync_acks=waits.acknowledged if waits else 0,
+            sync_timeouts=waits.late if waits else 0,
         )
 
     @property
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         return self.machine.history
+
+    async def configure(self, membership: Membership) -> Offset:
+        """Log a configuration; it is committed on return."""
+        return await self.manager.write(membership)
 
     def pause(self, replica: str | None) -> None:
         """Stream no more, to one replica or to all."""
@@ -198,7 +202,7 @@ class Reigning:
 
     async def mark(self) -> Offset:
         """Log a mark at which every node hashes its tables."""
-        return await self.manager.mark(Fingerprint(uuid.uuid4().hex[:8]))
+        return await self.manager.write(Fingerprint(uuid.uuid4().hex[:8]))
 
     def tick(self) -> None:
         """Heartbeats and dead peers; in sync mode, whether a quorum is there."""

@@ -21,7 +21,7 @@ from nexus.errors import (
     NodeStoppedError,
     WritesStoppedError,
 )
-from nexus.model.operation import Fingerprint, Reigned
+from nexus.model.operation import Operation, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.commitment import ReignEndedError
 from nexus.node.interactive import InteractiveTransaction, serve_interactive
@@ -153,12 +153,19 @@ class TransactionManager:
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
-    async def mark(self, mark: Fingerprint) -> Offset:
-        """Log a mark at which every node hashes its tables; returns its offset."""
-        job = self._submit(
-            Errand(run=lambda: self._writer.write_operations((mark,))),
-            asyncio.get_running_loop(),
-        )
+    async def write(
+        self, operation: Operation, before: Callable[[], None] = lambda: None
+    ) -> Offset:
+        """Log an entry of Nexus's own, and commit it; returns its offset.
+
+        `before` is called on the writer thread, when the next offset is this entry's.
+        """
+
+        def run() -> Offset:
+            before()
+            return self._writer.write_operations((operation,))
+
+        job = self._submit(Errand(run=run), asyncio.get_running_loop())
         assert job.waiter is not None, "a job of an event loop has a waiter"
         offset: Offset = await job.waiter
         return offset

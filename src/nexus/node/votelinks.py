@@ -16,13 +16,16 @@ from msgspec.structs import replace
 from nexus.errors import NexusError, ProtocolError
 from nexus.model.cluster import NodeId
 from nexus.node.connection import Connection
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.handshake import introduce, proven_welcome
+from nexus.node.parts import Parts
 from nexus.protocol.messages import (
     VOTES,
     Error,
     ErrorCode,
     Hello,
     Ping,
+    Plan,
     Pong,
     TakeOver,
     VoteReply,
@@ -182,3 +185,21 @@ class VoteLinks:
                             )
         finally:
             self._open.remove(link)
+
+
+def vote_welcome(parts: Parts, history: EpochHistory) -> Welcome:
+    """How a node answers who asks it for votes: who it is, and where its log ends."""
+    end = parts.log.durable_offset
+    return Welcome(
+        master_id=parts.state.node_id,
+        cluster_id=parts.state.cluster_id,
+        epoch=parts.state.epoch,
+        current_offset=end,
+        commit_offset=Offset(0),
+        page_size=parts.database.page_size,
+        encoding=parts.database.encoding,
+        plan=Plan.STREAM,
+        from_offset=end,
+        history=history,
+        http_url=parts.http_url,
+    )

@@ -14,8 +14,8 @@ from typing import Any, Final
 import structlog
 from msgspec.structs import replace
 
-from nexus.errors import NexusError, NoMasterError
-from nexus.model.cluster import NodeId, Role
+from nexus.errors import NexusError, NoMasterError, WrongRoleError
+from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import EpochHistory, Offset, Reign
@@ -24,11 +24,12 @@ from nexus.node.faces import LinkFace, PortFace
 from nexus.node.following import Following
 from nexus.node.membership import member_of
 from nexus.node.parts import Parts
-from nexus.node.publisher import now_ms
+from nexus.node.clock import now_ms
 from nexus.node.reigning import Reigning
+from nexus.node.report import DutyReport
 from nexus.node.startup import new_history_id
-from nexus.node.votelinks import VoteHooks, VoteLinks, VoteMessage
-from nexus.protocol.messages import Hello, Plan, Welcome
+from nexus.node.votelinks import VoteHooks, VoteLinks, VoteMessage, vote_welcome
+from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.announcement import hello_of
 from nexus.replication.effects import (
     MASTER,
@@ -49,6 +50,8 @@ from nexus.replication.election_effects import (
     SendVote,
     TakeWrites,
 )
+from nexus.replication.election_moves import CAMPAIGNS, ElectionState
+from nexus.replication.electorate import Configuration
 from nexus.replication.member import Member
 from nexus.replication.member_effects import (
     Announce,
@@ -58,6 +61,10 @@ from nexus.replication.member_effects import (
     ReadRefused,
 )
 from nexus.replication.settings import LogExtent, Standing
+from nexus.storage.system import read_membership
+
+ELECTION_DEAD_TIMES: Final = 4
+"""So long a promotion by vote may take."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +77,11 @@ class Voting:
         self.reigning: Reigning | None = None
         self._parts = parts
         self._face = PortFace(member, self.take)
+        assert member.replica is not None, "a node starts as a replica"
         self.following = Following(
-            parts, member.replica, face=LinkFace(member, self._notice),
+            parts,
+            member.replica,
+            face=LinkFace(member, self._notice, self._configurations),
             others=self._perform,
         )
         replication = parts.config.replication
@@ -89,6 +99,9 @@ class Voting:
         """Take part; nothing is applied until a master says what is committed."""
         member = await asyncio.to_thread(member_of, parts, random.random, now_ms())
         voting = cls(parts, member)
+        broken_off = await asyncio.to_thread(parts.receiver.pending)
+        if broken_off is not None:
+            voting.following.machine.resume_snapshot(*broken_off)
         parts.publisher.reign(voting._face)
         voting._reach()
         voting.following.start()
@@ -114,6 +127,35 @@ class Voting:
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         return self.member.history
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether this node reigns, and clients may write."""
+        return self.reigning is not None and self.reigning.is_open
+
+    @property
+    def patience(self) -> tuple[int, float]:
+        """The dead-time in milliseconds, and how long to sleep between two looks."""
+        settings = self._parts.config.replication
+        dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
+        return dead_after_ms, settings.heartbeat_ms / 4000
+
+    @property
+    def voters(self) -> tuple[tuple[str, str], ...]:
+        """Who votes, with their addresses; of the configuration in force."""
+        known = self.member.configurations
+        return known[-1].membership.voters if known else ()
+
+    def report(self) -> DutyReport:
+        """How this role fares."""
+        report = (self.reigning or self.following).report()
+        known = self.member.configurations
+        in_force = not known or known[-1].membership.auto_failover
+        configured = self._parts.config.replication.auto_failover
+        report = replace(report, auto_failover=in_force and configured)
+        if self.member.elector.state in CAMPAIGNS:
+            return replace(report, state=LinkState.ELECTING)
+        return report
 
     def tick(self) -> None:
         """Heartbeats, deadlines, elections."""
@@ -283,6 +325,11 @@ class Voting:
         assert self.member.replica is not None, "it has just begun to follow"
         await self.following.wake(self.member.replica)
 
+    def _configurations(self) -> tuple[Configuration, ...]:
+        """Of the database, after a snapshot was installed; runs between two batches."""
+        stored = read_membership(self._parts.database.writer)
+        return () if stored is None else (Configuration(*stored),)
+
     async def _update(self, **changes: Any) -> None:
         await asyncio.to_thread(self._parts.standing.catalog.update, **changes)
 
@@ -295,10 +342,8 @@ class Voting:
         self.take(self.member.vote(sender, message, now_ms()))
 
     def _reach(self) -> None:
-        known = self.member.configurations
-        voters = known[-1].membership.voters if known else ()
         own = self._parts.state.node_id
-        self.links.reach(address for node_id, address in voters if node_id != own)
+        self.links.reach(address for node_id, address in self.voters if node_id != own)
 
     def _hello(self) -> Hello:
         parts = self._parts
@@ -317,7 +362,8 @@ class Voting:
         waiting = self._reads[read_id] = self._parts.loop.create_future()
         try:
             self.take(self.member.read(read_id, now_ms()))
-            return await waiting
+            offset: Offset = await waiting
+            return offset
         finally:
             del self._reads[read_id]
 
@@ -348,19 +394,21 @@ class Voting:
         task.add_done_callback(self._tasks.discard)
 
 
-def vote_welcome(parts: Parts, history: EpochHistory) -> Welcome:
-    """How a node answers who asks it for votes: who it is, and where its log ends."""
-    end = parts.log.durable_offset
-    return Welcome(
-        master_id=parts.state.node_id,
-        cluster_id=parts.state.cluster_id,
-        epoch=parts.state.epoch,
-        current_offset=end,
-        commit_offset=Offset(0),
-        page_size=parts.database.page_size,
-        encoding=parts.database.encoding,
-        plan=Plan.STREAM,
-        from_offset=end,
-        history=history,
-        http_url=parts.http_url,
+async def elected(voting: Voting) -> None:
+    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
+    if voting.role is Role.MASTER:
+        raise WrongRoleError("this node is the master already")
+    member = voting.member
+    dead_after_ms, pause_s = voting.patience
+    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
+    while now_ms() < deadline:
+        if member.elector.state is ElectionState.FOLLOWER:
+            voting.take(member.campaign(now_ms()))
+        await asyncio.sleep(pause_s)
+        if voting.takes_writes:
+            return
+    raise WrongRoleError(
+        "the voters have not elected this node: a majority does not answer, or their "
+        "master is alive, or their logs are longer; nothing was changed. Stop the "
+        "master first, use switchover, or force what may lose entries"
     )
