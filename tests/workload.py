@@ -100,6 +100,7 @@ class Workload:
             (8, self._savepoint),
             (5, self._create_table),
             (2, self._create_as),
+            (1, self._multiply),
             (3, self._create_virtual),
             (5, self._command_virtual),
             (3, self._create_trigger),
@@ -258,6 +259,18 @@ class Workload:
     def _count(self, shape: Shape) -> int:
         rows = self._connection.execute(f"select count(*) from {shape.quoted}")
         return int(str(rows.fetchall()[0][0]))
+
+    def _multiply(self) -> Statement | None:
+        """Many rows, so that a session enlarges what it remembers."""
+        shapes = self._shapes()
+        if not shapes:
+            return None
+        shape = self.chance.choice(shapes)
+        names = ", ".join(quote(name) for name, _ in shape.columns)
+        return Statement(
+            f"insert or ignore into {shape.quoted}({names}) select {names} from "
+            f"{shape.quoted}, json_each('[{', '.join('0' * 40)}]') limit 300"
+        )
 
     def _move_keys(self) -> Statement | None:
         shape = self._any_shape()

@@ -29,6 +29,7 @@
     │   ├── SecondSQLiteError        another SQLite in this process broke the locks
     │   ├── ForkedError              a connection was carried across fork()
     │   ├── ForeignWriteError        somebody else wrote to the database file
+    │   ├── RewindError              entries cannot be taken back here
     │   └── ApplyError               an entry does not fit the rows of this database
     │       ├── ApplyConflictError
     │       └── SchemaMismatchError
@@ -250,6 +251,12 @@ class ForeignWriteError(StorageError):
     """Another process wrote to the database file, past the log."""
 
     code = "foreign_write"
+
+
+class RewindError(StorageError):
+    """Entries cannot be taken back from this database; a full sync is the mend."""
+
+    code = "rewind"
 
 
 class ApplyError(StorageError):

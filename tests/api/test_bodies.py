@@ -127,3 +127,11 @@ def test_what_a_page_may_send_unasked_is_refused(headers: dict[bytes, bytes]) ->
 def test_what_is_no_json_object_is_a_request_error(body: bytes) -> None:
     with pytest.raises(RequestError, match="the body"):
         decoded(msgspec.json.Decoder(dict[str, Any]), body)
+
+
+def test_a_body_that_is_compressed_is_refused_by_name() -> None:
+    headers = {b"content-type": b"application/json", b"content-encoding": b"gzip"}
+
+    with pytest.raises(MediaTypeError, match="encoded by 'gzip'"):
+        check_media_type(headers)
+    check_media_type(headers | {b"content-encoding": b"identity"})

@@ -21,6 +21,10 @@ class Wire(asyncio.Transport):
         self.calls.append(f"close after {len(self.writes)}")
 
     @override
+    def write_eof(self) -> None:
+        self.calls.append(f"end after {len(self.writes)}")
+
+    @override
     def is_closing(self) -> bool:
         return bool(self.calls)
 
@@ -71,6 +75,16 @@ async def test_a_close_loses_nothing_that_was_written() -> None:
     assert wire.writes == [b"last"]
     assert wire.calls == ["close after 1"]
     assert transport.is_closing()
+
+
+async def test_the_end_comes_after_all_that_was_written() -> None:
+    wire, transport = corked()
+
+    transport.write(b"last")
+    transport.write_eof()
+
+    assert wire.writes == [b"last"]
+    assert wire.calls == ["end after 1"]
 
 
 async def test_all_else_is_the_wires() -> None:

@@ -1,11 +1,15 @@
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from api.fake_node import FakeNode
 from nexus.api.protocol import HttpLimits
 from nexus.api.server import HttpServer
+from nexus.node.requests import SqlRequest, SqlResponse
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -18,6 +22,39 @@ async def server(node: FakeNode) -> AsyncIterator[HttpServer]:
 
 async def connect(server: HttpServer) -> Connection:
     return await asyncio.open_connection("127.0.0.1", server.port)
+
+
+BODY = b'{"statements":[{"sql":"insert into t values (1)"}]}'
+POST = (
+    b"POST /sql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n" % len(BODY)
+)
+CHUNKED = (
+    b"POST /sql HTTP/1.1\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def answers(told: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """The status and the body of each answer."""
+    found = []
+    while told:
+        head, _, told = told.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None, head
+        body, told = told[: int(length[1])], told[int(length[1]) :]
+        found.append((int(head.split()[1]), json.loads(body)))
+    return found
+
+
+async def told(server: HttpServer, *pieces: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """What is answered to these bytes until the server closes."""
+    connection = await connect(server)
+    for piece in pieces:
+        connection[1].write(piece)
+        await asyncio.sleep(0)
+    return answers(await closes(connection))
 
 
 async def closes(connection: Connection) -> bytes:
@@ -59,7 +96,9 @@ async def test_headers_without_end_are_cut_off(server: HttpServer) -> None:
 
     connection[1].write(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 300 + b"\r\n")
 
-    assert b"200 OK" not in await closes(connection)
+    [(status, problem)] = answers(await closes(connection))
+    assert (status, problem["code"]) == (431, "head_too_large")
+    assert "256" in problem["detail"]
 
 
 async def test_trailers_without_end_are_cut_off(server: HttpServer) -> None:
@@ -74,17 +113,23 @@ async def test_trailers_without_end_are_cut_off(server: HttpServer) -> None:
     assert b"200 OK" not in await closes(connection)
 
 
-@pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHo"])
-async def test_a_stranger_who_says_nothing_more_is_cut_off(
-    node: FakeNode, start: bytes
+async def test_a_stranger_who_says_nothing_is_cut_off(node: FakeNode) -> None:
+    impatient = HttpLimits(head_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        assert await told(server) == []
+
+
+@pytest.mark.parametrize("before", [b"", HEALTH])
+async def test_a_head_that_takes_too_long_is_refused(
+    node: FakeNode, before: bytes
 ) -> None:
     impatient = HttpLimits(head_timeout_s=0.05)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
-        connection = await connect(server)
-        connection[1].write(start)
+        *_, (status, problem) = await told(server, before, b"GET / HTTP/1.1\r\nHo")
 
-        assert await closes(connection) == b""
+    assert (status, problem["code"]) == (408, "head_too_slow")
 
 
 async def test_a_head_may_arrive_in_pieces_and_the_connection_is_kept(
@@ -108,5 +153,83 @@ async def test_connections_are_bounded(node: FakeNode) -> None:
         writer.write(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
         await reader.readuntil(b"}")
 
-        assert await closes(await connect(server)) == b""
+        refused = await closes(await connect(server))
         writer.close()
+
+    [(status, problem)] = answers(refused)
+    assert (status, problem["code"]) == (503, "too_many_connections")
+    assert b"retry-after: 1" in refused
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", "method"),
+        (b"GET /a b HTTP/1.1\r\n\r\n", "HTTP"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP"),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "no proxy"),
+        (b"POST /sql HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
+        (b"GET / HTTP/1.1\r\nnonsense\r\n\r\n", "header"),
+        (CHUNKED + b"-1\r\n", "chunk size"),
+        (CHUNKED + b"2\r\nab\r\n" + b"f" * 20 + b"\r\n", "overflow"),
+    ],
+)
+async def test_what_is_no_request_is_refused_with_the_reason(
+    server: HttpServer, said: bytes, why: str
+) -> None:
+    [(status, problem)] = await told(server, said)
+
+    assert (status, problem["status"], problem["code"]) == (400, 400, "not_http")
+    assert why in problem["detail"]
+    assert {"title", "what_to_do"} <= set(problem)
+
+
+async def test_a_refusal_reaches_a_client_that_goes_on_sending(
+    server: HttpServer,
+) -> None:
+    connection = await connect(server)
+
+    connection[1].write(b"nonsense\r\n\r\n")
+    await flood(connection[1], b"x" * 65536, 50)
+
+    [(status, problem)] = answers(await closes(connection))
+    assert (status, problem["code"]) == (400, "not_http")
+
+
+@pytest.mark.parametrize("nonsense", [b"\0\r\n\r\n", CHUNKED + b"-1\r\n"])
+async def test_a_write_that_runs_is_answered_before_the_nonsense_behind_it(
+    server: HttpServer, node: FakeNode, nonsense: bytes
+) -> None:
+    running, release = asyncio.Event(), asyncio.Event()
+
+    async def execute(_request: SqlRequest) -> SqlResponse:
+        running.set()
+        await release.wait()
+        return node.answer
+
+    node.executes = execute
+    connection = await connect(server)
+    connection[1].write(POST + b"\r\n" + BODY + HEALTH + nonsense)
+    await running.wait()
+    connection[1].write(b"more nonsense")
+    release.set()
+
+    written, healthy, refused = answers(await closes(connection))
+    assert (written[0], written[1]["offset"]) == (200, 13)
+    assert (healthy[0], healthy[1]["status"]) == (200, "ok")
+    assert (refused[0], refused[1]["code"]) == (400, "not_http")
+
+
+@pytest.mark.parametrize("length", [1, 7, 1000])
+async def test_a_wish_for_another_protocol_is_ignored_and_the_request_is_not(
+    server: HttpServer, node: FakeNode, length: int
+) -> None:
+    wish = b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    said = (POST + wish + b"\r\n" + BODY) * 2 + b"GET /health HTTP/1.1\r\n"
+    said += b"Connection: close\r\n\r\n"
+    pieces = [said[at : at + length] for at in range(0, len(said), length)]
+
+    statuses = [status for status, _ in await told(server, *pieces)]
+
+    assert statuses == [200, 200, 200]
+    assert len(node.asked) == 2

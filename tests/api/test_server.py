@@ -1,4 +1,5 @@
 import asyncio
+import json
 import random
 import signal
 import socket
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from api.fake_node import FakeNode
+from nexus.api.calls import json_response
 from nexus.api.protocol import HttpLimits
 from nexus.api.server import HttpServer
 from nexus.config import Config
@@ -218,6 +220,37 @@ async def test_a_write_passes_through_a_replica_to_a_master(
 
     assert [answer.json()["offset"] for answer in answers] == [13, 13, 13]
     assert len(node.asked) == 3
+
+
+async def test_direct_forwarded_and_starlettes_answers_are_the_same_bytes(
+    node: FakeNode, replica: FakeNode
+) -> None:
+    async with HttpServer(node, "127.0.0.1:0") as master:
+        replica.error = ReadOnlyReplicaError("a replica", master_url=master.url)
+        async with HttpServer(replica, "127.0.0.1:0") as server:
+            direct, forwarded = [
+                await raw_answer(each.port, json.dumps(INSERT).encode())
+                for each in (master, server)
+            ]
+    slow = json_response(node.answer)
+    head = b"".join(b"%s: %s\r\n" % header for header in slow.raw_headers)
+
+    assert direct == forwarded
+    assert direct == b"HTTP/1.1 200 OK\r\n%sconnection: close\r\n\r\n%s" % (
+        head,
+        slow.body,
+    )
+
+
+async def raw_answer(port: int, body: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST /sql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    answer = await reader.read()
+    writer.close()
+    return answer
 
 
 async def test_a_master_that_dies_in_mid_request_leaves_the_outcome_unknown(

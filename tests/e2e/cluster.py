@@ -237,7 +237,9 @@ class Cluster:
         return node.start()
 
 
-def master_of(nodes: list[NodeProcess], *, but: NodeProcess | None = None) -> NodeProcess:
+def master_of(
+    nodes: list[NodeProcess], *, but: NodeProcess | None = None
+) -> NodeProcess:
     """The one that reigns, once there is one that the others follow."""
     found: list[NodeProcess] = []
 

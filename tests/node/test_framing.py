@@ -3,7 +3,7 @@
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Record
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
-from nexus.node.framing import frames_of
+from nexus.node.framing import Framer, frames_of
 from nexus.protocol.codec import Decoder
 from nexus.protocol.messages import WalEntry
 
@@ -34,3 +34,17 @@ def test_each_entry_carries_the_history_of_its_own_reign() -> None:
 
 def test_nothing_is_framed_as_nothing() -> None:
     assert frames_of([], HISTORY, Offset(2)) == b""
+
+
+def test_the_same_run_is_encoded_once_and_another_one_anew() -> None:
+    records = [Record(Epoch(1), Offset(1), b"a"), Record(Epoch(1), Offset(2), b"b")]
+    framer = Framer()
+
+    first = framer.frames(records, HISTORY, Offset(0))
+
+    assert framer.frames(list(records), HISTORY, Offset(0)) is first
+    assert framer.frames(records[1:], HISTORY, Offset(0)) != first
+    assert framer.frames(records, HISTORY, Offset(3)) == frames_of(
+        records, HISTORY, Offset(3)
+    )
+    assert framer.frames([], HISTORY, Offset(3)) == b""

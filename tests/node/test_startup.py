@@ -160,6 +160,24 @@ def test_an_intent_is_resolved_by_what_the_database_holds(
             assert standing.catalog.state.intent is None
 
 
+@pytest.mark.parametrize(("target", "end"), [(9, 9), (12, 12), (7, 15)])
+def test_a_rewind_is_ended_or_forgotten_as_the_database_says(
+    tmp_path: Path, target: int, end: int
+) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 15))
+        standing.log.sync()
+        fill(standing.database, generation=9)
+        intent = Intent("rewind", position(15), position(target))
+        standing.catalog.update(intent=intent, log_watermark=Offset(15))
+
+    for _ in range(2):
+        with standing_at(tmp_path) as standing:
+            assert standing.log.last_offset == end
+            assert standing.database.position.offset == 9
+            assert standing.catalog.state.intent is None
+
+
 def test_what_the_log_holds_beyond_the_database_is_applied(tmp_path: Path) -> None:
     (tmp_path / "pair").mkdir()
     with (

@@ -216,7 +216,7 @@ async def test_a_stop_answers_the_running_batch_and_refuses_what_waits(
         before = asyncio.create_task(manager.execute(wanted((INSERT, (1,)))))
         await asyncio.sleep(0)
         stopping = asyncio.create_task(asyncio.to_thread(manager.stop))
-        await until(lambda: manager._end is not None)
+        await until(lambda: manager._turns.end is not None)
         with pytest.raises(NodeStoppedError):
             await manager.execute(wanted((INSERT, (2,))))
         gate.open()

@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from node.builders import until
 from nexus.errors import HandshakeRefusedError, ProtocolError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.node.connection import Connection
 from nexus.node.handshake import receive_hello
 from nexus.node.votelinks import MOST_CONNECTIONS, VoteHooks, VoteLinks, VoteMessage
-from nexus.protocol.messages import Plan, TakeOver, WalAck, Welcome
+from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.announcement import hello_of
 from nexus.replication.formation import Sighting
 from nexus.replication.settings import Identity
+from node.builders import until
 
 SECRET = "hush"
 
@@ -37,7 +37,7 @@ class Voter:
             missed=3,
         )
 
-    def _hello(self):  # type: ignore[no-untyped-def]  # as hello_of has it
+    def _hello(self) -> Hello:
         identity = Identity(
             node_id=self.name, cluster_id=self.cluster_id, address=self.address
         )
@@ -136,7 +136,7 @@ async def test_its_own_address_is_reached_once_and_no_more() -> None:
     a = Voter("a")
     async with listening(a):
         a.links.reach([a.address])
-        await until(lambda: a.links._dialers[a.address].done())
+        await until(a.links._dialers[a.address].done)
         assert a.links._open == []
 
 
@@ -151,11 +151,9 @@ async def test_what_is_no_word_of_an_election_ends_the_connection() -> None:
     async with listening(a, b):
         a.links.reach([b.address])
         await until(lambda: a.links._open)
-        (_, connection), = a.links._open
+        ((_, connection),) = a.links._open
         connection.send(WalAck(Offset(1), Offset(1)))
-        await until(
-            lambda: a.links._open and a.links._open[0][1] is not connection
-        )
+        await until(lambda: a.links._open and a.links._open[0][1] is not connection)
 
 
 @pytest.mark.parametrize("room", [0, 1])

@@ -36,6 +36,11 @@ class Pair:
         self.log(Reigned(reign))
         self.commit()
 
+    @staticmethod
+    def open_master(directory: Path) -> Database:
+        """The master's database once more, as after the end of its process."""
+        return Database.open(directory / "master.db")
+
     def write(self, *statements: str | tuple[str, Any]) -> Captured:
         """One transaction at the master, and its entry."""
         self.master.begin()

@@ -13,7 +13,7 @@ from typing_extensions import override
 from nexus.errors import CorruptLogError, LogGapError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Offset
-from nexus.storage.cursor import LogCursor, LogState
+from nexus.storage.cursor import RECENT_BATCHES, RECENT_BYTES, LogCursor, LogState
 from nexus.storage.segment import Segment
 from nexus.storage.wal import WalSettings, WriteAheadLog
 from storage.logs import ROOMY, SMALL, batch, flip, newest_file, record, record_starts
@@ -273,7 +273,10 @@ def eager_threads() -> Iterator[None]:
 
 
 def read_again_and_again(
-    log: WriteAheadLog, done: threading.Event, runs: list[list[Record]]
+    log: WriteAheadLog,
+    done: threading.Event,
+    runs: list[list[Record]],
+    max_bytes: int,
 ) -> None:
     """Read all there is from the start, until a cut or the end ends the run."""
     while not done.is_set():
@@ -281,20 +284,24 @@ def read_again_and_again(
         runs.append(run)
         cursor = log.cursor(Offset(1))
         with suppress(LogGapError):
-            while records := cursor.read(Offset(1 << 40), 150):
+            while records := cursor.read(Offset(1 << 40), max_bytes):
                 run += records
         cursor.close()
 
 
 @pytest.mark.usefixtures("eager_threads")
+@pytest.mark.parametrize("max_bytes", [150, RECENT_BYTES], ids=["files", "memory"])
 def test_a_cursor_never_mixes_histories_nor_calls_a_cut_corruption(
-    tmp_path: Path,
+    tmp_path: Path, max_bytes: int
 ) -> None:
     log, done = log_with(tmp_path, 40), threading.Event()
     runs: list[list[Record]] = []
 
     with ThreadPoolExecutor() as pool:
-        readers = [pool.submit(read_again_and_again, log, done, runs) for _ in range(2)]
+        readers = [
+            pool.submit(read_again_and_again, log, done, runs, max_bytes)
+            for _ in range(2)
+        ]
         for epoch in range(4, 84):
             log.truncate_after(Offset(20 + epoch % 7))
             while log.last_offset < 40:
@@ -309,3 +316,27 @@ def test_a_cursor_never_mixes_histories_nor_calls_a_cut_corruption(
         epochs = [one.epoch for one in run]
         assert epochs == sorted(epochs)
     log.close()
+
+
+def test_what_was_appended_last_is_read_without_files(tmp_path: Path) -> None:
+    log = log_with(tmp_path, 40, ROOMY)
+    for path in tmp_path.glob("*.wal"):
+        path.unlink()
+
+    cursor = log.cursor(Offset(20))
+
+    assert cursor.read(Offset(36), RECENT_BYTES) == batch(20, 16)
+    assert cursor.read(Offset(99), RECENT_BYTES) == batch(36, 5)
+    log.close()
+
+
+def test_memory_holds_a_bounded_number_of_batches_and_bytes() -> None:
+    state = LogState(())
+    for offset in range(1, 2 * RECENT_BATCHES):
+        state.remember(batch(offset, 1), 20)
+    assert len(state.recent) == RECENT_BATCHES
+
+    state.remember(batch(2 * RECENT_BATCHES, 1), RECENT_BYTES)
+    assert len(state.recent) == 1
+    state.remember(batch(2 * RECENT_BATCHES + 1, 1), RECENT_BYTES + 1)
+    assert list(state.recent) == []

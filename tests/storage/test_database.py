@@ -243,6 +243,37 @@ def test_a_write_by_another_process_stops_the_next_transaction(
         assert not database.writer.in_transaction
 
 
+@pytest.mark.parametrize("ended_by", ["rollback", "SQLite"])
+def test_a_write_by_another_process_right_after_a_rollback_is_noticed(
+    database: Database, ended_by: str
+) -> None:
+    write(database, "create table t(x)", 1)
+    script = (
+        "import sqlite3; c = sqlite3.connect({path!r}); "
+        "c.execute('insert into t values (9)'); c.commit()"
+    )
+
+    def write_elsewhere() -> None:
+        command = [sys.executable, "-c", script.format(path=str(database.path))]
+        subprocess.run(command, check=True)
+
+    database.begin()
+    database.writer.execute("insert into t values (1)")
+    database.writer.set_rollback_hook(write_elsewhere)
+    if ended_by == "SQLite":
+        with pytest.raises(apsw.ConstraintError):
+            database.writer.execute(
+                "insert or rollback into nexus_position values (2, 0, '', 0)"
+            )
+    database.rollback()
+    database.writer.set_rollback_hook(None)
+
+    for _ in range(2):
+        with pytest.raises(ForeignWriteError, match="no log and on no replica"):
+            database.begin()
+        database.rollback()
+
+
 def test_a_process_that_reads_the_file_disturbs_nothing(database: Database) -> None:
     write(database, "create table t(x)", 1)
     script = (

@@ -95,7 +95,13 @@ class BodyReader:
 
 
 def check_media_type(headers: Mapping[bytes, bytes]) -> None:
-    """Raise MediaTypeError unless the body is declared as JSON."""
+    """Raise MediaTypeError unless the body is declared as JSON, not compressed."""
+    coding = headers.get(b"content-encoding", b"identity")
+    if coding != b"identity":
+        raise MediaTypeError(
+            f"the body is declared as encoded by {coding.decode('latin-1')!r}; send it "
+            "as it is"
+        )
     declared = headers.get(b"content-type", b"")
     if declared == b"application/json":
         return

@@ -52,6 +52,11 @@ class CorkedTransport(asyncio.Transport):
         return self._transport.is_closing()
 
     @override
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
+    @override
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 

@@ -108,7 +108,7 @@ def _no_address(url: str) -> NoMasterError:
 
 def _passed_back(answer: Received) -> Response:
     response = Response(answer.body, status_code=answer.status)
-    response.raw_headers[:0] = [
+    response.raw_headers.extend(
         header for header in answer.headers if header[0] in PASSED_BACK
-    ]
+    )
     return response

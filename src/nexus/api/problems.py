@@ -153,6 +153,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Somebody else wrote to the database file",
         "Stop the other writer, then have this node do a full sync.",
     ),
+    errors.RewindError: Row(
+        500, "Entries cannot be taken back", "A full sync of this replica mends it."
+    ),
     errors.ApplyError: Row(
         500, "An entry does not fit", "A full sync of this replica mends it."
     ),
@@ -179,6 +182,17 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.MethodNotAllowedError: Row(
         405, "Not with this method", "Use a method of the Allow header."
     ),
+    refusals.NotHttpError: Row(
+        400,
+        "Not an HTTP request",
+        "Speak HTTP/1.1; this port speaks neither TLS nor HTTP/2.",
+    ),
+    refusals.HeadTooLargeError: Row(
+        431, "The request's head is too large", "Send fewer and shorter headers."
+    ),
+    refusals.HeadTooSlowError: Row(
+        408, "The request came too slowly", "Nothing happened: send it again."
+    ),
     refusals.BodyTooLargeError: Row(
         413, "The request is too large", "Send several smaller requests."
     ),
@@ -198,6 +212,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     refusals.BusyError: Row(
         503, "Too many large requests", "Nothing happened: send it again.", 1
+    ),
+    refusals.CrowdedError: Row(
+        503,
+        "Too many connections",
+        "Nothing happened: close what is idle, or try again later.",
+        1,
     ),
     refusals.AnswerLostError: Row(
         504,

@@ -1,13 +1,32 @@
-"""HTTP on a socket: uvicorn's protocol, with bounds on what a stranger can hold."""
+"""HTTP on a socket: uvicorn's protocol, with bounds on what a stranger can hold.
+
+What is no request is refused as a problem, like all else, and only after the answers to
+the requests that came before it on the same connection: whoever got a refusal for a
+write that runs would think that nothing had happened.
+"""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
 
+import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nexus.api.corking import CorkedTransport
+from nexus.api.problems import problem_response
+from nexus.api.refusals import (
+    CrowdedError,
+    HeadTooLargeError,
+    HeadTooSlowError,
+    NotHttpError,
+)
+from nexus.errors import NexusError
+
+LINGER_S: Final = 1.0
+"""What is sent on after a refusal is read and dropped for so long: closed at once, the
+connection would be reset, and the refusal lost on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +55,74 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head = False
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Of a head, or of a connection that lingers."""
+        self._asks_for_upgrade = False
+        self._owed = 0
+        """Requests whose answers are not complete yet."""
+        self._refusal: NexusError | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(CorkedTransport(transport, self.loop))
         if len(self.connections) > self.limits.connections:
+            crowded = CrowdedError(f"{self.limits.connections} connections are open")
+            self.transport.write(_written(crowded))
             self.transport.close()
             return
-        self._head_timer = self.loop.call_later(
-            self.limits.head_timeout_s, self._close_late
-        )
+        self._start_head_timer()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_timer()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         was_in_head = self._in_head
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if not self._in_head:
             return
         if was_in_head:
             self._head_bytes += len(data)
         if self._head_bytes > self.limits.head_bytes:
-            self.transport.close()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(
-                self.limits.head_timeout_s, self._close_late
+            self._refuse(
+                HeadTooLargeError(
+                    f"the head has more than {self.limits.head_bytes} bytes"
+                )
             )
+        elif self._timer is None:
+            self._start_head_timer()
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(_told(error))
+                return
+            else:
+                return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of this request again, without the wish for another protocol.
+
+        Such a wish may be ignored, the request may not: many a client asks for HTTP/2
+        in this way. But the parser takes what follows for the other protocol's.
+        """
+        line = (self.parser.get_method(), self.url, b"HTTP/1.1")
+        self.parser = httptools.HttpRequestParser(self)
+        headers = [
+            b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"
+        ]
+        return b" ".join(line) + b"\r\n" + b"".join(headers) + b"\r\n"
+
+    # --- What the parser calls --------------------------------------------------------
 
     @override
     def on_message_begin(self) -> None:
@@ -78,26 +134,93 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers come here too, after the head; they are bounded in the same way.
         if len(self.headers) >= self.limits.headers:
-            raise ValueError(f"more than {self.limits.headers} headers")
+            raise HeadTooLargeError(
+                f"the head has more than {self.limits.headers} headers"
+            )
         super().on_header(name, value)
 
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._head_timer is not None:
-            self._stop_head_timer()
-        super().on_headers_complete()
+        if self._timer is not None:
+            self._stop_timer()
+        self._asks_for_upgrade = self.parser.should_upgrade()
+        if not self._asks_for_upgrade:
+            super().on_headers_complete()
+            self._owed += 1
+        elif self.parser.get_method() == b"CONNECT":
+            raise NotHttpError("this is no proxy: CONNECT leads nowhere")
+
+    @override
+    def on_message_complete(self) -> None:
+        if not self._asks_for_upgrade:
+            super().on_message_complete()
+
+    # --- Answers ----------------------------------------------------------------------
+
+    @override
+    def on_response_complete(self) -> None:
+        self._owed -= 1
+        super().on_response_complete()
+        self._tell_refusal_if_due()
+
+    def _refuse(self, error: NexusError) -> None:
+        """Answer this after all that came before it, then close."""
+        self._refusal = error
+        self._in_head = False
+        self._stop_timer()
+        cycle = self.cycle
+        if self._owed and cycle.more_body and not cycle.response_started:
+            # It is this request that cannot be read on: the refusal is its answer.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._owed -= 1
+        self._tell_refusal_if_due()
+
+    def _tell_refusal_if_due(self) -> None:
+        if self._refusal is None or self._owed or self.transport.is_closing():
+            return
+        self.transport.write(_written(self._refusal))
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(
-            self.limits.head_timeout_s, self._close_late
+        self._timer = self.loop.call_later(
+            self.limits.head_timeout_s, self._refuse_late
         )
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _close_late(self) -> None:
-        self._head_timer = None
-        self.transport.close()
+    def _refuse_late(self) -> None:
+        self._timer = None
+        if self._in_head:
+            self._refuse(
+                HeadTooSlowError(
+                    f"the head was not complete after {self.limits.head_timeout_s:g} s"
+                )
+            )
+        else:
+            self.transport.close()
+
+
+def _told(error: httptools.HttpParserError) -> NexusError:
+    """What the parser makes of it; what was raised while it called, is its context."""
+    if isinstance(error.__context__, NexusError):
+        return error.__context__
+    return NotHttpError(f"the request is not HTTP: {error}")
+
+
+def _written(error: NexusError) -> bytes:
+    """The last answer of a connection, without the help of an application."""
+    response = problem_response(error)
+    status = HTTPStatus(response.status_code)
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+        + b"".join(b"%s: %s\r\n" % header for header in headers)
+        + b"\r\n"
+        + bytes(response.body)
+    )

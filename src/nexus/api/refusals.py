@@ -1,4 +1,4 @@
-"""What only the HTTP side can refuse: each is the caller's, but for the last three.
+"""What only the HTTP side can refuse: each is the caller's, but for the last four.
 
 `headers` are sent with the answer.
 """
@@ -36,6 +36,24 @@ class MethodNotAllowedError(RequestError):
     def __init__(self, message: str, *, allowed: str) -> None:
         super().__init__(message)
         self.headers = {"Allow": allowed}
+
+
+class NotHttpError(RequestError):
+    """The bytes are no HTTP request."""
+
+    code = "not_http"
+
+
+class HeadTooLargeError(RequestError):
+    """The request's head exceeds the limit."""
+
+    code = "head_too_large"
+
+
+class HeadTooSlowError(RequestError):
+    """The request's head did not arrive in time."""
+
+    code = "head_too_slow"
 
 
 class BodyTooLargeError(RequestError):
@@ -76,6 +94,12 @@ class BusyError(NexusError):
     """Too many large requests at once; nothing happened."""
 
     code = "busy"
+
+
+class CrowdedError(NexusError):
+    """Too many connections are open; this one was closed unheard."""
+
+    code = "too_many_connections"
 
 
 class AnswerLostError(NexusError):

@@ -111,10 +111,11 @@ def _check(request: SqlRequest) -> None:
 
 
 async def _send_json(send: Send, body: bytes) -> None:
+    """What Starlette's Response would send, without making one."""
     start: dict[str, Any] = {
         "type": "http.response.start",
         "status": 200,
-        "headers": [_JSON, (b"content-length", b"%d" % len(body))],
+        "headers": [(b"content-length", b"%d" % len(body)), _JSON],
     }
     await send(start)
     await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,7 @@
 """Run one node until a signal ends it."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -50,6 +51,9 @@ def serve(
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # What is loaded by now stays: to look through it in each full collection takes
+    # 13 ms, for which every request waits.
+    gc.freeze()
     uvloop.run(serve_until_signalled(settings, as_json=as_json))
 
 

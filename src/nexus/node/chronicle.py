@@ -1,12 +1,15 @@
 """What a node's database and log say together of reigns and configurations."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
-from nexus.model.operation import Membership, Reigned
+from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.startup import APPLY_BYTES, Standing
 from nexus.replication.electorate import Configuration
 from nexus.storage.system import read_membership
+from nexus.storage.wal import WriteAheadLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +31,24 @@ def read_chronicle(standing: Standing) -> Chronicle:
     elif state.voters:
         formed = Membership(state.cluster_id, state.voters)
         found.append(Configuration(Offset(0), formed))
-    start = Offset(database.position.offset + 1)
+    for offset, operation in _beyond(log, database.position.offset):
+        if isinstance(operation, Reigned):
+            history = history.begun(operation.reign)
+        elif isinstance(operation, Membership):
+            found.append(Configuration(offset, operation))
+    return Chronicle(history, tuple(found))
+
+
+def _beyond(log: WriteAheadLog, applied: Offset) -> Iterator[tuple[Offset, Operation]]:
+    """What the log holds that is not applied."""
+    start = Offset(applied + 1)
     if start > log.last_offset:
-        return Chronicle(history, tuple(found))
-    cursor = log.cursor(start)
-    try:
+        return
+    with closing(log.cursor(start)) as cursor:
         while cursor.offset <= log.last_offset:
             for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
                 for operation in record.decoded().operations:
-                    if isinstance(operation, Reigned):
-                        history = history.begun(operation.reign)
-                    elif isinstance(operation, Membership):
-                        found.append(Configuration(record.offset, operation))
-    finally:
-        cursor.close()
-    return Chronicle(history, tuple(found))
+                    yield record.offset, operation
 
 
 def has_voters(standing: Standing) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from nexus.model.position import NO_OFFSET, Offset
 
-
 LEASE_POLL_S: Final = 0.01
 """How often a batch that only lacks the lease looks whether it was renewed."""
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from nexus.errors import NoMasterError, RequestError
-from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
 from nexus.node.dbapi import query
 from nexus.node.jobs import Answer, Transaction
@@ -112,6 +111,6 @@ def _response(answer: Answer, epoch: int) -> SqlResponse:
         ],
         position.offset if position is not None else 0,
         position.epoch if position is not None else epoch,
-        Outcome(answer.outcome),
+        answer.outcome,
         answer.durable_on,
     )

@@ -89,8 +89,10 @@ class LinkFace:
         notice: Callable[[MemberEffects], None],
         configurations: Callable[[], tuple[Configuration, ...]],
     ) -> None:
-        """`notice` sees effects before they wait for their turn; `configurations` are
-        those of the database."""
+        """`notice` sees effects before they wait for their turn.
+
+        `configurations` are those of the database.
+        """
         self._member = member
         self._notice = notice
         self._configurations = configurations

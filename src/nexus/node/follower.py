@@ -16,11 +16,11 @@ from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
+from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
-from nexus.node.clock import now_ms
 from nexus.node.publisher import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
@@ -41,7 +41,7 @@ from nexus.replication.effects import (
     Store,
     StoreChunk,
 )
-from nexus.replication.member_effects import MemberEffect, MemberEffects
+from nexus.replication.member_effects import MemberEffect
 from nexus.replication.replica import Replica
 from nexus.storage.wal import WriteAheadLog
 
@@ -63,6 +63,7 @@ class FollowerHooks:
 
     adopt: Callable[[Adopt], Awaitable[None]]
     diverged: Callable[[Diverged], Awaitable[None]]
+    rewind: Callable[[Rewind], Awaitable[None]]
     receive_snapshot: Callable[[ReceiveSnapshot], Awaitable[None]]
     store_chunk: Callable[[StoreChunk], Awaitable[None]]
     install: Callable[[Install], Awaitable[None]]
@@ -223,31 +224,31 @@ class Follower:
             case Diverged():
                 await self._hooks.diverged(effect)
             case Rewind():
-                self.take(self.machine.rewind_failed("a full sync it is", now_ms()))
+                await self._meanwhile_answering(self._hooks.rewind(effect))
             case ReceiveSnapshot():
                 await self._hooks.receive_snapshot(effect)
             case StoreChunk():
                 await self._hooks.store_chunk(effect)
             case Install():
-                await self._install(effect)
+                await self._meanwhile_answering(self._hooks.install(effect))
             case _:
                 await self._hooks.others(effect)
 
-    async def _install(self, effect: Install) -> None:
-        """Install, and go on answering the master's heartbeats meanwhile."""
-        installing = asyncio.ensure_future(self._hooks.install(effect))
+    async def _meanwhile_answering(self, work: Awaitable[None]) -> None:
+        """Let the disk work, and go on answering the master's heartbeats."""
+        working = asyncio.ensure_future(work)
         try:
-            while not installing.done():
+            while not working.done():
                 waking = asyncio.create_task(self._queue.wakes())
                 while (send := self._queue.next_if(Send)) is not None:
                     await self._perform(send)
                 await asyncio.wait(
-                    {installing, waking}, return_when=asyncio.FIRST_COMPLETED
+                    {working, waking}, return_when=asyncio.FIRST_COMPLETED
                 )
                 waking.cancel()
-            await installing
+            await working
         finally:
-            installing.cancel()
+            working.cancel()
             self._queue.look_again()
 
     async def _follow(self, target: Connect) -> None:

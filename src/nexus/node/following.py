@@ -1,15 +1,12 @@
 """A node in the role of replica: its link to the master, and the applying thread."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from nexus.errors import (
-    DatabaseBusyError,
     NexusError,
     NoMasterError,
     ReadOnlyReplicaError,
@@ -17,12 +14,14 @@ from nexus.errors import (
 )
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
-from nexus.node.fullsync import install_snapshot
+from nexus.node.intake import IntakeHooks, SnapshotIntake
+from nexus.node.machines import replica_of
 from nexus.node.parts import Parts
-from nexus.node.clock import now_ms
 from nexus.node.report import DutyReport
+from nexus.node.rewinding import keep_diverged, take_back
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
@@ -30,22 +29,12 @@ from nexus.replication.effects import (
     Adopt,
     Close,
     Diverged,
-    Install,
     Peer,
-    ReceiveSnapshot,
-    StoreChunk,
+    Rewind,
 )
 from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
-from nexus.replication.settings import ReplicaSettings, Standing
-from nexus.storage.diverged import Divergence
 from nexus.storage.system import read_membership
-
-EXPORT_BYTES: Final = 1 << 20
-
-BUSY_RETRY_S: Final = 1.0
-"""How often it looks whether a snapshot can be installed that others are in the way of.
-"""
 
 _VISITOR: Final = Peer("visitor")
 
@@ -63,13 +52,25 @@ class Following:
         face: LinkFace | None = None,
         others: Callable[[MemberEffect], Awaitable[None]] | None = None,
     ) -> None:
-        """`face` is what the driver calls where `machine` is a part of a member, and
-        `others` performs what only that one asks for."""
+        """Where `machine` is a part of a member, `face` is what the driver calls.
+
+        `others` performs what only a member asks for.
+        """
         self.machine = machine
         self._parts = parts
         self._elects = face is not None
         self._configured: Callable[[], None] | None = None
         self._worker = self._new_worker()
+        intake = SnapshotIntake(
+            parts,
+            IntakeHooks(
+                self._on_worker,
+                self._restart,
+                self._installed,
+                self._install_failed,
+                self._waits,
+            ),
+        )
         self._follower = Follower(
             face or machine,
             parts.log,
@@ -77,9 +78,10 @@ class Following:
             FollowerHooks(
                 self._adopt,
                 self._export,
-                self._receive_snapshot,
-                self._store_chunk,
-                self._install,
+                self._rewind,
+                intake.receive,
+                intake.store,
+                intake.install,
                 parts.failed,
                 others or _nothing_else,
             ),
@@ -99,7 +101,7 @@ class Following:
         `configured` is called once the log that is followed names voters.
         """
         history = await asyncio.to_thread(log_history, parts.standing)
-        machine = _machine(parts, addresses, history)
+        machine = replica_of(parts, addresses, history)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
             machine.resume_snapshot(*broken_off)
@@ -143,6 +145,18 @@ class Following:
         self._worker = self._new_worker()
         self._follower.employ(self._worker)
         self._worker.start()
+
+    def _restart(self) -> None:
+        self._worker.restart()
+
+    def _installed(self, position: Position) -> None:
+        self._follower.installed(position)
+
+    def _install_failed(self, reason: str) -> None:
+        self._follower.install_failed(reason)
+
+    def _waits(self, reason: str) -> None:
+        self._follower.waits(reason)
 
     def _new_worker(self) -> ApplyWorker:
         parts = self._parts
@@ -296,79 +310,15 @@ class Following:
             )
 
     async def _export(self, effect: Diverged) -> None:
-        made = await asyncio.to_thread(self._export_rows, effect)
-        log.warning("diverged_kept", id=made.id, entries=made.entries)
+        await keep_diverged(self._parts, self.history, effect)
 
-    def _export_rows(self, effect: Diverged) -> Divergence:
-        wal = self._parts.log
-        cursor = wal.cursor(Offset(max(effect.after + 1, wal.first_offset)))
-        try:
-            records = []
-            while cursor.offset <= wal.last_offset:
-                records += cursor.read(Offset(wal.last_offset + 1), EXPORT_BYTES)
-            return self._parts.diverged.export(
-                records, self.history, after=effect.after, reason=effect.reason
-            )
-        finally:
-            cursor.close()
-
-    async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
-        begin = self._parts.receiver.begin
-        try:
-            first = await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
-        except NexusError as error:
-            self._follower.install_failed(str(error))
-            return
-        if first != effect.next_chunk:
-            self._follower.install_failed(
-                f"snapshot {effect.meta.snapshot_id} cannot go on at chunk "
-                f"{effect.next_chunk}: less of it is on the disk; it begins anew"
-            )
-
-    async def _store_chunk(self, effect: StoreChunk) -> None:
-        try:
-            await asyncio.to_thread(self._parts.receiver.add, effect.chunk)
-        except NexusError as error:
-            self._follower.install_failed(str(error))
-
-    async def _install(self, _: Install) -> None:
-        parts = self._parts
-
-        def install() -> Position:
-            position = install_snapshot(
-                copy,
-                parts.database,
-                parts.log,
-                parts.standing.catalog,
-                work=parts.standing.directory.snapshots / "installing.work",
-                max_size=parts.config.snapshot.max_size,
-            )
-            parts.receiver.drop()
-            self._worker.restart()
-            return position
-
-        try:
-            copy: Path = await self._on_worker(parts.receiver.finish)
-            position = await self._when_free(install)
-        except NexusError as error:
-            if parts.state.intent is None:
-                self._follower.install_failed(str(error))
-            else:  # database and log differ: the next start mends that
-                parts.failed(error)
+    async def _rewind(self, effect: Rewind) -> None:
+        reason = await take_back(self._parts, self._worker, effect.to)
+        if reason:
+            self._follower.last_error = reason
+            self._follower.take(self.machine.rewind_failed(reason, now_ms()))
         else:
-            self._follower.installed(position)
-            parts.milestones.passed(position.offset)
-
-    async def _when_free(self, install: Callable[[], Position]) -> Position:
-        """Install; while others keep the database busy, again and again."""
-        while True:
-            try:
-                position: Position = await self._on_worker(install)
-            except DatabaseBusyError as error:
-                self._follower.waits(str(error))
-                await asyncio.sleep(BUSY_RETRY_S)
-            else:
-                return position
+            self._follower.take(self.machine.rewound(now_ms()))
 
     async def _on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""
@@ -401,25 +351,3 @@ class Following:
 
 async def _nothing_else(effect: MemberEffect) -> None:
     raise AssertionError(f"{effect} is not a replica's to ask for")
-
-
-def _machine(
-    parts: Parts, addresses: tuple[str, ...], history: EpochHistory
-) -> Replica:
-    settings = parts.config.replication
-    return Replica(
-        parts.identity(),
-        ReplicaSettings(
-            addresses=addresses,
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            connect_timeout_ms=settings.connect_timeout_ms,
-        ),
-        Standing(
-            history=history,
-            durable_offset=parts.log.durable_offset,
-            applied_offset=parts.database.position.offset,
-            epoch=parts.state.epoch,
-        ),
-        random.random,
-    )

@@ -1,8 +1,13 @@
 """The frames of log entries that may be of several reigns."""
 
+from typing import Final
+
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.codec import encode_entries
+
+MOST_REMEMBERED: Final = 4 << 20
+"""Bytes of frames that stay in memory for the next replica."""
 
 
 def frames_of(
@@ -20,3 +25,25 @@ def frames_of(
         frames += encode_entries(own, reign.history_id, commit_offset)
         records = records[len(own) :]
     return frames
+
+
+class Framer:
+    """Encodes once for all replicas that stand at the same place."""
+
+    def __init__(self) -> None:
+        self._run: tuple[Record, Record, Offset] | None = None
+        self._frames = b""
+
+    def frames(
+        self, records: list[Record], history: EpochHistory, commit_offset: Offset
+    ) -> bytes:
+        """As `frames_of`; the last run of entries is remembered."""
+        if not records:
+            return b""
+        run = (records[0], records[-1], commit_offset)
+        if self._run != run:
+            frames = frames_of(records, history, commit_offset)
+            if len(frames) > MOST_REMEMBERED:
+                return frames
+            self._run, self._frames = run, frames
+        return self._frames

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nexus.errors import NexusError
 from nexus.model.position import EpochHistory, Position
+from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
-from nexus.node.clock import now_ms
 from nexus.protocol.messages import SnapshotComplete
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master

@@ -6,6 +6,7 @@ with the address of the master that this node knows.
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,7 +26,7 @@ from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.faces import PortFace
-from nexus.node.framing import frames_of
+from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome, receive_hello
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -108,6 +109,7 @@ class Publisher:
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._framer = Framer()
 
     async def start(self, address: str, wal: WriteAheadLog) -> str:
         """Serve this log; returns the address, with the system's choice for port 0.
@@ -258,7 +260,9 @@ class Publisher:
                 continue
             try:
                 records = await self._read(link, stream)
-                frames = frames_of(records, machine.history, stream.commit_offset)
+                frames = self._framer.frames(
+                    records, machine.history, stream.commit_offset
+                )
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
             except LogGapError:
@@ -271,8 +275,9 @@ class Publisher:
                 return
             if self._pace_s and len(frames) < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
-                # every node a wake-up, a sync and an acknowledgement of its own.
-                await asyncio.sleep(self._pace_s)
+                # every node a wake-up, a sync and an acknowledgement of its own. All
+                # senders wake at the same beats, to send the same frames.
+                await asyncio.sleep(self._pace_s - time.monotonic() % self._pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from nexus.config import ReplicationSettings
 from nexus.errors import (
     NexusError,
     NoMasterError,
@@ -19,12 +18,13 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint, Membership
 from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.clock import now_ms
 from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
+from nexus.node.machines import master_of
 from nexus.node.parts import Parts
-from nexus.node.clock import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.transactions import TransactionManager
@@ -33,10 +33,6 @@ from nexus.protocol.messages import Error, Welcome
 from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.master import Master
-from nexus.replication.settings import LogExtent, MasterSettings
-
-LEAST_SYNC_QUORUM: Final = 2
-"""Without voters: the master and any one replica."""
 
 ANNOUNCE_EVERY_S: Final = 1.0
 
@@ -58,8 +54,10 @@ class Reigning:
         port: PortFace | None = None,
         lease: Callable[[], bool] | None = None,
     ) -> None:
-        """Where voters gave it, `port` is the member's, and `lease` tells whether they
-        still follow this reign."""
+        """Where voters gave it, `port` is the member's.
+
+        And `lease` tells whether the voters still follow this reign.
+        """
         self.machine = machine
         self._port = port or machine
         self.is_open = False
@@ -123,7 +121,7 @@ class Reigning:
             cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
             master_addr="",
         )
-        reigning = cls(parts, _machine(parts, history.begun(reign)))
+        reigning = cls(parts, master_of(parts, history.begun(reign)))
         parts.publisher.reign(reigning.machine)
         mode = parts.config.replication.mode
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
@@ -324,31 +322,3 @@ class Reigning:
                 effects = answered(answer, self.machine.history)
                 self._parts.publisher.perform(effects)
             return
-
-
-def _machine(parts: Parts, history: EpochHistory) -> Master:
-    settings = parts.config.replication
-    return Master(
-        parts.identity(),
-        MasterSettings(
-            quorum=sync_quorum(settings),
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            max_transfers=parts.config.snapshot.max_transfers,
-            pin_entries=4 * settings.max_log_size,
-        ),
-        history,
-        LogExtent(parts.log.first_offset, parts.log.durable_offset),
-        now_ms(),
-    )
-
-
-def sync_quorum(settings: ReplicationSettings) -> int:
-    """Nodes that must hold an entry before it is committed, the master included.
-
-    In async mode the master alone; in sync mode as configured, else the master and
-    any one replica.
-    """
-    if settings.mode is Mode.ASYNC:
-        return 1
-    return settings.sync_quorum or LEAST_SYNC_QUORUM

@@ -13,6 +13,7 @@ from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
@@ -82,6 +83,9 @@ def open_standing(config: Config) -> Standing:
 def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
     """The log holds the database's position, or begins right behind it."""
     applied, intent = database.position.offset, catalog.state.intent
+    if intent is not None and intent.kind == "rewind":
+        resolve(intent, database, log, catalog)
+        intent = None
     replaced = intent is not None and database.position != intent.before
     if replaced or (log.entry_count == 0 and log.last_offset != applied):
         # What was durable before says nothing of the log that begins here.

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from nexus.errors import NexusError, ProtocolError
 from nexus.model.cluster import NodeId
-from nexus.node.connection import Connection
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.connection import Connection
 from nexus.node.handshake import introduce, proven_welcome
 from nexus.node.parts import Parts
 from nexus.protocol.messages import (
@@ -78,7 +78,7 @@ class VoteLinks:
             self._dialers[address] = asyncio.create_task(self._keep(address))
 
     def send(self, to: NodeId, message: VoteMessage) -> None:
-        """Send it, if there is a connection; the newest one is the likeliest to work."""
+        """Send it if there is a connection: the newest is the likeliest to work."""
         for node_id, connection in reversed(self._open):
             if node_id == to:
                 connection.send(message)
@@ -145,9 +145,7 @@ class VoteLinks:
         try:
             hello = self._hooks.hello()
             hello = replace(hello, features=(*hello.features, VOTES))
-            answer = await introduce(
-                connection, hello, self._secret, timeout_s=limit_s
-            )
+            answer = await introduce(connection, hello, self._secret, timeout_s=limit_s)
         except BaseException:
             await connection.close()
             raise

@@ -5,8 +5,6 @@ the follower's queue, and at once where nothing waits there and nothing blocks.
 """
 
 import asyncio
-import random
-import time
 import uuid
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -14,20 +12,17 @@ from typing import Any, Final
 import structlog
 from msgspec.structs import replace
 
-from nexus.errors import NexusError, NoMasterError, WrongRoleError
+from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, NodeId, Role
-from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Reigned
-from nexus.model.position import EpochHistory, Offset, Reign
-from nexus.node.chronicle import read_chronicle
+from nexus.model.position import EpochHistory, Offset
+from nexus.node.accession import begin_reign, end_reign, hold_writes, take_writes
+from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
 from nexus.node.following import Following
-from nexus.node.membership import member_of
+from nexus.node.machines import member_of
 from nexus.node.parts import Parts
-from nexus.node.clock import now_ms
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
-from nexus.node.startup import new_history_id
 from nexus.node.votelinks import VoteHooks, VoteLinks, VoteMessage, vote_welcome
 from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.announcement import hello_of
@@ -35,7 +30,6 @@ from nexus.replication.effects import (
     MASTER,
     Close,
     CommitAdvanced,
-    Effect,
     Report,
     Send,
     SendSnapshot,
@@ -60,7 +54,6 @@ from nexus.replication.member_effects import (
     ReadReady,
     ReadRefused,
 )
-from nexus.replication.settings import LogExtent, Standing
 from nexus.storage.system import read_membership
 
 ELECTION_DEAD_TIMES: Final = 4
@@ -75,8 +68,8 @@ class Voting:
     def __init__(self, parts: Parts, member: Member) -> None:
         self.member = member
         self.reigning: Reigning | None = None
-        self._parts = parts
-        self._face = PortFace(member, self.take)
+        self.parts = parts
+        self.port = PortFace(member, self.take)
         assert member.replica is not None, "a node starts as a replica"
         self.following = Following(
             parts,
@@ -97,12 +90,12 @@ class Voting:
     @classmethod
     async def begin(cls, parts: Parts) -> "Voting":
         """Take part; nothing is applied until a master says what is committed."""
-        member = await asyncio.to_thread(member_of, parts, random.random, now_ms())
+        member = await asyncio.to_thread(member_of, parts)
         voting = cls(parts, member)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
             voting.following.machine.resume_snapshot(*broken_off)
-        parts.publisher.reign(voting._face)
+        parts.publisher.reign(voting.port)
         voting._reach()
         voting.following.start()
         return voting
@@ -136,7 +129,7 @@ class Voting:
     @property
     def patience(self) -> tuple[int, float]:
         """The dead-time in milliseconds, and how long to sleep between two looks."""
-        settings = self._parts.config.replication
+        settings = self.parts.config.replication
         dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
         return dead_after_ms, settings.heartbeat_ms / 4000
 
@@ -151,7 +144,7 @@ class Voting:
         report = (self.reigning or self.following).report()
         known = self.member.configurations
         in_force = not known or known[-1].membership.auto_failover
-        configured = self._parts.config.replication.auto_failover
+        configured = self.parts.config.replication.auto_failover
         report = replace(report, auto_failover=in_force and configured)
         if self.member.elector.state in CAMPAIGNS:
             return replace(report, state=LinkState.ELECTING)
@@ -194,9 +187,9 @@ class Voting:
         """Perform what neither blocks nor waits; False if it must wait for its turn."""
         match effect:
             case Send(peer=peer) if peer != MASTER:
-                self._parts.publisher.perform((effect,))
+                self.parts.publisher.perform((effect,))
             case Close() | Stream() | SendSnapshot() | StopWrites() | Report():
-                self._parts.publisher.perform((effect,))
+                self.parts.publisher.perform((effect,))
             case CommitAdvanced():
                 if self.reigning is not None:
                     self.reigning.committed(effect.offset)
@@ -222,119 +215,23 @@ class Voting:
                     voted_for=effect.voted_for,
                 )
             case BecomeMaster():
-                await self._begin_reign(effect)
+                await begin_reign(self, effect)
             case TakeWrites():
-                await self._take_writes(effect)
+                await take_writes(self, effect)
             case HoldWrites():
-                self._hold_writes(effect)
+                hold_writes(self, effect)
             case StepDown():
-                await self._end_reign(effect)
+                await end_reign(self, effect)
             case _:
                 raise AssertionError(f"{effect} is nobody's to perform")
 
-    async def _begin_reign(self, order: BecomeMaster) -> None:
-        """Write the reign's first entry; clients' follow once a quorum holds it."""
-        parts = self._parts
-        await self.following.hold()
-        if not parts.database.stands:
-            await asyncio.to_thread(parts.database.open_writer)
-        reign = Reign(
-            order.epoch,
-            new_history_id(),
-            parts.state.node_id,
-            Offset(parts.log.last_offset + 1),
-            time.time_ns() // 1000,
-            order.why,
-        )
-        await self._update(
-            role=Role.MASTER, epoch=reign.epoch, history_id=reign.history_id
-        )
-        extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
-        self.take(self.member.reign(reign, extent, now_ms()))
-        master = self.member.master
-        if master is None:  # another epoch was met meanwhile
-            return
-        self.reigning = Reigning(
-            parts, master, port=self._face, lease=self._may_acknowledge
-        )
-        operations: list[Operation] = [Reigned(reign)]
-        if not self.member.configurations[-1].offset:
-            formed = Membership(parts.state.cluster_id, parts.state.voters)
-            operations.append(formed)
-            configured = self.member.configured(reign.first_offset, formed, now_ms())
-            self.take(configured)
-        durable = await asyncio.to_thread(self._append, reign, tuple(operations))
-        log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
-        self.take(self.member.stored(durable, now_ms()))
-
-    def _append(self, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
-        mode = self._parts.config.replication.mode
-        payload = Payload(reign.started_us, "", b"", operations, mode=mode)
-        record = Record(reign.epoch, reign.first_offset, encode_payload(payload))
-        self._parts.log.append([record])
-        return self._parts.log.sync()
-
-    async def _take_writes(self, order: TakeWrites) -> None:
-        """The database holds everything: clients may write."""
-        reigning = self.reigning
-        if reigning is None:
-            return
-        if reigning.is_open:
-            log.warning("switchover_failed", reason=order.reason)
-            reigning.take_writes()
-            return
-        await self.following.rest()
-        await asyncio.to_thread(reigning.open, self.member.history.reigns[-1])
-        log.info("takes_writes", epoch=self.member.epoch)
-
-    def _hold_writes(self, order: HoldWrites) -> None:
-        reigning = self.reigning
-        if reigning is None or not reigning.is_open:
-            return
-        log.info("hands_over", heir=order.heir)
-        reigning.hold_writes()
-        self._spawn(self._drain(reigning))
-
-    async def _drain(self, reigning: Reigning) -> None:
-        """All that was begun comes to its end."""
-        try:
-            end: Offset = await reigning.manager.run(
-                lambda: self._parts.log.last_offset
-            )
-        except NexusError:
-            return  # the reign has ended meanwhile
-        self.take(self.member.writes_held(end, now_ms()))
-
-    async def _end_reign(self, order: StepDown) -> None:
-        """Take back what is not decided, then follow whoever reigns."""
-        parts, reigning = self._parts, self.reigning
-        log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
-        if reigning is not None:
-            reigning.deposed_by(order)
-            await reigning.leave()
-        self.reigning = None
-        await self._update(role=Role.REPLICA)
-        chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
-        standing = Standing(
-            history=chronicle.history,
-            durable_offset=parts.log.durable_offset,
-            applied_offset=parts.database.position.offset,
-            epoch=parts.state.epoch,
-        )
-        self.take(self.member.follow(standing))
-        assert self.member.replica is not None, "it has just begun to follow"
-        await self.following.wake(self.member.replica)
-
     def _configurations(self) -> tuple[Configuration, ...]:
         """Of the database, after a snapshot was installed; runs between two batches."""
-        stored = read_membership(self._parts.database.writer)
+        stored = read_membership(self.parts.database.writer)
         return () if stored is None else (Configuration(*stored),)
 
     async def _update(self, **changes: Any) -> None:
-        await asyncio.to_thread(self._parts.standing.catalog.update, **changes)
-
-    def _may_acknowledge(self) -> bool:
-        return self.member.may_acknowledge(now_ms())
+        await asyncio.to_thread(self.parts.standing.catalog.update, **changes)
 
     # --- Votes -----------------------------------------------------------------------
 
@@ -342,24 +239,24 @@ class Voting:
         self.take(self.member.vote(sender, message, now_ms()))
 
     def _reach(self) -> None:
-        own = self._parts.state.node_id
+        own = self.parts.state.node_id
         self.links.reach(address for node_id, address in self.voters if node_id != own)
 
     def _hello(self) -> Hello:
-        parts = self._parts
+        parts = self.parts
         end = parts.log.durable_offset
         identity = parts.identity()
         return hello_of(identity, self.history, end, epoch=self.member.epoch)
 
     def _welcome(self) -> Welcome:
-        return vote_welcome(self._parts, self.history)
+        return vote_welcome(self.parts, self.history)
 
     # --- Operators and reads ---------------------------------------------------------
 
     async def read_offset(self) -> Offset:
         """What a strong read that begins now must see; raises NoMasterError."""
         read_id = uuid.uuid4().hex
-        waiting = self._reads[read_id] = self._parts.loop.create_future()
+        waiting = self._reads[read_id] = self.parts.loop.create_future()
         try:
             self.take(self.member.read(read_id, now_ms()))
             offset: Offset = await waiting
@@ -383,13 +280,14 @@ class Voting:
         if reigning is None:
             return
         for address in order.addresses:
-            self._spawn(reigning.announce(address, self._announced))
+            self.spawn(reigning.announce(address, self._announced))
 
     def _announced(self, answer: Welcome | Error) -> None:
         self.take(self.member.announced(answer, now_ms()))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._parts.loop.create_task(work)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside all else, until it ends or this node leaves."""
+        task = self.parts.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

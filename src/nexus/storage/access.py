@@ -19,6 +19,7 @@ from nexus.storage.connections import (
     storage_error,
 )
 from nexus.storage.guard import Guard, refuse_second_opener, require_locks
+from nexus.storage.onlooker import Onlooker
 from nexus.storage.permissions import Permissions
 
 PAGE_SIZE: Final = 4096
@@ -43,6 +44,7 @@ class Access:
         self._writer: apsw.Connection | None = None
         self._readers = ReaderPool(path, readers)
         self._guard = Guard(path)
+        self._onlooker = Onlooker(path)
         self._enforcing = True
         self._closed = False
 
@@ -148,6 +150,7 @@ class Access:
         Raises DatabaseBusyError where somebody has, with everything as it was.
         """
         with self._readers.emptied():
+            self._onlooker.close()
             try:
                 seize(self.writer, self.path)
                 yield self.writer
@@ -167,6 +170,7 @@ class Access:
         if not self._closed and not self._guard.is_forked:
             self._closed = True
             self._readers.close()
+            self._onlooker.close()
             if self._writer is not None:
                 self._writer.close(force=True)
 

@@ -7,7 +7,7 @@ apply with an error that names table and key.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Final, assert_never
 
 import apsw
@@ -27,7 +27,7 @@ from nexus.model.operation import (
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
 from nexus.storage.conflicts import RowConflictError
-from nexus.storage.connections import storage_error
+from nexus.storage.connections import storage_error, synced_commits
 from nexus.storage.counters import Counters
 from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
@@ -41,11 +41,9 @@ MERGED_BYTES: Final = 8 << 20
 
 STORED_SETTINGS: Final = ("user_version", "application_id")
 
-_FULL, _NORMAL = 2, 1  # PRAGMA synchronous
-
 _MEND: Final = "a full sync is needed"
 
-_DOES_NOT_FIT: Final = (
+DOES_NOT_FIT: Final = (
     RowConflictError,
     apsw.SQLError,
     apsw.ConstraintError,
@@ -88,7 +86,8 @@ class Applier:
         if first == len(records):
             return self._database.position
         entries = _entries(records, payloads, first)
-        with self._synchronous(full=synchronous_full):
+        writer = self._database.writer
+        with synced_commits(writer) if synchronous_full else nullcontext():
             self._database.begin()
             batch = _Batch(self._database)
             try:
@@ -127,18 +126,6 @@ class Applier:
         if self._on_fingerprint is not None:
             for mark in batch.marks:
                 self._on_fingerprint(mark, batch.position.offset)
-
-    @contextmanager
-    def _synchronous(self, *, full: bool) -> Iterator[None]:
-        if not full:
-            yield
-            return
-        writer = self._database.writer
-        writer.execute(f"pragma synchronous = {_FULL}")
-        try:
-            yield
-        finally:
-            writer.execute(f"pragma synchronous = {_NORMAL}")
 
 
 def _entries(
@@ -254,7 +241,7 @@ class _Batch:
             return
         try:
             self._rows.apply_merged(group.changesets)
-        except _DOES_NOT_FIT:
+        except DOES_NOT_FIT:
             if not self._writer.in_transaction:
                 raise
             # If an entry really does not fit, those before it are applied all the same.
@@ -271,7 +258,7 @@ class _Batch:
         self._writer.execute("savepoint nexus_entry")
         try:
             self._do_all(record, payload)
-        except _DOES_NOT_FIT as error:
+        except DOES_NOT_FIT as error:
             if not self._writer.in_transaction:
                 raise
             self._writer.execute("rollback to nexus_entry")

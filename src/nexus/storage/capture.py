@@ -6,8 +6,8 @@ statements, AUTOINCREMENT counters, settings kept in the file, keys that are NUL
 respelled, and savepoints that are taken back.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import apsw
 import msgspec
@@ -20,43 +20,35 @@ from nexus.errors import (
 )
 from nexus.model.operation import Operation
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import column_reader, storage_error
+from nexus.storage.connections import storage_error
 from nexus.storage.database import Database
-from nexus.storage.permissions import PAST_THE_LOG, Scope
+from nexus.storage.permissions import PAST_THE_LOG
+from nexus.storage.preupdate import NotSmallError
 from nexus.storage.recorder import Recorder
+from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
 from nexus.storage.statements import (
     StatementKind,
     classify,
     has_several,
     identifiers,
-    may_have_rows,
     quote,
     savepoint_name,
     writes_and_answers,
 )
 
+__all__ = ["Capture", "Captured", "Statement", "StatementResult"]
+
 PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
 
-SAVEPOINT: Final = "nexus_transaction"
+_SAVEPOINT: Final = "savepoint nexus_transaction"
+_RELEASE: Final = "release nexus_transaction"
+_ROLLBACK: Final = "rollback to nexus_transaction"
 
+MOST_TEXTS: Final = 4_096
+"""Texts remembered; a client that puts values into its texts has many."""
 
-class Statement(msgspec.Struct, frozen=True):
-    """One statement with its parameters; `many` runs it once for each set."""
-
-    sql: str
-    params: Any = ()
-    many: Any = None
-
-
-class StatementResult(msgspec.Struct, frozen=True):
-    """What one statement gave."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    rows_affected: int
-    """-1 where SQLite does not count."""
-    last_insert_rowid: int
+_ROWS_ONLY: Final = (StatementKind.WRITE, StatementKind.READ)
 
 
 class Captured(msgspec.Struct, frozen=True):
@@ -77,10 +69,13 @@ class Capture:
         self._permissions = database.permissions
         self._limit_bytes = limit_bytes
         self._recorder = Recorder(database)
+        self._rows = RowStatements(database, self._recorder)
         self._results: list[StatementResult] = []
         self._schema_hash = b""
         self._savepoints: list[str] = []
         self._too_large = False
+        self._small: dict[str, bool] = {}
+        """Texts, and whether they change few rows of ordinary tables."""
         self._writer.set_progress_handler(self._watch_size, PROGRESS_OPERATIONS)
 
     @property
@@ -94,22 +89,16 @@ class Capture:
         Raises StatementError, ConstraintError, RefusedStatementError or
         TransactionTooLargeError; then it has left no trace.
         """
-        self.begin()
-        try:
-            for index, statement in enumerate(statements):
-                self._execute(statement, index)
-            return self.finish()
-        except BaseException:
-            self.abandon()
-            raise
+        if all(map(self._seems_small, statements)):
+            try:
+                return self._run(statements, small=True)
+            except NotSmallError:
+                self._small |= {statement.sql: False for statement in statements}
+        return self._run(statements, small=False)
 
     def begin(self) -> None:
         """Begin a transaction step by step."""
-        self._results = []
-        self._savepoints = []
-        self._too_large = False
-        self._writer.execute(f"savepoint {SAVEPOINT}")
-        self._schema_hash = self._recorder.begin()
+        self._begin(small=False)
 
     def execute(self, statement: Statement) -> StatementResult:
         """Run the next statement; an error takes back that statement alone.
@@ -143,7 +132,7 @@ class Capture:
         except apsw.Error as error:
             raise storage_error("the changes could not be recorded", error) from error
         self._check_size()
-        self._writer.execute(f"release {SAVEPOINT}")
+        self._writer.execute(_RELEASE)
         return Captured(operations, self._results, self._schema_hash)
 
     def abandon(self) -> None:
@@ -156,12 +145,39 @@ class Capture:
         if self.outer_stands and self._recorder.made_virtual_since():
             self._writer.execute("rollback")
         if self.outer_stands:
-            self._writer.execute(f"rollback to {SAVEPOINT}")
-            self._writer.execute(f"release {SAVEPOINT}")
+            self._writer.execute(_ROLLBACK)
+            self._writer.execute(_RELEASE)
 
     def forget(self) -> None:
         """All of the writer's transaction is taken back: drop what was recorded."""
         self._recorder.drop(everything=True)
+
+    def _seems_small(self, statement: Statement) -> bool:
+        """Whether a statement changes few rows, as far as its text tells."""
+        sql = statement.sql
+        small = self._small.get(sql)
+        if small is None:
+            if len(self._small) >= MOST_TEXTS:
+                self._small.clear()
+            small = self._small[sql] = classify(sql) in _ROWS_ONLY
+        return small and statement.many is None
+
+    def _run(self, statements: Sequence[Statement], *, small: bool) -> Captured:
+        self._begin(small=small)
+        try:
+            for index, statement in enumerate(statements):
+                self._execute(statement, index)
+            return self.finish()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _begin(self, *, small: bool) -> None:
+        self._results = []
+        self._savepoints = []
+        self._too_large = False
+        self._writer.execute(_SAVEPOINT)
+        self._schema_hash = self._recorder.begin(small=small)
 
     def _execute(self, statement: Statement, index: int) -> StatementResult:
         if not self.outer_stands:
@@ -189,8 +205,8 @@ class Capture:
         return result
 
     def _dispatch(self, kind: StatementKind, statement: Statement) -> StatementResult:
-        if kind in (StatementKind.WRITE, StatementKind.READ):
-            return self._run_rows(statement)
+        if kind in _ROWS_ONLY:
+            return self._rows.run(statement)
         if kind is StatementKind.SCHEMA:
             self._recorder.run_schema(statement.sql, statement.params)
         elif kind is StatementKind.PRAGMA:
@@ -207,74 +223,6 @@ class Capture:
         elif kind is not StatementKind.EMPTY:
             raise RefusedStatementError(_reason(kind, statement.sql))
         return StatementResult((), [], -1, 0)
-
-    def _run_rows(self, statement: Statement) -> StatementResult:
-        if statement.many is not None:
-            return self._run_many(statement)
-        writer, sql = self._writer, statement.sql
-        before = writer.total_changes()
-        cursor = writer.cursor()
-        columns: list[str] = []
-        if may_have_rows(sql):
-            cursor.exec_trace = column_reader(columns)
-        try:
-            if sql in self._permissions.passed:
-                rows = cursor.execute(sql, statement.params).fetchall()
-            else:
-                with self._permissions.within(Scope.ROWS):
-                    rows = cursor.execute(sql, statement.params).fetchall()
-                self._permissions.remember(sql)
-        except UnicodeDecodeError:
-            cursor.close(force=True)  # half read, it would keep any savepoint open
-            raise
-        return StatementResult(
-            tuple(columns),
-            rows,
-            writer.changes() if writer.total_changes() != before else 0,
-            writer.last_insert_rowid(),
-        )
-
-    def _run_many(self, statement: Statement) -> StatementResult:
-        """Run it for each set of parameters, or for none."""
-        writer, sql = self._writer, statement.sql
-        sets = iter(statement.many or ())
-        writer.execute("savepoint nexus_many")
-        try:
-            first = next(sets, None)
-            if first is None:
-                return StatementResult((), [], 0, writer.last_insert_rowid())
-            result = self._run_rows(Statement(sql, first))
-            columns, rows, affected = result.columns, result.rows, result.rows_affected
-            if columns:
-                for params in sets:
-                    result = self._run_rows(Statement(sql, params))
-                    rows += result.rows
-                    affected += result.rows_affected
-            else:
-                affected += self._run_without_rows(sql, sets)
-        except BaseException:
-            if self.outer_stands:
-                writer.execute("rollback to nexus_many")
-            raise
-        finally:
-            if self.outer_stands:
-                writer.execute("release nexus_many")
-        return StatementResult(columns, rows, affected, writer.last_insert_rowid())
-
-    def _run_without_rows(self, sql: str, sets: Iterator[Any]) -> int:
-        """Run a statement that passed, all in one call; how many rows it changed.
-
-        SQLite's total counts what triggers and cascades changed as well, so the rows
-        are counted one by one where there are any.
-        """
-        writer = self._writer
-        if self._recorder.has_followers:
-            return sum(
-                self._run_rows(Statement(sql, one)).rows_affected for one in sets
-            )
-        before = writer.total_changes()
-        writer.cursor().executemany(sql, sets)
-        return writer.total_changes() - before
 
     def _run_savepoint(self, kind: StatementKind, sql: str) -> None:
         """Clients' savepoints are kept by depth, so that no name can be ours."""

@@ -13,7 +13,7 @@ import msgspec
 
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
-from nexus.model.position import Epoch, HistoryId, Offset, Position
+from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position
 from nexus.storage.connections import storage_error
 
 # Other errors, of a disk or a lock, say nothing against the file.
@@ -31,6 +31,8 @@ class Intent(msgspec.Struct, frozen=True):
     kind: Literal["full_sync", "rewind"]
     before: Position
     """Where the database stood when it began."""
+    target: Position = ORIGIN
+    """Where a rewind goes back to."""
 
 
 class CatalogState(msgspec.Struct, frozen=True):

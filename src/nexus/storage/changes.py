@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from nexus.storage.conflicts import same_value
 from nexus.storage.statements import quote
 
 Row = tuple[Any, ...]
@@ -96,10 +97,57 @@ def write_changes(changes: Iterable[Change]) -> bytes:
 
 def deletion(change: Change, row: Row) -> Change:
     """The deletion of this whole row instead of the change."""
-    raw = bytes((apsw.SQLITE_DELETE, change.indirect)) + b"".join(map(_write, row))
+    deleted = bytes((apsw.SQLITE_DELETE, change.indirect))
+    raw = deleted + b"".join(map(encode_value, row))
     return msgspec.structs.replace(
         change, opcode=apsw.SQLITE_DELETE, old=row, new=None, raw=raw
     )
+
+
+def insertion(change: Change, row: Row) -> Change:
+    """The insertion of this whole row instead of the change."""
+    raw = bytes((apsw.SQLITE_INSERT, change.indirect)) + b"".join(
+        map(encode_value, row)
+    )
+    return msgspec.structs.replace(
+        change, opcode=apsw.SQLITE_INSERT, old=None, new=row, raw=raw
+    )
+
+
+def update(change: Change, before: Row, after: Row) -> Change:
+    """The update of one whole row to another with its key instead of the change."""
+    old: list[Any] = [apsw.no_change] * len(before)
+    new = old.copy()
+    for column, (was, now) in enumerate(zip(before, after, strict=True)):
+        if not same_value(was, now):
+            old[column], new[column] = was, now
+        elif column in change.key_columns:
+            old[column] = was
+    raw = bytes((apsw.SQLITE_UPDATE, change.indirect))
+    raw += b"".join(map(encode_value, (*old, *new)))
+    return msgspec.structs.replace(
+        change, opcode=apsw.SQLITE_UPDATE, old=tuple(old), new=tuple(new), raw=raw
+    )
+
+
+def encode_header(table: str, columns: Sequence[str], key: Sequence[str]) -> bytes:
+    """What introduces a table's changes; `columns` are the stored ones, in order."""
+    places = bytes(key.index(name) + 1 if name in key else 0 for name in columns)
+    return b"T" + _encode_size(len(columns)) + places + table.encode() + b"\0"
+
+
+def encode_value(value: Any) -> bytes:
+    """One column of a change."""
+    if value is None or value is apsw.no_change:
+        return bytes((_NULL if value is None else _UNCHANGED,))
+    if isinstance(value, int):
+        return struct.pack(">bq", _INTEGER, value)
+    if isinstance(value, float):
+        return struct.pack(">bd", _REAL, value)
+    kind, content = _BLOB, value
+    if isinstance(value, str):
+        kind, content = _TEXT, value.encode(errors=_ESCAPE)
+    return bytes((kind,)) + _encode_size(len(content)) + bytes(content)
 
 
 def fetch_exactly(
@@ -190,20 +238,7 @@ def _read_size(changeset: bytes, at: int) -> tuple[int, int]:
             return size, at
 
 
-def _write(value: Any) -> bytes:
-    if value is None:
-        return bytes((_NULL,))
-    if isinstance(value, int):
-        return struct.pack(">bq", _INTEGER, value)
-    if isinstance(value, float):
-        return struct.pack(">bd", _REAL, value)
-    kind, content = _BLOB, value
-    if isinstance(value, str):
-        kind, content = _TEXT, value.encode(errors=_ESCAPE)
-    return bytes((kind,)) + _write_size(len(content)) + bytes(content)
-
-
-def _write_size(size: int) -> bytes:
+def _encode_size(size: int) -> bytes:
     written = [size & 0x7F]
     while size := size >> 7:
         written.append(size & 0x7F | 0x80)

@@ -23,6 +23,8 @@ swaps unique values fails."""
 
 BUSY_TIMEOUT_MS: Final = 5_000
 
+_FULL, _NORMAL = 2, 1  # PRAGMA synchronous
+
 
 def stands(path: Path) -> bool:
     """Whether there is a database; an empty file is none yet."""
@@ -52,10 +54,20 @@ def open_writer(path: Path) -> apsw.Connection:
             f"{path} cannot use a write-ahead log; is it on a network file system? "
             "Nexus needs a local disk"
         )
-    connection.pragma("synchronous", 1)  # the node's own log is synced before
+    connection.pragma("synchronous", _NORMAL)  # the node's own log is synced before
     connection.pragma("wal_autocheckpoint", 0)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     return connection
+
+
+@contextmanager
+def synced_commits(writer: apsw.Connection) -> Iterator[None]:
+    """What commits within is on the disk, though no log of the node's holds it."""
+    writer.execute(f"pragma synchronous = {_FULL}")
+    try:
+        yield
+    finally:
+        writer.execute(f"pragma synchronous = {_NORMAL}")
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -6,13 +6,20 @@ was about to read, are taken back, its next read raises `LogGapError`.
 
 import os
 from bisect import bisect_right
+from collections.abc import Sequence
 from operator import attrgetter
+from typing import Final
 
 from nexus.errors import CorruptLogError, LogGapError
 from nexus.model.entry import Record
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.storage.disk import storage_error
 from nexus.storage.segment import Segment, frames, read_frames
+
+RECENT_BYTES: Final = 1 << 20
+RECENT_BATCHES: Final = 64
+"""What was appended last stays in memory, within both bounds: nobody who keeps up
+reads files for it, or checks it again."""
 
 _by_first_offset = attrgetter("first_offset")
 
@@ -25,13 +32,41 @@ class LogState:
     cursor looks at `cuts` first, reads, and looks at `cuts` again.
     """
 
-    __slots__ = ("cuts", "last_offset", "segments")
+    __slots__ = ("_recent_bytes", "cuts", "last_offset", "recent", "segments")
 
     def __init__(self, segments: tuple[Segment, ...]) -> None:
         self.segments = segments
         self.last_offset: Offset = NO_OFFSET
         self.cuts: tuple[int, ...] = ()
         """The last offset kept by every cut so far; -1 where nothing was kept."""
+        self.recent: tuple[Sequence[Record], ...] = ()
+        """The batches appended last, without a gap, up to `last_offset`."""
+        self._recent_bytes: tuple[int, ...] = ()
+
+    def remember(self, batch: Sequence[Record], size: int) -> None:
+        """A batch of so many bytes has been appended."""
+        recent, sizes = (*self.recent, batch), (*self._recent_bytes, size)
+        while sum(sizes) > RECENT_BYTES or len(sizes) > RECENT_BATCHES:
+            recent, sizes = recent[1:], sizes[1:]
+        self.recent, self._recent_bytes = recent, sizes
+
+    def forget(self) -> None:
+        """Entries are taken back: the files alone tell what stands."""
+        self.recent, self._recent_bytes = (), ()
+
+    def remembered(self, start: int, stop: int) -> list[Record]:
+        """The entries from `start` to `stop` (excluded); none if not all are there."""
+        recent = self.recent
+        if not recent or start < recent[0][0].offset:
+            return []
+        found: list[Record] = []
+        for batch in recent:
+            first = batch[0].offset
+            if first >= stop:
+                break
+            if first + len(batch) > start:
+                found += batch[max(0, start - first) : stop - first]
+        return found
 
     @property
     def first_offset(self) -> Offset:
@@ -106,6 +141,11 @@ class LogCursor:
 
     def _take(self, bound: int, max_bytes: int) -> tuple[list[Record], int]:
         """The records from here to `bound` in this segment, and where they end."""
+        if max_bytes >= RECENT_BYTES and (
+            found := self._state.remembered(self.offset, bound)
+        ):
+            self.close()  # the place in the file would be wrong from now on
+            return found, 0
         segment, successor = self._seek()
         stop = bound if successor is None else min(bound, successor)
         position, salt = self._position, segment.salt

@@ -39,6 +39,9 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
+        self.begun = 0
+        """Transactions of the writer so far. Within one, nobody else changes anything
+        here, the schema least of all."""
 
     @property
     def position(self) -> Position:
@@ -78,6 +81,7 @@ class Database(Access):
         another process holds the lock for writing for BUSY_TIMEOUT_MS.
         """
         self.require_own_process()
+        self.begun += 1
         try:
             self.writer.execute("begin immediate")
         except apsw.BusyError as error:
@@ -90,6 +94,7 @@ class Database(Access):
             raise storage_error("SQLite could not begin", error) from error
         try:
             self._guard.check_data_version(self._data_version())
+            self._onlooker.look()
         except BaseException:
             self.writer.execute("rollback")  # and not forget what was found
             raise
@@ -121,8 +126,10 @@ class Database(Access):
         if self.writer.in_transaction:
             self.writer.execute("rollback")
         # A commit that fails for want of space makes SQLite drop its pages, and that
-        # moves the version too. Nobody else wrote: this node held the lock.
-        self._guard.watch_version(self._data_version())
+        # moves the version too. It is the old state unless somebody has come since.
+        version = self._data_version()
+        if self._onlooker.saw_no_commit():
+            self._guard.watch_version(version)
 
     def checkpoint(self) -> bool:
         """Move the `-wal` into the database file, synced; False if a reader held it.
@@ -223,8 +230,9 @@ class Database(Access):
         return forgotten
 
     def reload(self) -> None:
-        """After another database's pages were installed: read what they say."""
+        """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
+        self._checkpointed = min(self._checkpointed, self._position.offset)
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
 

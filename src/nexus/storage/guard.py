@@ -49,7 +49,7 @@ class Guard:
 
     def check_process(self) -> None:
         """Raise ForkedError in a child process; its locks are not the parent's."""
-        if self.is_forked:
+        if os.getpid() != self._process_id:
             raise ForkedError(
                 f"{self._database} was opened by process {self._process_id} and used "
                 f"after fork() in process {os.getpid()}; open the node in the child, "

@@ -67,8 +67,9 @@ class Permissions:
     def __init__(self, connection: apsw.Connection) -> None:
         self.refusal = ""
         """Why the last refused statement was refused."""
-        self.passed: set[str] = set()
-        """Queries and row changes that may run under the schema as it is."""
+        self.passed: dict[str, bool] = {}
+        """Queries and row changes that may run under the schema as it is, and whether
+        they can give rows."""
         self._connection = connection
         self._scope = Scope.ROWS
 
@@ -82,11 +83,11 @@ class Permissions:
         finally:
             self._connection.authorizer = None
 
-    def remember(self, sql: str) -> None:
+    def remember(self, sql: str, *, gives_rows: bool) -> None:
         """This text has passed in Scope.ROWS."""
         if len(self.passed) >= MOST_PASSED:
             self.passed.clear()
-        self.passed.add(sql)
+        self.passed[sql] = gives_rows
 
     def forget(self) -> None:
         """The schema is another one: what passed under the old one is judged anew."""

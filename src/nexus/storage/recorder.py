@@ -1,7 +1,8 @@
 """Record what one transaction does: sessions, cut wherever order matters.
 
 Changes within a changeset have no order, so a session ends before and after each
-schema statement and at each savepoint; an entry is the ordered list of the pieces.
+schema statement and at each savepoint; an entry is the ordered list of the pieces. A
+small transaction of row changes alone needs no session (see `preupdate`).
 """
 
 from typing import Any, Final
@@ -9,19 +10,22 @@ from typing import Any, Final
 import apsw
 
 from nexus.errors import RefusedStatementError
-from nexus.model.operation import Operation, Pragma, Schema, Sequence
+from nexus.model.operation import Operation, Pragma, Rows, Schema
 from nexus.storage import system
 from nexus.storage.connections import fetch
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.pragmas import PragmaUse, read_pragma
+from nexus.storage.preupdate import SmallChanges
 from nexus.storage.respelled import rows_operations
+from nexus.storage.rowids import Rowids
 from nexus.storage.schema import (
     SchemaStatement,
     read_schema_statement,
     refuse_unreplicable_schema,
     sync_triggers,
 )
+from nexus.storage.sequences import SequenceWatch
 from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
@@ -46,6 +50,8 @@ class Recorder:
         self._database = database
         self._writer = database.writer
         self._permissions = database.permissions
+        self._small = SmallChanges(database.writer)
+        self._is_small = False
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
@@ -56,10 +62,12 @@ class Recorder:
         self._virtual_made = 0
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
-        self._known_schema: bytes | None = None
+        self._rowids = Rowids(database)
+        self._known_schema = b""
+        self._known_in = 0
+        """The writer's transaction in which the schema was last looked at."""
         self._refreshed = False
-        self._sequences: dict[str, int] | None = None
-        self._counts_sequences = False
+        self._sequences = SequenceWatch(database.writer)
         self._has_virtual = False
         self.has_followers = False
         """Whether a change of a row can change others: by triggers or foreign keys."""
@@ -74,42 +82,52 @@ class Recorder:
         # New values take memory only once the changeset is made, old ones at once.
         return self._taken_bytes + max(session.memory_used, session.changeset_size)
 
-    def begin(self) -> bytes:
+    def begin(self, *, small: bool = False) -> bytes:
         """Begin to record; a savepoint of the transaction is open already.
 
-        Returns the hash of the schema as it is now.
+        With `small` only queries and row changes may follow, and `finish` may raise
+        NotSmallError. Returns the hash of the schema as it is now.
         """
+        self._rowids.begin(self._operations)
         self._operations = []
         self._taken_bytes = 0
         self._marks = {}
         self._virtual_made = 0
         self._refreshed = False
-        schema_hash = self._database.schema_hash()
-        if schema_hash != self._known_schema:
-            self._refresh()
-        if self._counts_sequences and self._sequences is None:
-            self._sequences = self._read_sequences()
-        self._open_session()
-        return schema_hash
+        if self._known_in != self._database.begun or not self._known_schema:
+            self._known_in = self._database.begun
+            if self._database.schema_hash() != self._known_schema:
+                self._refresh()
+        self._sequences.begin()
+        # FTS5 keeps rows back until a session asks for them.
+        self._is_small = small and not self._has_virtual
+        if self._is_small:
+            self._small.begin()
+        else:
+            self._open_session()
+        return self._known_schema
 
     def finish(self) -> tuple[Operation, ...]:
         """End the recording; the operations in order."""
-        self._cut()
-        if self._counts_sequences:
-            self._record_sequences()
+        if self._is_small:
+            self._take_small()
+        else:
+            self._cut()
+        self._operations += self._sequences.moves()
         self._reset_deferral()
         return tuple(self._operations)
 
     def drop(self, *, everything: bool = False) -> None:
         """The transaction (or everybody's, with `everything`) is being taken back."""
+        self._small.drop()
         if self._session is not None:
             self._session.close()
             self._session = None
         self._operations = []
-        self._sequences = None
+        self._sequences.forget()
         self._reset_deferral()
         if self._refreshed or everything:
-            self._known_schema = None
+            self._known_schema = b""
 
     def mark(self, depth: int) -> None:
         """A client's savepoint of this depth begins here."""
@@ -180,9 +198,9 @@ class Recorder:
         """
         pragma = read_pragma(sql)
         if pragma.use is PragmaUse.STORED:
-            old = self._setting(pragma.name)
+            old = self._writer.pragma(pragma.name)
             self._writer.execute(sql)
-            new = self._setting(pragma.name)
+            new = self._writer.pragma(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
             return (), []
@@ -259,11 +277,6 @@ class Recorder:
         self._writer.execute(f"drop table temp.{_ASIDE}")
         return [Schema(created), *rows]
 
-    def _setting(self, name: str) -> int:
-        rows: list[Any] = self._writer.execute(f"pragma {name}").fetchall()
-        value: int = rows[0][0]
-        return value
-
     def _open_session(self, *, only: set[str] | None = None) -> None:
         session = apsw.Session(self._writer, "main")
         session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
@@ -280,6 +293,7 @@ class Recorder:
         session.table_filter(wanted)
         session.attach()
         self._session = session
+        self._rowids.watch(self._operations)
 
     def _cut(self) -> None:
         """End the session; what it saw becomes operations."""
@@ -294,6 +308,7 @@ class Recorder:
             changeset = session.changeset() if wanted else b""
         finally:
             session.close()
+        changeset = self._rowids.put_right(changeset, self._touched, self._operations)
         if not changeset:
             return
         self._taken_bytes += len(changeset)
@@ -302,17 +317,24 @@ class Recorder:
             self._writer, changeset, self._tables, watchful=watchful
         )
 
+    def _take_small(self) -> None:
+        if changeset := self._small.end():
+            self._taken_bytes += len(changeset)
+            self._operations.append(Rows(changeset))
+
     def _refresh(self) -> None:
         """The schema has changed: know its tables, and guard their keys."""
         self._tables = read_tables(self._writer)
+        self._small.know(self._tables.values())
         self._watchful = frozenset(
             name for name, table in self._tables.items() if table.watchful
         )
+        self._rowids.know(self._tables)
         self._has_virtual = self._has(_VIRTUAL)
         self._permissions.forget()
         sync_triggers(self._writer, self._tables)
         self.has_followers = self._has(_FOLLOWERS)
-        self._counts_sequences = self._has("name = 'sqlite_sequence'")
+        self._sequences.exist = self._has("name = 'sqlite_sequence'")
         self._known_schema = self._database.schema_hash()
         self._refreshed = True
 
@@ -320,20 +342,6 @@ class Recorder:
         """Whether an object of the schema is so."""
         sql = f"select 1 from sqlite_schema where {condition} limit 1"  # noqa: S608
         return bool(self._writer.execute(sql).fetchall())
-
-    def _read_sequences(self) -> dict[str, int]:
-        rows = self._writer.execute("select name, seq from sqlite_sequence")
-        return {name: seq for name, seq in rows if isinstance(seq, int)}
-
-    def _record_sequences(self) -> None:
-        before, now = self._sequences or {}, self._read_sequences()
-        if before == now:
-            return
-        for table in sorted(before.keys() | now.keys()):
-            old, new = before.get(table), now.get(table)
-            if old != new and not table.lower().startswith(PREFIX):
-                self._operations.append(Sequence(table, old, new))
-        self._sequences = now
 
     def _reset_deferral(self) -> None:
         if self._deferred:

@@ -148,6 +148,13 @@ def read_answer(
     return None if row is None else (Offset(row[0]), row[1])
 
 
+def forget_after(connection: apsw.Connection, offset: Offset) -> None:
+    """Drop what entries after `offset` have left in these tables, but the position."""
+    connection.execute("delete from nexus_history where first_offset > ?", (offset,))
+    connection.execute('delete from nexus_membership where "offset" > ?', (offset,))
+    connection.execute('delete from nexus_answers where "offset" > ?', (offset,))
+
+
 def delete_answers_before(
     connection: apsw.Connection, offset: Offset, *, most: int
 ) -> int:

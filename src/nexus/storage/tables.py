@@ -33,6 +33,8 @@ class Table:
     None in a shadow table: its module writes no such rows, and a trigger that fires
     while FTS4 flushes within COMMIT makes SQLite leave the transaction open.
     """
+    generated: bool
+    """There are generated columns beside the stored ones."""
     watchful: bool
     """Two different key values can compare equal here ('A' and 'a' under NOCASE)."""
 
@@ -85,6 +87,9 @@ def _read_table(
         "where hidden not in (2, 3) order by cid",
         (name,),
     ).fetchall()
+    generated: list[Any] = connection.execute(
+        "select 1 from pragma_table_xinfo(?) where hidden in (2, 3)", (name,)
+    ).fetchall()
     key = [column for column in sorted(columns, key=lambda c: c[3]) if column[3]]
     rowid_is_key = not without_rowid and _is_rowid_alias(connection, name, key)
     nullable = (
@@ -99,9 +104,18 @@ def _read_table(
         rowid_is_key=rowid_is_key,
         without_rowid=without_rowid,
         nullable_key=nullable,
+        generated=bool(generated),
         watchful=not rowid_is_key
         and _can_respell(key, strict=strict, collates="collate" in identifiers(sql)),
     )
+
+
+def shadow_tables(connection: apsw.Connection) -> frozenset[str]:
+    """The names of the tables that belong to virtual ones."""
+    rows = connection.execute(
+        "select name from pragma_table_list where schema = 'main' and type = 'shadow'"
+    )
+    return frozenset(str(name) for (name,) in rows)
 
 
 def _is_rowid_alias(

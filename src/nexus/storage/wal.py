@@ -131,6 +131,7 @@ class WriteAheadLog:
             except OSError as error:
                 raise self._fail(error, f"appending entry {first}") from error
             self._state.last_offset = records[-1].offset
+            self._state.remember(records, len(batch))
 
     def sync(self) -> Offset:
         """Make everything appended durable; returns the durable offset.
@@ -300,6 +301,7 @@ class WriteAheadLog:
     def _publish_cut(self, last_kept: int, last_shown: Offset) -> None:
         """Tell the cursors, before any file changes."""
         self._state.last_offset = last_shown
+        self._state.forget()
         self._state.cuts = (*self._state.cuts, last_kept)
         self._durable = min(self._durable, last_shown)
 

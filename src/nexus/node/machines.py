@@ -1,29 +1,37 @@
-"""Make the member of a node from what stands on its disk and in its settings."""
+"""Make the machines of a node from what stands on its disk and in its settings."""
 
-from collections.abc import Callable
+import random
 from typing import Final
 
 from msgspec.structs import replace
 
 from nexus.config import ReplicationSettings
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import Mode, NodeId
+from nexus.model.position import EpochHistory
 from nexus.node.chronicle import read_chronicle
+from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.replication.election_effects import ElectionSettings, VoteRecord
+from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberSettings, MemberStanding
+from nexus.replication.replica import Replica
 from nexus.replication.settings import (
     WITNESS,
+    LogExtent,
     MasterSettings,
     ReplicaSettings,
     Standing,
 )
 
+LEAST_SYNC_QUORUM: Final = 2
+"""Without voters: the master and any one replica."""
+
 MOST_SPREAD_MS: Final = 1_000
 """Electors wait up to so much longer than the dead-time; a quicker cluster, less."""
 
 
-def member_of(parts: Parts, random: Callable[[], float], now_ms: int) -> Member:
+def member_of(parts: Parts) -> Member:
     """The member as it was when the node stopped; blocks."""
     state, log, database = parts.state, parts.log, parts.database
     chronicle = read_chronicle(parts.standing)
@@ -42,7 +50,7 @@ def member_of(parts: Parts, random: Callable[[], float], now_ms: int) -> Member:
         configurations=chronicle.configurations,
         first_offset=log.first_offset,
     )
-    return Member(identity, member_settings(parts), standing, random, now_ms)
+    return Member(identity, member_settings(parts), standing, random.random, now_ms())
 
 
 def member_settings(parts: Parts) -> MemberSettings:
@@ -83,3 +91,55 @@ def spread_ms(settings: ReplicationSettings) -> int:
     """How far apart the electors stand: half a dead-time, a second at most."""
     dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
     return min(MOST_SPREAD_MS, max(50, dead_after_ms // 2))
+
+
+def master_of(parts: Parts, history: EpochHistory) -> Master:
+    """The machine of a reign that `history` ends with."""
+    settings = parts.config.replication
+    return Master(
+        parts.identity(),
+        MasterSettings(
+            quorum=sync_quorum(settings),
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            max_transfers=parts.config.snapshot.max_transfers,
+            pin_entries=4 * settings.max_log_size,
+        ),
+        history,
+        LogExtent(parts.log.first_offset, parts.log.durable_offset),
+        now_ms(),
+    )
+
+
+def sync_quorum(settings: ReplicationSettings) -> int:
+    """Nodes that must hold an entry before it is committed, the master included.
+
+    In async mode the master alone; in sync mode as configured, else the master and
+    any one replica.
+    """
+    if settings.mode is Mode.ASYNC:
+        return 1
+    return settings.sync_quorum or LEAST_SYNC_QUORUM
+
+
+def replica_of(
+    parts: Parts, addresses: tuple[str, ...], history: EpochHistory
+) -> Replica:
+    """The machine of a replica that looks for its master at these addresses."""
+    settings = parts.config.replication
+    return Replica(
+        parts.identity(),
+        ReplicaSettings(
+            addresses=addresses,
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            connect_timeout_ms=settings.connect_timeout_ms,
+        ),
+        Standing(
+            history=history,
+            durable_offset=parts.log.durable_offset,
+            applied_offset=parts.database.position.offset,
+            epoch=parts.state.epoch,
+        ),
+        random.random,
+    )

@@ -1,0 +1,48 @@
+"""Notice which AUTOINCREMENT counters a transaction moves: no session sees them.
+
+SQLite keeps them in the table `sqlite_sequence`
+(https://www.sqlite.org/autoinc.html); see `counters` for the other end.
+"""
+
+import apsw
+
+from nexus.model.operation import Sequence
+from nexus.storage.system import PREFIX
+
+
+class SequenceWatch:
+    """The counters of one database, from one transaction to the next."""
+
+    def __init__(self, writer: apsw.Connection) -> None:
+        self.exist = False
+        """Whether the database has a table of counters."""
+        self._writer = writer
+        self._before: dict[str, int] | None = None
+
+    def begin(self) -> None:
+        """A transaction begins; reads the counters unless they are known."""
+        if self.exist and self._before is None:
+            self._before = self._read()
+
+    def moves(self) -> list[Sequence]:
+        """What has moved since `begin`, by name; a next transaction may follow."""
+        if not self.exist:
+            return []
+        before, now = self._before or {}, self._read()
+        if before == now:
+            return []
+        self._before = now
+        return [
+            Sequence(table, before.get(table), now.get(table))
+            for table in sorted(before.keys() | now.keys())
+            if before.get(table) != now.get(table)
+            and not table.lower().startswith(PREFIX)
+        ]
+
+    def forget(self) -> None:
+        """What moved is taken back."""
+        self._before = None
+
+    def _read(self) -> dict[str, int]:
+        rows = self._writer.execute("select name, seq from sqlite_sequence")
+        return {name: seq for name, seq in rows if isinstance(seq, int)}
