@@ -209,7 +209,7 @@ class Cluster:
         self.nodes.append(node)
         return node.start()
 
-    def voters(self, count: int = 3, **settings: str) -> list[NodeProcess]:
+    def voters(self, count: int = 3, *, settings: dict[str, str]) -> list[NodeProcess]:
         """Nodes that form a cluster and elect; started, not waited for."""
         names = [f"n{number}" for number in range(1, count + 1)]
         nodes = [NodeProcess(self.directory / name, "replica") for name in names]

@@ -12,6 +12,7 @@ from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.reigning import Reigning
+from nexus.node.voting import Voting
 from node.builders import Crowd, caught_up, count, crowd_in, run, until
 
 HEARTBEAT_MS = 40
@@ -141,6 +142,7 @@ async def test_a_wiped_voter_is_no_voter_and_learns(crowd: Crowd) -> None:
     await caught_up(empty, await run(master, "insert into t values (1)"))
     voting = master._duties.voting()
     assert empty.node_id not in dict(voting.voters)
+    await until(lambda: isinstance(empty._duties.duty, Voting))
     await until(lambda: empty._duties.voting().voters == voting.voters)
 
 

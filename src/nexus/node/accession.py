@@ -18,7 +18,7 @@ from nexus.node.faces import PortFace
 from nexus.node.following import Following
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
-from nexus.node.startup import new_history_id
+from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.replication.effects import StepDown
 from nexus.replication.election_effects import BecomeMaster, HoldWrites, TakeWrites
 from nexus.replication.member import Member
@@ -145,6 +145,29 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
     voting.take(voting.member.follow(standing))
     assert voting.member.replica is not None, "it has just begun to follow"
     await voting.following.wake(voting.member.replica)
+
+
+def stand_alone(parts: Parts) -> None:
+    """Make this node the only voter, by an entry of an epoch that nobody gave; blocks.
+
+    What its log holds counts as decided. Raises StorageError.
+    """
+    standing = parts.standing
+    if not parts.database.stands:
+        parts.database.open_writer()
+    redo(standing)
+    reign = Reign(
+        next_epoch(standing.catalog, parts.database.history(), step=PROMOTION_STEP),
+        new_history_id(),
+        parts.state.node_id,
+        Offset(parts.log.last_offset + 1),
+        time.time_ns() // 1000,
+        "force",
+    )
+    alone = Membership(parts.state.cluster_id, ((parts.state.node_id, parts.address),))
+    standing.catalog.update(epoch=reign.epoch, history_id=reign.history_id)
+    _append(parts, reign, (Reigned(reign), alone))
+    redo(standing)
 
 
 async def _update(parts: Parts, **changes: Any) -> None:

@@ -9,8 +9,8 @@ import structlog
 from nexus.config import Config
 from nexus.errors import NodeStoppedError, NoMasterError, WrongRoleError
 from nexus.model.cluster import Role
-from nexus.model.operation import Membership
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.accession import stand_alone
 from nexus.node.chronicle import has_voters
 from nexus.node.connection import Connection
 from nexus.node.following import Following
@@ -165,15 +165,13 @@ class Duties:
             raise
 
     async def force(self) -> None:
-        """Reign alone, in a higher epoch, whatever other voters there were."""
-        catalog = self.parts.standing.catalog
-        was_voting = isinstance(self.duty, Voting)
-        await self.change(Role.MASTER, "force")
-        if not was_voting:
-            return
-        alone = ((self.parts.state.node_id, self.parts.address),)
-        await self.reigning().configure(Membership(catalog.state.cluster_id, alone))
-        await self.renew()
+        """Be the only voter, in a higher epoch, whatever other voters there were."""
+        await self.parts.publisher.retire("this node is forced to reign")
+        await self.leave()
+        try:
+            await asyncio.to_thread(stand_alone, self.parts)
+        finally:
+            await self.renew()
 
     async def leave(self) -> None:
         """Stop writing or following; the database has no owner afterwards."""

@@ -66,9 +66,7 @@ class Following:
             IntakeHooks(
                 self._on_worker,
                 self._restart,
-                self._installed,
-                self._install_failed,
-                self._waits,
+                lambda: self._follower,
             ),
         )
         self._follower = Follower(
@@ -148,15 +146,6 @@ class Following:
 
     def _restart(self) -> None:
         self._worker.restart()
-
-    def _installed(self, position: Position) -> None:
-        self._follower.installed(position)
-
-    def _install_failed(self, reason: str) -> None:
-        self._follower.install_failed(reason)
-
-    def _waits(self, reason: str) -> None:
-        self._follower.waits(reason)
 
     def _new_worker(self) -> ApplyWorker:
         parts = self._parts

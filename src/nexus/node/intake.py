@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from nexus.errors import DatabaseBusyError, NexusError
 from nexus.model.position import Position
@@ -17,6 +17,19 @@ BUSY_RETRY_S: Final = 1.0
 """
 
 
+class Listener(Protocol):
+    """Who hears what became of the snapshot."""
+
+    def installed(self, position: Position) -> None:
+        """It stands in the database, the log begins after it."""
+
+    def install_failed(self, reason: str) -> None:
+        """It could not be used."""
+
+    def waits(self, reason: str) -> None:
+        """It can be installed once others let go of the database."""
+
+
 @dataclass(frozen=True, slots=True)
 class IntakeHooks:
     """Whom the intake asks and tells."""
@@ -25,9 +38,7 @@ class IntakeHooks:
     """Call it on the thread that owns the database."""
     restart: Callable[[], None]
     """The database is another one: on that thread, forget what was known of it."""
-    installed: Callable[[Position], None]
-    failed: Callable[[str], None]
-    waits: Callable[[str], None]
+    follower: Callable[[], Listener]
 
 
 class SnapshotIntake:
@@ -43,10 +54,10 @@ class SnapshotIntake:
         try:
             first = await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
         except NexusError as error:
-            self._hooks.failed(str(error))
+            self._hooks.follower().install_failed(str(error))
             return
         if first != effect.next_chunk:
-            self._hooks.failed(
+            self._hooks.follower().install_failed(
                 f"snapshot {effect.meta.snapshot_id} cannot go on at chunk "
                 f"{effect.next_chunk}: less of it is on the disk; it begins anew"
             )
@@ -56,7 +67,7 @@ class SnapshotIntake:
         try:
             await asyncio.to_thread(self._parts.receiver.add, effect.chunk)
         except NexusError as error:
-            self._hooks.failed(str(error))
+            self._hooks.follower().install_failed(str(error))
 
     async def install(self, _: Install) -> None:
         """All is there."""
@@ -66,11 +77,11 @@ class SnapshotIntake:
             position = await self._when_free(lambda: self._replace(copy))
         except NexusError as error:
             if parts.state.intent is None:
-                hooks.failed(str(error))
+                hooks.follower().install_failed(str(error))
             else:  # database and log differ: the next start mends that
                 parts.failed(error)
         else:
-            hooks.installed(position)
+            hooks.follower().installed(position)
             parts.milestones.passed(position.offset)
 
     def _replace(self, copy: Path) -> Position:
@@ -93,7 +104,7 @@ class SnapshotIntake:
             try:
                 position: Position = await self._hooks.on_worker(install)
             except DatabaseBusyError as error:
-                self._hooks.waits(str(error))
+                self._hooks.follower().waits(str(error))
                 await asyncio.sleep(BUSY_RETRY_S)
             else:
                 return position

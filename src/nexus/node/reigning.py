@@ -16,7 +16,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
-from nexus.model.operation import Fingerprint, Membership
+from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.clock import now_ms
 from nexus.node.commitment import Commitment
@@ -184,10 +184,6 @@ class Reigning:
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         return self.machine.history
-
-    async def configure(self, membership: Membership) -> Offset:
-        """Log a configuration; it is committed on return."""
-        return await self.manager.write(membership)
 
     def pause(self, replica: str | None) -> None:
         """Stream no more, to one replica or to all."""
