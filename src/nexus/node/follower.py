@@ -87,6 +87,7 @@ class Follower:
     ) -> None:
         self.machine = machine
         self.bytes_received = 0
+        self._received_before = 0
         self.last_error = ""
         self._log = wal
         self._worker = worker
@@ -301,7 +302,7 @@ class Follower:
             messages = await connection.receive()
             if not messages:
                 return
-            self.bytes_received = connection.bytes_received
+            self.bytes_received = self._received_before + connection.bytes_received
             self._hear(messages, assembler)
             full_sync = self.machine.state is LinkState.FULL_SYNC
             await self._queue.drains(MOST_CHUNKS if full_sync else MOST_WAITING)
@@ -333,5 +334,6 @@ class Follower:
 
     async def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
+        self._received_before = self.bytes_received
         if connection is not None:
             await connection.close()

@@ -21,7 +21,8 @@ from nexus.node.intake import IntakeHooks, SnapshotIntake
 from nexus.node.machines import replica_of
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
-from nexus.node.rewinding import keep_diverged, take_back
+from nexus.node.rescue import Rescue
+from nexus.node.rewinding import take_back
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
@@ -61,8 +62,10 @@ class Following:
         self._elects = face is not None
         self._configured: Callable[[], None] | None = None
         self._worker = self._new_worker()
+        self._rescue = Rescue(parts)
         intake = SnapshotIntake(
             parts,
+            self._rescue,
             IntakeHooks(
                 self._on_worker,
                 self._restart,
@@ -299,15 +302,16 @@ class Following:
             )
 
     async def _export(self, effect: Diverged) -> None:
-        await keep_diverged(self._parts, self.history, effect)
+        await self._rescue.rows(self.history, effect)
 
     async def _rewind(self, effect: Rewind) -> None:
         reason = await take_back(self._parts, self._worker, effect.to)
         if reason:
             self._follower.last_error = reason
-            self._follower.take(self.machine.rewind_failed(reason, now_ms()))
+            self._follower.take(self._follower.machine.rewind_failed(reason, now_ms()))
         else:
-            self._follower.take(self.machine.rewound(now_ms()))
+            self._rescue.done()
+            self._follower.take(self._follower.machine.rewound(now_ms()))
 
     async def _on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""

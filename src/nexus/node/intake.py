@@ -10,6 +10,7 @@ from nexus.errors import DatabaseBusyError, NexusError
 from nexus.model.position import Position
 from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
+from nexus.node.rescue import Rescue
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 
 BUSY_RETRY_S: Final = 1.0
@@ -44,8 +45,9 @@ class IntakeHooks:
 class SnapshotIntake:
     """Carries out what a replica's machine asks for during a full sync."""
 
-    def __init__(self, parts: Parts, hooks: IntakeHooks) -> None:
+    def __init__(self, parts: Parts, rescue: Rescue, hooks: IntakeHooks) -> None:
         self._parts = parts
+        self._rescue = rescue
         self._hooks = hooks
 
     async def receive(self, effect: ReceiveSnapshot) -> None:
@@ -86,6 +88,7 @@ class SnapshotIntake:
 
     def _replace(self, copy: Path) -> Position:
         parts = self._parts
+        self._rescue.database()
         position = install_snapshot(
             copy,
             parts.database,
@@ -94,6 +97,7 @@ class SnapshotIntake:
             work=parts.standing.directory.snapshots / "installing.work",
             max_size=parts.config.snapshot.max_size,
         )
+        self._rescue.done()
         parts.receiver.drop()
         self._hooks.restart()
         return position

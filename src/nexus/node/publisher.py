@@ -25,9 +25,10 @@ from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.door import Door
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
-from nexus.node.handshake import proven_welcome, receive_hello
+from nexus.node.handshake import proven_welcome
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -103,7 +104,7 @@ class Publisher:
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
-        self._timeout_s = timeout_s
+        self._door = Door(timeout_s=timeout_s)
         self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
@@ -204,7 +205,8 @@ class Publisher:
             await self._serve(link)
         except HandshakeRefusedError as error:
             self.rejected += 1
-            log.warning("replica_refused", peer=peer, reason=str(error))
+            if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
+                log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
             self.rejected += 1
@@ -221,9 +223,7 @@ class Publisher:
 
     async def _serve(self, link: _Link) -> None:
         connection = link.connection
-        hello, link.challenge = await receive_hello(
-            connection, self._secret, timeout_s=self._timeout_s
-        )
+        hello, link.challenge = await self._door.hello(connection, self._secret)
         link.hello_nonce = hello.nonce
         if VOTES in hello.features:
             await self._hooks.votes(connection, hello, link.challenge)
@@ -261,7 +261,10 @@ class Publisher:
             try:
                 records = await self._read(link, stream)
                 frames = self._framer.frames(
-                    records, machine.history, stream.commit_offset
+                    records,
+                    machine.history,
+                    stream.commit_offset,
+                    compress=link.connection.is_congested,
                 )
                 link.connection.send_bytes(frames)
                 await link.connection.drain()
