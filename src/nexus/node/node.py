@@ -110,6 +110,7 @@ class Node:
             task.cancel()
         parts.snapshots.close()
         await parts.publisher.stop()
+        await parts.sender.close()
         await self._leave_duty()
         self._parts_if_open = None
         await asyncio.to_thread(parts.close)
@@ -195,17 +196,17 @@ class Node:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        if isinstance(self._duty, Following):
+        if isinstance(self._duty, Following) and replica in {None, self.node_id}:
             self._duty.pause()
         else:
-            self._reigning().pause(replica)
+            self._reigning("another's stream is the master's").pause(replica)
 
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
-        if isinstance(self._duty, Following):
+        if isinstance(self._duty, Following) and replica in {None, self.node_id}:
             self._duty.resume()
         else:
-            self._reigning().resume(replica)
+            self._reigning("another's stream is the master's").resume(replica)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master by raising the epoch.
