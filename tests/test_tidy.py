@@ -19,19 +19,6 @@ SHARED_TESTS = {
     "node/publisher.py",
     "node/reigning.py",
     "node/report.py",
-    "storage/clauses.py",
-    "storage/conflicts.py",
-    "storage/counters.py",
-    "storage/fingerprint.py",
-    "storage/merging.py",
-    "storage/permissions.py",
-    "storage/pragmas.py",
-    "storage/preflight.py",
-    "storage/recorder.py",
-    "storage/respelled.py",
-    "storage/schema.py",
-    "storage/system.py",
-    "storage/tables.py",
 }
 """Modules that only their neighbours' tests reach so far; it may only shrink."""
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}

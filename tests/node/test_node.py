@@ -245,6 +245,18 @@ async def test_a_paused_replica_receives_and_applies_only_when_resumed(
     assert not replica.status().paused
 
 
+async def test_a_replica_pauses_itself_and_nobody_else(crowd: Crowd) -> None:
+    replica = await crowd.replica("replica", await crowd.node("master"))
+
+    with pytest.raises(WrongRoleError, match="another's stream is the master's"):
+        replica.pause("another")
+    assert not replica.status().paused
+    replica.pause(replica.node_id)
+    with pytest.raises(WrongRoleError):
+        replica.resume("another")
+    assert replica.status().paused
+
+
 async def test_a_paused_master_streams_to_nobody_until_it_is_resumed(
     crowd: Crowd,
 ) -> None:

@@ -94,6 +94,7 @@ class Node:
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
+        await parts.sender.close()
         await duties.leave()
         duties.use(None)
         await asyncio.to_thread(parts.close)
@@ -179,18 +180,18 @@ class Node:
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
         acting = self._duties.acting
-        if isinstance(acting, Following):
+        if isinstance(acting, Following) and replica in {None, self.node_id}:
             acting.pause()
         else:
-            self._duties.reigning().pause(replica)
+            self._duties.reigning("another's stream is the master's").pause(replica)
 
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
         acting = self._duties.acting
-        if isinstance(acting, Following):
+        if isinstance(acting, Following) and replica in {None, self.node_id}:
             acting.resume()
         else:
-            self._duties.reigning().resume(replica)
+            self._duties.reigning("another's stream is the master's").resume(replica)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master: by election, or by raising the epoch.
