@@ -1,22 +1,17 @@
 """A node in the role of replica: its master, its log, its thread that applies."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from nexus.errors import (
-    DatabaseBusyError,
     DiskFullError,
     NoMasterError,
     ReadOnlyReplicaError,
     WrongRoleError,
 )
 from nexus.model.cluster import LinkState, Role
-from nexus.model.position import Position
-from nexus.node import following
 from nexus.node.following import Following
-from nexus.node.fullsync import install_snapshot
 from nexus.node.node import Node
 from nexus.storage.database import Database
 from node.builders import (
@@ -34,7 +29,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 def duty_of(node: Node) -> Following:
-    duty = node._duty
+    duty = node._duties.duty
     assert isinstance(duty, Following)
     return duty
 
@@ -137,31 +132,6 @@ async def test_who_leaves_keeps_what_was_received_and_ends_its_thread(
     await run(master, INSERT)
     await asyncio.sleep(0.05)
     assert replica._parts.log.durable_offset == last.offset
-
-
-async def test_an_install_waits_while_another_process_holds_the_database(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = [DatabaseBusyError("held elsewhere")] * 3
-
-    def install(*parts: Any, **settings: Any) -> Position:
-        if left:
-            raise left.pop()
-        return install_snapshot(*parts, **settings)
-
-    monkeypatch.setattr(following, "BUSY_RETRY_S", 0.01)
-    monkeypatch.setattr(following, "install_snapshot", install)
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
-    replica.database.writer.execute("insert into t values (1, 'behind its back')")
-
-    await run(master, INSERT)
-
-    await until(lambda: replica.replica_stats().full_syncs == 1)
-    await caught_up(replica, await run(master, INSERT))
-    assert left == []
-    assert await count(replica) == 2
 
 
 async def test_a_log_that_cannot_be_shortened_now_is_shortened_later(

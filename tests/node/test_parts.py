@@ -24,6 +24,7 @@ HOOKS = PublisherHooks(
     step_down=unexpected,
     stop_writes=unexpected,
     send_snapshot=unexpected,
+    votes=unexpected,
 )
 
 

@@ -4,17 +4,16 @@ import asyncio
 
 import pytest
 
-from nexus.config import ReplicationSettings
 from nexus.errors import (
     NexusError,
     NoMasterError,
     QuorumLostError,
     WritesStoppedError,
 )
-from nexus.model.cluster import LinkState, Mode, Role
+from nexus.model.cluster import LinkState, Role
 from nexus.model.position import Epoch
 from nexus.node.node import Node
-from nexus.node.reigning import Reigning, sync_quorum
+from nexus.node.reigning import Reigning
 from nexus.replication.effects import StepDown, StopWrites
 from node.builders import Crowd, address_of, caught_up, count, run, until
 
@@ -23,7 +22,7 @@ INSERT = "insert into t values (1)"
 
 
 def reign_of(node: Node) -> Reigning:
-    duty = node._duty
+    duty = node._duties.duty
     assert isinstance(duty, Reigning)
     return duty
 
@@ -32,23 +31,6 @@ async def refused(node: Node) -> NexusError:
     with pytest.raises(NexusError) as raised:
         await run(node, INSERT)
     return raised.value
-
-
-@pytest.mark.parametrize(
-    ("mode", "configured", "quorum"),
-    [
-        (Mode.ASYNC, None, 1),
-        (Mode.ASYNC, 3, 1),
-        (Mode.SYNC, None, 2),
-        (Mode.SYNC, 3, 3),
-    ],
-)
-def test_how_many_nodes_must_hold_an_entry(
-    mode: Mode, configured: int | None, quorum: int
-) -> None:
-    settings = ReplicationSettings(mode=mode, sync_quorum=configured)
-
-    assert sync_quorum(settings) == quorum
 
 
 async def test_a_reign_is_in_the_catalog_before_anybody_hears_of_it(
