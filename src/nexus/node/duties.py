@@ -135,7 +135,7 @@ class Duties:
             self.duty = await Voting.begin(parts)
             _warn_of_peers(parts, self.duty)
             return
-        if parts.config.replication.peers and not parts.log.last_offset:
+        if parts.config.replication.peers and _is_of_no_cluster(parts):
             parts.standing.catalog.update(role=Role.REPLICA)
             self.duty = Forming(parts, self._formed)
             return
@@ -207,6 +207,7 @@ class Duties:
                 self.parts.standing.catalog.update,
                 cluster_id=formed.cluster_id,
                 voters=formed.voters,
+                founder=decided.founder,
             )
             await self.renew()
 
@@ -294,6 +295,11 @@ class Duties:
         """End what runs beside."""
         for task in list(self._background):
             task.cancel()
+
+
+def _is_of_no_cluster(parts: Parts) -> bool:
+    """Whether a cluster may be formed with this node: nobody has reigned over it."""
+    return not parts.log.last_offset or parts.database.history().is_import
 
 
 def _warn_of_peers(parts: Parts, duty: Voting) -> None:
