@@ -2,14 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from nexus.errors import (
-    DatabaseBusyError,
     NexusError,
     NoMasterError,
     ReadOnlyReplicaError,
@@ -18,14 +15,14 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.follower import Follower, FollowerHooks
-from nexus.node.fullsync import install_snapshot
+from nexus.node.installation import Installation
 from nexus.node.parts import Parts
 from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
 from nexus.node.rewinding import take_back
 from nexus.node.startup import log_history
-from nexus.node.worker import ApplyHooks, ApplyWorker, errand
+from nexus.node.worker import ApplyHooks, ApplyWorker
 from nexus.protocol.messages import Error, Hello, Plan
 from nexus.replication.effects import (
     Adopt,
@@ -39,10 +36,6 @@ from nexus.replication.effects import (
 )
 from nexus.replication.replica import Replica
 from nexus.replication.settings import ReplicaSettings, Standing
-
-BUSY_RETRY_S: Final = 1.0
-"""How often it looks whether a snapshot can be installed that others are in the way of.
-"""
 
 _VISITOR: Final = Peer("visitor")
 
@@ -67,6 +60,7 @@ class Following:
             ),
         )
         self._rescue = Rescue(parts)
+        self._installation = Installation(parts, self._worker, self._rescue)
         self._follower = Follower(
             machine,
             parts.log,
@@ -199,11 +193,13 @@ class Following:
     async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
         # Only what the database file holds, synced, may leave the log.
-        await self._on_worker(database.checkpoint)
+        await self._installation.on_worker(database.checkpoint)
         keep_from = Offset(database.checkpointed_offset + 1)
         if await self._follower.retain(keep_from):
             first = wal.first_offset
-            while await self._on_worker(lambda: database.forget_answers_before(first)):
+            while await self._installation.on_worker(
+                lambda: database.forget_answers_before(first)
+            ):
                 pass
 
     def visited(self, hello: Hello) -> Error | None:
@@ -230,7 +226,7 @@ class Following:
         )
         database = self._parts.database
         if welcome.plan is not Plan.FULL_SYNC and not database.stands:
-            await self._on_worker(
+            await self._installation.on_worker(
                 lambda: database.open_writer(
                     page_size=welcome.page_size, encoding=welcome.encoding
                 )
@@ -268,52 +264,16 @@ class Following:
             self._follower.install_failed(str(error))
 
     async def _install(self, _: Install) -> None:
-        parts = self._parts
-
-        def install() -> Position:
-            self._rescue.database()
-            position = install_snapshot(
-                copy,
-                parts.database,
-                parts.log,
-                parts.standing.catalog,
-                work=parts.standing.directory.snapshots / "installing.work",
-                max_size=parts.config.snapshot.max_size,
-            )
-            self._rescue.done()
-            parts.receiver.drop()
-            self._worker.restart()
-            return position
-
         try:
-            copy: Path = await self._on_worker(parts.receiver.finish)
-            position = await self._when_free(install)
+            position, history = await self._installation.run(self._follower.waits)
         except NexusError as error:
-            if parts.state.intent is None:
+            if self._parts.state.intent is None:
                 self._follower.install_failed(str(error))
             else:  # database and log differ: the next start mends that
-                parts.failed(error)
+                self._parts.failed(error)
         else:
-            self._follower.installed(position)
-            parts.milestones.passed(position.offset)
-
-    async def _when_free(self, install: Callable[[], Position]) -> Position:
-        """Install; while others keep the database busy, again and again."""
-        while True:
-            try:
-                position: Position = await self._on_worker(install)
-            except DatabaseBusyError as error:
-                self._follower.waits(str(error))
-                await asyncio.sleep(BUSY_RETRY_S)
-            else:
-                return position
-
-    async def _on_worker(self, call: Any) -> Any:
-        """Call it on the thread that owns the database, between two batches."""
-        job = errand(call, self._parts.loop)
-        self._worker.run_soon(job)
-        assert job.waiter is not None, "a job of an event loop has a waiter"
-        return await job.waiter
+            self._follower.installed(position, history)
+            self._parts.milestones.passed(position.offset)
 
     def _applied(self, position: Position) -> None:
         self._follower.applied(position)
