@@ -1,20 +1,70 @@
-"""A snapshot that has arrived is installed as soon as others let it."""
+"""A snapshot that cannot be used is told to the machine, which asks anew."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nexus.errors import DatabaseBusyError, DiskFullError
-from nexus.model.position import Position
-from nexus.node import installation
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
+from nexus.node import intake as intake_module
 from nexus.node.fullsync import install_snapshot
+from nexus.node.intake import IntakeHooks, SnapshotIntake
+from nexus.node.rescue import Rescue
+from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
+from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 from nexus.storage.database import Database
 from nexus.storage.diverged import DivergedStore
-from node.builders import Crowd, caught_up, count, run, until
+from node.builders import Crowd, caught_up, count, crowd_in, run, until
 from node.test_hard_case_14 import imported, made, place
 from node.test_rescue import MIGRATE, deposed, together
+
+POSITION = Position(Epoch(1), Offset(5), HistoryId("h"))
+META = SnapshotMeta("s", 10, 2, 0, POSITION)
+
+
+class Heard:
+    """What the follower was told."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def installed(self, position: Position, history: EpochHistory) -> None:
+        raise AssertionError(f"nothing can be installed: {position}, {history}")
+
+    def install_failed(self, reason: str) -> None:
+        self.failures.append(reason)
+
+    def waits(self, reason: str) -> None:
+        self.failures.append(reason)
+
+
+async def test_what_cannot_go_on_is_damaged_or_incomplete_fails_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with crowd_in(tmp_path) as crowd:
+        node = await crowd.node("n")
+
+        async def here(call: Callable[[], Any]) -> Any:
+            return call()
+
+        on_worker: Callable[[Callable[[], Any]], Awaitable[Any]] = here
+        heard = Heard()
+        failures = heard.failures
+        hooks = IntakeHooks(on_worker, lambda: None, lambda: heard)
+        intake = SnapshotIntake(node._parts, Rescue(node._parts), hooks)
+        before = node.database.position
+        await intake.receive(ReceiveSnapshot(META, 1))
+        assert "cannot go on at chunk 1" in failures[-1]
+        await intake.store(StoreChunk(SnapshotChunk("s", 0, b"damaged", 0)))
+        assert len(failures) == 2
+        await intake.install(Install("s", POSITION))
+        assert len(failures) == 3
+        assert node.database.position == before
+
+
+# --- In the database --------------------------------------------------------------
 
 INSERT = "insert into t(v) values ('x')"
 ROWS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)\
@@ -83,8 +133,8 @@ async def test_what_only_this_node_has_is_kept_once_however_long_it_waits(
         return keep_copy(store, *arguments)
 
     monkeypatch.setattr(DivergedStore, "keep_copy", noted)
-    monkeypatch.setattr(installation, "BUSY_RETRY_S", 0.02)
-    monkeypatch.setattr(installation, "install_snapshot", busy(3))
+    monkeypatch.setattr(intake_module, "BUSY_RETRY_S", 0.02)
+    monkeypatch.setattr(intake_module, "install_snapshot", busy(3))
     old, new = await deposed(crowd, MIGRATE)
 
     await together(old, new)
