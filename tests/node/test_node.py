@@ -493,7 +493,7 @@ async def test_two_masters_of_one_epoch_stop_until_one_is_forced_higher(
     second = await crowd.replica("second", first)
     await caught_up(second, await run(first, CREATE))
     reason = "two masters of one epoch"
-    first._stop_writes(StopWrites(reason))
+    first._duties.stop_writes(StopWrites(reason))
     assert isinstance(await refused(first, INSERT), WritesStoppedError)
     assert first.status().last_error == reason
 

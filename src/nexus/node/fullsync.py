@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from nexus.errors import NexusError
 from nexus.model.position import EpochHistory, Position
+from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
-from nexus.node.publisher import now_ms
+from nexus.node.faces import PortFace
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
@@ -50,7 +51,7 @@ class _Way:
 
     connection: Connection
     order: SendSnapshot
-    machine: Master
+    machine: Master | PortFace
     perform: Callable[[Effects], None]
 
     def start(self, snapshot_id: str, position: Position, meta: SnapshotMeta) -> int:
@@ -97,7 +98,7 @@ class SnapshotSender:
         self,
         connection: Connection,
         order: SendSnapshot,
-        machine: Master,
+        machine: Master | PortFace,
         perform: Callable[[Effects], None],
         cluster_id: str,
     ) -> None:

@@ -24,6 +24,10 @@ from nexus.model.position import (
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
 
+VOTES: Final = "votes"
+"""A Hello with this feature asks for a connection that carries votes alone; it is
+answered with a Welcome, whose `master_id` is the answering node, whatever its role."""
+
 Checksum = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 
 # It becomes a file's name on the other side: no separator, no leading dot.
