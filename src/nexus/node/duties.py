@@ -7,7 +7,12 @@ from typing import Any
 import structlog
 
 from nexus.config import Config
-from nexus.errors import NodeStoppedError, NoMasterError, WrongRoleError
+from nexus.errors import (
+    NodeStoppedError,
+    NoMasterError,
+    RequestError,
+    WrongRoleError,
+)
 from nexus.model.cluster import Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.accession import stand_alone
@@ -107,6 +112,23 @@ class Duties:
             return acting
         url = acting.master_url if isinstance(acting, Following) else ""
         raise WrongRoleError(f"{why}; ask the master{f' at {url}' if url else ''}")
+
+    async def read_offset(self) -> Offset:
+        """What a strong read that begins now must see; raises why it is not known."""
+        duty = self.duty
+        if isinstance(duty, Voting) and duty.reigning is not None:
+            return await duty.read_offset()
+        acting = self.acting
+        if isinstance(acting, Following | Forming):
+            raise acting.write_refusal()  # its master answers it
+        if acting is None:
+            raise NoMasterError(f"nothing was read: {self.trouble}; try again soon")
+        if self._role is Role.STANDALONE:
+            return self.parts.database.position.offset
+        raise RequestError(
+            "a strong read needs voters, whose majority confirms that this node still "
+            "reigns; this cluster has none (replication.peers): read here with 'local'"
+        )
 
     def voting(self) -> Voting:
         """This node as one of a cluster with voters; raises WrongRoleError."""
