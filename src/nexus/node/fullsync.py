@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from nexus.errors import NexusError
+from nexus.errors import NexusError, SnapshotError
 from nexus.model.position import EpochHistory, Position
 from nexus.node.connection import Connection
 from nexus.node.publisher import now_ms
@@ -75,6 +75,7 @@ class SnapshotSender:
             info
             for info in found
             if info.wal_offset + 1 >= self._log.first_offset
+            and info.wal_offset >= order.at_least
             and info.position == history.position_at(info.position.offset)
         ]
         for info in usable:
@@ -82,7 +83,13 @@ class SnapshotSender:
                 return info, order.next_chunk
         if usable:
             return usable[-1], 0
-        return await self.make(cluster_id), 0
+        made = await self.make(cluster_id)
+        if made.wal_offset < order.at_least:
+            raise SnapshotError(
+                f"this node's database stands at {made.wal_offset}, the replica's log "
+                f"agrees up to {order.at_least}: try again when it has caught up"
+            )
+        return made, 0
 
 
 def install_snapshot(
