@@ -64,6 +64,16 @@ UPDATES = (
     *("update or ignore",) * 5,
     *("update or replace", "update or fail", "update or abort", "update or rollback"),
 )
+CHANGE_SCHEMA = (
+    "_create_table",
+    "_create_as",
+    "_create_virtual",
+    "_create_trigger",
+    "_create_index",
+    "_create_view",
+    "_alter",
+    "_drop",
+)
 MOST_ROWS = 60
 """A table is emptied from here on: the run shall stay quick."""
 
@@ -88,6 +98,8 @@ class Workload:
 
     def __init__(self, seed: int, connection: apsw.Connection) -> None:
         self.chance = random.Random(seed)
+        self.schema_stays = False
+        """Whether only rows, counters and settings change for now."""
         self._connection = connection
         self._savepoints: list[str] = []
         self._makers: list[tuple[int, Callable[[], Statement | None]]] = [
@@ -120,7 +132,10 @@ class Workload:
 
     def next(self) -> Statement:
         """The next statement for the schema as it is now."""
-        weights = [weight for weight, _ in self._makers]
+        weights = [
+            0 if self.schema_stays and make.__name__ in CHANGE_SCHEMA else weight
+            for weight, make in self._makers
+        ]
         while True:
             ((_, make),) = self.chance.choices(self._makers, weights)
             statement = make()

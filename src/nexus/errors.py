@@ -16,6 +16,7 @@
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
     ├── NoDatabaseError              a new replica has received nothing to read yet
+    ├── NotAppliedError              this node is not as far yet as was asked for
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -166,6 +167,12 @@ class NoDatabaseError(NexusError):
     """This node has no database yet: its master's first snapshot or entry makes it."""
 
     code = "no_database"
+
+
+class NotAppliedError(NexusError):
+    """This node has not applied the entry of `min_offset` in time; nothing happened."""
+
+    code = "not_applied"
 
 
 class NotFoundError(NexusError):

@@ -9,7 +9,6 @@ from starlette.types import Receive
 from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
 from nexus.api.refusals import (
     BodyTooLargeError,
-    BodyTooSlowError,
     BusyError,
     MediaTypeError,
 )
@@ -77,16 +76,17 @@ async def test_all_bodies_together_are_bounded_and_a_refused_one_frees_its_share
     assert len(await reader.read({}, receiving([b"x" * 5, b"x" * 5]))) == 10
 
 
-async def test_a_body_that_never_ends_is_given_up() -> None:
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": True}
+async def test_a_body_occupies_its_share_until_it_is_done_with() -> None:
+    reader = BodyReader(limit_of_all=10)
+    first = await reader.read({}, receiving([b"x" * 3, b"x" * 3]))
+    small = await reader.read({}, receiving([b"x" * 5]))
 
-    async def endless() -> Any:
-        await asyncio.sleep(0)
-        return await receive()
+    with pytest.raises(BusyError, match="exceed 10 bytes"):
+        await reader.read({}, receiving([b"x", b"x"]))
+    reader.release(first)
+    reader.release(small)
 
-    with pytest.raises(BodyTooSlowError):
-        await BodyReader(timeout_s=0.01).read({}, endless)
+    assert len(await reader.read({}, receiving([b"x" * 5, b"x" * 5]))) == 10
 
 
 async def test_a_caller_who_leaves_is_not_answered() -> None:

@@ -25,6 +25,14 @@ class Wire(asyncio.Transport):
         self.calls.append(f"end after {len(self.writes)}")
 
     @override
+    def abort(self) -> None:
+        self.calls.append(f"abort after {len(self.writes)}")
+
+    @override
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self.writes))
+
+    @override
     def is_closing(self) -> bool:
         return bool(self.calls)
 
@@ -85,6 +93,20 @@ async def test_the_end_comes_after_all_that_was_written() -> None:
 
     assert wire.writes == [b"last"]
     assert wire.calls == ["end after 1"]
+
+
+async def test_an_abort_drops_what_is_held() -> None:
+    wire, transport = corked()
+
+    transport.write(b"sent")
+    await asyncio.sleep(0)
+    transport.write(b"held")
+    assert transport.get_write_buffer_size() == 8
+    transport.abort()
+    await asyncio.sleep(0)
+
+    assert wire.writes == [b"sent"]
+    assert wire.calls == ["abort after 1"]
 
 
 async def test_all_else_is_the_wires() -> None:

@@ -9,7 +9,8 @@ import pytest
 from api.fake_node import FakeNode
 from nexus.api.protocol import HttpLimits
 from nexus.api.server import HttpServer
-from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.model.cluster import Outcome
+from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -218,6 +219,68 @@ async def test_a_write_that_runs_is_answered_before_the_nonsense_behind_it(
     assert (written[0], written[1]["offset"]) == (200, 13)
     assert (healthy[0], healthy[1]["status"]) == (200, "ok")
     assert (refused[0], refused[1]["code"]) == (400, "not_http")
+
+
+@pytest.mark.parametrize("part", [b"", BODY[:5]])
+@pytest.mark.parametrize("before", [b"", HEALTH])
+async def test_a_body_that_takes_too_long_is_refused(
+    node: FakeNode, before: bytes, part: bytes
+) -> None:
+    impatient = HttpLimits(body_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        *_, (status, problem) = await told(server, before + POST + b"\r\n", part)
+
+    assert (status, problem["code"]) == (408, "body_too_slow")
+    assert node.asked == []
+
+
+async def test_a_body_that_is_sent_on_for_ever_after_the_answer_is_cut_off(
+    node: FakeNode,
+) -> None:
+    impatient = HttpLimits(body_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        connection = await connect(server)
+        connection[1].write(CHUNKED.replace(b"json", b"xml") + b"1\r\nx\r\n")
+        [(status, _)] = answers(await closes(connection))
+
+    assert status == 415
+
+
+LARGE = SqlResponse(
+    [SqlResult(("a",), [("x" * (16 << 20),)], 0, 0)], 0, 1, Outcome.COMMITTED, 1
+)
+"""More than the kernel's buffers take."""
+
+
+async def test_whoever_takes_nothing_of_an_answer_is_cut_off(node: FakeNode) -> None:
+    node.answer = LARGE
+    impatient = HttpLimits(read_timeout_s=0.05)
+
+    async with HttpServer(node, "127.0.0.1:0", impatient) as server:
+        connection = await connect(server)
+        connection[1].write(POST + b"\r\n" + BODY)
+        await asyncio.sleep(0.5)
+        taken = await closes(connection)
+
+    assert len(taken) < 16 << 20
+
+
+async def test_whoever_takes_an_answer_slowly_gets_all_of_it(node: FakeNode) -> None:
+    node.answer = LARGE
+    patient = HttpLimits(read_timeout_s=0.3)
+    taken = 0
+
+    async with HttpServer(node, "127.0.0.1:0", patient) as server:
+        reader, writer = await connect(server)
+        writer.write(POST + b"Connection: close\r\n\r\n" + BODY)
+        while piece := await reader.read(64 << 10):
+            taken += len(piece)
+            await asyncio.sleep(0.003)
+        writer.close()
+
+    assert taken > 16 << 20
 
 
 @pytest.mark.parametrize("length", [1, 7, 1000])

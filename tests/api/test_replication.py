@@ -100,6 +100,8 @@ async def test_divergences_are_listed_and_read_as_lines(node: FakeNode) -> None:
                 "after_offset": 9,
                 "entries": 2,
                 "reason": "deposed",
+                "dropped": 0,
+                "copy": "",
             }
         ]
     }
@@ -152,9 +154,18 @@ async def test_start_takes_a_role_and_stop_leaves_a_standalone_node(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"role": "witness"}', b'{"role": "master", "x": 1}', b"[]"]
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"role": "witness"}',
+        b'{"role": "master", "x": 1}',
+        b"[]",
+        b'{"role": "replica", "master_addr": "a:99999"}',
+        b'{"role": "replica", "master_addr": "http://a:1"}',
+    ],
 )
-async def test_a_start_without_a_role_that_there_is_is_refused(
+async def test_a_start_without_a_role_or_an_address_that_there_is_is_refused(
     node: FakeNode, body: bytes
 ) -> None:
     async with client_of(node) as client:
@@ -163,6 +174,7 @@ async def test_a_start_without_a_role_that_there_is_is_refused(
         )
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert node.asked == []
 
 
 async def test_a_verification_is_awaited_and_then_read(node: FakeNode) -> None:

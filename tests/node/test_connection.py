@@ -65,6 +65,20 @@ async def test_a_refusal_is_read_before_the_connection_ends() -> None:
     server.close()
 
 
+async def test_a_peer_that_does_not_read_makes_the_connection_congested() -> None:
+    client, served, server = await pair()
+    client.send(Ping(1))
+    before = client.is_congested
+
+    for _ in range(64):
+        client.send_bytes(bytes(1 << 20))
+        await asyncio.sleep(0)
+
+    assert (before, client.is_congested) == (False, True)
+    await asyncio.gather(client.close(), served.close())
+    server.close()
+
+
 async def test_silence_in_a_handshake_and_an_end_in_it_are_told_apart() -> None:
     client, served, server = await pair()
     with pytest.raises(TimeoutError):

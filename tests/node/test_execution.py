@@ -10,7 +10,7 @@ import pytest
 from nexus.errors import (
     ConstraintError,
     NodeStoppedError,
-    NoMasterError,
+    NotAppliedError,
     RequestError,
     StatementError,
 )
@@ -196,7 +196,7 @@ async def test_a_read_waits_for_the_entry_that_it_must_see(place: Place) -> None
 
 
 async def test_an_entry_that_does_not_come_in_time_is_told(place: Place) -> None:
-    with pytest.raises(NoMasterError, match="entry 99"):
+    with pytest.raises(NotAppliedError, match="entry 99"):
         await place.run("select 1", min_offset=99)
 
 

@@ -183,6 +183,7 @@ async def test_an_entry_that_no_log_may_hold_is_refused_and_asked_for_again(
         assert replica.status().running
 
         again = await master.visit()
+        assert replica.replica_stats().bytes_received > len(frames(1, BEGUN))
         assert again.hello.position.offset == 1
         again.connection.send_bytes(frames(2, CREATE))
         await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)

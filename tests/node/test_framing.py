@@ -48,3 +48,14 @@ def test_the_same_run_is_encoded_once_and_another_one_anew() -> None:
         records, HISTORY, Offset(3)
     )
     assert framer.frames([], HISTORY, Offset(3)) == b""
+
+
+def test_large_entries_are_compressed_only_where_that_was_asked_for() -> None:
+    records = [Record(Epoch(1), Offset(1), bytes(100_000))]
+    framer = Framer()
+
+    plain = framer.frames(records, HISTORY, Offset(0), compress=False)
+    packed = framer.frames(records, HISTORY, Offset(0), compress=True)
+
+    assert len(plain) > 100_000
+    assert len(packed) < 1_000

@@ -314,7 +314,7 @@ def test_a_snapshot_holds_the_log_until_its_replica_has_caught_up() -> None:
     assert found.retention_floor() == 21
 
     order = found.receive(PEER, RequestSnapshot(NodeId("b")), 0)
-    assert order == (SendSnapshot(PEER, "", 0, Offset(2)),)
+    assert order == (SendSnapshot(PEER, "", 0, at_least=Offset(2)),)
     assert found.retention_floor() == 5
     found.snapshot_started(PEER, TWO_REIGNS.position_at(Offset(12)))
     assert found.retention_floor() == 13
@@ -343,7 +343,7 @@ def test_a_snapshot_that_cannot_be_made_closes_and_frees_its_place() -> None:
     assert isinstance(report, Report)
     assert isinstance(close, Close)
     assert close.message == "disk full"
-    assert following == SendSnapshot(Peer("c#1"), "", 0, Offset(2))
+    assert following == SendSnapshot(Peer("c#1"), "", 0, at_least=Offset(2))
 
 
 def test_an_expired_pin_is_reported_by_the_clock() -> None:
@@ -397,3 +397,11 @@ def test_a_master_announces_its_reign_and_commits_nothing_it_has_not_stored() ->
 def test_a_log_does_not_become_shorter_under_a_reign() -> None:
     with pytest.raises(AssertionError):
         master(of=ONE_REIGN).stored(Offset(19), 0)
+
+
+def test_a_master_knows_how_many_nodes_it_needs_and_how_many_are_there() -> None:
+    found = streaming()
+
+    assert found.quorum == 1
+    assert found.nodes_in_reach(0) == 2
+    assert found.nodes_in_reach(1_000_000) == 1

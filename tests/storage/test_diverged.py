@@ -183,7 +183,23 @@ def test_only_the_newest_copies_stay_and_all_rows_do(
             copies.append(copy)
 
     assert store.copies() == tuple(copies[-COPIES_KEPT:])
-    assert len(store.list()) == COPIES_KEPT + 2
+    told = [found.copy for found in store.list()]
+    assert sorted(told) == ["", "", *sorted(copy.name for copy in store.copies())]
+
+
+def test_a_copy_that_is_kept_already_is_not_made_again(
+    store: DivergedStore, pair: Pair, tmp_path: Path
+) -> None:
+    found = exported(store, pair, after=0)
+    with opened(tmp_path / "nexus.db") as database:
+        fill(database, generation=3)
+        copy = store.keep_copy(database.path, found)
+        fill(database, generation=4)
+
+        assert store.keep_copy(database.path, found) == copy
+
+    with closing(only_reading(copy)) as connection:
+        assert generation_of(connection) == 3
 
 
 def test_a_copy_that_finds_no_room_leaves_nothing_and_drops_no_other(

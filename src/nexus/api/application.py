@@ -33,6 +33,9 @@ _CALLS: Final = (
 CALLS: Final = (*_CALLS, *calls_about(_CALLS))
 """Every call there is."""
 
+MOST_OF_A_PATH: Final = 200
+"""Characters of an unknown path that are told back."""
+
 
 class Application:
     """Serves one node."""
@@ -113,7 +116,8 @@ class PathEndpoint:
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "Starlette calls this for its own errors"
-    path, allowed = request.url.path, (error.headers or {}).get("Allow", "")
+    path = request.url.path[:MOST_OF_A_PATH]
+    allowed = (error.headers or {}).get("Allow", "")
     if allowed:
         return problem_response(
             MethodNotAllowedError(

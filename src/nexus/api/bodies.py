@@ -1,29 +1,22 @@
-"""Read a request's body, within a size, a time and a share of the memory."""
+"""Read a request's body, within a size and a share of the memory.
 
-import asyncio
+How long it may take is the protocol's matter.
+"""
+
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
 from starlette.types import Message, Receive
 
-from nexus.api.refusals import (
-    BodyTooLargeError,
-    BodyTooSlowError,
-    BusyError,
-    MediaTypeError,
-)
+from nexus.api.refusals import BodyTooLargeError, BusyError, MediaTypeError
 from nexus.errors import RequestError
 
 BODY_LIMIT: Final = 64 << 20
 """Bytes of one body: as large as the changes of one transaction may be."""
 
 BODIES_LIMIT: Final = 256 << 20
-"""Bytes of all bodies that are being received: bounds what callers can occupy."""
-
-BODY_TIMEOUT_S: Final = 60.0
-"""A body that takes longer is given up: it holds memory."""
-
+"""Bytes of all bodies that are received and worked on: bounds what callers occupy."""
 
 Struct = TypeVar("Struct")
 
@@ -36,19 +29,17 @@ class BodyReader:
     """Receives bodies; one for all requests, so that it can bound their sum."""
 
     def __init__(
-        self,
-        *,
-        limit: int = BODY_LIMIT,
-        limit_of_all: int = BODIES_LIMIT,
-        timeout_s: float = BODY_TIMEOUT_S,
+        self, *, limit: int = BODY_LIMIT, limit_of_all: int = BODIES_LIMIT
     ) -> None:
         self._limit = limit
         self._limit_of_all = limit_of_all
-        self._timeout_s = timeout_s
         self._held = 0
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body; raises a RequestError, BusyError or ClientGoneError."""
+        """The whole body; whoever gets it calls `release` when it is done with.
+
+        Raises a RequestError, BusyError or ClientGoneError.
+        """
         declared = headers.get(b"content-length", b"0")
         if len(declared) > 7 and declared.isdigit():  # noqa: PLR2004 - below the limit
             self._check_size(int(declared))
@@ -56,18 +47,18 @@ class BodyReader:
         if message["type"] == "http.request" and not message.get("more_body", False):
             body: bytes = message.get("body", b"")
             self._check_size(len(body))
+            self._held += len(body)
             return body
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._read_parts(message, receive)
-        except TimeoutError:
-            raise BodyTooSlowError(
-                f"the body was not complete after {self._timeout_s:g} s"
-            ) from None
+        return await self._read_parts(message, receive)
+
+    def release(self, body: bytes) -> None:
+        """This body occupies nothing any more."""
+        self._held -= len(body)
 
     async def _read_parts(self, message: Message, receive: Receive) -> bytes:
         parts = bytearray()
         held = 0
+        is_whole = False
         try:
             while True:
                 if message["type"] != "http.request":
@@ -77,15 +68,17 @@ class BodyReader:
                 self._held += len(part)
                 if self._held > self._limit_of_all:
                     raise BusyError(
-                        f"the bodies being received exceed {self._limit_of_all} bytes"
+                        f"the requests at work exceed {self._limit_of_all} bytes"
                     )
                 self._check_size(held)
                 parts += part
                 if not message.get("more_body", False):
+                    is_whole = True
                     return bytes(parts)
                 message = await receive()
         finally:
-            self._held -= held
+            if not is_whole:
+                self._held -= held
 
     def _check_size(self, size: int) -> None:
         if size > self._limit:

@@ -89,9 +89,12 @@ async def read_body(context: Context, request: Request, kind: type[Body]) -> Bod
     """
     headers = dict(request.scope["headers"])
     body = await context.bodies.read(headers, request.receive)
-    if body:
-        check_media_type(headers)
-    return decoded(msgspec.json.Decoder(kind), body or b"{}")
+    try:
+        if body:
+            check_media_type(headers)
+        return decoded(msgspec.json.Decoder(kind), body or b"{}")
+    finally:
+        context.bodies.release(body)
 
 
 def path_number(request: Request, name: str) -> int:

@@ -79,7 +79,8 @@ class Connection(asyncio.Protocol):
         """
         assert self._transport is not None, "it was opened"
         assert self.is_usable, "one request at a time"
-        waiter: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Received] = loop.create_future()
         self._waiter = waiter
         self.is_usable = False
         if len(body) <= JOIN_LIMIT:
@@ -87,14 +88,13 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head)
             self._transport.write(body)
+        limit_s = self._limits.answer_timeout_s
+        # Not asyncio.timeout, which costs twice as much.
+        timer = loop.call_later(limit_s, self._give_up, f"no answer in {limit_s:g} s")
         try:
-            async with asyncio.timeout(self._limits.answer_timeout_s):
-                return await waiter
-        except TimeoutError:
-            raise LostError(
-                f"no answer within {self._limits.answer_timeout_s:g} s"
-            ) from None
+            return await waiter
         finally:
+            timer.cancel()
             self._waiter = None
             if not self.is_usable:
                 self.close()
@@ -178,13 +178,10 @@ class Connections:
 
     async def exchange(self, address: Address, head: bytes, body: bytes) -> Received:
         """The answer to this request; raises UnsentError or LostError."""
-        try:
-            async with asyncio.timeout(self._limits.connect_timeout_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise UnsentError(
-                f"{self._limits.connections} writes are on their way already"
-            ) from None
+        if self._slots.locked():
+            await self._wait_for_turn()
+        else:
+            await self._slots.acquire()
         try:
             connection = self._kept(address) or await self._opened(address)
             answer = await connection.exchange(head, body)
@@ -194,6 +191,15 @@ class Connections:
             return answer
         finally:
             self._slots.release()
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise UnsentError(
+                f"{self._limits.connections} writes are on their way already"
+            ) from None
 
     def _kept(self, address: Address) -> Connection | None:
         """A connection of before; those that are of no use are closed on the way."""

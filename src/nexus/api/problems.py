@@ -110,6 +110,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Read on another node, or ask again when this one has followed its master.",
         1,
     ),
+    errors.NotAppliedError: Row(
+        503,
+        "This node is not as far yet",
+        "Nothing happened: ask another node, or this one again later.",
+        1,
+    ),
     errors.NotFoundError: Row(
         404, "No such thing here", "List what there is, and use an id from the list."
     ),
@@ -201,8 +207,8 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     refusals.MediaTypeError: Row(
         415,
-        "The body is not declared as JSON",
-        "Send the header `Content-Type: application/json`.",
+        "The body is not declared as plain JSON",
+        "Send the header `Content-Type: application/json`, and the body uncompressed.",
     ),
     refusals.RangeError: Row(
         416, "No such range", "Ask for bytes within Content-Range's length."

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from nexus.api.corking import CorkedTransport
 from nexus.api.problems import problem_response
 from nexus.api.refusals import (
+    BodyTooSlowError,
     CrowdedError,
     HeadTooLargeError,
     HeadTooSlowError,
@@ -40,6 +41,10 @@ class HttpLimits:
     headers: int = 256
     head_timeout_s: float = 10.0
     """A head that takes longer is a stranger who holds a connection."""
+    body_timeout_s: float = 60.0
+    """A body that takes longer is given up: it holds memory."""
+    read_timeout_s: float = 60.0
+    """A caller who takes nothing of an answer for so long holds its memory."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
     grace_s: int = 3
@@ -47,16 +52,20 @@ class HttpLimits:
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. The head is bounded in bytes, headers and time."""
+    """One connection: the head is bounded in bytes and headers, all in time."""
 
     limits: ClassVar[HttpLimits] = HttpLimits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._in_head = False
+        self._in_body = False
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        """Of a head, or of a connection that lingers."""
+        """Of a head, of a body, or of a connection that lingers."""
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
+        """Of the answer, when the caller was last looked at."""
         self._asks_for_upgrade = False
         self._owed = 0
         """Requests whose answers are not complete yet."""
@@ -70,11 +79,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.write(_written(crowded))
             self.transport.close()
             return
-        self._start_head_timer()
+        self._start_timer(self.limits.head_timeout_s)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_reader_timer()
         super().connection_lost(exc)
 
     @override
@@ -84,10 +94,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         was_in_head = self._in_head
         self._unset_keepalive_if_required()
         self._parse(data)
-        if not self._in_head:
-            return
-        if was_in_head:
-            self._head_bytes += len(data)
+        if self._in_head:
+            self._bound_head(len(data) if was_in_head else 0)
+        elif self._in_body and self._timer is None:
+            self._start_timer(self.limits.body_timeout_s)
+
+    def _bound_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
         if self._head_bytes > self.limits.head_bytes:
             self._refuse(
                 HeadTooLargeError(
@@ -95,7 +108,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 )
             )
         elif self._timer is None:
-            self._start_head_timer()
+            self._start_timer(self.limits.head_timeout_s)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -142,19 +155,51 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._timer is not None:
-            self._stop_timer()
+        self._stop_timer()
         self._asks_for_upgrade = self.parser.should_upgrade()
         if not self._asks_for_upgrade:
             super().on_headers_complete()
+            self._in_body = True
             self._owed += 1
         elif self.parser.get_method() == b"CONNECT":
             raise NotHttpError("this is no proxy: CONNECT leads nowhere")
 
     @override
     def on_message_complete(self) -> None:
+        self._stop_timer()
         if not self._asks_for_upgrade:
+            self._in_body = False
             super().on_message_complete()
+
+    # --- Callers who do not read ------------------------------------------------------
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    @override
+    def resume_writing(self) -> None:
+        self._stop_reader_timer()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(
+            self.limits.read_timeout_s, self._cut_off_if_stuck
+        )
+
+    def _cut_off_if_stuck(self) -> None:
+        # Nothing is added while writing is paused: what is less has been read.
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _stop_reader_timer(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     # --- Answers ----------------------------------------------------------------------
 
@@ -167,14 +212,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, error: NexusError) -> None:
         """Answer this after all that came before it, then close."""
         self._refusal = error
-        self._in_head = False
         self._stop_timer()
-        cycle = self.cycle
-        if self._owed and cycle.more_body and not cycle.response_started:
+        if self._in_body and not self.cycle.response_started:
             # It is this request that cannot be read on: the refusal is its answer.
-            cycle.disconnected = True
-            cycle.message_event.set()
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
             self._owed -= 1
+        self._in_head = self._in_body = False
         self._tell_refusal_if_due()
 
     def _tell_refusal_if_due(self) -> None:
@@ -184,10 +228,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._timer = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def _start_head_timer(self) -> None:
-        self._timer = self.loop.call_later(
-            self.limits.head_timeout_s, self._refuse_late
-        )
+    def _start_timer(self, limit_s: float) -> None:
+        self._timer = self.loop.call_later(limit_s, self._refuse_late)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -197,10 +239,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse_late(self) -> None:
         self._timer = None
         if self._in_head:
+            limit_s = self.limits.head_timeout_s
             self._refuse(
-                HeadTooSlowError(
-                    f"the head was not complete after {self.limits.head_timeout_s:g} s"
-                )
+                HeadTooSlowError(f"the head was not complete after {limit_s:g} s")
+            )
+        elif self._in_body and not self.cycle.response_started:
+            limit_s = self.limits.body_timeout_s
+            self._refuse(
+                BodyTooSlowError(f"the body was not complete after {limit_s:g} s")
             )
         else:
             self.transport.close()

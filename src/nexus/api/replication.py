@@ -31,7 +31,13 @@ from nexus.api.calls import (
     read_body,
 )
 from nexus.api.streams import JSON_LINES, stream_lines
-from nexus.errors import ConfigurationError, NotFoundError, WrongRoleError
+from nexus.config import split_address
+from nexus.errors import (
+    ConfigurationError,
+    NotFoundError,
+    RequestError,
+    WrongRoleError,
+)
 from nexus.model.cluster import (
     MasterStats,
     NodeStatus,
@@ -113,6 +119,13 @@ async def _resume(context: Context, request: Request) -> Response:
 
 async def _start(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, StartRequest)
+    if wish.master_addr is not None:
+        try:
+            split_address(wish.master_addr)
+        except ValueError as error:
+            raise RequestError(
+                f"master_addr = {wish.master_addr!r} is no HOST:PORT: {error}"
+            ) from None
     await context.node.start_replication(Role(wish.role), wish.master_addr)
     return json_response(context.node.status())
 

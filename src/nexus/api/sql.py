@@ -26,6 +26,7 @@ from nexus.errors import (
     NexusError,
     NoDatabaseError,
     NoMasterError,
+    NotAppliedError,
     OutcomeUnknownError,
     QuorumLostError,
     ReadOnlyReplicaError,
@@ -84,13 +85,15 @@ class SqlEndpoint:
         self._gate.check(headers)
         check_media_type(headers)
         body = await self._bodies.read(headers, receive)
-        request = decoded(_decoder, body)
-        read_params(request)
-        _check(request)
         try:
+            request = decoded(_decoder, body)
+            read_params(request)
+            _check(request)
             return encode_response(await self._node.execute(request))
         except ReadOnlyReplicaError as error:
             return await self._forwarder.forward(error, headers, body)
+        finally:
+            self._bodies.release(body)
 
 
 def _check(request: SqlRequest) -> None:
@@ -139,6 +142,7 @@ CALL: Final = Call(
         TransactionError,
         TransactionTooLargeError,
         NoMasterError,
+        NotAppliedError,
         NoDatabaseError,
         QuorumLostError,
         DatabaseBusyError,

@@ -18,6 +18,9 @@ READ_BYTES: Final = 256 << 10
 WRITE_BUFFER_BYTES: Final = 4 << 20
 """Bytes that may wait in this process for a slow peer; then its sender waits."""
 
+CONGESTED_BYTES: Final = 256 << 10
+"""Bytes that wait beside what the system itself has taken for sending."""
+
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a peer may take to read the last frame before the socket is cut."""
 
@@ -55,6 +58,14 @@ class Connection:
         """The other end, as `host:port`."""
         name = self._writer.get_extra_info("peername")
         return join_address(name[0], name[1]) if name else "unknown"
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the network, or the peer, is slower than this node just now.
+
+        Only then is what is sent worth compressing: both ends pay for it.
+        """
+        return self._writer.transport.get_write_buffer_size() > CONGESTED_BYTES
 
     def handshake_done(self) -> None:
         """From now on accept frames of the full size."""

@@ -231,13 +231,12 @@ class Cursor:
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Self:
         """Run one statement; raises NexusError."""
-        params = parameters if isinstance(parameters, Mapping) else tuple(parameters)
-        self._show(self.connection.run(Statement(sql, params)))
+        self._show(self.connection.run(Statement(sql, _kept(parameters))))
         return self
 
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> Self:
         """Run one statement for each set of parameters, in one transaction."""
-        many = tuple(row if isinstance(row, Mapping) else tuple(row) for row in rows)
+        many = tuple(map(_kept, rows))
         self._show(self.connection.run(Statement(sql, many=many)))
         return self
 
@@ -280,6 +279,13 @@ class Cursor:
             tuple((name, None, None, None, None, None, None) for name in result.columns)
             or None
         )
+
+
+def _kept(parameters: Parameters) -> Parameters:
+    """What the caller cannot change any more, or names them."""
+    if type(parameters) is tuple or isinstance(parameters, Mapping):
+        return parameters
+    return tuple(parameters)
 
 
 def read(database: Database, statement: Statement) -> StatementResult:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from nexus.errors import NoMasterError, RequestError
+from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.node.dbapi import query
 from nexus.node.jobs import Answer, Transaction
@@ -68,9 +68,9 @@ class Executor:
         try:
             await self._milestones.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:
-            raise NoMasterError(
-                f"this node has not applied entry {offset} in time; ask another one, "
-                "or try again"
+            raise NotAppliedError(
+                f"this node has not applied entry {offset} within "
+                f"{self._patience_s:g} s; ask another one, or try again"
             ) from None
 
     async def _one_by_one(

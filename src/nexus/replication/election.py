@@ -6,6 +6,7 @@ in order (see `election_effects`). Every legal move is in `election_moves`.
 """
 
 from collections.abc import Callable
+from typing import assert_never
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
@@ -114,6 +115,8 @@ class Elector:
                 return self._answered(sender, message, now_ms)
             case TakeOver():
                 return self._told_to_take_over(message, now_ms)
+            case _:
+                assert_never(message)
 
     # --- What happens here -----------------------------------------------------------
 
@@ -133,6 +136,8 @@ class Elector:
                 return (TakeWrites(f"{self._heir} has not taken over in time"),)
             case ElectionState.MASTER:
                 return ()
+            case _:
+                assert_never(self.state)
 
     def campaign(self, now_ms: int) -> ElectionEffects:
         """An operator wants this node to be master; nothing if it cannot stand now."""

@@ -40,7 +40,11 @@ class FullSyncs:
         resumes = message.next_chunk > 0
         self._pins.hold(progress.node_id, everything, now_ms, anew=not resumes)
         wish = SendSnapshot(
-            progress.peer, message.snapshot_id, message.next_chunk, progress.shared
+            progress.peer,
+            message.snapshot_id,
+            message.next_chunk,
+            message.takes_growing,
+            progress.shared,
         )
         start = self._transfers.request(wish)
         if start is not None:

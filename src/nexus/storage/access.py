@@ -106,10 +106,12 @@ class Access:
     def set_mode_capturing(self) -> None:
         """A master's settings: foreign keys and triggers do their work.
 
-        And shadow tables are written by their modules alone.
+        And shadow tables are written by their modules alone, which begin anew: what
+        they remember of them is old, if entries were applied or taken back meanwhile.
         """
         self._enforcing = True
         self._set_enforcement()
+        self.writer.execute("pragma writable_schema = reset")
 
     def set_mode_applying(self) -> None:
         """A replica's: the master's changes carry what keys and triggers did."""

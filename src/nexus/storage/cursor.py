@@ -6,6 +6,7 @@ was about to read, are taken back, its next read raises `LogGapError`.
 
 import os
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
@@ -32,7 +33,9 @@ class LogState:
     cursor looks at `cuts` first, reads, and looks at `cuts` again.
     """
 
-    __slots__ = ("_recent_bytes", "cuts", "last_offset", "recent", "segments")
+    __slots__ = (
+        "_recent_bytes", "_recent_total", "cuts", "last_offset", "recent", "segments"
+    )  # fmt: skip
 
     def __init__(self, segments: tuple[Segment, ...]) -> None:
         self.segments = segments
@@ -41,18 +44,25 @@ class LogState:
         """The last offset kept by every cut so far; -1 where nothing was kept."""
         self.recent: tuple[Sequence[Record], ...] = ()
         """The batches appended last, without a gap, up to `last_offset`."""
-        self._recent_bytes: tuple[int, ...] = ()
+        self._recent_bytes: deque[int] = deque()
+        self._recent_total = 0
 
     def remember(self, batch: Sequence[Record], size: int) -> None:
         """A batch of so many bytes has been appended."""
-        recent, sizes = (*self.recent, batch), (*self._recent_bytes, size)
-        while sum(sizes) > RECENT_BYTES or len(sizes) > RECENT_BATCHES:
-            recent, sizes = recent[1:], sizes[1:]
-        self.recent, self._recent_bytes = recent, sizes
+        sizes = self._recent_bytes
+        sizes.append(size)
+        self._recent_total += size
+        dropped = 0
+        while self._recent_total > RECENT_BYTES or len(sizes) > RECENT_BATCHES:
+            self._recent_total -= sizes.popleft()
+            dropped += 1
+        self.recent = (*self.recent, batch)[dropped:]
 
     def forget(self) -> None:
         """Entries are taken back: the files alone tell what stands."""
-        self.recent, self._recent_bytes = (), ()
+        self.recent = ()
+        self._recent_bytes.clear()
+        self._recent_total = 0
 
     def remembered(self, start: int, stop: int) -> list[Record]:
         """The entries from `start` to `stop` (excluded); none if not all are there."""

@@ -32,7 +32,12 @@ class Divergence(msgspec.Struct, frozen=True):
     after_offset: int
     """The last offset that was kept."""
     entries: int
+    """Those whose rows are kept: all that the log held."""
     reason: str
+    dropped: int = 0
+    """Those that retention had dropped from the log: they stand in the copy alone."""
+    copy: str = ""
+    """The file of the whole database under `diverged/`, while it is kept."""
 
 
 class DivergedStore:
@@ -50,6 +55,7 @@ class DivergedStore:
         *,
         after: Offset,
         reason: str,
+        dropped: int = 0,
     ) -> Divergence:
         """Write these entries as rows; durable on return.
 
@@ -62,7 +68,7 @@ class DivergedStore:
             with storage_errors("keeping diverged entries"):
                 entries = _write_rows(rows_part, records, history)
                 created_us = time.time_ns() // 1000
-                made = Divergence(found_id, created_us, after, entries, reason)
+                made = Divergence(found_id, created_us, after, entries, reason, dropped)
                 with facts_part.open("wb") as file:
                     file.write(msgspec.json.encode(made))
                     _sync(file)
@@ -77,10 +83,13 @@ class DivergedStore:
     def keep_copy(self, database: Path, divergence: Divergence) -> Path:
         """Keep a whole database, as it stands, beside a divergence's rows.
 
-        For entries that the log does not hold. Only the newest COPIES_KEPT stay.
-        Durable on return. Raises StorageError.
+        For entries that the log does not hold. Only the newest COPIES_KEPT stay, and
+        one that is there already is left as it is. Durable on return. Raises
+        StorageError.
         """
-        copy = self._directory / f"{divergence.id}.db"
+        copy = self._copy_path(divergence.id)
+        if copy.exists():
+            return copy
         part = copy.with_suffix(".part")
         try:
             with closing(
@@ -108,10 +117,7 @@ class DivergedStore:
     def list(self) -> list[Divergence]:
         """All of them, oldest first."""
         return sorted(
-            (
-                msgspec.json.decode(path.read_bytes(), type=Divergence)
-                for path in self._directory.glob("*.json")
-            ),
+            map(self._read, self._directory.glob("*.json")),
             key=lambda found: found.created_us,
         )
 
@@ -120,6 +126,15 @@ class DivergedStore:
         if diverged_id not in {found.id for found in self.list()}:
             raise NotFoundError(f"there is no divergence {diverged_id!r} on this node")
         return _lines(self._rows_path(diverged_id))
+
+    def _read(self, path: Path) -> Divergence:
+        found = msgspec.json.decode(path.read_bytes(), type=Divergence)
+        copy = self._copy_path(found.id)
+        kept = copy.name if copy.exists() else ""
+        return msgspec.structs.replace(found, copy=kept)
+
+    def _copy_path(self, found_id: str) -> Path:
+        return self._directory / f"{found_id}.db"
 
     def _rows_path(self, found_id: str) -> Path:
         return self._directory / f"{found_id}.jsonl"

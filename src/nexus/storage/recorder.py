@@ -64,8 +64,7 @@ class Recorder:
         self._watchful: frozenset[str] = frozenset()
         self._rowids = Rowids(database)
         self._known_schema = b""
-        self._known_in = 0
-        """The writer's transaction in which the schema was last looked at."""
+        """Its hash; empty: to be read. Nobody else changes the schema in a reign."""
         self._refreshed = False
         self._sequences = SequenceWatch(database.writer)
         self._has_virtual = False
@@ -94,10 +93,8 @@ class Recorder:
         self._marks = {}
         self._virtual_made = 0
         self._refreshed = False
-        if self._known_in != self._database.begun or not self._known_schema:
-            self._known_in = self._database.begun
-            if self._database.schema_hash() != self._known_schema:
-                self._refresh()
+        if not self._known_schema:
+            self._refresh()
         self._sequences.begin()
         # FTS5 keeps rows back until a session asks for them.
         self._is_small = small and not self._has_virtual

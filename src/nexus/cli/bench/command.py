@@ -12,7 +12,7 @@ import structlog
 import typer
 import uvloop
 
-from nexus.cli.bench import bulk, catchup, commits, fullsync, http, lag, memory
+from nexus.cli.bench import bulk, catchup, commits, fullsync, http, lag, memory, rejoin
 from nexus.cli.bench.bed import FULL, QUICK, Bed, Scale, only_failures
 from nexus.cli.bench.report import (
     FAMILIES,
@@ -34,6 +34,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "catchup": catchup.measure,
     "lag": lag.measure,
     "fullsync": fullsync.measure,
+    "rejoin": rejoin.measure,
     "memory": memory.measure,
     "http": http.measure,
 }

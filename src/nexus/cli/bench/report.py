@@ -98,6 +98,15 @@ LINES: Final = (
     ),
     Line("fullsync-writers", "fullsync", "writers in a full sync", "x before", 0.7),
     Line(
+        "rejoin",
+        "rejoin",
+        "rejoin of a master with entries of its own",
+        "s",
+        3,
+        at_most=True,
+    ),
+    Line("rejoin-wire", "rejoin", "bytes that it receives", "MB", 5, at_most=True),
+    Line(
         "memory",
         "memory",
         "master's memory: idle, stopped or slow replica",
