@@ -61,8 +61,8 @@ class _Way:
         """
         if position.offset < self.order.at_least:
             raise SnapshotError(
-                f"this node's database stands at entry {position.offset}, the replica's "
-                f"log agrees up to {self.order.at_least}: it asks again, and is sent a "
+                f"this node's database stands at entry {position.offset}, the log of "
+                f"the replica agrees up to {self.order.at_least}: it asks again, for a "
                 "snapshot once the database has caught up"
             )
         self.perform(self.machine.snapshot_started(self.order.peer, position))
