@@ -254,11 +254,8 @@ class Following:
         self._look_for_voters()
 
     async def retain(self) -> None:
-        """Drop what retention no longer keeps; a witness keeps all (hard-case 11).
-
-        It cannot know what the only other voter still lacks.
-        """
-        if self._parts.is_witness:
+        """Drop what retention no longer keeps."""
+        if self._parts.is_witness:  # it cannot know what others lack (hard-case 11)
             return
         try:
             await self._drop_old()
