@@ -101,7 +101,7 @@ def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
     assert process.returncode in {0, 1}
     assert "Traceback" not in output
     assert (tmp_path / "node-1" / "nexus.db").exists()
-    for name in ("master", "replica-1"):
+    for name in ("node-1", "node-2", "node-3"):
         pid = int((tmp_path / name / "lock").read_text())
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
