@@ -89,11 +89,12 @@ class SnapshotIntake:
             else:  # database and log differ: the next start mends that
                 parts.failed(error)
         else:
-            # Only the next entries wait for this: the rows can be read already.
-            self._shortening = asyncio.ensure_future(hooks.on_worker(self._shorten))
-            self._shortening.add_done_callback(_ended)
             hooks.follower().installed(position, history)
             parts.milestones.passed(position.offset)
+            # Only the next entries wait for this: the rows can be read already. It has
+            # the writer, which whoever hears of an installed snapshot may look into.
+            self._shortening = asyncio.ensure_future(hooks.on_worker(self._shorten))
+            self._shortening.add_done_callback(_ended)
 
     def _shorten(self) -> None:
         """The `-wal` holds as much as the snapshot: move that, and cut the file."""

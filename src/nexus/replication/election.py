@@ -229,9 +229,11 @@ class Elector:
         return ()
 
     def _may_stand(self) -> bool:
-        log = self._log()
-        is_voter = self._settings.node_id in log.voters
-        return self._settings.stands and is_voter and log.sound and log.settled
+        log, own = self._log(), self._settings.node_id
+        is_voter = self._settings.stands and own in log.voters
+        # The founder's rows would be nobody's if an empty node reigned first.
+        founded = log.position.offset or self._settings.founder in ("", own)
+        return is_voter and bool(founded) and log.sound and log.settled
 
     def _asks_beforehand(self, why: Why, now_ms: int) -> ElectionEffects:
         self._why = why
