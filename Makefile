@@ -14,10 +14,10 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench chaos workload flights fuzz sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos workload flights fuzz sim clean
 
 help: ## list the jobs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The environment is made once, and again when what it is made from changes.
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
@@ -37,10 +37,10 @@ demo: $(VENV)/.ready ## the main job on a real database, shown
 test: format lint layers types tests docs ## everything that must pass
 
 format: $(VENV)/.ready ## is every file formatted?
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff format --check src tests benchmarks
 
 lint: $(VENV)/.ready ## ruff
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff check src tests benchmarks
 
 layers: $(VENV)/.ready ## who may import whom
 	$(BIN)/lint-imports
@@ -58,6 +58,9 @@ docs: $(VENV)/.ready ## build the documentation; a dead link fails
 
 bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minutes
 	$(BIN)/python -m nexus bench
+
+bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
 
 chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
