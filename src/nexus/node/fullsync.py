@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from nexus.errors import NexusError, SnapshotError
-from nexus.model.position import EpochHistory, Position
+from nexus.model.position import NO_OFFSET, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
-from nexus.storage.catalog import Catalog, Intent
+from nexus.storage import system
+from nexus.storage.catalog import Base, Catalog, Intent
+from nexus.storage.connections import open_reader
 from nexus.storage.database import Database
 from nexus.storage.snapshot import (
     Begun,
@@ -234,3 +237,26 @@ def install_snapshot(
     # The log may end before where it ended at the last clean stop.
     catalog.update(intent=None, log_watermark=wal.durable_offset)
     return database.position
+
+
+def install_base(
+    copy: Path, wal: WriteAheadLog, catalog: Catalog
+) -> tuple[Position, EpochHistory]:
+    """Have a witness's log go on where a received snapshot stands; blocks.
+
+    Nothing of its rows is kept. The catalog comes first: a crash before the log is
+    reset is mended at the next start.
+    """
+    with closing(open_reader(copy)) as reader:
+        position = system.read_position(reader)
+        history = system.read_history(reader)
+        stored = system.read_membership(reader)
+    if stored is None:
+        raise SnapshotError(
+            "the snapshot names no voters, so a witness has no place in that cluster"
+        )
+    base = Base(position.offset, history, *stored)
+    catalog.update(base=base, log_watermark=NO_OFFSET)
+    wal.reset(position.offset)
+    catalog.update(log_watermark=wal.durable_offset)
+    return position, history

@@ -185,16 +185,12 @@ class ElectedMaster(Master):
     def progressed(self, now_ms: int) -> MemberEffects:
         """What the events so far lead to; call it after each of them."""
         late = self._reads.late(now_ms) if self._reads.any_waits else ()
-        match self._phase:
-            case Phase.BEGINS if self._secured >= self._first:
-                self._phase = Phase.APPLIES
-                return (Apply(self._first), *late)
-            case Phase.BEGINS | Phase.APPLIES:
-                return late
-            case Phase.OPEN if not self._reads.any_waits:
-                return late
-            case Phase.OPEN:
-                return (*late, *self._answered_reads(now_ms))
+        if self._phase is Phase.BEGINS and self._secured >= self._first:
+            self._phase = Phase.APPLIES
+            return (Apply(self._first), *late)
+        if self._phase is not Phase.OPEN or not self._reads.any_waits:
+            return late
+        return (*late, *self._answered_reads(now_ms))
 
     @property
     def _secured(self) -> Offset:
