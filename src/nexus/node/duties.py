@@ -312,6 +312,8 @@ class Duties:
         if not self.stopping:
             self.failure = f"this node has failed: {error}"
             log.error("node_failed", reason=str(error), kind=type(error).__name__)
+            if isinstance(self.duty, Voting):
+                self.spawn(self.duty.withdraw(self.failure))
 
     # --- Tasks -----------------------------------------------------------------------
 

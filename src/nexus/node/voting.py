@@ -86,6 +86,7 @@ class Voting:
             missed=replication.missed_heartbeats,
         )
         self.configuring = asyncio.Lock()
+        self._withdrawn = False
         self._cluster_id = parts.state.cluster_id
         self._stale = stale
         self._reads: dict[str, asyncio.Future[Offset]] = {}
@@ -114,6 +115,14 @@ class Voting:
         await self.following.leave()
         for waiting in self._reads.values():
             waiting.cancel()
+
+    async def withdraw(self, reason: str) -> None:
+        """This node has failed: be silent, so that the others elect another master."""
+        self._withdrawn = True
+        if self.reigning is not None:
+            self.reigning.deposed_by(StepDown(self.member.epoch, "", reason))
+        await self.links.close()
+        await self.parts.publisher.retire(reason)
 
     @property
     def role(self) -> Role:
@@ -172,6 +181,8 @@ class Voting:
 
     def tick(self) -> None:
         """Heartbeats, deadlines, elections."""
+        if self._withdrawn:
+            return
         self.take(self.member.tick(now_ms()))
         self._reach()
         if self._cluster_id != self.parts.state.cluster_id:
@@ -189,6 +200,8 @@ class Voting:
 
     def take(self, effects: MemberEffects) -> None:
         """Perform these in their order, now or after what waits."""
+        if self._withdrawn:
+            return
         self._notice(effects)
         first = 0
         if self.following.is_idle:
