@@ -209,6 +209,17 @@ class Cluster:
         self.nodes.append(node)
         return node.start()
 
+    def voters(self, count: int = 3, *, settings: dict[str, str]) -> list[NodeProcess]:
+        """Nodes that form a cluster and elect; started, not waited for."""
+        names = [f"n{number}" for number in range(1, count + 1)]
+        nodes = [NodeProcess(self.directory / name, "replica") for name in names]
+        peers = ",".join(node.address for node in nodes)
+        for node in nodes:
+            node.settings = {"NEXUS_REPLICATION_PEERS": peers, **settings}
+            self.nodes.append(node)
+            node.start(wait=False)
+        return nodes
+
     def close(self) -> None:
         """End every process; none of them may have shown a traceback."""
         for node in self.nodes:
@@ -224,6 +235,32 @@ class Cluster:
         node = NodeProcess(self.directory / name, role, master_addr, settings)
         self.nodes.append(node)
         return node.start()
+
+
+def master_of(
+    nodes: list[NodeProcess], *, but: NodeProcess | None = None
+) -> NodeProcess:
+    """The one that reigns, once there is one that the others follow."""
+    found: list[NodeProcess] = []
+
+    def reigns() -> bool:
+        found[:] = [
+            node for node in nodes if node is not but and _role_of(node) == "master"
+        ]
+        return len(found) == 1
+
+    wait_until(reigns, "one of the nodes is the master")
+    return found[0]
+
+
+def _role_of(node: NodeProcess) -> str:
+    if node.process is None or not node.process.is_alive():
+        return ""
+    try:
+        answer = CLIENT.get(f"{node.url}/replication/status", timeout=1.0)
+    except httpx.HTTPError:
+        return ""
+    return str(answer.json().get("role", ""))
 
 
 def caught_up(replica: NodeProcess, offset: int) -> bool:

@@ -8,18 +8,23 @@ its totals fit its rows.
 
 import sqlite3
 import threading
+import time
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 import httpx
 from typing_extensions import override
 
-from e2e.cluster import NodeProcess
+from e2e.cluster import NodeProcess, wait_until
 
 Row = tuple[int, int, int]
 """seq, lane, number."""
 
-RETRY_S: Final = 0.02
+RETRY_S: Final = 0.01
+
+PATIENCE_S: Final = 2.0
+"""How long a client waits for an answer before it asks another node."""
 
 SCHEMA: Final = (
     "create table ledger(seq integer primary key, lane int, number int)",
@@ -36,9 +41,11 @@ ADD: Final = "update totals set entries = entries + 1, sum = sum + ?"
 class Lane(threading.Thread):
     """Appends 1, 2, 3, …; repeats an unanswered one under its id until it is done."""
 
-    def __init__(self, node: NodeProcess, lane: int) -> None:
+    def __init__(self, nodes: list[NodeProcess], lane: int) -> None:
         super().__init__(daemon=True, name=f"lane-{lane}")
-        self.node = node
+        self.nodes = nodes
+        self.answered: list[float] = []
+        """When each number was acknowledged, on the monotonic clock."""
         self.lane = lane
         self.acknowledged = 0
         """Numbers up to this one were promised to be durable."""
@@ -48,13 +55,15 @@ class Lane(threading.Thread):
 
     @override
     def run(self) -> None:
-        with httpx.Client(
-            base_url=self.node.url, timeout=5.0, verify=False, trust_env=False
-        ) as client:
+        turn = 0
+        with httpx.Client(timeout=PATIENCE_S, verify=False, trust_env=False) as client:
             while not self._enough.is_set():
-                if self._append(client, self.acknowledged + 1):
+                node = self.nodes[turn % len(self.nodes)]
+                if self._append(client, node, self.acknowledged + 1):
+                    self.answered.append(time.monotonic())
                     self.acknowledged += 1
                 else:
+                    turn += 1
                     self._enough.wait(RETRY_S)
 
     def finish(self) -> None:
@@ -63,7 +72,7 @@ class Lane(threading.Thread):
         self.join(10.0)
         assert self.refused == []
 
-    def _append(self, client: httpx.Client, number: int) -> bool:
+    def _append(self, client: httpx.Client, node: NodeProcess, number: int) -> bool:
         body = {
             "statements": [
                 {"sql": APPEND, "params": [self.lane, number]},
@@ -72,7 +81,7 @@ class Lane(threading.Thread):
             "transaction_id": f"{self.lane}-{number}",
         }
         try:
-            answer = client.post("/sql", json=body)
+            answer = client.post(f"{node.url}/sql", json=body)
         except httpx.HTTPError:
             return False
         if answer.status_code not in {200, 503, 504, 507}:
@@ -81,12 +90,23 @@ class Lane(threading.Thread):
 
 
 class Ledger:
-    """Several lanes that write to one node."""
+    """Several lanes that write to one node, or to whichever answers."""
 
-    def __init__(self, node: NodeProcess, lanes: int = 4) -> None:
-        node.post("/sql", {"statements": [{"sql": sql} for sql in SCHEMA]})
+    def __init__(
+        self,
+        node: NodeProcess,
+        lanes: int = 4,
+        *,
+        others: list[NodeProcess] | None = None,
+    ) -> None:
+        schema: dict[str, object] = {"statements": [{"sql": sql} for sql in SCHEMA]}
+        schema["transaction_id"] = "schema"
+        wait_until(
+            lambda: node.post("/sql", schema).status_code == 200, "the ledger is made"
+        )
         self.node = node
-        self.lanes = [Lane(node, number) for number in range(1, lanes + 1)]
+        nodes = [node, *(others or [])]
+        self.lanes = [Lane(nodes, number) for number in range(1, lanes + 1)]
         for lane in self.lanes:
             lane.start()
 
@@ -94,6 +114,16 @@ class Ledger:
     def acknowledged(self) -> int:
         """Transactions that were promised to be durable, by now."""
         return sum(lane.acknowledged for lane in self.lanes)
+
+    def longest_pause_s(self) -> float:
+        """The longest time without an acknowledgement, so far."""
+        answers = sorted(at for lane in self.lanes for at in lane.answered)
+        return max(later - earlier for earlier, later in pairwise(answers))
+
+    def first_answer_after(self, moment: float) -> float:
+        """When the first write was acknowledged after `moment`."""
+        answers = (at for lane in self.lanes for at in lane.answered)
+        return min(at for at in answers if at > moment)
 
     def finish(self) -> None:
         """End the load."""

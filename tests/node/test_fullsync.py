@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -30,9 +32,11 @@ from nexus.replication.effects import Effect, Effects, Report, SendSnapshot
 from nexus.replication.master import Master
 from nexus.replication.settings import LogExtent, MasterSettings
 from nexus.storage.catalog import Catalog
+from nexus.storage.copier import Packed
 from nexus.storage.database import Database
+from nexus.storage.packing import Packer
 from nexus.storage.receiver import SnapshotReceiver
-from nexus.storage.snapshot import SnapshotInfo, SnapshotSettings, SnapshotStore
+from nexus.storage.snapshot import Begun, SnapshotInfo, SnapshotSettings, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
 from replication.examples import MASTER_NODE, PEER, history
 from storage.logs import ROOMY, batch, file_size_limit
@@ -281,10 +285,15 @@ class Sending:
         return self.store.make(self.database, "c")
 
     async def sent(
-        self, *, of: EpochHistory = OWN, snapshot_id: str = "", next_chunk: int = 0
+        self,
+        *,
+        of: EpochHistory = OWN,
+        snapshot_id: str = "",
+        next_chunk: int = 0,
+        takes_growing: bool = False,
     ) -> list[Message]:
         """What a replica is sent that asks so."""
-        order = SendSnapshot(PEER, snapshot_id, next_chunk)
+        order = SendSnapshot(PEER, snapshot_id, next_chunk, takes_growing)
         machine = Master(MASTER_NODE, MasterSettings(), of, LogExtent(), 0)
         async with connected() as (near, far):
             await self.sender.send(near, order, machine, self._perform, "c")
@@ -426,13 +435,120 @@ async def test_replicas_that_ask_at_once_share_nothing_half_made(
         assert assert_is(messages, stored[meta.snapshot_id], sending.store) == 0
 
 
-async def test_a_snapshot_that_cannot_be_made_is_told_to_the_machine(
-    sending: Sending,
+def assert_grew(messages: list[Message], info: SnapshotInfo, sending: Sending) -> int:
+    """It was announced before it was whole; the first chunk's index."""
+    early, *chunks, meta, end = messages
+    assert early == SnapshotMeta(info.id, 0, 0, 0, info.position)
+    return assert_is([meta, *chunks, end], info, sending.store)
+
+
+def held_back(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> tuple[threading.Event, threading.Event]:
+    """Set when the archive is all written, and to let the packing end then."""
+    written, released = threading.Event(), threading.Event()
+    pack = Packer.pack
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        packed = pack(*arguments, **options)
+        written.set()
+        assert released.wait(20)
+        return packed
+
+    monkeypatch.setattr(Packer, "pack", slowly)
+    fill(sending.database, generation=4)
+    return written, released
+
+
+async def test_a_snapshot_is_sent_while_it_is_made_to_all_who_ask_meanwhile(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written, released = held_back(sending, monkeypatch)
+    sent = []
+
+    def noted(begun: Begun, index: int) -> SnapshotChunk | None:
+        sent.append(chunk := early_chunk(sending.store, begun, index))
+        if len([one for one in sent if one is not None]) == 4:
+            released.set()
+        return chunk
+
+    early_chunk = SnapshotStore.early_chunk
+    monkeypatch.setattr(sending.store, "early_chunk", noted)
+    first = asyncio.create_task(sending.sent(takes_growing=True))
+    await asyncio.to_thread(written.wait, 20)
+    both = await asyncio.gather(first, sending.sent(takes_growing=True))
+
+    (made,) = sending.store.list()
+    assert [assert_grew(messages, made, sending) for messages in both] == [0, 0]
+    assert sending.failures() == []
+
+
+async def test_a_transfer_goes_on_while_its_snapshot_is_still_being_made(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, released = held_back(sending, monkeypatch)
+    first = asyncio.create_task(sending.sent(takes_growing=True))
+    await asyncio.to_thread(written.wait, 20)
+    (work,) = (sending.store._directory).glob("*.work")
+    going_on = sending.sent(snapshot_id=work.stem, next_chunk=2, takes_growing=True)
+    rest = asyncio.create_task(going_on)
+    whole = asyncio.create_task(sending.sent())
+    await asyncio.sleep(0.05)
+    released.set()
+    await asyncio.gather(first, rest, whole)
+
+    (made,) = sending.store.list()
+    assert assert_grew(first.result(), made, sending) == 0
+    assert assert_grew(rest.result(), made, sending) == 2
+    assert assert_is(whole.result(), made, sending.store) == 0
+
+
+async def test_one_that_is_made_of_a_history_that_was_left_is_not_shared(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, released = held_back(sending, monkeypatch)
+    first = asyncio.create_task(sending.sent(takes_growing=True))
+    await asyncio.to_thread(written.wait, 20)
+    sending.database.begin()
+    sending.database.commit(Position(Epoch(4), Offset(3), HistoryId("other")))
+    other = history((3, "h", 1), (4, "other", 3))
+    second = asyncio.create_task(sending.sent(of=other, takes_growing=True))
+    await asyncio.sleep(0.05)
+    released.set()
+    await asyncio.gather(first, second)
+
+    mine, others = sending.store.list()
+    assert assert_grew(first.result(), mine, sending) == 0
+    assert assert_grew(second.result(), others, sending) == 0
+
+
+async def test_packing_that_fails_in_mid_transfer_is_told_to_the_machine(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> Packed:
+        raise StorageError("the process that packs was killed")
+
+    monkeypatch.setattr(Packer, "pack", failing)
     fill(sending.database, generation=4)
 
-    with file_size_limit(1000):
-        messages = await sending.sent()
+    messages = await sending.sent(takes_growing=True)
+    await sending.sender.close()
+
+    assert messages[1:] == []
+    (failure,) = sending.failures()
+    assert failure == "for b#1: the process that packs was killed"
+
+
+@pytest.mark.parametrize("takes_growing", [False, True])
+async def test_a_snapshot_that_cannot_be_made_is_told_to_the_machine(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch, *, takes_growing: bool
+) -> None:
+    def failing(*_: object) -> SnapshotInfo:
+        raise StorageError("the snapshot could not be made: no room")
+
+    monkeypatch.setattr(sending.store, "make", failing)
+
+    messages = await sending.sent(takes_growing=takes_growing)
 
     assert messages == []
     (failure,) = sending.failures()

@@ -10,7 +10,7 @@ import pytest
 from nexus.errors import NoDatabaseError, NotFoundError, WrongRoleError
 from nexus.model.cluster import Role
 from nexus.model.position import Offset
-from nexus.node import following
+from nexus.node import intake
 from nexus.node.node import Node
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
@@ -191,7 +191,7 @@ async def test_a_master_of_any_form_full_syncs_a_database_of_another(
 async def test_another_encoding_waits_for_whoever_has_the_database_open(
     crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "BUSY_RETRY_S", 0.05)
+    monkeypatch.setattr(intake, "BUSY_RETRY_S", 0.05)
     imported(tmp_path / "master", 4096, "UTF-16le")
     made(tmp_path / "replica", 4096, "UTF-8")
     master = await crowd.node("master")

@@ -245,6 +245,18 @@ async def test_a_paused_replica_receives_and_applies_only_when_resumed(
     assert not replica.status().paused
 
 
+async def test_a_replica_pauses_itself_and_nobody_else(crowd: Crowd) -> None:
+    replica = await crowd.replica("replica", await crowd.node("master"))
+
+    with pytest.raises(WrongRoleError, match="another's stream is the master's"):
+        replica.pause("another")
+    assert not replica.status().paused
+    replica.pause(replica.node_id)
+    with pytest.raises(WrongRoleError):
+        replica.resume("another")
+    assert replica.status().paused
+
+
 async def test_a_paused_master_streams_to_nobody_until_it_is_resumed(
     crowd: Crowd,
 ) -> None:
@@ -481,7 +493,7 @@ async def test_two_masters_of_one_epoch_stop_until_one_is_forced_higher(
     second = await crowd.replica("second", first)
     await caught_up(second, await run(first, CREATE))
     reason = "two masters of one epoch"
-    first._stop_writes(StopWrites(reason))
+    first._duties.stop_writes(StopWrites(reason))
     assert isinstance(await refused(first, INSERT), WritesStoppedError)
     assert first.status().last_error == reason
 

@@ -167,7 +167,7 @@ async def test_an_errand_answers_or_raises_and_the_writer_goes_on(desk: Desk) ->
         assert await manager.run(lambda: 7) == 7
         with pytest.raises(StatementError, match="not now"):
             await manager.run(refuse)
-        assert await manager.mark(mark()) == 2
+        assert await manager.write(mark()) == 2
     assert desk.marks == [2]
 
 
@@ -200,7 +200,7 @@ async def test_an_entry_of_our_own_that_sqlite_takes_back_stops_the_writer(
         await manager.execute(wanted(CREATE))
         monkeypatch.setattr(desk.database, "commit", taken_back)
         with pytest.raises(NexusError):
-            await manager.mark(mark())
+            await manager.write(mark())
         await asyncio.to_thread(desk.failed.wait, PATIENCE_S)
         with pytest.raises(WritesStoppedError):
             await manager.execute(wanted((INSERT, (1,))))
@@ -302,7 +302,7 @@ async def test_a_lock_held_elsewhere_stops_nobody_but_who_met_it(desk: Desk) -> 
         with locked_elsewhere(desk.database.path):
             for call in (
                 manager.execute(wanted((INSERT, (1,)))),
-                manager.mark(mark()),
+                manager.write(mark()),
                 asyncio.to_thread(manager.begin, idle_limit_s=1.0),
             ):
                 with pytest.raises(DatabaseBusyError):

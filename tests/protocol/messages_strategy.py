@@ -88,7 +88,7 @@ messages_after_handshake: st.SearchStrategy[Message] = st.one_of(
     st.builds(Pong, naturals, offsets, offsets),
     wal_entries,
     st.builds(WalAck, offsets, offsets, flags),
-    st.builds(RequestSnapshot, node_ids, snapshot_ids, naturals),
+    st.builds(RequestSnapshot, node_ids, snapshot_ids, naturals, st.booleans()),
     st.builds(SnapshotMeta, snapshot_ids, naturals, naturals, checksums, positions),
     st.builds(SnapshotChunk, snapshot_ids, naturals, blobs, checksums),
     st.builds(SnapshotComplete, snapshot_ids, flags),

@@ -33,7 +33,7 @@ from replication.examples import ONE_REIGN, welcome
 
 POSITION = ONE_REIGN.position_at(Offset(7))
 META = SnapshotMeta("s7", 300, 3, 0, POSITION)
-NEW = Send(MASTER, RequestSnapshot(NodeId("b")))
+NEW = Send(MASTER, RequestSnapshot(NodeId("b"), takes_growing=True))
 
 
 class Transfer:
@@ -105,7 +105,7 @@ def test_a_broken_transfer_goes_on_at_the_next_chunk_without_delay() -> None:
     transfer.connect()
 
     assert transfer.intake.begin(Offset(5), 1) == (
-        Send(MASTER, RequestSnapshot(NodeId("b"), "s7", 2)),
+        Send(MASTER, RequestSnapshot(NodeId("b"), "s7", 2, takes_growing=True)),
     )
     assert transfer.receive(META) == (ReceiveSnapshot(META, 2),)
     assert len(transfer.chunk(2)) == 1
@@ -214,3 +214,57 @@ def test_an_install_that_outlives_its_connection_asks_for_the_next() -> None:
     assert transfer.link.broken("lost") == ()
     assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (Connect("a", 0),)
     assert transfer.link.state is LinkState.RECONNECTING
+
+
+# --- A snapshot that is still being made ---------------------------------------------
+
+EARLY = SnapshotMeta("s7", 0, 0, 0, POSITION)
+
+
+def growing(chunks: int) -> Transfer:
+    """A transfer of one, after so many chunks."""
+    transfer = Transfer()
+    transfer.intake.begin(Offset(5), 0)
+    transfer.receive(EARLY)
+    for index in range(chunks):
+        transfer.chunk(index)
+    return transfer
+
+
+def test_a_snapshot_may_come_while_it_grows_and_is_installed_when_it_is_whole() -> None:
+    transfer = growing(3)
+    with pytest.raises(ProtocolError, match="ended after 3 chunks"):
+        growing(3).receive(SnapshotComplete("s7", success=True))
+    assert transfer.receive(META) == (ReceiveSnapshot(META, 3),)
+    assert transfer.receive(SnapshotComplete("s7", success=True)) == (
+        Install("s7", POSITION),
+    )
+
+
+def test_one_that_broke_while_it_grew_goes_on_when_it_is_whole_or_still_grows() -> None:
+    for meta in (META, EARLY):
+        transfer = growing(2)
+        transfer.link.broken("lost")
+        transfer.connect()
+        transfer.intake.begin(Offset(5), 1)
+
+        assert transfer.receive(meta) == (ReceiveSnapshot(meta, 2),)
+        assert len(transfer.chunk(2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        (EARLY, "was not asked for"),
+        (SnapshotMeta("s9", 300, 3, 0, POSITION), "s9 was not asked for"),
+        (SnapshotMeta("s7", 300, 3, 0, ONE_REIGN.position_at(Offset(6))), "not asked"),
+        (SnapshotMeta("s7", 200, 2, 0, POSITION), "has 2 chunks, 3 came"),
+    ],
+)
+def test_figures_that_do_not_fit_what_grew_are_refused(
+    meta: SnapshotMeta, words: str
+) -> None:
+    transfer = growing(3)
+
+    with pytest.raises(ProtocolError, match=words):
+        transfer.receive(meta)

@@ -443,7 +443,8 @@ def test_a_snapshot_begun_before_a_restart_goes_on() -> None:
 
     effects = found.receive(welcome(3, plan=Plan.FULL_SYNC), 0)
 
-    assert effects[-1] == Send(MASTER, RequestSnapshot(REPLICA_NODE.node_id, "s7", 4))
+    wish = RequestSnapshot(REPLICA_NODE.node_id, "s7", 4, takes_growing=True)
+    assert effects[-1] == Send(MASTER, wish)
 
 
 def test_a_full_sync_that_must_wait_is_asked_for_by_the_clock() -> None:

@@ -86,7 +86,7 @@ def test_what_cannot_be_taken_back_is_replaced_and_not_exported_twice() -> None:
 
     assert effects == (
         Report(Level.WARNING, "rewind_failed", "a schema statement"),
-        Send(MASTER, RequestSnapshot(NodeId("b"))),
+        Send(MASTER, RequestSnapshot(NodeId("b"), takes_growing=True)),
     )
     assert node.link.state is LinkState.FULL_SYNC
     assert node.link.last_error == "a schema statement"

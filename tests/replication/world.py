@@ -302,18 +302,22 @@ class World:
 
     def _send_snapshot(self, node: Node, machine: Master, order: SendSnapshot) -> None:
         start = order.next_chunk
-        snapshot_id = order.snapshot_id
+        snapshot_id, grows = order.snapshot_id, False
         known = node.snapshots.get(snapshot_id)
         if known is None or known[0].offset + 1 < node.first_offset:
             snapshot_id, start = f"s{node.end}", 0
             known = node.snapshots[snapshot_id] = (node.position, list(node.rows))
+            grows = order.takes_growing
         position, rows = known
         self.perform(node, machine.snapshot_started(order.peer, position))
         meta = SnapshotMeta(snapshot_id, len(rows), len(rows), 0, position)
-        self._send_from_master(node, order.peer, meta)
+        early = SnapshotMeta(snapshot_id, 0, 0, 0, position)
+        self._send_from_master(node, order.peer, early if grows else meta)
         for index in range(start, len(rows)):
             chunk = SnapshotChunk(snapshot_id, index, rows[index], 0)
             self._send_from_master(node, order.peer, chunk)
+        if grows:
+            self._send_from_master(node, order.peer, meta)
         complete = SnapshotComplete(snapshot_id, success=True)
         self._send_from_master(node, order.peer, complete)
         self.perform(node, machine.snapshot_sent(order.peer))

@@ -22,7 +22,7 @@ SESSION = Statement("")
 """Nothing; but a transaction with it in is no small one."""
 
 SCHEMA = (
-    "create table parent(id integer primary key, name text, weight real, any)",
+    "create table parent(id integer primary key, name text unique, weight real, any)",
     "create table child(id integer primary key autoincrement, parent integer "
     "references parent(id) on delete cascade on update set null, note blob)",
     "create table seen(id integer primary key, what)",
@@ -62,6 +62,8 @@ STATEMENTS = st.one_of(
     ),
     statement("update or ignore parent set id = ? where id = ?", IDS, IDS),
     statement("update parent set weight = weight"),
+    statement("update or replace parent set name = ? where id = ?", VALUES, IDS),
+    statement("insert or replace into parent(name) values ('one')"),
     statement("delete from parent where id = ?", IDS),
     statement("delete from child"),
     statement("insert into seen(what) values (?)", VALUES),

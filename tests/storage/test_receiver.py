@@ -1,6 +1,7 @@
 """Snapshots that arrive in chunks: kept, checked, resumed."""
 
 import random
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import pytest
 from nexus.errors import DiskFullError, SnapshotError
 from nexus.model.position import ORIGIN
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
+from nexus.storage import receiver as receiver_module
 from nexus.storage.copier import MANIFEST_NAME
 from nexus.storage.receiver import SnapshotReceiver
 from storage.logs import file_size_limit, flip
@@ -415,3 +417,105 @@ def test_a_disk_that_is_full_at_the_very_end_costs_no_second_transfer(
     assert receiver.pending() == ("s", COUNT)
     assert receiver.begin(WHOLE.meta, COUNT) == COUNT
     assert receiver.finish().read_bytes() == DATA
+
+
+# --- A snapshot that is still being made ---------------------------------------------
+
+EARLY = SnapshotMeta("s", 0, 0, 0, WHOLE.meta.position)
+
+
+def test_what_grows_is_kept_and_checked_against_the_figures_in_the_end(
+    tmp_path: Path, receiving: Receiving
+) -> None:
+    receiver = receiving(tmp_path)
+    assert receiver.begin(EARLY) == 0
+    take(receiver, WHOLE, 0, COUNT)
+    assert receiver.begin(WHOLE.meta, COUNT) == COUNT
+
+    assert receiver.finish().read_bytes() == DATA
+
+
+@pytest.mark.parametrize("arrived", [1, COUNT // 2, COUNT - 1])
+@pytest.mark.parametrize("next_meta", [EARLY, WHOLE.meta])
+def test_what_grew_is_gone_on_with_after_a_restart(
+    tmp_path: Path, receiving: Receiving, arrived: int, next_meta: SnapshotMeta
+) -> None:
+    receiver = receiving(tmp_path)
+    receiver.begin(EARLY)
+    take(receiver, WHOLE, 0, arrived)
+    receiver.close()
+
+    again = receiving(tmp_path)
+    assert again.pending() == ("s", arrived)
+    assert again.begin(next_meta, arrived) == arrived
+    take(again, WHOLE, arrived, COUNT)
+    assert again.begin(WHOLE.meta, COUNT) == COUNT
+    assert again.finish().read_bytes() == DATA
+
+
+def test_the_last_chunk_of_what_grew_is_fetched_again_after_a_restart(
+    tmp_path: Path, receiving: Receiving
+) -> None:
+    receiver = receiving(tmp_path)
+    receiver.begin(EARLY)
+    take(receiver, WHOLE, 0, COUNT)
+    receiver.close()
+
+    again = receiving(tmp_path)
+    assert again.pending() == ("s", COUNT - 1)
+    assert again.begin(WHOLE.meta, COUNT - 1) == COUNT - 1
+    take(again, WHOLE, COUNT - 1, COUNT)
+    assert again.finish().read_bytes() == DATA
+
+
+def test_nothing_comes_behind_a_short_chunk_of_what_grows(
+    tmp_path: Path, receiving: Receiving
+) -> None:
+    receiver = receiving(tmp_path)
+    receiver.begin(EARLY)
+    take(receiver, WHOLE, 0, COUNT)
+    more = b"x" * CHUNK_BYTES
+
+    with pytest.raises(SnapshotError, match=f"chunk {COUNT} of snapshot s has"):
+        receiver.add(SnapshotChunk("s", COUNT, more, zlib.crc32(more)))
+
+
+def test_a_chunk_longer_than_the_first_is_refused_while_it_grows(
+    tmp_path: Path, receiving: Receiving
+) -> None:
+    receiver = receiving(tmp_path)
+    receiver.begin(EARLY)
+    take(receiver, WHOLE, 0, 1)
+    data = WHOLE.archive[CHUNK_BYTES : 2 * CHUNK_BYTES + 1]
+
+    with pytest.raises(SnapshotError, match=f"{CHUNK_BYTES + 1} bytes instead of"):
+        receiver.add(SnapshotChunk("s", 1, data, zlib.crc32(data)))
+
+
+def test_what_grows_without_end_is_refused(
+    tmp_path: Path, receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver_module, "GROWTH_BYTES", 0)
+    receiver = receiving(tmp_path, max_size=1500)
+    receiver.begin(EARLY)
+    skipped = struct.pack("<II", 0x184D2A50, 1 << 20) + bytes(CHUNK_BYTES - 8)
+
+    receiver.add(SnapshotChunk("s", 0, skipped, zlib.crc32(skipped)))
+    zeros = bytes(CHUNK_BYTES)
+    for index in range(1, 15):
+        receiver.add(SnapshotChunk("s", index, zeros, zlib.crc32(zeros)))
+    with pytest.raises(SnapshotError, match="chunk 15 of snapshot s has"):
+        receiver.add(SnapshotChunk("s", 15, zeros, zlib.crc32(zeros)))
+
+
+def test_figures_that_are_not_of_what_grew_are_found_in_the_end(
+    tmp_path: Path, receiving: Receiving
+) -> None:
+    receiver = receiving(tmp_path)
+    receiver.begin(EARLY)
+    take(receiver, WHOLE, 0, COUNT)
+    wrong = msgspec.structs.replace(WHOLE.meta, crc32=7)
+    receiver.begin(wrong, COUNT)
+
+    with pytest.raises(SnapshotError, match="did not arrive whole"):
+        receiver.finish()

@@ -1,5 +1,6 @@
 """What no configuration may combine, and what this version cannot do yet."""
 
+from ipaddress import ip_address
 from typing import Final
 
 from nexus.config.settings import Config, ReplicationSettings
@@ -17,45 +18,71 @@ def check(config: Config) -> None:
     """Raise ConfigurationError with the first reason why a node cannot start so."""
     _check_built(config.replication)
     _check_roles(config.replication)
+    _check_peers(config.replication)
     _check_addresses(config)
     _check_exposure(config)
 
 
 def _check_built(settings: ReplicationSettings) -> None:
-    if settings.role is Role.WITNESS:
-        raise _not_built("role", settings.role, "set it to replica")
-    if settings.peers:
-        raise _not_built(
-            "peers",
-            ",".join(settings.peers),
-            "remove it, and give every replica replication.master_addr",
+    if settings.coordinator == "etcd":
+        raise ConfigurationError(
+            "replication.coordinator = 'etcd' is not built in this version; set it to "
+            "quorum (replication.peers elect) or manual (an operator promotes)"
         )
-    if settings.coordinator != "manual":
-        raise _not_built(
-            "coordinator",
-            settings.coordinator,
-            "set it to manual: an operator promotes (nexus promote URL)",
-        )
-
-
-def _not_built(name: str, value: object, mend: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"replication.{name} = '{value}' is not built in this version; {mend}"
-    )
 
 
 def _check_roles(settings: ReplicationSettings) -> None:
-    if settings.role is Role.REPLICA and settings.master_addr is None:
+    follows = settings.master_addr is not None or bool(settings.peers)
+    if settings.role in (Role.REPLICA, Role.WITNESS) and not follows:
         raise ConfigurationError(
-            "replication.role = 'replica' has no master to follow; set "
-            "replication.master_addr to the master's HOST:PORT"
+            f"replication.role = '{settings.role}' has no master to follow; set "
+            "replication.master_addr to the master's HOST:PORT, or replication.peers "
+            "to the addresses of all voters"
         )
-    if settings.role is not Role.REPLICA and settings.master_addr is not None:
+    if settings.role in (Role.MASTER, Role.STANDALONE) and settings.master_addr:
         raise ConfigurationError(
             f"replication.master_addr = '{settings.master_addr}' is for replicas, but "
             f"replication.role = '{settings.role}'; remove it, or set "
             "replication.role to replica"
         )
+    if settings.coordinator == "quorum" and not follows:
+        raise ConfigurationError(
+            "replication.coordinator = 'quorum' has nobody to elect with; set "
+            "replication.peers to the addresses of all voters"
+        )
+
+
+def _check_peers(settings: ReplicationSettings) -> None:
+    """What can be said of the list before anybody was asked."""
+    peers, own = settings.peers, settings.bind_addr
+    if len(set(peers)) < len(peers):
+        raise ConfigurationError(
+            f"replication.peers = '{','.join(peers)}' names an address twice; name "
+            "each voter once"
+        )
+    if peers and not any(_may_be(own, peer) for peer in peers):
+        raise ConfigurationError(
+            f"replication.peers = '{','.join(peers)}' does not contain this node, "
+            f"whose replication.bind_addr is {own}; list every voter on every voter"
+        )
+    if settings.sync_quorum is not None and peers and settings.sync_quorum > len(peers):
+        raise ConfigurationError(
+            f"replication.sync_quorum = {settings.sync_quorum} is more than the "
+            f"{len(peers)} voters of replication.peers; lower it"
+        )
+
+
+def _may_be(own: str, peer: str) -> bool:
+    """Whether others may reach by `peer` what listens on `own`."""
+    own_host, own_port = split_address(own)
+    host, port = split_address(peer)
+    if own_port and port != own_port:
+        return False
+    try:
+        listens, named = ip_address(own_host), ip_address(host)
+    except ValueError:
+        return True  # a name says nothing here
+    return listens.is_unspecified or listens == named
 
 
 def _check_addresses(config: Config) -> None:

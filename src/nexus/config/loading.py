@@ -203,7 +203,9 @@ def _extra(hint: Any) -> dict[str, str]:
 def _mend(hint: Any) -> str:
     if hint is bool:
         return "write true or false"
-    choices = [str(choice) for choice in get_args(hint) if isinstance(choice, str)]
+    sides = [hint, *get_args(hint)]  # of `Literal[…] | None`, say
+    options = [option for side in sides for option in get_args(side)]
+    choices = [option for option in options if isinstance(option, str)]
     if isinstance(hint, type) and hasattr(hint, "__members__"):
         choices = [str(member) for member in hint.__members__.values()]
     return f"write one of {', '.join(choices)}" if choices else "write it as text"

@@ -36,7 +36,9 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_log_size: Count = 1_000_000
     """Entries that the log keeps at least; older segments are dropped."""
     auto_failover: bool = True
-    coordinator: Literal["manual", "quorum", "etcd"] = "manual"
+    coordinator: Literal["manual", "quorum", "etcd"] | None = None
+    """Who decides about masters; None: the voters where there are any, else an
+    operator."""
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):

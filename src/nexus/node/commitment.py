@@ -5,8 +5,14 @@ log's own sync and SQLite's commit (lossless: nobody can read what a quorum lack
 """
 
 import threading
+import time
+from collections.abc import Callable
+from typing import Final
 
 from nexus.model.position import NO_OFFSET, Offset
+
+LEASE_POLL_S: Final = 0.01
+"""How often a batch that only lacks the lease looks whether it was renewed."""
 
 
 class ReignEndedError(Exception):
@@ -16,7 +22,20 @@ class ReignEndedError(Exception):
 class Commitment:
     """The commit offset of one reign, from the loop to the writer thread."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        *,
+        quorum: bool = True,
+        lease: Callable[[], bool] | None = None,
+    ) -> None:
+        """Without `quorum` (async mode) only the lease is waited for.
+
+        `lease` tells whether a reign that voters gave still holds; it is asked on the
+        writer thread, after the sync, at the moment of each acknowledgement.
+        """
+        self.quorum = quorum
+        self._lease = lease
         self.timeout_s = timeout_s
         """After so long a client is told that its outcome is unknown yet."""
         self.acknowledged = 0
@@ -46,14 +65,24 @@ class Commitment:
             self._changed.notify_all()
 
     def wait(self, offset: Offset, timeout_s: float | None = None) -> bool:
-        """Return True once the quorum holds `offset`, False after the timeout.
+        """Return True once the quorum holds `offset`, under a lease that stands.
+
+        False after the timeout.
 
         Raises ReignEndedError after `end`, unless the offset was reached before.
         """
+        deadline = float("inf")
+        if timeout_s is not None:
+            deadline = time.monotonic() + timeout_s
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._offset >= offset or bool(self._end), timeout_s
-            )
-            if self._offset < offset and self._end:
-                raise ReignEndedError(self._end)
-            return self._offset >= offset
+            while True:
+                held = not self.quorum or self._offset >= offset
+                if held and (self._lease is None or self._lease()):
+                    return True
+                if self._end:
+                    raise ReignEndedError(self._end)
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return False
+                pause_s = LEASE_POLL_S if held else threading.TIMEOUT_MAX
+                self._changed.wait(min(left_s, pause_s))

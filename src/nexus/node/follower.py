@@ -5,7 +5,6 @@ appended and synced together, in a thread; applying them is the ApplyWorker's, b
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,31 +16,32 @@ from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import Offset, Position
+from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.effectqueue import EffectQueue
+from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
-from nexus.node.publisher import now_ms, report
+from nexus.node.publisher import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
 from nexus.replication.effects import (
+    MASTER,
     Adopt,
     Apply,
     Connect,
     Disconnect,
     Diverged,
-    Effect,
-    Effects,
     Install,
     ReceiveSnapshot,
     Report,
     Rewind,
     Send,
-    StepDown,
-    StopWrites,
     Store,
     StoreChunk,
 )
+from nexus.replication.member_effects import MemberEffect
 from nexus.replication.replica import Replica
 from nexus.storage.wal import WriteAheadLog
 
@@ -68,6 +68,8 @@ class FollowerHooks:
     store_chunk: Callable[[StoreChunk], Awaitable[None]]
     install: Callable[[Install], Awaitable[None]]
     failed: Callable[[BaseException], None]
+    others: Callable[[MemberEffect], Awaitable[None]]
+    """What only a voting node's member asks for."""
 
 
 class Follower:
@@ -75,7 +77,7 @@ class Follower:
 
     def __init__(
         self,
-        machine: Replica,
+        machine: Replica | LinkFace,
         wal: WriteAheadLog,
         worker: ApplyWorker,
         hooks: FollowerHooks,
@@ -92,9 +94,8 @@ class Follower:
         self._hooks = hooks
         self._secret = secret
         self._timeout_s = timeout_s
-        self._effects: deque[Effect] = deque()
-        self._wake = asyncio.Event()
-        self._drained = asyncio.Event()
+        self._queue = EffectQueue()
+        self.take = self._queue.take
         self._appending = asyncio.Lock()
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -113,11 +114,14 @@ class Follower:
             self._performer.cancel()
             await asyncio.gather(self._performer, return_exceptions=True)
 
-    def take(self, effects: Effects) -> None:
-        """Perform these after all that waits already."""
-        if effects:
-            self._effects.extend(effects)
-            self._wake.set()
+    def employ(self, worker: ApplyWorker) -> None:
+        """From now on this thread applies."""
+        self._worker = worker
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nothing is being performed."""
+        return self._queue.is_idle
 
     def tick(self) -> None:
         """Deadlines, heartbeats, reconnection."""
@@ -165,25 +169,17 @@ class Follower:
 
     async def _perform_all(self) -> None:
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._effects:
-                    effect = self._effects.popleft()
-                    if isinstance(effect, Store):
-                        await self._store(effect)
-                    else:
-                        await self._with_space(partial(self._perform, effect))
-                self._drained.set()
+            await self._queue.perform_all(
+                self._store,
+                lambda effect: self._with_space(partial(self._perform, effect)),
+            )
         except Exception as error:  # noqa: BLE001 - it must reach the node
             self._hooks.failed(error)
 
     async def _store(self, first: Store) -> None:
         """Append this Store and its neighbours, sync once."""
         records: list[Record] = list(first.records)
-        while self._effects and isinstance(self._effects[0], Store):
-            following = self._effects.popleft()
-            assert isinstance(following, Store), "checked just above"
+        while (following := self._queue.next_if(Store)) is not None:
             records += following.records
         await self._with_space(partial(self._append_all, records))
 
@@ -209,9 +205,9 @@ class Follower:
         self._log.append(records)
         return self._log.sync()
 
-    async def _perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one arm each
+    async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:
-            case Send():
+            case Send(peer=peer) if peer == MASTER:
                 if self._connection is not None:
                     self._connection.send(effect.message)
             case Apply():
@@ -236,20 +232,17 @@ class Follower:
                 await self._hooks.store_chunk(effect)
             case Install():
                 await self._meanwhile_answering(self._hooks.install(effect))
-            case StepDown() | StopWrites():
-                pass
             case _:
-                raise AssertionError(f"{effect} is not a replica's to ask for")
+                await self._hooks.others(effect)
 
     async def _meanwhile_answering(self, work: Awaitable[None]) -> None:
         """Let the disk work, and go on answering the master's heartbeats."""
         working = asyncio.ensure_future(work)
         try:
             while not working.done():
-                self._wake.clear()
-                while self._effects and isinstance(self._effects[0], Send):
-                    await self._perform(self._effects.popleft())
-                waking = asyncio.create_task(self._wake.wait())
+                waking = asyncio.create_task(self._queue.wakes())
+                while (send := self._queue.next_if(Send)) is not None:
+                    await self._perform(send)
                 await asyncio.wait(
                     {working, waking}, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -257,7 +250,7 @@ class Follower:
             await working
         finally:
             working.cancel()
-            self._wake.set()
+            self._queue.look_again()
 
     async def _follow(self, target: Connect) -> None:
         """Connect, introduce this node, read until the connection ends."""
@@ -312,9 +305,7 @@ class Follower:
             self.bytes_received = self._received_before + connection.bytes_received
             self._hear(messages, assembler)
             full_sync = self.machine.state is LinkState.FULL_SYNC
-            if len(self._effects) > (MOST_CHUNKS if full_sync else MOST_WAITING):
-                self._drained.clear()
-                await self._drained.wait()
+            await self._queue.drains(MOST_CHUNKS if full_sync else MOST_WAITING)
 
     def _hear(self, messages: list[Message], assembler: EntryAssembler) -> None:
         """Entries that came together are one call; everything in its order."""

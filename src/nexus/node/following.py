@@ -1,15 +1,12 @@
 """A node in the role of replica: its link to the master, and the applying thread."""
 
 import asyncio
-import random
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 
 from nexus.errors import (
-    DatabaseBusyError,
     NexusError,
     NoMasterError,
     ReadOnlyReplicaError,
@@ -17,10 +14,12 @@ from nexus.errors import (
 )
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.clock import now_ms
+from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
-from nexus.node.fullsync import install_snapshot
+from nexus.node.intake import IntakeHooks, SnapshotIntake
+from nexus.node.machines import replica_of
 from nexus.node.parts import Parts
-from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
 from nexus.node.rewinding import take_back
@@ -31,18 +30,12 @@ from nexus.replication.effects import (
     Adopt,
     Close,
     Diverged,
-    Install,
     Peer,
-    ReceiveSnapshot,
     Rewind,
-    StoreChunk,
 )
+from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
-from nexus.replication.settings import ReplicaSettings, Standing
-
-BUSY_RETRY_S: Final = 1.0
-"""How often it looks whether a snapshot can be installed that others are in the way of.
-"""
+from nexus.storage.system import read_membership
 
 _VISITOR: Final = Peer("visitor")
 
@@ -52,10 +45,114 @@ log = structlog.get_logger(__name__)
 class Following:
     """One time of following; `begin` it, and `leave` it for good."""
 
-    def __init__(self, parts: Parts, machine: Replica) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        machine: Replica,
+        *,
+        face: LinkFace | None = None,
+        others: Callable[[MemberEffect], Awaitable[None]] | None = None,
+    ) -> None:
+        """Where `machine` is a part of a member, `face` is what the driver calls.
+
+        `others` performs what only a member asks for.
+        """
         self.machine = machine
         self._parts = parts
-        self._worker = ApplyWorker(
+        self._elects = face is not None
+        self._configured: Callable[[], None] | None = None
+        self._worker = self._new_worker()
+        self._rescue = Rescue(parts)
+        intake = SnapshotIntake(
+            parts,
+            self._rescue,
+            IntakeHooks(
+                self._on_worker,
+                self._restart,
+                lambda: self._follower,
+            ),
+        )
+        self._follower = Follower(
+            face or machine,
+            parts.log,
+            self._worker,
+            FollowerHooks(
+                self._adopt,
+                self._export,
+                self._rewind,
+                intake.receive,
+                intake.store,
+                intake.install,
+                parts.failed,
+                others or _nothing_else,
+            ),
+            secret=parts.config.cluster_secret,
+            timeout_s=parts.config.replication.connect_timeout_ms / 1000,
+        )
+
+    @classmethod
+    async def begin(
+        cls,
+        parts: Parts,
+        addresses: tuple[str, ...],
+        configured: Callable[[], None] = lambda: None,
+    ) -> "Following":
+        """Look for the master at these addresses, the first one first.
+
+        `configured` is called once the log that is followed names voters.
+        """
+        history = await asyncio.to_thread(log_history, parts.standing)
+        machine = replica_of(parts, addresses, history)
+        broken_off = await asyncio.to_thread(parts.receiver.pending)
+        if broken_off is not None:
+            machine.resume_snapshot(*broken_off)
+        following = cls(parts, machine)
+        following._configured = configured
+        following.start()
+        return following
+
+    def start(self) -> None:
+        """Take the database's writer, look for the master."""
+        self._worker.start()
+        self._follower.start()
+
+    async def leave(self) -> None:
+        """Leave the master and end the thread; what was acknowledged is durable."""
+        await self._follower.stop()
+        await asyncio.to_thread(self._worker.stop)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no effect waits or is being performed."""
+        return self._follower.is_idle
+
+    def take(self, effects: MemberEffects) -> None:
+        """Perform these after all that waits already."""
+        self._follower.take(effects)
+
+    async def hold(self) -> None:
+        """Apply nothing more until more is asked for; the running batch has ended."""
+        self._worker.hold()
+        await self._on_worker(lambda: None)
+
+    async def rest(self) -> None:
+        """Give up the database's writer."""
+        await asyncio.to_thread(self._worker.stop)
+
+    async def wake(self, machine: Replica) -> None:
+        """Have the writer again, for another time of following."""
+        await self.rest()
+        self.machine = machine
+        self._worker = self._new_worker()
+        self._follower.employ(self._worker)
+        self._worker.start()
+
+    def _restart(self) -> None:
+        self._worker.restart()
+
+    def _new_worker(self) -> ApplyWorker:
+        parts = self._parts
+        return ApplyWorker(
             parts.database,
             parts.log,
             ApplyHooks(
@@ -66,41 +163,6 @@ class Following:
                 fingerprint=parts.verifications.pin,
             ),
         )
-        self._rescue = Rescue(parts)
-        self._follower = Follower(
-            machine,
-            parts.log,
-            self._worker,
-            FollowerHooks(
-                self._adopt,
-                self._export,
-                self._rewind,
-                self._receive_snapshot,
-                self._store_chunk,
-                self._install,
-                parts.failed,
-            ),
-            secret=parts.config.cluster_secret,
-            timeout_s=parts.config.replication.connect_timeout_ms / 1000,
-        )
-
-    @classmethod
-    async def begin(cls, parts: Parts, addresses: tuple[str, ...]) -> "Following":
-        """Look for the master at these addresses, the first one first."""
-        history = await asyncio.to_thread(log_history, parts.standing)
-        machine = _machine(parts, addresses, history)
-        broken_off = await asyncio.to_thread(parts.receiver.pending)
-        if broken_off is not None:
-            machine.resume_snapshot(*broken_off)
-        following = cls(parts, machine)
-        following._worker.start()
-        following._follower.start()
-        return following
-
-    async def leave(self) -> None:
-        """Leave the master and end the thread; what was acknowledged is durable."""
-        await self._follower.stop()
-        await asyncio.to_thread(self._worker.stop)
 
     def report(self) -> DutyReport:
         """How this role fares."""
@@ -147,7 +209,9 @@ class Following:
 
     def write_refusal(self) -> NexusError:
         """The error of a write that came here."""
-        if not self.master_url:
+        # Where nodes elect, the master that was is perhaps none any more.
+        known = self.machine.is_connected or not self._elects
+        if not (self.master_url and known):
             return NoMasterError(
                 "this node is a replica and knows no master just now; nothing "
                 "happened, try again soon"
@@ -187,6 +251,7 @@ class Following:
     def tick(self) -> None:
         """Deadlines, heartbeats, reconnection."""
         self._follower.tick()
+        self._look_for_voters()
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
@@ -243,70 +308,10 @@ class Following:
         reason = await take_back(self._parts, self._worker, effect.to)
         if reason:
             self._follower.last_error = reason
-            self._follower.take(self.machine.rewind_failed(reason, now_ms()))
+            self._follower.take(self._follower.machine.rewind_failed(reason, now_ms()))
         else:
             self._rescue.done()
-            self._follower.take(self.machine.rewound(now_ms()))
-
-    async def _receive_snapshot(self, effect: ReceiveSnapshot) -> None:
-        begin = self._parts.receiver.begin
-        try:
-            first = await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
-        except NexusError as error:
-            self._follower.install_failed(str(error))
-            return
-        if first != effect.next_chunk:
-            self._follower.install_failed(
-                f"snapshot {effect.meta.snapshot_id} cannot go on at chunk "
-                f"{effect.next_chunk}: less of it is on the disk; it begins anew"
-            )
-
-    async def _store_chunk(self, effect: StoreChunk) -> None:
-        try:
-            await asyncio.to_thread(self._parts.receiver.add, effect.chunk)
-        except NexusError as error:
-            self._follower.install_failed(str(error))
-
-    async def _install(self, _: Install) -> None:
-        parts = self._parts
-
-        def install() -> Position:
-            self._rescue.database()
-            position = install_snapshot(
-                copy,
-                parts.database,
-                parts.log,
-                parts.standing.catalog,
-                work=parts.standing.directory.snapshots / "installing.work",
-                max_size=parts.config.snapshot.max_size,
-            )
-            self._rescue.done()
-            parts.receiver.drop()
-            self._worker.restart()
-            return position
-
-        try:
-            copy: Path = await self._on_worker(parts.receiver.finish)
-            position = await self._when_free(install)
-        except NexusError as error:
-            if parts.state.intent is None:
-                self._follower.install_failed(str(error))
-            else:  # database and log differ: the next start mends that
-                parts.failed(error)
-        else:
-            self._follower.installed(position)
-            parts.milestones.passed(position.offset)
-
-    async def _when_free(self, install: Callable[[], Position]) -> Position:
-        """Install; while others keep the database busy, again and again."""
-        while True:
-            try:
-                position: Position = await self._on_worker(install)
-            except DatabaseBusyError as error:
-                self._follower.waits(str(error))
-                await asyncio.sleep(BUSY_RETRY_S)
-            else:
-                return position
+            self._follower.take(self._follower.machine.rewound(now_ms()))
 
     async def _on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""
@@ -314,6 +319,17 @@ class Following:
         self._worker.run_soon(job)
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
+
+    def _look_for_voters(self) -> None:
+        """Once: whether the database says by now who votes."""
+        database = self._parts.database
+        if self._configured is None or not database.stands:
+            return
+        with database.reader() as reader:
+            if read_membership(reader) is None:
+                return
+        configured, self._configured = self._configured, None
+        configured()
 
     def _applied(self, position: Position) -> None:
         self._follower.applied(position)
@@ -326,23 +342,5 @@ class Following:
         self._follower.short(error)
 
 
-def _machine(
-    parts: Parts, addresses: tuple[str, ...], history: EpochHistory
-) -> Replica:
-    settings = parts.config.replication
-    return Replica(
-        parts.identity(),
-        ReplicaSettings(
-            addresses=addresses,
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            connect_timeout_ms=settings.connect_timeout_ms,
-        ),
-        Standing(
-            history=history,
-            durable_offset=parts.log.durable_offset,
-            applied_offset=parts.database.position.offset,
-            epoch=parts.state.epoch,
-        ),
-        random.random,
-    )
+async def _nothing_else(effect: MemberEffect) -> None:
+    raise AssertionError(f"{effect} is not a replica's to ask for")

@@ -65,6 +65,11 @@ class Parts:
         """What the catalog holds now."""
         return self.standing.catalog.state
 
+    @property
+    def is_witness(self) -> bool:
+        """Whether this node keeps the log and no database."""
+        return self.config.replication.role is Role.WITNESS
+
     def master_addresses(self) -> tuple[str, ...]:
         """Where a master may be: what a role change kept, else the configuration."""
         replication = self.config.replication

@@ -23,11 +23,13 @@ from nexus.errors import (
 )
 from nexus.model.entry import Record
 from nexus.model.position import Offset
+from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
+from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
-from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
+from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
     CommitAdvanced,
@@ -81,6 +83,8 @@ class PublisherHooks:
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
+    votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
+    """A proven Hello that asks for votes, with the challenge it has answered."""
 
 
 class Publisher:
@@ -95,7 +99,7 @@ class Publisher:
         pace_s: float = 0.0,
     ) -> None:
         """`pace_s` lies at least between two small sends to one replica."""
-        self.machine: Master | None = None
+        self.machine: Master | PortFace | None = None
         self.rejected = 0
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
@@ -135,7 +139,7 @@ class Publisher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def reign(self, machine: Master) -> None:
+    def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
         self.machine = machine
 
@@ -221,6 +225,9 @@ class Publisher:
         connection = link.connection
         hello, link.challenge = await self._door.hello(connection, self._secret)
         link.hello_nonce = hello.nonce
+        if VOTES in hello.features:
+            await self._hooks.votes(connection, hello, link.challenge)
+            return
         machine = self.machine
         if machine is None:
             connection.send(self._hooks.visited(hello))
@@ -341,9 +348,3 @@ class Publisher:
 def report(effect: Report) -> None:
     """Log what a machine reports, at its level."""
     getattr(log, effect.level.value)(effect.event, detail=effect.detail)
-
-
-def now_ms() -> int:
-    """Milliseconds on the clock that counts suspend too, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // 1_000_000

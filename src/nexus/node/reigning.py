@@ -3,12 +3,12 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import structlog
 
-from nexus.config import ReplicationSettings
 from nexus.errors import (
     NexusError,
     NoMasterError,
@@ -18,24 +18,27 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.clock import now_ms
 from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
+from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
+from nexus.node.machines import master_of
 from nexus.node.parts import Parts
-from nexus.node.publisher import now_ms
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.transactions import TransactionManager
 from nexus.node.writer import Hooks
+from nexus.protocol.messages import Error, Welcome
 from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.master import Master
-from nexus.replication.settings import LogExtent, MasterSettings
-
-LEAST_SYNC_QUORUM: Final = 2
-"""Without voters: the master and any one replica."""
 
 ANNOUNCE_EVERY_S: Final = 1.0
+
+HELD: Final = (
+    "this node hands over to another master; nothing happened, try again at once"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +46,29 @@ log = structlog.get_logger(__name__)
 class Reigning:
     """One reign of this node; `begin` it, and `leave` it for good."""
 
-    def __init__(self, parts: Parts, machine: Master) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        machine: Master,
+        *,
+        port: PortFace | None = None,
+        lease: Callable[[], bool] | None = None,
+    ) -> None:
+        """Where voters gave it, `port` is the member's.
+
+        And `lease` tells whether the voters still follow this reign.
+        """
         self.machine = machine
+        self._port = port or machine
+        self.is_open = False
+        """Whether the writer takes transactions, now or between two refusals."""
         self._parts = parts
+        self._elected = lease is not None
         replication = parts.config.replication
+        sync = replication.mode is Mode.SYNC
         self._commitment = (
-            Commitment(replication.sync_timeout_ms / 1000)
-            if replication.mode is Mode.SYNC
+            Commitment(replication.sync_timeout_ms / 1000, quorum=sync, lease=lease)
+            if sync or self._elected
             else None
         )
         self.manager = TransactionManager(
@@ -57,7 +76,8 @@ class Reigning:
             parts.log,
             Hooks(
                 stored=parts.on_loop(
-                    parts.publisher.stored, unless=lambda: parts.publisher.is_alone
+                    parts.publisher.stored,
+                    unless=lambda: parts.publisher.is_alone and not self._elected,
                 ),
                 applied=parts.on_loop(
                     parts.milestones.passed, unless=lambda: not parts.milestones.count
@@ -70,6 +90,8 @@ class Reigning:
             limit_bytes=parts.config.limits.transaction_bytes,
         )
         self._lacks_quorum = False
+        self._holds = False
+        """Whether a switchover is under way."""
         self._takes_no_more = False
         """Whether writes have ended for good: no quorum's return changes that."""
 
@@ -99,12 +121,18 @@ class Reigning:
             cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
             master_addr="",
         )
-        reigning = cls(parts, _machine(parts, history.begun(reign)))
+        reigning = cls(parts, master_of(parts, history.begun(reign)))
         parts.publisher.reign(reigning.machine)
         mode = parts.config.replication.mode
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
+        reigning.is_open = True
         log.info("reign_began", epoch=reign.epoch, why=why, offset=reign.first_offset)
         return reigning
+
+    def open(self, reign: Reign) -> None:
+        """Take transactions in a reign that voters gave: its first entry is applied."""
+        self.manager.go_on(reign)
+        self.is_open = True
 
     async def leave(self) -> None:
         """End the writer; the database has no owner.
@@ -140,6 +168,7 @@ class Reigning:
         """GET /replication/master/stats."""
         stats = self.machine.stats(now_ms())
         commitment = self._commitment
+        waits = commitment if commitment and commitment.quorum else None
         return msgspec.structs.replace(
             stats,
             current_offset=self._parts.log.durable_offset,
@@ -147,8 +176,8 @@ class Reigning:
             rejected_connections=(
                 stats.rejected_connections + self._parts.publisher.rejected
             ),
-            sync_acks=commitment.acknowledged if commitment else 0,
-            sync_timeouts=commitment.late if commitment else 0,
+            sync_acks=waits.acknowledged if waits else 0,
+            sync_timeouts=waits.late if waits else 0,
         )
 
     @property
@@ -167,7 +196,7 @@ class Reigning:
 
     async def mark(self) -> Offset:
         """Log a mark at which every node hashes its tables."""
-        return await self.manager.mark(Fingerprint(uuid.uuid4().hex[:8]))
+        return await self.manager.write(Fingerprint(uuid.uuid4().hex[:8]))
 
     def tick(self) -> None:
         """Heartbeats and dead peers; in sync mode, whether a quorum is there."""
@@ -175,17 +204,17 @@ class Reigning:
         if publisher.is_alone:  # nobody told it of the syncs since the last tick
             publisher.stored(self._parts.log.durable_offset)
         publisher.tick()
-        if self._commitment is not None:
-            self._watch_quorum()
+        self.watch_quorum()
 
     def committed(self, offset: Offset) -> None:
         """A quorum holds every entry up to `offset`."""
         if self._commitment is not None:
             self._commitment.reached(offset)
 
-    def _watch_quorum(self) -> None:
+    def watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""
-        if self._takes_no_more:
+        waits = self._commitment is not None and self._commitment.quorum
+        if self._takes_no_more or self._holds or not (waits and self.is_open):
             return
         here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
         if (here < needed) is self._lacks_quorum:
@@ -227,8 +256,10 @@ class Reigning:
                 pass
 
     def deposed_by(self, order: StepDown) -> None:
-        """Take no more writes: a higher epoch was met."""
+        """Take no more writes, and acknowledge none: a higher epoch was met."""
         self._takes_no_more = True
+        if self._elected and self._commitment is not None:
+            self._commitment.end(order.reason)
         url = order.master_addr or "an unknown address"
         self.manager.refuse_writes(
             lambda: NoMasterError(
@@ -236,6 +267,16 @@ class Reigning:
                 f"{url}: nothing happened, try again soon"
             )
         )
+
+    def hold_writes(self) -> None:
+        """Take none until `take_writes`: another node is about to reign."""
+        self._holds = True
+        self.manager.refuse_writes(lambda: NoMasterError(HELD))
+
+    def take_writes(self) -> None:
+        """Undo `hold_writes`."""
+        self._holds = self._lacks_quorum = False
+        self.manager.refuse_writes(None)
 
     def stop_writes(self, order: StopWrites) -> None:
         """Take no more writes: an operator is needed."""
@@ -248,15 +289,17 @@ class Reigning:
         await parts.sender.send(
             connection,
             order,
-            self.machine,
+            self._port,
             parts.publisher.perform,
             parts.state.cluster_id,
         )
 
-    async def announce(self, former: str) -> None:
-        """Tell the former master of this reign, until it answers or the reign ends."""
+    async def announce(
+        self, former: str, heard: Callable[[Welcome | Error], None] | None = None
+    ) -> None:
+        """Tell a node of this reign, until it answers or the reign ends."""
         secret = self._parts.config.cluster_secret
-        while self._parts.publisher.machine is self.machine:
+        while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
                 connection = await Connection.open(former, timeout_s=ANNOUNCE_EVERY_S)
@@ -269,33 +312,9 @@ class Reigning:
             except (OSError, TimeoutError, NexusError):
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
                 continue
-            self._parts.publisher.perform(answered(answer, self.machine.history))
+            if heard is not None:
+                heard(answer)
+            else:
+                effects = answered(answer, self.machine.history)
+                self._parts.publisher.perform(effects)
             return
-
-
-def _machine(parts: Parts, history: EpochHistory) -> Master:
-    settings = parts.config.replication
-    return Master(
-        parts.identity(),
-        MasterSettings(
-            quorum=sync_quorum(settings),
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            max_transfers=parts.config.snapshot.max_transfers,
-            pin_entries=4 * settings.max_log_size,
-        ),
-        history,
-        LogExtent(parts.log.first_offset, parts.log.durable_offset),
-        now_ms(),
-    )
-
-
-def sync_quorum(settings: ReplicationSettings) -> int:
-    """Nodes that must hold an entry before it is committed, the master included.
-
-    In async mode the master alone; in sync mode as configured, else the master and
-    any one replica.
-    """
-    if settings.mode is Mode.ASYNC:
-        return 1
-    return settings.sync_quorum or LEAST_SYNC_QUORUM

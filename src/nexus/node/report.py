@@ -19,6 +19,8 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     master_url: str = ""
     state: LinkState = LinkState.STOPPED
     paused: bool = False
+    auto_failover: bool | None = None
+    """None: as configured."""
     last_error: str = ""
 
 
@@ -44,7 +46,11 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
         master_url=duty.master_url,
         state=duty.state,
         paused=duty.paused,
-        auto_failover=replication.auto_failover,
+        auto_failover=(
+            replication.auto_failover
+            if duty.auto_failover is None
+            else duty.auto_failover
+        ),
         has_database=parts.database.stands,
         last_error=failure or duty.last_error,
     )

@@ -69,7 +69,9 @@ def open_standing(config: Config) -> Standing:
             ),
         )
         opened.callback(log.close)
-        expects = effective_role(config, catalog) is Role.REPLICA
+        expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
+            bool(config.replication.peers or catalog.state.voters)
+        )
         opening = Database.expect if expects else Database.open
         database = opening(directory.database, readers=config.limits.readers)
         opened.callback(database.close)

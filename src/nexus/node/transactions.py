@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nexus.errors import NexusError, WritesStoppedError
-from nexus.model.operation import Fingerprint, Reigned
+from nexus.model.operation import Operation, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.jobs import Answer, Errand, Interactive, Job, Transaction
@@ -53,6 +53,12 @@ class TransactionManager:
         self._turns.put(opening)
         if self._hooks.commitment is None:
             opening.wait()
+
+    def go_on(self, reign: Reign) -> None:
+        """Begin to take transactions in a reign whose first entry is applied."""
+        self._writer.reign = reign
+        self._database.set_mode_capturing()
+        self._turns.start()
 
     def stop(self) -> None:
         """Answer the running batch, refuse what comes, end the thread; blocks.
@@ -109,12 +115,19 @@ class TransactionManager:
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
-    async def mark(self, mark: Fingerprint) -> Offset:
-        """Log a mark at which every node hashes its tables; returns its offset."""
-        job = self._submit(
-            Errand(run=lambda: self._writer.write_operations((mark,))),
-            asyncio.get_running_loop(),
-        )
+    async def write(
+        self, operation: Operation, before: Callable[[], None] = lambda: None
+    ) -> Offset:
+        """Log an entry of Nexus's own, and commit it; returns its offset.
+
+        `before` is called on the writer thread, when the next offset is this entry's.
+        """
+
+        def run() -> Offset:
+            before()
+            return self._writer.write_operations((operation,))
+
+        job = self._submit(Errand(run=run), asyncio.get_running_loop())
         assert job.waiter is not None, "a job of an event loop has a waiter"
         offset: Offset = await job.waiter
         return offset

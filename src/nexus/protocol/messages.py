@@ -24,6 +24,10 @@ from nexus.model.position import (
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
 
+VOTES: Final = "votes"
+"""A Hello with this feature asks for a connection that carries votes alone; it is
+answered with a Welcome, whose `master_id` is the answering node, whatever its role."""
+
 Checksum = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 
 # It becomes a file's name on the other side: no separator, no leading dot.
@@ -160,16 +164,31 @@ class RequestSnapshot(msgspec.Struct, frozen=True, array_like=True):
     node_id: NodeId
     snapshot_id: SnapshotId = ""
     next_chunk: Natural = 0
+    takes_growing: bool = False
+    """One that is still being made will do (see SnapshotMeta)."""
 
 
 class SnapshotMeta(msgspec.Struct, frozen=True, array_like=True):
     """What will follow; `total_size` is the archive's, in bytes."""
+
+    # Of one that is still being made, size, count and CRC-32 are 0: a second
+    # SnapshotMeta with the figures comes behind the last chunk.
 
     snapshot_id: SnapshotId
     total_size: Natural
     chunk_count: Natural
     crc32: Checksum
     position: Position = ORIGIN
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether the figures are to come."""
+        return self.chunk_count == 0
+
+    def completes(self, begun: "SnapshotMeta") -> bool:
+        """Whether these are the figures of the one that was announced as `begun`."""
+        told = (begun.snapshot_id, begun.position)
+        return begun.is_growing and told == (self.snapshot_id, self.position)
 
 
 class SnapshotChunk(msgspec.Struct, frozen=True, array_like=True):

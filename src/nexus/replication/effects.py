@@ -96,7 +96,8 @@ class SendSnapshot(msgspec.Struct, frozen=True):
     Start at `next_chunk` of `snapshot_id` if that snapshot still stands and the log
     reaches back to its position; else take the newest that the log reaches back to, or
     make one, and start at its chunk 0 (the replica sees the other id). The log keeps
-    everything from now on. Before the first frame call `snapshot_started(peer,
+    everything from now on. One that is still being made may be sent while it grows if
+    the replica `takes_growing`. Before the first frame call `snapshot_started(peer,
     position)`; in the end `snapshot_sent(peer)`, or
     `snapshot_failed(peer, reason, now_ms)`. Close or a disconnection ends it: then
     nothing is reported.
@@ -105,6 +106,7 @@ class SendSnapshot(msgspec.Struct, frozen=True):
     peer: Peer
     snapshot_id: str
     next_chunk: int
+    takes_growing: bool = False
 
 
 class CommitAdvanced(msgspec.Struct, frozen=True):

@@ -90,7 +90,9 @@ class Intake:
         self._asked = True
         if self._next_chunk == 0:
             self._not_before_ms = now_ms + self._wait.next_ms()
-        wish = RequestSnapshot(self._node_id, self._snapshot_id, self._next_chunk)
+        wish = RequestSnapshot(
+            self._node_id, self._snapshot_id, self._next_chunk, takes_growing=True
+        )
         return (self._link.say(wish, now_ms),)
 
     def installed(
@@ -148,14 +150,22 @@ class Intake:
             raise
 
     def _begins(self, meta: SnapshotMeta, history: EpochHistory) -> ReceiveSnapshot:
-        if not self._asked or self._meta is not None:
+        begun = self._meta
+        is_end = begun is not None and meta.completes(begun) and not meta.is_growing
+        if not self._asked or not (begun is None or is_end):
             raise ProtocolError(f"snapshot {meta.snapshot_id} was not asked for")
         if history.position_at(meta.position.offset) != meta.position:
             raise ProtocolError(
                 f"snapshot {meta.snapshot_id} stands at {meta.position}, which the "
                 "master's history does not contain"
             )
-        if meta.snapshot_id != self._snapshot_id or self._next_chunk > meta.chunk_count:
+        fewer = self._next_chunk > meta.chunk_count and not meta.is_growing
+        if is_end and fewer:
+            raise ProtocolError(
+                f"snapshot {meta.snapshot_id} has {meta.chunk_count} chunks, "
+                f"{self._next_chunk} came"
+            )
+        if meta.snapshot_id != self._snapshot_id or fewer:
             self.resume_from(meta.snapshot_id, 0)
         self._meta = meta
         return ReceiveSnapshot(meta, self._next_chunk)
@@ -166,10 +176,8 @@ class Intake:
             raise ProtocolError(
                 f"a chunk of snapshot {chunk.snapshot_id} came, which is not under way"
             )
-        if (
-            chunk.chunk_index != self._next_chunk
-            or chunk.chunk_index >= meta.chunk_count
-        ):
+        is_beyond = chunk.chunk_index >= meta.chunk_count and not meta.is_growing
+        if chunk.chunk_index != self._next_chunk or is_beyond:
             raise ProtocolError(
                 f"chunk {chunk.chunk_index} of snapshot {meta.snapshot_id} came where "
                 f"{self._next_chunk} of {meta.chunk_count} was expected"
@@ -183,6 +191,7 @@ class Intake:
             meta is None
             or message.snapshot_id != meta.snapshot_id
             or not message.success
+            or meta.is_growing
             or self._next_chunk != meta.chunk_count
         ):
             raise ProtocolError(

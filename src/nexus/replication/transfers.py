@@ -39,7 +39,12 @@ class FullSyncs:
         everything = Offset(log.first_offset - 1)
         resumes = message.next_chunk > 0
         self._pins.hold(progress.node_id, everything, now_ms, anew=not resumes)
-        wish = SendSnapshot(progress.peer, message.snapshot_id, message.next_chunk)
+        wish = SendSnapshot(
+            progress.peer,
+            message.snapshot_id,
+            message.next_chunk,
+            message.takes_growing,
+        )
         start = self._transfers.request(wish)
         if start is not None:
             return (start,)

@@ -31,7 +31,7 @@ JOB_BYTES: Final = 4 << 20
 WINDOW_LOG: Final = 23
 """8 MiB: what a receiver must hold at least, whatever the level."""
 
-NICENESS: Final = 10
+NICENESS: Final = 5
 """Writers go first; on an idle machine it costs nothing."""
 
 # A frame that every zstd skips (RFC 8878, 3.1.2), with the CRC-32 of all before it: in

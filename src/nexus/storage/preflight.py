@@ -50,11 +50,10 @@ def check(path: Path) -> Report:
     try:
         problems = [row[0] for row in connection.execute("pragma quick_check(5)")]
         if problems != ["ok"]:
-            raise StorageError(
-                f"{path} is damaged: {problems[0]}; repair it with `.recover` of the "
-                "sqlite3 shell first"
-            )
+            raise _damaged(path, str(problems[0]))
         return Report(_findings(connection))
+    except apsw.CorruptError as error:
+        raise _damaged(path, str(error)) from error
     except apsw.Error as error:
         raise StorageError(
             f"{path} cannot be read as a SQLite database: {error}; is it encrypted, or "
@@ -64,9 +63,16 @@ def check(path: Path) -> Report:
         connection.close()
 
 
+def _damaged(path: Path, problem: str) -> StorageError:
+    return StorageError(
+        f"{path} is damaged: {problem}; repair it with `.recover` of the sqlite3 shell "
+        "first"
+    )
+
+
 def _findings(connection: apsw.Connection) -> list[Finding]:
     tables = read_tables(connection)
-    found = _objects(connection, tables)
+    found = _objects(connection, tables) + _strange_tables(connection)
     changing = {finding.table for finding in found}
     for table in tables.values():
         found += _null_keys(connection, table)
@@ -113,6 +119,22 @@ def _objects(connection: apsw.Connection, tables: dict[str, Table]) -> list[Find
     return found
 
 
+def _strange_tables(connection: apsw.Connection) -> list[Finding]:
+    """Virtual tables of modules that a node has not."""
+    found = []
+    rows: list[Any] = connection.execute(
+        "select name from sqlite_schema where type = 'table' and rootpage = 0"
+    ).fetchall()
+    for (name,) in rows:
+        try:
+            connection.execute(f"select 1 from {quote(name)} limit 0")  # noqa: S608
+        except apsw.SQLError as error:
+            why = "a node loads no extensions; drop it where its module is loaded"
+            drop = f"drop table {quote(name)};"
+            found.append(Finding("change", name, str(error), why, drop))
+    return found
+
+
 def _null_keys(connection: apsw.Connection, table: Table) -> list[Finding]:
     if not table.nullable_key:
         return []
@@ -135,12 +157,20 @@ def _null_keys(connection: apsw.Connection, table: Table) -> list[Finding]:
 
 
 def _hidden_rowid(table: Table) -> Finding:
+    # SQLite renames no column that is called as a rowid is.
+    columns = ", ".join(
+        f"{quote(name)} as row_number" if name.lower() == "_rowid_" else quote(name)
+        for name in table.columns
+    )
+    name, copy = quote(table.name), quote(f"{table.name}_copy")
     return Finding(
         "change",
         table.name,
         "no primary key, and a column named _rowid_",
-        "the column hides the rowid that would tell the rows apart",
-        f"alter table {quote(table.name)} rename column _rowid_ to row_number;",
+        "the column hides the rowid that would tell the rows apart; constraints, "
+        "indexes and triggers of the table must be made again",
+        f"create table {copy} as select {columns} from {name}; drop table {name}; "  # noqa: S608 - shown, not run
+        f"alter table {copy} rename to {name};",
     )
 
 

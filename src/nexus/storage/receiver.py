@@ -24,6 +24,9 @@ from nexus.storage.copier import (
 from nexus.storage.disk import storage_errors
 from nexus.storage.extraction import Extractor
 
+GROWTH_BYTES: Final = 1 << 20
+"""So much more than the database, and a 64th of that, an archive may take at most."""
+
 MAX_SIZE: Final = 10 << 30
 """The default of snapshot.max_size, uncompressed."""
 
@@ -63,7 +66,9 @@ class SnapshotReceiver:
         if begun is None:
             return None
         whole = self._archive_path.stat().st_size // begun.chunk_bytes
-        return begun.meta.snapshot_id, min(whole, begun.meta.chunk_count)
+        if not begun.meta.is_growing:
+            whole = min(whole, begun.meta.chunk_count)
+        return begun.meta.snapshot_id, whole
 
     def begin(self, meta: SnapshotMeta, next_chunk: int = 0) -> int:
         """Expect chunks from `next_chunk` on; 0 begins anew.
@@ -72,7 +77,8 @@ class SnapshotReceiver:
         SnapshotError, StorageError.
         """
         with storage_errors(f"receiving snapshot {meta.snapshot_id}"):
-            if next_chunk and self._meta == meta and self._next == next_chunk:
+            if next_chunk and self._goes_on(meta, next_chunk):
+                self._announced(meta)
                 return next_chunk
             if next_chunk and self._replayed(meta, next_chunk):
                 return next_chunk
@@ -132,6 +138,23 @@ class SnapshotReceiver:
             self._extractor.close()
             self._extractor = None
 
+    def _goes_on(self, meta: SnapshotMeta, next_chunk: int) -> bool:
+        return (
+            self._meta is not None
+            and (self._meta == meta or meta.completes(self._meta))
+            and self._next == next_chunk
+        )
+
+    def _announced(self, meta: SnapshotMeta) -> None:
+        """The figures of a snapshot whose first chunks are here already."""
+        if self._meta != meta:
+            self._note(meta)
+        self._meta = meta
+
+    def _note(self, meta: SnapshotMeta) -> None:
+        begun = _Begun(meta, max(1, self._chunk_bytes))
+        self._begun_path.write_bytes(msgspec.json.encode(begun))
+
     @property
     def _archive_path(self) -> Path:
         return self._directory / "archive.part"
@@ -158,9 +181,11 @@ class SnapshotReceiver:
         False if that is less, or of another snapshot, or spoiled: it was never synced.
         """
         begun = self._begun()
-        if begun is None or begun.meta != meta:
+        if begun is None or not (begun.meta == meta or meta.completes(begun.meta)):
             return False
-        size = min(begun.chunk_bytes * next_chunk, meta.total_size)
+        size = begun.chunk_bytes * next_chunk
+        if not meta.is_growing:
+            size = min(size, meta.total_size)
         if self._archive_path.stat().st_size < size:
             return False
         self.close()
@@ -176,6 +201,8 @@ class SnapshotReceiver:
             return False
         self._next, self._received = next_chunk, size
         self._chunk_bytes = begun.chunk_bytes
+        if begun.meta != meta:
+            self._note(meta)
         return True
 
     def _begun(self) -> _Begun | None:
@@ -188,10 +215,16 @@ class SnapshotReceiver:
 
     def _check_size(self, meta: SnapshotMeta, chunk: SnapshotChunk) -> None:
         """All chunks but the last have one size, and no more comes than announced."""
-        size = len(chunk.data)
+        size, limit = len(chunk.data), meta.total_size
         is_last = chunk.chunk_index == meta.chunk_count - 1
-        expected = meta.total_size - self._received if is_last else self._chunk_bytes
-        if size != (expected or size) or self._received + size > meta.total_size:
+        expected = limit - self._received if is_last else self._chunk_bytes
+        fits = size == (expected or size)
+        if meta.is_growing:
+            # Any chunk may be the last and short, but none comes behind it.
+            limit = self._max_size + (self._max_size >> 6) + GROWTH_BYTES
+            is_whole = self._received == self._next * self._chunk_bytes
+            fits = size <= (expected or size) and is_whole
+        if not fits or self._received + size > limit:
             raise SnapshotError(
                 f"chunk {chunk.chunk_index} of snapshot {chunk.snapshot_id} has {size} "
                 f"bytes instead of {expected}; the snapshot is fetched again"
@@ -202,8 +235,7 @@ class SnapshotReceiver:
         assert self._extractor is not None, "a snapshot was begun"
         if self._next == 0:
             self._chunk_bytes = len(data)
-            begun = _Begun(meta, max(1, len(data)))
-            self._begun_path.write_bytes(msgspec.json.encode(begun))
+            self._note(meta)
         try:
             write_all(self._archive.fileno(), data)
             self._extractor.feed(data)

@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from nexus.storage.pinning import FrozenFile, describe, pin_for_copy
 from nexus.storage.receiver import SnapshotReceiver
 
 __all__ = [
+    "Begun",
     "SnapshotInfo",
     "SnapshotReceiver",
     "SnapshotSettings",
@@ -55,6 +56,17 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
     files_count: int
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """A snapshot that is being made: its archive grows."""
+
+    id: str
+    position: Position
+
+
+def _nobody(_: Begun) -> None:
+    """No one wants it before it is whole."""
+
+
 class SnapshotSettings(msgspec.Struct, frozen=True):
     """How snapshots are packed, and how many are kept."""
 
@@ -79,19 +91,29 @@ class SnapshotStore:
         self._packer = Packer()
         self._remove_leftovers()
 
-    def make(self, database: HasPath, cluster_id: str) -> SnapshotInfo:
+    def make(
+        self,
+        database: HasPath,
+        cluster_id: str,
+        begun: Callable[[Begun], None] = _nobody,
+    ) -> SnapshotInfo:
         """Copy the database as it stands, while writes go on; durable on return.
 
-        The copy is the content at one position, which it carries. Blocks: call it in a
-        thread, any one. Raises StorageError, and SnapshotError for a database over
-        `max_size`.
+        The copy is the content at one position, which it carries; when that is settled,
+        `begun` is called. Blocks: call it in a thread, any one. Raises StorageError,
+        and SnapshotError for a database over `max_size`.
         """
         snapshot_id = f"{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}"
-        work = self._directory / f"{snapshot_id}.work"
+        work = self._work(snapshot_id)
         try:
             with storage_errors("making a snapshot"):
                 work.mkdir()
-                manifest, packed = self._pack(database.path, work, cluster_id)
+                manifest, packed = self._pack(
+                    database.path,
+                    work,
+                    cluster_id,
+                    lambda position: begun(Begun(snapshot_id, position)),
+                )
                 info = SnapshotInfo(
                     id=snapshot_id,
                     created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,29 +167,49 @@ class SnapshotStore:
 
     def chunk(self, info: SnapshotInfo, index: int) -> SnapshotChunk:
         """One piece of the archive, from 0; raises NotFoundError once it is dropped."""
-        try:
-            with self._archive(info.id).open("rb", buffering=0) as archive:
-                archive.seek(index * self._settings.chunk_size)
-                data = archive.read(self._settings.chunk_size)
-        except FileNotFoundError:
+        data = self._read(self._archive(info.id), index)
+        if data is None:
             raise NotFoundError(
                 f"snapshot {info.id} is no longer kept: newer ones were made"
-            ) from None
+            )
         return SnapshotChunk(info.id, index, data, zlib.crc32(data))
+
+    def early_chunk(self, begun: Begun, index: int) -> SnapshotChunk | None:
+        """The same of an archive that grows; None if it is not all there yet."""
+        for path in (self._work(begun.id) / "archive", self._archive(begun.id)):
+            data = self._read(path, index)
+            if data is not None and len(data) == self._settings.chunk_size:
+                return SnapshotChunk(begun.id, index, data, zlib.crc32(data))
+        return None
+
+    def _read(self, path: Path, index: int) -> bytes | None:
+        try:
+            with path.open("rb", buffering=0) as archive:
+                archive.seek(index * self._settings.chunk_size)
+                return archive.read(self._settings.chunk_size)
+        except FileNotFoundError:
+            return None
 
     def close(self) -> None:
         """Give up the snapshot that is being made; its `make` raises."""
         self._packer.close()
 
     def _pack(
-        self, database: Path, work: Path, cluster_id: str
+        self,
+        database: Path,
+        work: Path,
+        cluster_id: str,
+        settled: Callable[[Position], None],
     ) -> tuple[Manifest, Packed]:
         with pin_for_copy(database) as frozen:
             if frozen is not None:
+                settled(frozen.position)
                 return self._pack_frozen(frozen, work, cluster_id)
         # A reader elsewhere holds an old snapshot, or a transaction lasts: let SQLite
         # write a second copy, which takes longer and room on the disk.
-        return self._pack_frozen(_copied(database, work), work, cluster_id)
+        copy = _copied(database, work)
+        settled(copy.position)
+        return self._pack_frozen(copy, work, cluster_id)
 
     def _pack_frozen(
         self, frozen: FrozenFile, work: Path, cluster_id: str
@@ -206,6 +248,9 @@ class SnapshotStore:
         (work / "facts").rename(self._facts(info.id))
         (work / "archive").rename(self._archive(info.id))
         sync_directory(self._directory)
+
+    def _work(self, snapshot_id: str) -> Path:
+        return self._directory / f"{snapshot_id}.work"
 
     def _archive(self, snapshot_id: str) -> Path:
         return self._directory / f"{snapshot_id}.tar.zst"

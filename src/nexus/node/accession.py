@@ -1,0 +1,174 @@
+"""How a voting node comes to reign, and how it gives its reign up."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from nexus.errors import NexusError
+from nexus.model.cluster import Role
+from nexus.model.entry import Payload, Record, encode_payload
+from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.position import Offset, Reign
+from nexus.node.chronicle import read_chronicle
+from nexus.node.clock import now_ms
+from nexus.node.faces import PortFace
+from nexus.node.following import Following
+from nexus.node.parts import Parts
+from nexus.node.reigning import Reigning
+from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.replication.effects import StepDown
+from nexus.replication.election_effects import BecomeMaster, HoldWrites, TakeWrites
+from nexus.replication.member import Member
+from nexus.replication.member_effects import MemberEffects
+from nexus.replication.settings import LogExtent, Standing
+
+log = structlog.get_logger(__name__)
+
+
+class Throne(Protocol):
+    """The voting node, as far as its reign is concerned."""
+
+    member: Member
+    following: Following
+    reigning: Reigning | None
+
+    @property
+    def parts(self) -> Parts:
+        """What it works with."""
+
+    @property
+    def port(self) -> PortFace:
+        """Its member, as its port sees it."""
+
+    def take(self, effects: MemberEffects) -> None:
+        """Perform these in their order."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside all else."""
+
+
+async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
+    """Write the reign's first entry; clients' follow once a quorum holds it."""
+    parts, member = voting.parts, voting.member
+    await voting.following.hold()
+    if not parts.database.stands:
+        await asyncio.to_thread(parts.database.open_writer)
+    reign = Reign(
+        order.epoch,
+        new_history_id(),
+        parts.state.node_id,
+        Offset(parts.log.last_offset + 1),
+        time.time_ns() // 1000,
+        order.why,
+    )
+    await _update(
+        parts, role=Role.MASTER, epoch=reign.epoch, history_id=reign.history_id
+    )
+    extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
+    voting.take(member.reign(reign, extent, now_ms()))
+    if member.master is None:  # another epoch was met meanwhile
+        return
+    voting.reigning = Reigning(
+        parts,
+        member.master,
+        port=voting.port,
+        lease=lambda: member.may_acknowledge(now_ms()),
+    )
+    operations: list[Operation] = [Reigned(reign)]
+    if not member.configurations[-1].offset:
+        formed = Membership(parts.state.cluster_id, parts.state.voters)
+        operations.append(formed)
+        voting.take(member.configured(reign.first_offset, formed, now_ms()))
+    durable = await asyncio.to_thread(_append, parts, reign, tuple(operations))
+    log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
+    voting.take(member.stored(durable, now_ms()))
+
+
+def _append(parts: Parts, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+    mode = parts.config.replication.mode
+    payload = Payload(reign.started_us, "", b"", operations, mode=mode)
+    parts.log.append([Record(reign.epoch, reign.first_offset, encode_payload(payload))])
+    return parts.log.sync()
+
+
+async def take_writes(voting: Throne, order: TakeWrites) -> None:
+    """The database holds everything, or a switchover has failed: clients may write."""
+    reigning = voting.reigning
+    if reigning is None:
+        return
+    if reigning.is_open:
+        log.warning("switchover_failed", reason=order.reason)
+        reigning.take_writes()
+        return
+    await voting.following.rest()
+    await asyncio.to_thread(reigning.open, voting.member.history.reigns[-1])
+    log.info("takes_writes", epoch=voting.member.epoch)
+
+
+def hold_writes(voting: Throne, order: HoldWrites) -> None:
+    """Begin no more transactions; tell the member when the last one has ended."""
+    reigning = voting.reigning
+    if reigning is not None and reigning.is_open:
+        log.info("hands_over", heir=order.heir)
+        reigning.hold_writes()
+        voting.spawn(_drain(voting, reigning))
+
+
+async def _drain(voting: Throne, reigning: Reigning) -> None:
+    last: Callable[[], Offset] = lambda: voting.parts.log.last_offset  # noqa: E731
+    try:
+        end: Offset = await reigning.manager.run(last)
+    except NexusError:
+        return  # the reign has ended meanwhile
+    voting.take(voting.member.writes_held(end, now_ms()))
+
+
+async def end_reign(voting: Throne, order: StepDown) -> None:
+    """Take back what is not decided, then follow whoever reigns."""
+    parts, reigning = voting.parts, voting.reigning
+    log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
+    if reigning is not None:
+        reigning.deposed_by(order)
+        await reigning.leave()
+    voting.reigning = None
+    await _update(parts, role=Role.REPLICA)
+    chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
+    standing = Standing(
+        history=chronicle.history,
+        durable_offset=parts.log.durable_offset,
+        applied_offset=parts.database.position.offset,
+        epoch=parts.state.epoch,
+    )
+    voting.take(voting.member.follow(standing))
+    assert voting.member.replica is not None, "it has just begun to follow"
+    await voting.following.wake(voting.member.replica)
+
+
+def stand_alone(parts: Parts) -> None:
+    """Make this node the only voter, by an entry of an epoch that nobody gave; blocks.
+
+    What its log holds counts as decided. Raises StorageError.
+    """
+    standing = parts.standing
+    if not parts.database.stands:
+        parts.database.open_writer()
+    redo(standing)
+    reign = Reign(
+        next_epoch(standing.catalog, parts.database.history(), step=PROMOTION_STEP),
+        new_history_id(),
+        parts.state.node_id,
+        Offset(parts.log.last_offset + 1),
+        time.time_ns() // 1000,
+        "force",
+    )
+    alone = Membership(parts.state.cluster_id, ((parts.state.node_id, parts.address),))
+    standing.catalog.update(epoch=reign.epoch, history_id=reign.history_id)
+    _append(parts, reign, (Reigned(reign), alone))
+    redo(standing)
+
+
+async def _update(parts: Parts, **changes: Any) -> None:
+    await asyncio.to_thread(parts.standing.catalog.update, **changes)

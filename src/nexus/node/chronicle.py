@@ -1,0 +1,56 @@
+"""What a node's database and log say together of reigns and configurations."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.position import EpochHistory, Offset
+from nexus.node.startup import APPLY_BYTES, Standing
+from nexus.replication.electorate import Configuration
+from nexus.storage.system import read_membership
+from nexus.storage.wal import WriteAheadLog
+
+
+@dataclass(frozen=True, slots=True)
+class Chronicle:
+    """Up to the end of the log, whatever of it is applied."""
+
+    history: EpochHistory
+    configurations: tuple[Configuration, ...]
+    """Oldest first; the first is the database's, or who formed the cluster."""
+
+
+def read_chronicle(standing: Standing) -> Chronicle:
+    """Read the database, then what the log holds beyond it; blocks."""
+    database, log, state = standing.database, standing.log, standing.catalog.state
+    history, found = database.history(), []
+    stored = read_membership(database.writer) if database.stands else None
+    if stored is not None:
+        found.append(Configuration(*stored))
+    elif state.voters:
+        formed = Membership(state.cluster_id, state.voters)
+        found.append(Configuration(Offset(0), formed))
+    for offset, operation in _beyond(log, database.position.offset):
+        if isinstance(operation, Reigned):
+            history = history.begun(operation.reign)
+        elif isinstance(operation, Membership):
+            found.append(Configuration(offset, operation))
+    return Chronicle(history, tuple(found))
+
+
+def _beyond(log: WriteAheadLog, applied: Offset) -> Iterator[tuple[Offset, Operation]]:
+    """What the log holds that is not applied."""
+    start = Offset(applied + 1)
+    if start > log.last_offset:
+        return
+    with closing(log.cursor(start)) as cursor:
+        while cursor.offset <= log.last_offset:
+            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
+                for operation in record.decoded().operations:
+                    yield record.offset, operation
+
+
+def has_voters(standing: Standing) -> bool:
+    """Whether this node is of a cluster that elects; blocks."""
+    return bool(read_chronicle(standing).configurations)

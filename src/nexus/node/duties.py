@@ -1,0 +1,310 @@
+"""Which duty a node has, how it takes one up, and how it gives it up in order."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from nexus.config import Config
+from nexus.errors import NodeStoppedError, NoMasterError, WrongRoleError
+from nexus.model.cluster import Role
+from nexus.model.position import EpochHistory, Offset
+from nexus.node.accession import stand_alone
+from nexus.node.chronicle import has_voters
+from nexus.node.connection import Connection
+from nexus.node.following import Following
+from nexus.node.forming import Forming
+from nexus.node.parts import Parts
+from nexus.node.reigning import Reigning
+from nexus.node.report import DutyReport
+from nexus.node.startup import effective_role
+from nexus.node.transactions import TransactionManager
+from nexus.node.voting import Voting
+from nexus.protocol.messages import Error, ErrorCode, Hello
+from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
+from nexus.replication.formation import Formed, Joins
+
+Duty = Reigning | Following | Voting | Forming
+
+log = structlog.get_logger(__name__)
+
+
+class Duties:
+    """One duty at a time; changes are one at a time too."""
+
+    def __init__(self, config: Config) -> None:
+        self._parts: Parts | None = None
+        self.duty: Duty | None = None
+        self.failure = ""
+        """Why this node cannot go on, or empty."""
+        self.stopping = False
+        self.changing = asyncio.Lock()
+        self._role = config.replication.role
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # --- What it is now --------------------------------------------------------------
+
+    @property
+    def parts(self) -> Parts:
+        """What the duties work with; raises NodeStoppedError while it is not open."""
+        if self._parts is None:
+            raise NodeStoppedError("this node is not running; start it first")
+        return self._parts
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to work with."""
+        return self._parts is not None
+
+    def use(self, parts: Parts | None) -> None:
+        """From now on the duties work with these; None: they are closed."""
+        self._parts = parts
+
+    @property
+    def acting(self) -> Reigning | Following | Forming | None:
+        """The master's or replica's part that this node has just now."""
+        if isinstance(self.duty, Voting):
+            return self.duty.reigning or self.duty.following
+        return self.duty
+
+    @property
+    def role(self) -> Role:
+        """As the status tells it."""
+        if isinstance(self.duty, Voting):
+            return self.duty.role
+        return Role.REPLICA if isinstance(self.duty, Forming) else self._role
+
+    @property
+    def history(self) -> EpochHistory:
+        """Every reign of this node's log."""
+        return self.duty.history if self.duty else EpochHistory()
+
+    @property
+    def trouble(self) -> str:
+        """Why this node cannot serve just now, or empty."""
+        if self.stopping:
+            return self.failure or "this node is stopping"
+        return self.failure or ("" if self.duty else "this node has no role just now")
+
+    def report(self) -> DutyReport:
+        """How the duty fares."""
+        return self.duty.report() if self.duty else DutyReport()
+
+    def writer(self) -> TransactionManager:
+        """The manager of writes; raises why there is none here."""
+        acting = self.acting
+        if isinstance(acting, Reigning):
+            return acting.manager
+        if acting is not None:
+            raise acting.write_refusal()
+        raise NoMasterError(f"nothing happened: {self.trouble}; try again soon")
+
+    def reigning(self, why: str = "this node is no master") -> Reigning:
+        """This node's reign; raises WrongRoleError naming who has one."""
+        acting = self.acting
+        if isinstance(acting, Reigning):
+            return acting
+        url = acting.master_url if isinstance(acting, Following) else ""
+        raise WrongRoleError(f"{why}; ask the master{f' at {url}' if url else ''}")
+
+    def voting(self) -> Voting:
+        """This node as one of a cluster with voters; raises WrongRoleError."""
+        if isinstance(self.duty, Voting):
+            return self.duty
+        raise WrongRoleError(
+            "this node's cluster has no voters: it was not formed with "
+            "replication.peers, so an operator promotes"
+        )
+
+    def require_no_voter(self) -> None:
+        """Raise WrongRoleError on a voter: what it wrote alone would be taken back."""
+        own = self.parts.state.node_id
+        if isinstance(self.duty, Voting) and own in dict(self.duty.voters):
+            raise WrongRoleError(
+                f"this node is a voter of its cluster: remove it there first (DELETE "
+                f"/cluster/members/{own} on the master), or stop the process"
+            )
+
+    # --- Changes; the caller holds `changing` ----------------------------------------
+
+    async def begin(self) -> None:
+        """Take up what disk and settings say."""
+        parts = self.parts
+        if await asyncio.to_thread(has_voters, parts.standing):
+            self.duty = await Voting.begin(parts)
+            _warn_of_peers(parts, self.duty)
+            return
+        if parts.config.replication.peers and not parts.log.last_offset:
+            parts.standing.catalog.update(role=Role.REPLICA)
+            self.duty = Forming(parts, self._formed)
+            return
+        role = effective_role(parts.config, parts.standing.catalog)
+        await self._take_up(role, "start", parts.master_addresses())
+
+    async def change(self, role: Role, why: str, master_addr: str = "") -> None:
+        """Give up the role, and every connection of it, for another one."""
+        await self.parts.publisher.retire("this node changes its role")
+        await self.leave()
+        self.failure = ""
+        try:
+            await self._take_up(role, why, (master_addr,))
+        except BaseException as error:
+            self.failure = f"this node could not become {role}: {error}"
+            raise
+
+    async def renew(self) -> None:
+        """Give up the duty for the one that disk and settings say by now."""
+        await self.parts.publisher.retire("this node changes its role")
+        await self.leave()
+        self.failure = ""
+        try:
+            await self.begin()
+        except BaseException as error:
+            self.failure = f"this node could not take up its role: {error}"
+            raise
+
+    async def force(self) -> None:
+        """Be the only voter, in a higher epoch, whatever other voters there were."""
+        await self.parts.publisher.retire("this node is forced to reign")
+        await self.leave()
+        try:
+            await asyncio.to_thread(stand_alone, self.parts)
+        finally:
+            await self.renew()
+
+    async def leave(self) -> None:
+        """Stop writing or following; the database has no owner afterwards."""
+        duty, self.duty = self.duty, None
+        if duty is not None:
+            await duty.leave()
+
+    async def _take_up(self, role: Role, why: str, masters: tuple[str, ...]) -> None:
+        self._role = role
+        if role is Role.REPLICA:
+            catalog = self.parts.standing.catalog
+            catalog.update(role=role, master_addr=masters[0])
+            self.duty = await Following.begin(
+                self.parts, masters, self._configuration_met
+            )
+        else:
+            self.duty = await Reigning.begin(self.parts, role, why)
+
+    def _formed(self, decided: Formed | Joins) -> None:
+        self.spawn(self._settle(decided))
+
+    async def _settle(self, decided: Formed | Joins) -> None:
+        async with self.changing:
+            if self.stopping:
+                return
+            if isinstance(decided, Joins):
+                log.info("joins_cluster", addresses=decided.addresses)
+                await self.change(Role.REPLICA, "start", decided.addresses[0])
+                return
+            formed = decided.membership
+            log.info("cluster_formed", cluster_id=formed.cluster_id)
+            await asyncio.to_thread(
+                self.parts.standing.catalog.update,
+                cluster_id=formed.cluster_id,
+                voters=formed.voters,
+            )
+            await self.renew()
+
+    def _configuration_met(self) -> None:
+        """The log that this replica follows has voters: it is to know them."""
+        self.spawn(self._become_voting())
+
+    async def _become_voting(self) -> None:
+        async with self.changing:
+            if not self.stopping and isinstance(self.duty, Following):
+                await self.renew()
+
+    async def _depose(self, order: StepDown) -> None:
+        """A higher epoch was met: take no more writes, follow its master."""
+        async with self.changing:
+            if self.stopping:
+                return
+            log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
+            self.parts.standing.catalog.update(epoch=order.epoch)
+            master = order.master_addr or self.parts.master_addresses()[0]
+            await self.change(Role.REPLICA, order.reason, master)
+
+    # --- Called by the drivers -------------------------------------------------------
+
+    def visited(self, hello: Hello) -> Error:
+        """A Hello while this node is no master: who is."""
+        answer = None
+        if isinstance(self.duty, Following):
+            answer = self.duty.visited(hello)
+        if answer is not None:
+            return answer
+        said = "this node is no master just now"
+        if self._parts is None:
+            return Error(ErrorCode.NOT_MASTER, said)
+        state = self._parts.state
+        return Error(ErrorCode.NOT_MASTER, said, state.epoch, state.master_addr)
+
+    async def asked_for_votes(
+        self, connection: Connection, hello: Hello, challenge: bytes
+    ) -> None:
+        """A proven Hello that wants a connection for votes."""
+        if isinstance(self.duty, Voting | Forming):
+            await self.duty.links.serve(connection, hello, challenge)
+            return
+        reason = "this node knows of no voters just now"
+        await connection.refuse(ErrorCode.BUSY, reason)
+
+    def committed(self, offset: Offset) -> None:
+        """A quorum holds every entry up to `offset`."""
+        if isinstance(self.duty, Reigning):
+            self.duty.committed(offset)
+
+    def step_down(self, order: StepDown) -> None:
+        """A higher epoch was met."""
+        if isinstance(self.duty, Reigning):
+            self.duty.deposed_by(order)
+        self.spawn(self._depose(order))
+
+    def stop_writes(self, order: StopWrites) -> None:
+        """Two masters reign in one epoch."""
+        self.failure = order.reason
+        if isinstance(self.acting, Reigning):
+            self.acting.stop_writes(order)
+
+    async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:
+        """A replica wants a snapshot."""
+        if isinstance(self.acting, Reigning):
+            await self.acting.send_snapshot(connection, order)
+
+    def failed(self, error: BaseException) -> None:
+        """The node cannot go on."""
+        if not self.stopping:
+            self.failure = f"this node has failed: {error}"
+            log.error("node_failed", reason=str(error), kind=type(error).__name__)
+
+    # --- Tasks -----------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside all else, until it ends or the node stops."""
+        task = self.parts.loop.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def cancel_tasks(self) -> None:
+        """End what runs beside."""
+        for task in list(self._background):
+            task.cancel()
+
+
+def _warn_of_peers(parts: Parts, duty: Voting) -> None:
+    """The log's configuration rules; a list that differs is told, and not used."""
+    voters = dict(duty.voters)
+    peers = parts.config.replication.peers
+    if peers and set(peers) != set(voters.values()):
+        log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
+    if voters and len(voters) % 2 == 0:
+        log.warning(
+            "even_voters",
+            detail=f"{len(voters)} voters survive no more failures than "
+            f"{len(voters) - 1} do: add one, a witness is enough",
+        )

@@ -1,0 +1,114 @@
+"""A snapshot that arrives: its chunks go to the disk, then into the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from nexus.errors import DatabaseBusyError, NexusError
+from nexus.model.position import Position
+from nexus.node.fullsync import install_snapshot
+from nexus.node.parts import Parts
+from nexus.node.rescue import Rescue
+from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
+
+BUSY_RETRY_S: Final = 1.0
+"""How often it looks whether a snapshot can be installed that others are in the way of.
+"""
+
+
+class Listener(Protocol):
+    """Who hears what became of the snapshot."""
+
+    def installed(self, position: Position) -> None:
+        """It stands in the database, the log begins after it."""
+
+    def install_failed(self, reason: str) -> None:
+        """It could not be used."""
+
+    def waits(self, reason: str) -> None:
+        """It can be installed once others let go of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeHooks:
+    """Whom the intake asks and tells."""
+
+    on_worker: Callable[[Callable[[], Any]], Awaitable[Any]]
+    """Call it on the thread that owns the database."""
+    restart: Callable[[], None]
+    """The database is another one: on that thread, forget what was known of it."""
+    follower: Callable[[], Listener]
+
+
+class SnapshotIntake:
+    """Carries out what a replica's machine asks for during a full sync."""
+
+    def __init__(self, parts: Parts, rescue: Rescue, hooks: IntakeHooks) -> None:
+        self._parts = parts
+        self._rescue = rescue
+        self._hooks = hooks
+
+    async def receive(self, effect: ReceiveSnapshot) -> None:
+        """A snapshot begins, or goes on."""
+        begin = self._parts.receiver.begin
+        try:
+            first = await asyncio.to_thread(begin, effect.meta, effect.next_chunk)
+        except NexusError as error:
+            self._hooks.follower().install_failed(str(error))
+            return
+        if first != effect.next_chunk:
+            self._hooks.follower().install_failed(
+                f"snapshot {effect.meta.snapshot_id} cannot go on at chunk "
+                f"{effect.next_chunk}: less of it is on the disk; it begins anew"
+            )
+
+    async def store(self, effect: StoreChunk) -> None:
+        """One of its chunks."""
+        try:
+            await asyncio.to_thread(self._parts.receiver.add, effect.chunk)
+        except NexusError as error:
+            self._hooks.follower().install_failed(str(error))
+
+    async def install(self, _: Install) -> None:
+        """All is there."""
+        parts, hooks = self._parts, self._hooks
+        try:
+            copy: Path = await hooks.on_worker(parts.receiver.finish)
+            position = await self._when_free(lambda: self._replace(copy))
+        except NexusError as error:
+            if parts.state.intent is None:
+                hooks.follower().install_failed(str(error))
+            else:  # database and log differ: the next start mends that
+                parts.failed(error)
+        else:
+            hooks.follower().installed(position)
+            parts.milestones.passed(position.offset)
+
+    def _replace(self, copy: Path) -> Position:
+        parts = self._parts
+        self._rescue.database()
+        position = install_snapshot(
+            copy,
+            parts.database,
+            parts.log,
+            parts.standing.catalog,
+            work=parts.standing.directory.snapshots / "installing.work",
+            max_size=parts.config.snapshot.max_size,
+        )
+        self._rescue.done()
+        parts.receiver.drop()
+        self._hooks.restart()
+        return position
+
+    async def _when_free(self, install: Callable[[], Position]) -> Position:
+        """Install; while others keep the database busy, again and again."""
+        while True:
+            try:
+                position: Position = await self._hooks.on_worker(install)
+            except DatabaseBusyError as error:
+                self._hooks.follower().waits(str(error))
+                await asyncio.sleep(BUSY_RETRY_S)
+            else:
+                return position

@@ -1,0 +1,145 @@
+"""Make the machines of a node from what stands on its disk and in its settings."""
+
+import random
+from typing import Final
+
+from msgspec.structs import replace
+
+from nexus.config import ReplicationSettings
+from nexus.model.cluster import Mode, NodeId
+from nexus.model.position import EpochHistory
+from nexus.node.chronicle import read_chronicle
+from nexus.node.clock import now_ms
+from nexus.node.parts import Parts
+from nexus.replication.election_effects import ElectionSettings, VoteRecord
+from nexus.replication.master import Master
+from nexus.replication.member import Member
+from nexus.replication.member_effects import MemberSettings, MemberStanding
+from nexus.replication.replica import Replica
+from nexus.replication.settings import (
+    WITNESS,
+    LogExtent,
+    MasterSettings,
+    ReplicaSettings,
+    Standing,
+)
+
+LEAST_SYNC_QUORUM: Final = 2
+"""Without voters: the master and any one replica."""
+
+MOST_SPREAD_MS: Final = 1_000
+"""Electors wait up to so much longer than the dead-time; a quicker cluster, less."""
+
+
+def member_of(parts: Parts) -> Member:
+    """The member as it was when the node stopped; blocks."""
+    state, log, database = parts.state, parts.log, parts.database
+    chronicle = read_chronicle(parts.standing)
+    identity = parts.identity()
+    if parts.is_witness:
+        identity = replace(identity, features=(*identity.features, WITNESS))
+    voted = state.voted_for if state.voted_epoch == state.epoch else NodeId("")
+    standing = MemberStanding(
+        log=Standing(
+            history=chronicle.history,
+            durable_offset=log.durable_offset,
+            applied_offset=database.position.offset,
+            epoch=state.epoch,
+        ),
+        record=VoteRecord(state.epoch, voted),
+        configurations=chronicle.configurations,
+        first_offset=log.first_offset,
+    )
+    return Member(identity, member_settings(parts), standing, random.random, now_ms())
+
+
+def member_settings(parts: Parts) -> MemberSettings:
+    """The bounds of this node's machines, as they are configured."""
+    settings = parts.config.replication
+    heartbeat_ms, missed = settings.heartbeat_ms, settings.missed_heartbeats
+    retry_ms = min(1_000, heartbeat_ms)
+    return MemberSettings(
+        election=ElectionSettings(
+            node_id=parts.state.node_id,
+            cluster_id=parts.state.cluster_id,
+            stands=not parts.is_witness,
+            heartbeat_ms=heartbeat_ms,
+            missed_heartbeats=missed,
+            spread_ms=spread_ms(settings),
+        ),
+        replica=ReplicaSettings(
+            addresses=parts.master_addresses(),
+            heartbeat_ms=heartbeat_ms,
+            missed_heartbeats=missed,
+            connect_timeout_ms=settings.connect_timeout_ms,
+            retry_first_ms=retry_ms,
+            # Somebody among the voters knows the master, or will within an election.
+            retry_most_ms=max(retry_ms, heartbeat_ms * missed),
+        ),
+        master=MasterSettings(
+            heartbeat_ms=heartbeat_ms,
+            missed_heartbeats=missed,
+            max_transfers=parts.config.snapshot.max_transfers,
+            pin_entries=4 * settings.max_log_size,
+        ),
+        mode=settings.mode,
+        sync_quorum=settings.sync_quorum or 0,
+    )
+
+
+def spread_ms(settings: ReplicationSettings) -> int:
+    """How far apart the electors stand: half a dead-time, a second at most."""
+    dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
+    return min(MOST_SPREAD_MS, max(50, dead_after_ms // 2))
+
+
+def master_of(parts: Parts, history: EpochHistory) -> Master:
+    """The machine of a reign that `history` ends with."""
+    settings = parts.config.replication
+    return Master(
+        parts.identity(),
+        MasterSettings(
+            quorum=sync_quorum(settings),
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            max_transfers=parts.config.snapshot.max_transfers,
+            pin_entries=4 * settings.max_log_size,
+        ),
+        history,
+        LogExtent(parts.log.first_offset, parts.log.durable_offset),
+        now_ms(),
+    )
+
+
+def sync_quorum(settings: ReplicationSettings) -> int:
+    """Nodes that must hold an entry before it is committed, the master included.
+
+    In async mode the master alone; in sync mode as configured, else the master and
+    any one replica.
+    """
+    if settings.mode is Mode.ASYNC:
+        return 1
+    return settings.sync_quorum or LEAST_SYNC_QUORUM
+
+
+def replica_of(
+    parts: Parts, addresses: tuple[str, ...], history: EpochHistory
+) -> Replica:
+    """The machine of a replica that looks for its master at these addresses."""
+    settings = parts.config.replication
+    return Replica(
+        parts.identity(),
+        ReplicaSettings(
+            addresses=addresses,
+            heartbeat_ms=settings.heartbeat_ms,
+            missed_heartbeats=settings.missed_heartbeats,
+            connect_timeout_ms=settings.connect_timeout_ms,
+        ),
+        Standing(
+            history=history,
+            durable_offset=parts.log.durable_offset,
+            applied_offset=parts.database.position.offset,
+            epoch=parts.state.epoch,
+        ),
+        random.random,
+    )

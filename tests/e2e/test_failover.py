@@ -1,0 +1,142 @@
+"""A master dies, hangs or hands over under load: another goes on, nothing is lost."""
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from e2e.cluster import (
+    CLIENT,
+    Cluster,
+    NodeProcess,
+    caught_up,
+    fingerprints,
+    master_of,
+    wait_until,
+)
+from e2e.ledger import Ledger, state
+
+HEARTBEAT_MS = 100
+SYNC = {
+    "NEXUS_REPLICATION_MODE": "sync",
+    "NEXUS_REPLICATION_HEARTBEAT_MS": str(HEARTBEAT_MS),
+    "NEXUS_REPLICATION_SYNC_TIMEOUT_MS": "2000",
+}
+DEAD_TIME_S = 3 * HEARTBEAT_MS / 1000
+ENOUGH = 50
+"""Acknowledged transactions before something is done to the master."""
+
+
+def under_load(nodes: list[NodeProcess]) -> tuple[NodeProcess, Ledger]:
+    """The master of these, with clients that write to whoever answers."""
+    master = master_of(nodes)
+    others = [node for node in nodes if node is not master]
+    ledger = Ledger(master, others=others)
+    wait_until(lambda: ledger.acknowledged >= ENOUGH, "the load runs")
+    return master, ledger
+
+
+def goes_on(ledger: Ledger) -> None:
+    """Return once another ENOUGH transactions were acknowledged."""
+    wanted = ledger.acknowledged + ENOUGH
+    wait_until(lambda: ledger.acknowledged >= wanted, "the load goes on")
+
+
+def check_equal(nodes: list[NodeProcess], ledger: Ledger) -> None:
+    """Nothing that was acknowledged is missing, and all nodes hold the same."""
+    ledger.finish()
+    master = master_of(nodes)
+    offset = master.status()["wal_offset"]
+    for node in nodes:
+        wait_until(partial(caught_up, node, offset), f"{node.url} has all")
+    for node in nodes:
+        ledger.check_kept(ledger.promises(), state(node))
+    first, *rest = fingerprints(nodes, master)
+    assert all(one == first for one in rest)
+
+
+def test_a_killed_master_is_replaced_within_moments_and_comes_back_by_itself(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        nodes = cluster.voters(settings=SYNC)
+        master, ledger = under_load(nodes)
+        pauses_s = []
+        for _ in range(3):
+            killed = time.monotonic()
+            master.kill()
+            goes_on(ledger)
+            pauses_s.append(ledger.first_answer_after(killed) - killed)
+            successor = master_of(nodes, but=master)
+            master.start()
+            offset = successor.status()["wal_offset"]
+            wait_until(partial(caught_up, master, offset), "it is back")
+            master = successor
+        check_equal(nodes, ledger)
+        record_property("first_write_s", statistics.median(pauses_s))
+        assert min(pauses_s) > DEAD_TIME_S / 2, "nobody is declared dead too soon"
+        assert max(pauses_s) < 60 * DEAD_TIME_S
+    finally:
+        cluster.close()
+
+
+def test_a_paused_master_is_replaced_and_acknowledges_nothing_when_it_wakes(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        nodes = cluster.voters(settings=SYNC)
+        master, ledger = under_load(nodes)
+        assert master.process is not None
+        assert master.process.pid is not None
+        os.kill(master.process.pid, signal.SIGSTOP)
+        try:
+            others = [node for node in nodes if node is not master]
+            successor = master_of(others)
+            epoch = successor.status()["epoch"]
+            goes_on(ledger)
+        finally:
+            os.kill(master.process.pid, signal.SIGCONT)
+        wait_until(
+            lambda: (
+                (master.status()["role"], master.status()["epoch"])
+                == ("replica", epoch)
+            ),
+            "the old master follows the new one",
+        )
+        check_equal(nodes, ledger)
+    finally:
+        cluster.close()
+
+
+def test_reads_go_on_while_no_majority_is_there_and_writes_are_refused_at_once(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        nodes = cluster.voters(settings=SYNC)
+        master, ledger = under_load(nodes)
+        ledger.finish()
+        others = [node for node in nodes if node is not master]
+        for node in others:
+            node.kill()
+        wait_until(lambda: master.status()["role"] == "replica", "it steps down")
+        body = {"statements": [{"sql": "insert into totals values (2, 0, 0)"}]}
+        began = time.monotonic()
+        answer = CLIENT.post(f"{master.url}/sql", json=body, timeout=10.0)
+        assert answer.status_code == 503, answer.text
+        assert "Retry-After" in answer.headers
+        assert time.monotonic() - began < 2.0, "not after the sync timeout"
+        rows = master.sql("select count(*) from ledger")["results"][0]["rows"]
+        assert rows[0][0] >= ledger.acknowledged
+        others[0].start()
+        wait_until(
+            lambda: CLIENT.post(f"{master.url}/sql", json=body).status_code == 200,
+            "with a majority the writes go on",
+        )
+    finally:
+        cluster.close()

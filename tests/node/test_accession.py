@@ -1,0 +1,32 @@
+"""A node that is forced to reign says so in its log, and votes alone from then on."""
+
+import asyncio
+from pathlib import Path
+
+from e2e.cluster import free_port
+from nexus.node.accession import stand_alone
+from nexus.storage.system import read_membership
+from node.builders import crowd_in
+
+
+async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
+    tmp_path: Path,
+) -> None:
+    async with crowd_in(tmp_path) as crowd:
+        own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        node = await crowd.node(
+            "n",
+            "replica",
+            replication__bind_addr=own,
+            replication__peers=f"{own},{other}",
+        )
+        parts = node._parts
+        parts.standing.catalog.update(cluster_id="c")
+        await asyncio.to_thread(stand_alone, parts)
+        stored = read_membership(parts.database.writer)
+        assert stored is not None
+        assert stored[0] == parts.database.position.offset == parts.log.durable_offset
+        assert stored[1].voters == ((node.node_id, own),)
+        (reign,) = parts.database.history().reigns
+        assert reign.why == "force"
+        assert reign.epoch == parts.state.epoch > 100

@@ -1,0 +1,44 @@
+"""Reigns and configurations are read from the database and the log beyond it."""
+
+from pathlib import Path
+
+from nexus.model.entry import Payload, Record, encode_payload
+from nexus.model.operation import Membership, Reigned
+from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.node.chronicle import has_voters, read_chronicle
+from nexus.node.startup import open_standing, redo
+from nexus.replication.electorate import Configuration
+from node.builders import settings
+
+REIGN = Reign(Epoch(1), HistoryId("h"), "a", Offset(1), 0, "failover")
+FIRST = Membership("c", (("a", "a:1"),))
+SECOND = Membership("c", (("a", "a:1"), ("b", "b:1")))
+
+
+def test_what_is_applied_and_what_is_only_logged_are_told_together(
+    tmp_path: Path,
+) -> None:
+    standing = open_standing(settings(tmp_path))
+    try:
+        assert not has_voters(standing)
+        standing.catalog.update(cluster_id="c", voters=FIRST.voters)
+        formed = Configuration(Offset(0), FIRST)
+        assert read_chronicle(standing).configurations == (formed,)
+
+        first = encode_payload(Payload(1, "", b"", (Reigned(REIGN), FIRST)))
+        standing.log.append([Record(Epoch(1), Offset(1), first)])
+        standing.log.sync()
+        redo(standing)
+        second = encode_payload(Payload(1, "", b"", (SECOND,)))
+        standing.log.append([Record(Epoch(1), Offset(2), second)])
+        standing.log.sync()
+
+        chronicle = read_chronicle(standing)
+        assert chronicle.history.reigns == (REIGN,)
+        assert chronicle.configurations == (
+            Configuration(Offset(1), FIRST),
+            Configuration(Offset(2), SECOND),
+        )
+        assert has_voters(standing)
+    finally:
+        standing.close()

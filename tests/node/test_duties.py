@@ -1,0 +1,53 @@
+"""What a node answers while its duty is another one than was asked for."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nexus.config import load
+from nexus.errors import NodeStoppedError, WrongRoleError
+from nexus.model.cluster import NodeId
+from nexus.model.position import Epoch, EpochHistory, Offset
+from nexus.node.connection import Connection
+from nexus.node.duties import Duties
+from nexus.node.handshake import introduce
+from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
+from nexus.replication.announcement import hello_of
+from nexus.replication.settings import Identity
+from node.builders import Crowd, address_of, crowd_in
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd_in(tmp_path) as crowd:
+        yield crowd
+
+
+def hello(*features: str) -> Hello:
+    identity = Identity(
+        node_id=NodeId("x"), cluster_id="", address="", features=features
+    )
+    return hello_of(identity, EpochHistory(), Offset(0), epoch=Epoch(0))
+
+
+async def test_a_node_without_voters_has_no_vote_to_give(crowd: Crowd) -> None:
+    node = await crowd.node("n")
+    with pytest.raises(WrongRoleError, match="has no voters"):
+        node._duties.voting()
+    node._duties.require_no_voter()
+    connection = await Connection.open(address_of(node), timeout_s=2)
+    answer = await introduce(connection, hello(VOTES), "", timeout_s=2)
+    await connection.close()
+    assert isinstance(answer, Error)
+    assert answer.code == ErrorCode.BUSY
+
+
+async def test_before_it_is_open_a_node_sends_visitors_away_and_does_nothing() -> None:
+    duties = Duties(load(None, {}, {}))
+    with pytest.raises(NodeStoppedError, match="start it first"):
+        duties.parts  # noqa: B018 - it raises
+    answer = duties.visited(hello())
+    assert answer.code == ErrorCode.NOT_MASTER
+    assert duties.history == EpochHistory()
+    assert duties.trouble == "this node has no role just now"

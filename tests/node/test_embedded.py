@@ -1,0 +1,88 @@
+"""A node inside this process, on an event loop in a thread of its own."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nexus
+from nexus.errors import ConfigurationError, NodeStoppedError, StorageError
+from nexus.model.cluster import Role
+from nexus.node.embedded import EmbeddedNode
+
+INSERT = "insert into t values (?)"
+
+
+def opened(directory: Path, **flags: Any) -> EmbeddedNode:
+    return nexus.open(directory, bind="127.0.0.1:0", http_addr="127.0.0.1:0", **flags)
+
+
+def loops() -> int:
+    """Threads of embedded nodes that run."""
+    return sum(t.name == "nexus-loop" for t in threading.enumerate())
+
+
+def test_it_takes_writes_and_gives_them_back_after_it_was_closed(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, role="master") as node:
+        assert node.status().role is Role.MASTER
+        with node.connect(autocommit=True) as connection:
+            connection.execute("create table t(v)")
+            connection.execute(INSERT, (1,))
+    assert loops() == 0
+
+    with opened(tmp_path) as again, again.connect() as connection:
+        assert connection.execute("select v from t").fetchall() == [(1,)]
+
+
+def test_a_replica_is_waited_for_until_it_has_the_write(tmp_path: Path) -> None:
+    with (
+        opened(tmp_path / "a", role="master") as master,
+        opened(
+            tmp_path / "b", role="replica", master=master.node._parts.address
+        ) as replica,
+        master.connect(autocommit=True) as connection,
+    ):
+        connection.execute("create table t(v)")
+        connection.execute(INSERT, (1,))
+        replica.wait_for(None)
+        replica.wait_for(connection.last_position, timeout=20.0)
+
+        with replica.connect() as reader:
+            assert reader.execute("select v from t").fetchall() == [(1,)]
+        position = connection.last_position
+        assert position is not None
+        ahead = nexus.Position(position.epoch, type(position.offset)(10**6))
+        with pytest.raises(TimeoutError):
+            replica.wait_for(ahead, timeout=0.01)
+
+
+def test_a_closed_node_gives_no_connections_and_closes_once(tmp_path: Path) -> None:
+    node = opened(tmp_path)
+    node.close()
+    node.close()
+
+    with pytest.raises(NodeStoppedError, match="open it again"):
+        node.connect()
+    assert loops() == 0
+
+
+def test_a_start_that_fails_ends_its_thread(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no_such_key"):
+        opened(tmp_path / "a", no_such_key=1)
+    with opened(tmp_path / "b"):
+        with pytest.raises(StorageError):
+            opened(tmp_path / "b")
+        assert loops() == 1
+    assert loops() == 0
+
+
+def test_two_nodes_of_one_process_do_not_mix(tmp_path: Path) -> None:
+    with opened(tmp_path / "a") as one, opened(tmp_path / "b") as other:
+        with one.connect(autocommit=True) as connection:
+            connection.execute("create table t(v)")
+        with other.connect() as connection, pytest.raises(nexus.StatementError):
+            connection.execute("select v from t")
+        assert one.status().node_id != other.status().node_id

@@ -1,0 +1,68 @@
+"""What a node says of itself, made of its parts and its role."""
+
+from nexus.model.cluster import LinkState, Mode, Role
+from nexus.model.position import Offset
+from nexus.node.report import DutyReport, node_status
+from node.builders import Crowd, run
+
+DUTY = DutyReport(
+    connected=True,
+    commit_offset=Offset(7),
+    lag=3,
+    lag_seconds=1.5,
+    replica_count=2,
+    master_id="m",
+    master_url="http://m",
+    state=LinkState.FULL_SYNC,
+    paused=True,
+    last_error="the duty's",
+)
+
+
+async def test_the_duty_knows_how_it_fares_and_the_parts_know_the_rest(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("node", replication__auto_failover=False)
+    written = await run(node, "create table t(v)")
+
+    status = node_status(node._parts, Role.REPLICA, DUTY, "")
+
+    assert (status.role, status.mode, status.running) == (
+        Role.REPLICA,
+        Mode.ASYNC,
+        True,
+    )
+    assert (status.connected, status.paused, status.auto_failover) == (
+        True,
+        True,
+        False,
+    )
+    assert (status.commit_offset, status.lag, status.lag_seconds) == (7, 3, 1.5)
+    assert (status.master_id, status.master_url) == ("m", "http://m")
+    assert (status.replica_count, status.state) == (2, LinkState.FULL_SYNC)
+    assert status.wal_offset == status.durable_offset == written.offset
+    assert status.applied_offset == written.offset
+    assert status.node_id == node.node_id
+    assert status.epoch == written.epoch
+    assert status.has_database
+    assert status.last_error == "the duty's"
+
+
+async def test_a_failure_is_told_before_anything_that_the_role_says(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("node")
+
+    status = node_status(node._parts, Role.MASTER, DUTY, "the disk is gone")
+
+    assert not status.running
+    assert status.last_error == "the disk is gone"
+
+
+async def test_a_node_without_a_database_stands_at_the_beginning(crowd: Crowd) -> None:
+    node = await crowd.node("node", "replica", replication__master_addr="127.0.0.1:1")
+
+    status = node_status(node._parts, Role.REPLICA, DutyReport(), "")
+
+    assert not status.has_database
+    assert (status.applied_offset, status.state) == (0, LinkState.STOPPED)

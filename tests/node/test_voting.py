@@ -1,0 +1,177 @@
+"""Nodes that elect among themselves: real drivers, sockets and disks, one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.cluster import free_port
+from nexus.errors import NexusError, WrongRoleError
+from nexus.model.cluster import LinkState, Role
+from nexus.node.node import Node
+from nexus.node.reigning import Reigning
+from nexus.node.voting import Voting
+from node.builders import Crowd, caught_up, count, crowd_in, run, until
+
+HEARTBEAT_MS = 40
+CREATE = "create table t(a int)"
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd_in(tmp_path) as crowd:
+        yield crowd
+
+
+async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
+    """Nodes with empty directories and the same list of peers."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(size)]
+    return [
+        await crowd.node(
+            f"n{number}",
+            flags.get("roles", {}).get(number, "replica"),
+            replication__bind_addr=address,
+            replication__peers=",".join(addresses),
+            replication__heartbeat_ms=HEARTBEAT_MS,
+            replication__mode=flags.get("mode", "sync"),
+        )
+        for number, address in enumerate(addresses)
+    ]
+
+
+async def master_among(nodes: list[Node]) -> Node:
+    """The one that takes writes."""
+    found: list[Node] = []
+
+    def reigns() -> bool:
+        found[:] = [
+            node
+            for node in nodes
+            if isinstance(node._duties.acting, Reigning) and node._duties.acting.is_open
+        ]
+        return len(found) == 1
+
+    await until(reigns)
+    return found[0]
+
+
+async def written(nodes: list[Node], sql: str) -> Node:
+    """Write on whoever is master, as a client that tries again does."""
+    while True:
+        for node in nodes:
+            try:
+                await run(node, sql)
+            except NexusError:
+                await asyncio.sleep(0.01)
+            else:
+                return node
+
+
+async def test_empty_peers_elect_a_master_and_its_rows_reach_all(crowd: Crowd) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    response = await run(master, CREATE)
+    assert response.durable_on >= 2
+    for node in nodes:
+        await caught_up(node, response)
+        assert node.status().role is (Role.MASTER if node is master else Role.REPLICA)
+        assert len(node.history().reigns) >= 1
+    assert len({node.status().cluster_id for node in nodes}) == 1
+    assert set(dict(master._duties.voting().voters)) == {n.node_id for n in nodes}
+
+
+async def test_when_the_master_stops_another_takes_over_and_it_comes_back(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE, "insert into t values (1)")
+    await master.stop()
+    others = [node for node in nodes if node is not master]
+    heir = await written(others, "insert into t values (2)")
+    assert heir.status().epoch > 1
+    back = Node(master.config)
+    await back.start()
+    try:
+        await until(lambda: back.status().state is LinkState.STREAMING)
+        last = await run(heir, "insert into t values (3)")
+        await caught_up(back, last)
+        assert await count(back) == 3
+    finally:
+        await back.stop()
+
+
+async def test_a_master_alone_refuses_at_once_and_goes_on_with_a_majority(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    others = [node for node in nodes if node is not master]
+    for node in others:
+        await node.stop()
+    await until(lambda: master.status().role is Role.REPLICA)
+    with pytest.raises(NexusError, match="nothing happened"):
+        await run(master, "insert into t values (1)")
+    back = Node(others[0].config)
+    await back.start()
+    try:
+        await written([master, back], "insert into t values (2)")
+    finally:
+        await back.stop()
+
+
+async def test_a_wiped_voter_is_no_voter_and_learns(crowd: Crowd) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    wiped = next(node for node in nodes if node is not master)
+    address, peers = wiped.config.replication.bind_addr, wiped.config.replication.peers
+    await wiped.stop()
+    empty = await crowd.node(
+        "empty",
+        "replica",
+        replication__bind_addr=address,
+        replication__peers=",".join(peers),
+        replication__heartbeat_ms=HEARTBEAT_MS,
+        replication__mode="sync",
+    )
+    await until(lambda: empty.status().state is LinkState.STREAMING)
+    await caught_up(empty, await run(master, "insert into t values (1)"))
+    voting = master._duties.voting()
+    assert empty.node_id not in dict(voting.voters)
+    await until(lambda: isinstance(empty._duties.duty, Voting))
+    await until(lambda: empty._duties.voting().voters == voting.voters)
+
+
+async def test_an_operator_promotes_by_election_only_where_a_majority_agrees(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    other = next(node for node in nodes if node is not master)
+    with pytest.raises(WrongRoleError, match="master is alive"):
+        await other.promote(force=False)
+    with pytest.raises(WrongRoleError, match="the master already"):
+        await master.promote(force=False)
+    assert master.status().role is Role.MASTER
+
+
+async def test_a_force_makes_the_last_node_left_a_master_of_itself(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE, "insert into t values (1)")
+    last = next(node for node in nodes if node is not master)
+    await caught_up(last, await run(master, "insert into t values (2)"))
+    for node in nodes:
+        if node is not last:
+            await node.stop()
+    await last.promote(force=True)
+    await written([last], "insert into t values (3)")
+    assert await count(last) == 3
+    assert last._duties.voting().voters == ((last.node_id, last._parts.address),)

@@ -1,0 +1,87 @@
+"""Nexus's own tables inside the user's database."""
+
+from collections.abc import Iterator
+
+import apsw
+import pytest
+
+from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position, Reign
+from nexus.storage import system
+
+REIGN = Reign(Epoch(3), HistoryId("cafe"), "a", Offset(5), 17, "promote")
+
+
+@pytest.fixture
+def connection() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    system.create(connection)
+    yield connection
+    connection.close()
+
+
+def test_they_are_made_once_and_keep_what_is_in_them(
+    connection: apsw.Connection,
+) -> None:
+    assert system.read_position(connection) == ORIGIN
+    position = Position(Epoch(3), Offset(8), HistoryId("cafe"))
+    system.write_position(connection, position)
+
+    system.create(connection)
+
+    assert system.read_position(connection) == position
+
+
+def test_a_database_that_lost_its_position_begins_at_the_origin(
+    connection: apsw.Connection,
+) -> None:
+    connection.execute("delete from nexus_position")
+
+    assert system.read_position(connection) == ORIGIN
+
+
+def test_reigns_come_back_in_the_order_of_their_offsets(
+    connection: apsw.Connection,
+) -> None:
+    first = Reign(Epoch(1), HistoryId("beef"), "b", Offset(1), 9, "start")
+    system.write_reign(connection, REIGN)
+    system.write_reign(connection, first)
+
+    assert system.read_history(connection).reigns == (first, REIGN)
+    with pytest.raises(apsw.ConstraintError):
+        system.write_reign(connection, REIGN)
+
+
+def test_an_answer_is_found_by_its_id_until_it_is_forgotten(
+    connection: apsw.Connection,
+) -> None:
+    for number in range(1, 6):
+        system.write_answer(connection, f"id-{number}", Offset(number), b"%d" % number)
+    assert system.read_answer(connection, "id-2") == (2, b"2")
+    assert system.read_answer(connection, "id-9") is None
+
+    assert system.delete_answers_before(connection, Offset(4), most=2) == 2
+    assert system.delete_answers_before(connection, Offset(4), most=2) == 1
+    assert system.delete_answers_before(connection, Offset(4), most=2) == 0
+
+    kept = [system.read_answer(connection, f"id-{number}") for number in (3, 4, 5)]
+    assert kept == [None, (4, b"4"), (5, b"5")]
+
+
+@pytest.mark.parametrize(
+    ("made", "alone"),
+    [
+        ("create table t(nexus_column)", True),
+        ("create table nexusish(a)", True),
+        ("create table nexus_t(a)", False),
+        ("create view NEXUS_v as select 1", False),
+        ("create table t(a); create index nexus_i on t(a)", False),
+    ],
+)
+def test_reserved_names_are_theirs_alone(
+    connection: apsw.Connection,
+    made: str,
+    alone: bool,  # noqa: FBT001
+) -> None:
+    assert system.is_alone(connection)
+    connection.execute(made)
+    assert system.is_alone(connection) is alone
