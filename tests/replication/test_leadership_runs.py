@@ -6,6 +6,7 @@ differently, replicas fall behind and full-sync. A seed replays a run.
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -110,7 +111,9 @@ class Node:
 
     def count(self) -> None:
         """What the master makes of its acknowledgements."""
-        held = {name: Offset(offset) for name, offset in self.acked.items()}
+        held: dict[str, Offset] = {
+            name: Offset(offset) for name, offset in self.acked.items()
+        }
         held[self.name] = Offset(len(self.log))
         listed = (held.get(name, Offset(0)) for name in self.required)
         reached = min((committed_offset(held, quorum=QUORUM), *listed))
@@ -205,46 +208,48 @@ class World:
     def carry_out(
         self, node: Node, effect: KeyEffect, sent_ms: int
     ) -> Callable[[], None]:
+        """Etcd does it now; returns what happens when the answer arrives."""
         etcd, machine = self.etcd, node.machine
-        effects: Callable[[], KeyEffects]
+        answer: Callable[[], KeyEffects]
         match effect:
             case ReadKeys():
                 keys = etcd.keys
-                effects = lambda: machine.keys_seen(keys, node.now_ms, able=True)  # noqa: E731
+                answer = lambda: machine.keys_seen(keys, node.now_ms, able=True)  # noqa: E731
             case GrantLease():
-                lease_id = etcd.grant(effect.ttl_s)
-                effects = lambda: machine.lease_granted(  # noqa: E731
-                    lease_id,
-                    ttl_ms=effect.ttl_s * 1000,
-                    sent_ms=sent_ms,
-                    now_ms=node.now_ms,
-                )
+                answer = partial(self.granted, node, etcd.grant(effect.ttl_s), sent_ms)
             case RenewLease():
-                ttl_ms = etcd.renew(effect.lease_id)
-                effects = lambda: machine.lease_renewed(  # noqa: E731
-                    effect.lease_id, ttl_ms=ttl_ms, sent_ms=sent_ms
+                answer = partial(
+                    machine.lease_renewed,
+                    effect.lease_id,
+                    ttl_ms=etcd.renew(effect.lease_id),
+                    sent_ms=sent_ms,
                 )
             case RevokeLease():
                 etcd.revoke(effect.lease_id)
-                effects = lambda: ()  # noqa: E731
-            case TakeKey() if etcd.take(node.name, effect):
-                leader, synced = etcd.keys.leader, etcd.keys.synced
-                assert leader is not None
-                assert synced is not None
-                effects = lambda: machine.key_taken(leader, synced)  # noqa: E731
+                answer = tuple
             case TakeKey():
-                keys = etcd.keys
-                effects = lambda: machine.key_refused(keys)  # noqa: E731
-            case ChangeList() if etcd.change(effect):
-                synced = etcd.keys.synced
-                assert synced is not None
-                effects = lambda: machine.list_changed(effect.leader, synced)  # noqa: E731
-            case ChangeList():
-                keys = etcd.keys
-                effects = lambda: machine.list_refused(effect.leader, keys)  # noqa: E731
+                answer = self.taken(node, effect)
             case _:
-                raise AssertionError(f"{effect} is no request")
-        return lambda: node.perform(effects())
+                assert isinstance(effect, ChangeList)
+                answer = self.changed(node, effect)
+        return lambda: node.perform(answer())
+
+    def granted(self, node: Node, lease_id: int, sent_ms: int) -> KeyEffects:
+        return node.machine.lease_granted(
+            lease_id, ttl_ms=2_000, sent_ms=sent_ms, now_ms=node.now_ms
+        )
+
+    def taken(self, node: Node, order: TakeKey) -> Callable[[], KeyEffects]:
+        done, keys = self.etcd.take(node.name, order), self.etcd.keys
+        if done and keys.leader is not None and keys.synced is not None:
+            return partial(node.machine.key_taken, keys.leader, keys.synced)
+        return partial(node.machine.key_refused, keys)
+
+    def changed(self, node: Node, order: ChangeList) -> Callable[[], KeyEffects]:
+        done, keys = self.etcd.change(order), self.etcd.keys
+        if done and keys.synced is not None:
+            return partial(node.machine.list_changed, order.leader, keys.synced)
+        return partial(node.machine.list_refused, order.leader, keys)
 
     def unanswered(self, node: Node, effect: KeyEffect) -> None:
         match effect:
@@ -280,18 +285,18 @@ class World:
                 call()
 
     def act(self, node: Node) -> None:
-        match self.random.randrange(400):
-            case 0:
-                node.start()
-            case 1:
-                pause_ms = self.random.choice((300, 1_500, 5_000))
-                node.paused_until_ms = self.now_ms + pause_ms
-            case 2 if node.runs:
-                self.full_sync(node)
-            case number if number < 100 and node.runs:
-                node.write()
-            case _ if node.runs:
-                self.replicate(node)
+        number = self.random.randrange(400)
+        if number == 0:
+            node.start()
+        elif number == 1:
+            pause_ms = self.random.choice((300, 1_500, 5_000))
+            node.paused_until_ms = self.now_ms + pause_ms
+        elif node.runs and number == 2:
+            self.full_sync(node)
+        elif node.runs and number < 100:
+            node.write()
+        elif node.runs:
+            self.replicate(node)
 
     def replicate(self, node: Node) -> None:
         """The node takes back what its master lacks, then receives some entries."""

@@ -7,7 +7,12 @@ from typing import Any
 import structlog
 
 from nexus.config import Config
-from nexus.errors import NodeStoppedError, NoMasterError, WrongRoleError
+from nexus.errors import (
+    ConfigurationError,
+    NodeStoppedError,
+    NoMasterError,
+    WrongRoleError,
+)
 from nexus.model.cluster import Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.accession import stand_alone
@@ -15,6 +20,7 @@ from nexus.node.chronicle import has_voters
 from nexus.node.connection import Connection
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.keyholding import Keyholding
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
@@ -25,7 +31,7 @@ from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.formation import Formed, Joins
 
-Duty = Reigning | Following | Voting | Forming
+Duty = Reigning | Following | Voting | Forming | Keyholding
 
 log = structlog.get_logger(__name__)
 
@@ -64,14 +70,14 @@ class Duties:
     @property
     def acting(self) -> Reigning | Following | Forming | None:
         """The master's or replica's part that this node has just now."""
-        if isinstance(self.duty, Voting):
+        if isinstance(self.duty, Voting | Keyholding):
             return self.duty.reigning or self.duty.following
         return self.duty
 
     @property
     def role(self) -> Role:
         """As the status tells it."""
-        if isinstance(self.duty, Voting):
+        if isinstance(self.duty, Voting | Keyholding):
             return self.duty.role
         return Role.REPLICA if isinstance(self.duty, Forming) else self._role
 
@@ -98,6 +104,8 @@ class Duties:
             return acting.manager
         if acting is not None:
             raise acting.write_refusal()
+        if isinstance(self.duty, Keyholding):
+            raise self.duty.write_refusal()
         raise NoMasterError(f"nothing happened: {self.trouble}; try again soon")
 
     def reigning(self, why: str = "this node is no master") -> Reigning:
@@ -119,6 +127,11 @@ class Duties:
 
     def require_no_voter(self) -> None:
         """Raise WrongRoleError on a voter: what it wrote alone would be taken back."""
+        if isinstance(self.duty, Keyholding):
+            raise WrongRoleError(
+                "etcd decides which node of this cluster reigns; stop the process, and "
+                "set replication.coordinator to manual to have it otherwise"
+            )
         own = self.parts.state.node_id
         if isinstance(self.duty, Voting) and own in dict(self.duty.voters):
             raise WrongRoleError(
@@ -131,7 +144,12 @@ class Duties:
     async def begin(self) -> None:
         """Take up what disk and settings say."""
         parts = self.parts
-        if await asyncio.to_thread(has_voters, parts.standing):
+        voters = await asyncio.to_thread(has_voters, parts.standing)
+        if parts.config.replication.coordinator == "etcd":
+            _require_no_voters(voters=voters)
+            self.duty = await Keyholding.begin(parts)
+            return
+        if voters:
             self.duty = await Voting.begin(parts)
             _warn_of_peers(parts, self.duty)
             return
@@ -256,11 +274,14 @@ class Duties:
 
     def committed(self, offset: Offset) -> None:
         """A quorum holds every entry up to `offset`."""
-        if isinstance(self.duty, Reigning):
+        if isinstance(self.duty, Reigning | Keyholding):
             self.duty.committed(offset)
 
     def step_down(self, order: StepDown) -> None:
         """A higher epoch was met."""
+        if isinstance(self.duty, Keyholding):
+            self.duty.deposed_by(order)
+            return
         if isinstance(self.duty, Reigning):
             self.duty.deposed_by(order)
         self.spawn(self._depose(order))
@@ -294,6 +315,14 @@ class Duties:
         """End what runs beside."""
         for task in list(self._background):
             task.cancel()
+
+
+def _require_no_voters(*, voters: bool) -> None:
+    if voters:
+        raise ConfigurationError(
+            "replication.coordinator = 'etcd', but this node's cluster has voters that "
+            "elect its master; set it to quorum, or begin with another data_dir"
+        )
 
 
 def _warn_of_peers(parts: Parts, duty: Voting) -> None:

@@ -71,6 +71,7 @@ def open_standing(config: Config) -> Standing:
         opened.callback(log.close)
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
+            or config.replication.coordinator == "etcd"
         )
         opening = Database.expect if expects else Database.open
         database = opening(directory.database, readers=config.limits.readers)
