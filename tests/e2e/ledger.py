@@ -115,15 +115,12 @@ class Ledger:
         """Transactions that were promised to be durable, by now."""
         return sum(lane.acknowledged for lane in self.lanes)
 
-    def longest_pause_s(self) -> float:
-        """The longest time without an acknowledgement, so far."""
-        answers = sorted(at for lane in self.lanes for at in lane.answered)
-        return max(later - earlier for earlier, later in pairwise(answers))
-
-    def first_answer_after(self, moment: float) -> float:
-        """When the first write was acknowledged after `moment`."""
-        answers = (at for lane in self.lanes for at in lane.answered)
-        return min(at for at in answers if at > moment)
+    def longest_pause_s(self, *, since: float) -> float:
+        """The longest time without an acknowledgement, from `since` until now."""
+        all_answers = [at for lane in self.lanes for at in lane.answered]
+        answers = sorted(at for at in all_answers if at > since)
+        moments = [since, *answers]
+        return max(later - earlier for earlier, later in pairwise(moments))
 
     def finish(self) -> None:
         """End the load."""

@@ -8,9 +8,9 @@ import structlog
 
 from nexus.config import Config
 from nexus.errors import (
-    ConfigurationError,
     NodeStoppedError,
     NoMasterError,
+    RequestError,
     WrongRoleError,
 )
 from nexus.model.cluster import Role
@@ -20,7 +20,7 @@ from nexus.node.chronicle import has_voters
 from nexus.node.connection import Connection
 from nexus.node.following import Following
 from nexus.node.forming import Forming
-from nexus.node.keyholding import Keyholding
+from nexus.node.keyholding import ETCD_DECIDES, Keyholding
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
@@ -116,6 +116,23 @@ class Duties:
         url = acting.master_url if isinstance(acting, Following) else ""
         raise WrongRoleError(f"{why}; ask the master{f' at {url}' if url else ''}")
 
+    async def read_offset(self) -> Offset:
+        """What a strong read that begins now must see; raises why it is not known."""
+        duty = self.duty
+        if isinstance(duty, Voting) and duty.reigning is not None:
+            return await duty.read_offset()
+        acting = self.acting
+        if isinstance(acting, Following | Forming):
+            raise acting.write_refusal()  # its master answers it
+        if acting is None:
+            raise NoMasterError(f"nothing was read: {self.trouble}; try again soon")
+        if self._role is Role.STANDALONE:
+            return self.parts.database.position.offset
+        raise RequestError(
+            "a strong read needs voters, whose majority confirms that this node still "
+            "reigns; this cluster has none (replication.peers): read here with 'local'"
+        )
+
     def voting(self) -> Voting:
         """This node as one of a cluster with voters; raises WrongRoleError."""
         if isinstance(self.duty, Voting):
@@ -128,10 +145,7 @@ class Duties:
     def require_no_voter(self) -> None:
         """Raise WrongRoleError on a voter: what it wrote alone would be taken back."""
         if isinstance(self.duty, Keyholding):
-            raise WrongRoleError(
-                "etcd decides which node of this cluster reigns; stop the process, and "
-                "set replication.coordinator to manual to have it otherwise"
-            )
+            raise WrongRoleError(ETCD_DECIDES)
         own = self.parts.state.node_id
         if isinstance(self.duty, Voting) and own in dict(self.duty.voters):
             raise WrongRoleError(
@@ -146,14 +160,13 @@ class Duties:
         parts = self.parts
         voters = await asyncio.to_thread(has_voters, parts.standing)
         if parts.config.replication.coordinator == "etcd":
-            _require_no_voters(voters=voters)
-            self.duty = await Keyholding.begin(parts)
+            self.duty = await Keyholding.begin(parts, voters=voters)
             return
         if voters:
             self.duty = await Voting.begin(parts)
             _warn_of_peers(parts, self.duty)
             return
-        if parts.config.replication.peers and not parts.log.last_offset:
+        if parts.config.replication.peers and _is_of_no_cluster(parts):
             parts.standing.catalog.update(role=Role.REPLICA)
             self.duty = Forming(parts, self._formed)
             return
@@ -225,6 +238,7 @@ class Duties:
                 self.parts.standing.catalog.update,
                 cluster_id=formed.cluster_id,
                 voters=formed.voters,
+                founder=decided.founder,
             )
             await self.renew()
 
@@ -317,12 +331,9 @@ class Duties:
             task.cancel()
 
 
-def _require_no_voters(*, voters: bool) -> None:
-    if voters:
-        raise ConfigurationError(
-            "replication.coordinator = 'etcd', but this node's cluster has voters that "
-            "elect its master; set it to quorum, or begin with another data_dir"
-        )
+def _is_of_no_cluster(parts: Parts) -> bool:
+    """Whether a cluster may be formed with this node: nobody has reigned over it."""
+    return not parts.log.last_offset or parts.database.history().is_import
 
 
 def _warn_of_peers(parts: Parts, duty: Voting) -> None:

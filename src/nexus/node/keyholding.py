@@ -11,7 +11,13 @@ from typing import Final
 
 import structlog
 
-from nexus.errors import EtcdError, NexusError, NoMasterError, WrongRoleError
+from nexus.errors import (
+    ConfigurationError,
+    EtcdError,
+    NexusError,
+    NoMasterError,
+    WrongRoleError,
+)
 from nexus.model.cluster import LinkState, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
@@ -43,6 +49,11 @@ PROMOTION_LEASES: Final = 3
 
 GOODBYE_S: Final = 2.0
 """So long a stopping node tries to give its lease back; else it runs out."""
+
+ETCD_DECIDES: Final = (
+    "etcd decides which node of this cluster reigns; to have it otherwise stop all "
+    "nodes, and set replication.coordinator to manual"
+)
 
 UNSETTLED: Final = frozenset({LinkState.FULL_SYNC, LinkState.REWINDING})
 
@@ -76,8 +87,17 @@ class Keyholding:
         )
 
     @classmethod
-    async def begin(cls, parts: Parts) -> "Keyholding":
-        """Follow whoever was the master, until etcd says more."""
+    async def begin(cls, parts: Parts, *, voters: bool) -> "Keyholding":
+        """Follow whoever was the master, until etcd says more.
+
+        Raises ConfigurationError where the log names `voters`.
+        """
+        if voters:
+            raise ConfigurationError(
+                "replication.coordinator = 'etcd', but this node's cluster has voters "
+                "that elect its master; set it to quorum, or begin with another "
+                "data_dir"
+            )
         history = await asyncio.to_thread(log_history, parts.standing)
         holding = cls(
             parts, history, EtcdClient(etcd_settings(parts.config.replication))
@@ -177,10 +197,7 @@ class Keyholding:
         """
         leader = self.leadership.keys.leader
         if force:
-            raise WrongRoleError(
-                "etcd decides who reigns; if it is lost for good, set "
-                "replication.coordinator to manual on all nodes, and promote then"
-            )
+            raise WrongRoleError(ETCD_DECIDES)
         if leader is not None:
             raise WrongRoleError(
                 f"{leader.node_id} at {leader.address} holds the leader key; stop it "
