@@ -38,9 +38,8 @@ class Leadership:
         self._keys = Keys()
         self._leader: LeaderKey | None = None
         """The last one seen, though it may be gone by now."""
-        self._lease = KeyLease(
-            ttl_s=settings.ttl_s, drift_percent=settings.drift_percent
-        )
+        drift_percent = settings.drift_percent
+        self._lease = KeyLease(ttl_s=settings.ttl_s, drift_percent=drift_percent)
         self._read_ms: int | None = None
         self._reading = False
         self._read_is_stale = False
@@ -87,8 +86,7 @@ class Leadership:
     def _reads(self, now_ms: int) -> KeyEffects:
         if self.stage in (Stage.LEAVES, Stage.ENDS) or self._reading:
             return ()
-        due = self._read_ms is None or now_ms - self._read_ms >= self._own.poll_ms
-        if not due:
+        if self._read_ms is not None and now_ms - self._read_ms < self._own.poll_ms:
             return ()
         self._read_ms, self._reading = now_ms, True
         return (ReadKeys(),)
@@ -326,8 +324,8 @@ class Leadership:
         assert self.synced is not None, "a reign has a list"
         before = self.synced.required
         self.synced.seen(keys.synced)
-        required = self.synced.required
-        return () if required == before else (Require(required),)
+        changed = self.synced.required != before
+        return (Require(self.synced.required),) if changed else ()
 
     def _ends(self, reason: str) -> KeyEffects:
         self._move(Stage.ENDS)
