@@ -19,7 +19,7 @@ from nexus.node.accession import stand_alone
 from nexus.node.chronicle import has_voters
 from nexus.node.connection import Connection
 from nexus.node.following import Following
-from nexus.node.forming import Forming
+from nexus.node.forming import Forming, is_of_no_cluster, warn_of_peers
 from nexus.node.keyholding import ETCD_DECIDES, Keyholding
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
@@ -79,7 +79,9 @@ class Duties:
         """As the status tells it."""
         if isinstance(self.duty, Voting | Keyholding):
             return self.duty.role
-        return Role.REPLICA if isinstance(self.duty, Forming) else self._role
+        if isinstance(self.duty, Forming) and self._role is not Role.WITNESS:
+            return Role.REPLICA
+        return self._role
 
     @property
     def history(self) -> EpochHistory:
@@ -163,12 +165,14 @@ class Duties:
             self.duty = await Keyholding.begin(parts, voters=voters)
             return
         if voters:
-            self.duty = await Voting.begin(parts)
-            _warn_of_peers(parts, self.duty)
+            self.duty = await Voting.begin(parts, self._configuration_met)
+            warn_of_peers(parts, dict(self.duty.voters))
             return
-        if parts.config.replication.peers and _is_of_no_cluster(parts):
-            parts.standing.catalog.update(role=Role.REPLICA)
+        if parts.config.replication.peers and is_of_no_cluster(parts):
             self.duty = Forming(parts, self._formed)
+            return
+        if parts.is_witness:
+            self.duty = await Voting.begin(parts, self._configuration_met)
             return
         role = effective_role(parts.config, parts.standing.catalog)
         await self._take_up(role, "start", parts.master_addresses())
@@ -230,6 +234,10 @@ class Duties:
                 return
             if isinstance(decided, Joins):
                 log.info("joins_cluster", addresses=decided.addresses)
+                if self.parts.is_witness:
+                    await self.leave()
+                    self.duty = await Voting.begin(self.parts, self._configuration_met)
+                    return
                 await self.change(Role.REPLICA, "start", decided.addresses[0])
                 return
             formed = decided.membership
@@ -248,7 +256,7 @@ class Duties:
 
     async def _become_voting(self) -> None:
         async with self.changing:
-            if not self.stopping and isinstance(self.duty, Following):
+            if not self.stopping and isinstance(self.duty, Following | Voting):
                 await self.renew()
 
     async def _depose(self, order: StepDown) -> None:
@@ -316,6 +324,8 @@ class Duties:
         if not self.stopping:
             self.failure = f"this node has failed: {error}"
             log.error("node_failed", reason=str(error), kind=type(error).__name__)
+            if isinstance(self.duty, Voting):
+                self.spawn(self.duty.withdraw(self.failure))
 
     # --- Tasks -----------------------------------------------------------------------
 
@@ -329,22 +339,3 @@ class Duties:
         """End what runs beside."""
         for task in list(self._background):
             task.cancel()
-
-
-def _is_of_no_cluster(parts: Parts) -> bool:
-    """Whether a cluster may be formed with this node: nobody has reigned over it."""
-    return not parts.log.last_offset or parts.database.history().is_import
-
-
-def _warn_of_peers(parts: Parts, duty: Voting) -> None:
-    """The log's configuration rules; a list that differs is told, and not used."""
-    voters = dict(duty.voters)
-    peers = parts.config.replication.peers
-    if peers and set(peers) != set(voters.values()):
-        log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
-    if voters and len(voters) % 2 == 0:
-        log.warning(
-            "even_voters",
-            detail=f"{len(voters)} voters survive no more failures than "
-            f"{len(voters) - 1} do: add one, a witness is enough",
-        )

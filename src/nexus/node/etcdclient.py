@@ -53,7 +53,11 @@ class EtcdSettings:
 class EtcdClient:
     """One client for one prefix; every call raises EtcdError where it fails."""
 
-    def __init__(self, settings: EtcdSettings) -> None:
+    def __init__(
+        self,
+        settings: EtcdSettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._endpoints = list(settings.endpoints)
         """The one that answered last comes first."""
@@ -62,6 +66,7 @@ class EtcdClient:
         self._http = httpx.AsyncClient(
             timeout=settings.timeout_s,
             trust_env=False,
+            transport=transport,
             verify=ssl.create_default_context(cafile=settings.ca_file)
             if secured
             else False,
