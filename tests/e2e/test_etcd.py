@@ -11,6 +11,8 @@ from e2e.etcd import Etcd, etcd_on_loopback
 
 LIMIT_S = 40.0
 
+pytestmark = pytest.mark.timeout(180)
+
 
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:

@@ -32,7 +32,9 @@ def client_of(etcd: Etcd, prefix: str, *before: str) -> EtcdClient:
 
 
 @pytest.fixture
-async def client(etcd: Etcd, request: pytest.FixtureRequest) -> AsyncIterator[EtcdClient]:
+async def client(
+    etcd: Etcd, request: pytest.FixtureRequest
+) -> AsyncIterator[EtcdClient]:
     made = client_of(etcd, f"/{request.node.name}", NOBODY)
     yield made
     await made.close()
@@ -118,7 +120,7 @@ async def test_a_lease_that_was_revoked_takes_the_key_with_it(
 
 
 async def test_what_was_not_written_by_nexus_is_not_taken_for_it(
-    etcd: Etcd, client: EtcdClient
+    etcd: Etcd,
 ) -> None:
     other = client_of(etcd, "/odd")
     await other._call(
@@ -136,7 +138,7 @@ async def test_an_etcd_that_nobody_can_reach_is_told_as_such() -> None:
     settings = EtcdSettings(endpoints=(NOBODY,), prefix="/x", timeout_s=1.0)
     client = EtcdClient(settings)
 
-    with pytest.raises(EtcdError, match="etcd did not do it: http://127.0.0.1"):
+    with pytest.raises(EtcdError, match="etcd did not do it: http://127"):
         await client.read()
     await client.close()
 

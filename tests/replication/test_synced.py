@@ -31,8 +31,11 @@ def view(node: NodeId, acked: int, **changes: object) -> FollowerView:
 
 def asked(
     synced: SyncedNodes, *views: FollowerView, now_ms: int = 1_000, durable: int = 9
-) -> frozenset[NodeId] | None:
-    return synced.ask(views, promised=Offset(7), durable=Offset(durable), now_ms=now_ms)
+) -> set[NodeId] | None:
+    wanted = synced.ask(
+        views, promised=Offset(7), durable=Offset(durable), now_ms=now_ms
+    )
+    return None if wanted is None else set(wanted)
 
 
 def test_a_node_that_holds_all_that_was_acknowledged_enters_the_list() -> None:

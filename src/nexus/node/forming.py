@@ -4,7 +4,7 @@ It is empty, or holds an imported database.
 """
 
 import asyncio
-from collections.abc import Mapping, Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
