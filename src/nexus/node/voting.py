@@ -139,7 +139,9 @@ class Voting:
     @property
     def takes_writes(self) -> bool:
         """Whether this node reigns, and clients may write."""
-        return self.reigning is not None and self.reigning.is_open
+        open_here = self.reigning is not None and self.reigning.is_open
+        # A reign that the election has ended is given up a moment later.
+        return open_here and self.member.elector.reigns
 
     @property
     def patience(self) -> tuple[int, float]:
