@@ -185,7 +185,9 @@ def churned(scene: Scene) -> Iterator[threading.Thread]:
     return iter(writers)
 
 
-FAULTS: Final[tuple[Callable[[Scene], None], ...]] = (
+Fault = Callable[[Scene], None]
+
+FAULTS: Final[tuple[Fault, ...]] = (
     killed_master,
     killed_replica,
     all_but_one_killed,
@@ -203,7 +205,7 @@ FAULTS: Final[tuple[Callable[[Scene], None], ...]] = (
 )
 
 
-def deck(chance: random.Random) -> Iterator[Callable[[Scene], None]]:
+def deck(chance: random.Random) -> Iterator[Fault]:
     """Faults without end: each comes once before any comes again."""
     while True:
         yield from chance.sample(FAULTS, len(FAULTS))

@@ -210,8 +210,9 @@ def check_kept(promised: dict[int, int], rows: list[Row]) -> None:
         numbers.setdefault(lane, []).append(number)
     for lane, last in promised.items():
         kept = sorted(numbers[lane])
-        assert kept == list(range(1, len(kept) + 1))
-        assert len(kept) >= last, f"lane {lane}: {last} were promised"
+        said = f"lane {lane}: {last} were promised, {len(kept)} are there"
+        assert kept == list(range(1, len(kept) + 1)), said
+        assert len(kept) >= last, said
 
 
 def state(node: NodeProcess) -> list[Row]:

@@ -1,12 +1,12 @@
 """Elected clusters under every fault: no promise is lost, and one master an epoch."""
 
 import random
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -18,9 +18,10 @@ from e2e.cluster import (
     master_of,
     wait_until,
 )
-from e2e.faults import HEARTBEAT_MS, LOG_ENTRIES, Scene, deck
-from e2e.ledger import SCHEMA, Lane, Promise, Row, check_kept, state
+from e2e.faults import HEARTBEAT_MS, LOG_ENTRIES, Fault, Scene, deck, parted_master
+from e2e.ledger import SCHEMA, Lane
 from e2e.namespaces import networked
+from e2e.record import Record
 from e2e.test_crash import ROUNDS, SEED
 from e2e.test_rejoin import verified
 
@@ -42,46 +43,6 @@ REPEATED_SEEDS: Final[tuple[int, ...]] = ()
 """Seeds that once found a fault."""
 
 pytestmark = pytest.mark.timeout(90 + 30 * ROUNDS)
-
-
-class Record:
-    """Everything that clients were promised, in all rounds."""
-
-    def __init__(self) -> None:
-        self.promises: list[Promise] = []
-        self.last: dict[int, int] = {}
-
-    def keep(self, lanes: list[Lane]) -> None:
-        for lane in lanes:
-            self.promises += lane.promises
-            self.last[lane.lane] = lane.acknowledged
-
-    def check(self, nodes: list[NodeProcess]) -> None:
-        """Each node's file holds it all, once, in the order of the log."""
-        rows = state(nodes[0])
-        check_kept(self.last, rows)
-        for node in nodes[1:]:
-            assert state(node) == rows
-        self.check_order(rows)
-        self.check_reigns(nodes)
-
-    def check_order(self, rows: list[Row]) -> None:
-        """The offsets that were answered are those of the rows."""
-        offsets = {(one.lane, one.number): one.offset for one in self.promises}
-        found = [offsets[row[1:]] for row in rows if row[1:] in offsets]
-        assert all(one < other for one, other in zip(found, found[1:], strict=False))
-
-    def check_reigns(self, nodes: list[NodeProcess]) -> None:
-        """Each answer is of the one master that reigned at its offset."""
-        urls = {node.status()["node_id"]: node.url for node in nodes}
-        sql = "select first_offset, epoch, master_id from nexus_history order by 1 desc"
-        reigns = nodes[0].rows(sql)
-        assert all(node.rows(sql) == reigns for node in nodes)
-        assert len({epoch for _, epoch, _ in reigns}) == len(reigns)
-        for one in self.promises:
-            reign = next(reign for reign in reigns if reign[0] <= one.offset)
-            assert one.epoch == reign[1], one
-            assert not one.is_own or one.url == urls[reign[2]], one
 
 
 @contextmanager
@@ -149,32 +110,63 @@ def made(nodes: list[NodeProcess]) -> None:
     wait_until(is_made, "the ledger is made")
 
 
+def told(what: str) -> None:
+    """For who watches `make chaos`, or reads why a run has failed."""
+    sys.stdout.write(f"{time.strftime('%X')} {what}\n")
+
+
+def struck(scene: Scene, fault: Fault, record: Record, first: int) -> NodeProcess:
+    """One round under load, healed; returns who reigns when all are level."""
+    with writing(scene.nodes, record, first):
+        scene.linger(0.1, 0.4)
+        fault(scene)
+        scene.heal()
+    return settled(scene.nodes)
+
+
+def check_equal(nodes: list[NodeProcess], master: NodeProcess) -> None:
+    """All hash every table to the same, and every file is whole."""
+    first, *rest = fingerprints(nodes, master)
+    assert first["tables"]
+    assert all(one == first for one in rest)
+    for node in nodes:
+        assert node.rows("pragma integrity_check") == [("ok",)]
+
+
+@contextmanager
+def staged(directory: Path, seed: int, **settings: str) -> Iterator[Scene]:
+    """Three nodes on a network of their own, with the clients' tables."""
+    with networked(3) as network:
+        cluster = Cluster(directory)
+        try:
+            nodes = cluster.voters(
+                settings=SETTINGS | settings, machines=network.machines
+            )
+            made(nodes)
+            yield Scene(nodes, network, random.Random(seed))
+        finally:
+            cluster.close()
+
+
 @pytest.mark.parametrize("seed", [SEED, *REPEATED_SEEDS])
 def test_no_fault_loses_or_doubles_a_promise_or_lets_two_masters_reign_in_one_epoch(
     tmp_path: Path, seed: int
 ) -> None:
-    chance = random.Random(seed)
-    faults = deck(chance)
     record = Record()
-    with networked(3) as network:
-        cluster = Cluster(tmp_path)
-        try:
-            nodes = cluster.voters(settings=SETTINGS, machines=network.machines)
-            made(nodes)
-            scene = Scene(nodes, network, chance)
-            for number in range(1, ROUNDS + 1):
-                fault = next(faults)
-                print(f"{time.strftime('%X')} round {number}: {fault.__name__}")
-                with writing(nodes, record, LANES * number):
-                    scene.linger(0.1, 0.4)
-                    fault(scene)
-                    scene.heal()
-                master = settled(nodes)
-                record.check(nodes)
-                first, *rest = fingerprints(nodes, master)
-                assert all(one == first for one in rest)
-                for node in nodes:
-                    assert node.rows("pragma integrity_check") == [("ok",)]
-            verified(*nodes)
-        finally:
-            cluster.close()
+    with staged(tmp_path, seed) as scene:
+        faults = deck(scene.chance)
+        for number in range(1, ROUNDS + 1):
+            fault = next(faults)
+            told(f"seed {seed} round {number}: {fault.__name__}")
+            master = struck(scene, fault, record, LANES * number)
+            record.check(scene.nodes)
+            check_equal(scene.nodes, master)
+        verified(*scene.nodes)
+
+
+def test_these_checks_find_what_asynchronous_replication_loses(tmp_path: Path) -> None:
+    record = Record()
+    with staged(tmp_path, SEED, NEXUS_REPLICATION_MODE="async") as scene:
+        struck(scene, parted_master, record, LANES)
+        with pytest.raises(AssertionError, match="were promised"):
+            record.check(scene.nodes)
