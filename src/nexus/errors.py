@@ -15,6 +15,7 @@
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── WrongRoleError               the call belongs on a node of another role
+    ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── NotAppliedError              this node is not as far yet as was asked for
     ├── NotFoundError                no such snapshot, replica or divergence
@@ -161,6 +162,12 @@ class WrongRoleError(NexusError):
     """The call belongs on a node of another role, which the message names."""
 
     code = "wrong_role"
+
+
+class ClusterChangeError(NexusError):
+    """The cluster's master or members cannot change so now; the message says why."""
+
+    code = "cluster_change"
 
 
 class NoDatabaseError(NexusError):

@@ -14,6 +14,8 @@ from nexus.errors import NotFoundError, WrongRoleError
 from nexus.model.cluster import (
     LinkState,
     MasterStats,
+    MembersView,
+    MemberView,
     Mode,
     NodeStatus,
     Outcome,
@@ -29,6 +31,7 @@ from nexus.model.position import (
     Position,
     Reign,
 )
+from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -37,6 +40,13 @@ from nexus.storage.snapshot import SnapshotInfo
 Execute = Callable[[SqlRequest], Awaitable[SqlResponse]]
 
 JSON_HEADERS = {"Content-Type": "application/json"}
+
+MEMBERS = MembersView(
+    cluster_id="c1",
+    offset=1,
+    auto_failover=True,
+    members=(MemberView(id="n1", addr="a:1", voter=True, connected=True),),
+)
 
 STATUS = NodeStatus(
     role=Role.MASTER,
@@ -221,6 +231,29 @@ class FakeNode:
         self.asked.append(("promote", force))
         self.current = msgspec.structs.replace(STATUS, epoch=3)
         return self.current
+
+    async def switch_over(self, heir: str) -> Handover:
+        self._need(Role.MASTER)
+        self.asked.append(("switch_over", heir))
+        return Handover("n1", heir, 0.1)
+
+    def members(self) -> MembersView:
+        return MEMBERS
+
+    async def add_voter(self, node_id: str, address: str) -> MembersView:
+        self._need(Role.MASTER)
+        self.asked.append(("add_voter", node_id, address))
+        return MEMBERS
+
+    async def remove_voter(self, node_id: str) -> MembersView:
+        self._need(Role.MASTER)
+        self.asked.append(("remove_voter", node_id))
+        return MEMBERS
+
+    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
+        self._need(Role.MASTER)
+        self.asked.append(("set_auto_failover", enabled))
+        return MEMBERS
 
     def pause(self, replica: str | None) -> None:
         self._need_replica(replica)

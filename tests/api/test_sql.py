@@ -84,7 +84,6 @@ async def test_blobs_and_large_integers_come_back_exactly(node: FakeNode) -> Non
         (b'{"statements": [{"sql": 1}]}', "$.statements[0].sql"),
         (b'{"statements": [{"sql": "x", "parms": []}]}', "parms"),
         (b'{"statements": [], "consistency": "eventual"}', "consistency"),
-        (b'{"statements": [], "consistency": "strong"}', "not available"),
         (b'{"statements": [], "min_offset": -1}', "min_offset"),
         (b'{"statements": [{"sql": "x", "params": [[]]}]}', "statements[0].params[0]"),
         (b'{"statements": [{"sql": "x", "params": [1e999]}]}', "out of range"),

@@ -36,6 +36,18 @@ def test_a_forced_promotion_says_so_to_the_node(run: Run, start: Start) -> None:
     assert node.bodies("/replication/promote") == [{"force": True}]
 
 
+def test_switchover_names_the_heir_and_tells_how_long_it_took(
+    run: Run, start: Start
+) -> None:
+    answer = {"former_id": "n1", "master_id": "n2", "seconds": 0.123}
+    node = start().on("POST /replication/switchover", answer)
+
+    ended = run("switchover", node.url, "n2")
+
+    assert ended.output == "n2 is the master now, after 0.12 s\n"
+    assert node.bodies("/replication/switchover") == [{"to": "n2"}]
+
+
 def test_pause_and_resume_can_name_one_replica(run: Run, start: Start) -> None:
     node = start()
     node.on("POST /replication/pause", {}).on("POST /replication/resume", {})

@@ -168,6 +168,33 @@ def struck_in_a_full_sync(scene: Scene) -> None:
     scene.linger()
 
 
+def switched_over(scene: Scene) -> None:
+    """The master hands over, and back at once."""
+    for _ in range(2):
+        hand_over(scene.master, scene.some_replica())
+        scene.linger(0, DEAD_TIME_S)
+
+
+def struck_in_a_switchover(scene: Scene) -> None:
+    """The master or its heir dies, hangs or is cut off while they hand over."""
+    master, heir = scene.master, scene.some_replica()
+    asking = threading.Thread(target=hand_over, args=(master, heir))
+    asking.start()
+    scene.linger(0, DEAD_TIME_S / 3)
+    victim = scene.chance.choice([master, heir])
+    scene.chance.choice([victim.kill, victim.pause, lambda: scene.part(victim)])()
+    scene.linger(DEAD_TIME_S, 3 * DEAD_TIME_S)
+    scene.heal()
+    asking.join()
+
+
+def hand_over(master: NodeProcess, heir: NodeProcess) -> None:
+    """Ask for it; it may be refused, and no answer may come."""
+    with suppress(httpx.HTTPError):
+        to = {"to": heir.status()["node_id"]}
+        master.post("/replication/switchover", to)
+
+
 def churned(scene: Scene) -> Iterator[threading.Thread]:
     """Writers that send the log beyond what it keeps."""
     touch = {"sql": "update totals set entries = entries where id = 1"}
@@ -202,6 +229,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
     struck_in_an_election,
     struck_in_a_rewind,
     struck_in_a_full_sync,
+    switched_over,
+    struck_in_a_switchover,
 )
 
 

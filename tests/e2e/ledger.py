@@ -177,15 +177,12 @@ class Ledger:
         """Transactions that were promised to be durable, by now."""
         return sum(lane.acknowledged for lane in self.lanes)
 
-    def longest_pause_s(self) -> float:
-        """The longest time without an acknowledgement, so far."""
-        answers = sorted(one.at for lane in self.lanes for one in lane.promises)
-        return max(later - earlier for earlier, later in pairwise(answers))
-
-    def first_answer_after(self, moment: float) -> float:
-        """When the first write that was sent after `moment` was acknowledged."""
-        answers = (one for lane in self.lanes for one in lane.promises)
-        return min(one.at for one in answers if one.sent_at > moment)
+    def longest_pause_s(self, *, since: float) -> float:
+        """The longest time without an acknowledgement, from `since` until now."""
+        promises = [one for lane in self.lanes for one in lane.promises]
+        answers = sorted(one.at for one in promises if one.at > since)
+        moments = [since, *answers]
+        return max(later - earlier for earlier, later in pairwise(moments))
 
     def finish(self) -> None:
         """End the load."""

@@ -60,3 +60,9 @@ def test_the_tags_are_those_of_every_log_written_so_far() -> None:
 def test_an_unknown_operation_is_not_decoded() -> None:
     with pytest.raises(msgspec.ValidationError, match="99"):
         msgspec.msgpack.decode(b"\x92\x63\x01", type=Operation)
+
+
+def test_a_membership_names_who_votes() -> None:
+    membership = Membership("cluster", (("a", "a:1"), ("b", "b:1")))
+
+    assert membership.voter_ids == ("a", "b")

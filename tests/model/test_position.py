@@ -138,3 +138,11 @@ def _histories(draw: st.DrawFn, branches: str) -> tuple[EpochHistory, Offset]:
         first += draw(st.integers(1, 5))
         trunk.append((10 + number, f"{branch}{len(trunk)}{first}", first))
     return history(*trunk), Offset(first + draw(st.integers(0, 5)))
+
+
+def test_an_imported_database_over_which_nobody_has_reigned_is_told_apart() -> None:
+    imported = Reign(Epoch(1), HistoryId("i"), "", Offset(1), 0, "import")
+    first = Reign(Epoch(2), HistoryId("a"), "a", Offset(2), 0, "failover")
+    assert EpochHistory((imported,)).is_import
+    assert not EpochHistory((imported, first)).is_import
+    assert not EpochHistory().is_import

@@ -178,11 +178,6 @@ async def test_a_request_without_statements_is_refused(place: Place) -> None:
         await place.run()
 
 
-async def test_a_strong_read_says_that_it_is_not_there(place: Place) -> None:
-    with pytest.raises(RequestError, match="strong"):
-        await place.run("select 1", consistency="strong")
-
-
 async def test_a_read_waits_for_the_entry_that_it_must_see(place: Place) -> None:
     reading = asyncio.create_task(
         place.run("select v from t", consistency="session", min_offset=3)

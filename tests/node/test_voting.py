@@ -1,72 +1,22 @@
 """Nodes that elect among themselves: real drivers, sockets and disks, one process."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.cluster import free_port
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
-from nexus.node.reigning import Reigning
 from nexus.node.voting import Voting
 from node.builders import Crowd, caught_up, count, crowd_in, run, until
-
-HEARTBEAT_MS = 40
-CREATE = "create table t(a int)"
+from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
 
 @pytest.fixture
 async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
     async with crowd_in(tmp_path) as crowd:
         yield crowd
-
-
-async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
-    """Nodes with empty directories and the same list of peers."""
-    addresses = [f"127.0.0.1:{free_port()}" for _ in range(size)]
-    return [
-        await crowd.node(
-            f"n{number}",
-            flags.get("roles", {}).get(number, "replica"),
-            replication__bind_addr=address,
-            replication__peers=",".join(addresses),
-            replication__heartbeat_ms=HEARTBEAT_MS,
-            replication__mode=flags.get("mode", "sync"),
-        )
-        for number, address in enumerate(addresses)
-    ]
-
-
-async def master_among(nodes: list[Node]) -> Node:
-    """The one that takes writes."""
-    found: list[Node] = []
-
-    def reigns() -> bool:
-        found[:] = [
-            node
-            for node in nodes
-            if isinstance(node._duties.acting, Reigning) and node._duties.acting.is_open
-        ]
-        return len(found) == 1
-
-    await until(reigns)
-    return found[0]
-
-
-async def written(nodes: list[Node], sql: str) -> Node:
-    """Write on whoever is master, as a client that tries again does."""
-    while True:
-        for node in nodes:
-            try:
-                await run(node, sql)
-            except NexusError:
-                await asyncio.sleep(0.01)
-            else:
-                return node
 
 
 async def test_empty_peers_elect_a_master_and_its_rows_reach_all(crowd: Crowd) -> None:

@@ -43,6 +43,21 @@ def test_a_rewind_goes_back_to_where_both_histories_part() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "fork"),
+    [
+        (welcome(9, 20, TWO_REIGNS, plan=Plan.REWIND), 10),
+        (welcome(11, 20, TWO_REIGNS, plan=Plan.REWIND), 10),
+        (welcome(10, 20, history((2, "b2", 11)), plan=Plan.REWIND), 0),
+        (welcome(0, 20, history((2, "b2", 1)), plan=Plan.REWIND), 0),
+    ],
+)
+def test_a_rewind_to_where_this_side_sees_no_fork_is_a_full_sync(
+    said: Welcome, fork: int
+) -> None:
+    assert answer(said, log(14)) == Acceptance(Plan.FULL_SYNC, Offset(fork))
+
+
+@pytest.mark.parametrize(
     ("said", "own", "code"),
     [
         (welcome(10, cluster_id="other"), log(10), "cluster"),
@@ -53,13 +68,6 @@ def test_a_rewind_goes_back_to_where_both_histories_part() -> None:
             "split",
         ),
         (welcome(9), log(10), "malformed"),
-        (welcome(9, 20, TWO_REIGNS, plan=Plan.REWIND), log(14), "malformed"),
-        (welcome(11, 20, TWO_REIGNS, plan=Plan.REWIND), log(14), "malformed"),
-        (
-            welcome(0, 20, history((2, "b2", 1)), plan=Plan.REWIND),
-            log(14),
-            "malformed",
-        ),
         (welcome(10, epoch=Epoch(9)), log(10), "malformed"),
         (welcome(10, 20, history((3, "x", 1), (4, "y", 1))), log(10), "malformed"),
         (welcome(10, 20, history((2, "b2", 1))), log(10), "malformed"),

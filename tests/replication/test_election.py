@@ -1,9 +1,10 @@
 """Claims that a transcript cannot make; the others are in test_election_scenarios."""
 
+import msgspec
 import pytest
 
 from nexus.model.cluster import NodeId
-from nexus.model.position import Epoch, HistoryId
+from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position
 from nexus.protocol.messages import TakeOver, VoteReply, VoteRequest
 from nexus.replication.effects import StepDown
 from nexus.replication.election import Elector
@@ -172,3 +173,39 @@ def test_a_fetch_asks_the_witness_that_was_ahead() -> None:
     effects = one.receive(B, VoteReply(Epoch(0), granted=False, pre_vote=True), 402)
 
     assert effects == (Fetch(C),)
+
+
+def test_a_campaign_ends_when_a_master_of_its_epoch_is_heard() -> None:
+    one = elector(epoch=1)
+    states = []
+    for step in (one.tick, lambda now_ms: one.heard(Epoch(1), now_ms)):
+        step(400)
+        states.append(one.state)
+
+    assert states == [ElectionState.PRE_CANDIDATE, ElectionState.FOLLOWER]
+
+
+def test_a_vote_that_is_left_in_a_known_epoch_is_given_without_a_farewell() -> None:
+    one = elector(epoch=1)
+    asks = VoteRequest("cluster", Epoch(1), B, ORIGIN, NO_ID)
+
+    persisted, sent = one.receive(B, asks, 10_000)
+
+    assert isinstance(persisted, PersistVote)
+    assert isinstance(sent, SendVote)
+    assert isinstance(sent.message, VoteReply)
+    assert sent.message.granted
+
+
+def test_an_empty_node_leaves_the_first_reign_to_the_founder() -> None:
+    end = Position(Epoch(1), Offset(1), HistoryId("i"))
+    holds = LogView(voters=(A, B, C), position=end)
+
+    assert founded_by(B, THREE).tick(400) == ()
+    assert founded_by(B, holds).tick(400) != ()
+    assert founded_by(A, THREE).tick(400) != ()
+
+
+def founded_by(founder: NodeId, log: LogView) -> Elector:
+    settings = msgspec.structs.replace(SETTINGS, founder=founder)
+    return Elector(settings, VoteRecord(), lambda: log, lambda: 0.5, 0)

@@ -2,6 +2,7 @@ import pytest
 
 from nexus.errors import NotFoundError
 from nexus.model.cluster import NodeId
+from nexus.model.position import Offset
 from nexus.replication.effects import Peer
 from nexus.replication.fleet import Fleet
 from replication.examples import hello
@@ -60,3 +61,18 @@ def test_pause_of_a_stranger_names_those_who_are_known() -> None:
     join(fleet, "b")
     with pytest.raises(NotFoundError, match="'z'; this master knows b"):
         fleet.set_paused(NodeId("z"), paused=True)
+
+
+def test_who_follows_streams_and_holds_so_much() -> None:
+    fleet = Fleet(2)
+    assert not fleet.follows(NodeId("b"))
+    join(fleet, "b")
+    assert not fleet.follows(NodeId("b"))
+
+    progress = fleet.at(Peer("b#0"))
+    assert progress is not None
+    progress.streams_from(Offset(7), Offset(0))
+
+    assert fleet.follows(NodeId("b"))
+    assert fleet.follows(NodeId("b"), through=progress.acked)
+    assert not fleet.follows(NodeId("b"), through=Offset(progress.acked + 1))

@@ -1,4 +1,4 @@
-"""A cluster is formed once, of nodes that are all empty and all answer."""
+"""A cluster is formed once, of nodes of no cluster that all answer."""
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import Offset
@@ -68,3 +68,31 @@ def test_a_list_without_this_node_forms_nothing() -> None:
     decided = formation(NodeId("z"), all_empty())
     assert isinstance(decided, Waits)
     assert "add its own replication.bind_addr" in decided.reason
+
+
+def imported(node_id: str) -> Sighting:
+    """A node with an imported database, over which nobody has reigned."""
+    return Sighting(NodeId(node_id), "", Offset(1), imported=True)
+
+
+def test_one_node_with_an_imported_database_is_the_founder() -> None:
+    answers = all_empty() | {"b:1": imported("b")}
+    formed = [formation(NodeId(node_id), answers) for node_id, _ in VOTERS]
+    assert len(set(formed)) == 1
+    assert isinstance(formed[0], Formed)
+    assert formed[0].founder == "b"
+    assert formed[0].membership.voters == VOTERS
+
+
+def test_two_imported_databases_form_nothing() -> None:
+    answers = all_empty() | {"b:1": imported("b"), "a:1": imported("a")}
+    decided = formation(OWN, answers)
+    assert isinstance(decided, Waits)
+    assert "2 of the listed nodes hold an imported database" in decided.reason
+
+
+def test_an_imported_database_is_not_given_up_for_a_cluster_that_exists() -> None:
+    working = Sighting(NodeId("b"), "cluster", Offset(7))
+    decided = formation(OWN, all_empty() | {"b:1": working, "a:1": imported("a")})
+    assert isinstance(decided, Waits)
+    assert "would replace the database imported here" in decided.reason

@@ -36,3 +36,16 @@ def test_a_loan_ends_when_the_log_changes() -> None:
     assert [type(effect) for effect in ended] == [Close]
     assert lending.serves(Peer("1")) is None
     assert lending.tick(1_000) == ()
+
+
+def test_a_second_candidate_is_lent_what_the_log_has_by_then() -> None:
+    lending = Lending(IDENTITY, MasterSettings())
+    lending.lend(Peer("1"), hello(4), ONE_REIGN, LOG, 0)
+
+    longer = LogExtent(Offset(1), Offset(12))
+    effects = lending.lend(Peer("2"), hello(4, node_id="c"), ONE_REIGN, longer, 10)
+
+    streams = [effect for effect in effects if isinstance(effect, Stream)]
+    assert (Peer("2"), 13) in [(stream.peer, stream.stop) for stream in streams]
+    assert lending.serves(Peer("1")) is lending.serves(Peer("2"))
+    assert lending.serves(Peer("1")) is not None

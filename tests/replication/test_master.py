@@ -397,3 +397,11 @@ def test_a_master_announces_its_reign_and_commits_nothing_it_has_not_stored() ->
 def test_a_log_does_not_become_shorter_under_a_reign() -> None:
     with pytest.raises(AssertionError):
         master(of=ONE_REIGN).stored(Offset(19), 0)
+
+
+def test_a_master_knows_how_many_nodes_it_needs_and_how_many_are_there() -> None:
+    found = streaming()
+
+    assert found.quorum == 1
+    assert found.nodes_in_reach(0) == 2
+    assert found.nodes_in_reach(1_000_000) == 1

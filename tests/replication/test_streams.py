@@ -1,4 +1,4 @@
-from nexus.model.cluster import LinkState
+from nexus.model.cluster import LinkState, NodeId
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
 from nexus.replication.admission import Admission
@@ -153,3 +153,28 @@ def test_the_totals_add_up_over_all_replicas() -> None:
     assert (stats.connected_replicas, stats.healthy_replicas) == (1, 1)
     assert (stats.snapshot_transfers, stats.rejected_connections) == (3, 4)
     assert stats.current_offset == 12
+
+
+def test_who_is_elected_knows_nothing_to_be_committed() -> None:
+    found, progress = streams(quorum=2)
+    found.stored(Offset(11), 0)
+    progress.streamed(Offset(12), 0)
+    found.acknowledged(progress, ack(11), 0)
+    assert found.commit == 11
+
+    found.elected(frozenset({MASTER_NODE.node_id, progress.node_id}))
+
+    assert found.commit == 0
+    assert found.voters == {MASTER_NODE.node_id, progress.node_id}
+
+
+def test_fewer_who_count_may_commit_what_is_there_already() -> None:
+    found, _ = streams(quorum=0)
+    found.elected(frozenset({MASTER_NODE.node_id, NodeId("b"), NodeId("c")}))
+    found.stored(Offset(12), 0)
+
+    same = found.configured(found.voters, 0)
+    alone = found.configured(frozenset({MASTER_NODE.node_id}), 0)
+
+    assert same == ()
+    assert alone[0] == CommitAdvanced(Offset(12))

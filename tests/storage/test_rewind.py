@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from nexus.errors import (
     DatabaseBusyError,
@@ -16,7 +17,7 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Fingerprint, Membership, Reigned
+from nexus.model.operation import Fingerprint, Membership, Reigned, Rows
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage import rewind as module
 from nexus.storage.catalog import Catalog, Intent
@@ -189,6 +190,30 @@ def test_changes_that_are_in_each_others_way_only_when_merged_go_back_one_by_one
     assert node.state() == node.state_at_fork()
 
 
+def test_rows_beside_keys_with_two_spellings_go_back(node: Deposed) -> None:
+    node.pair.write("create table city(name text not null collate nocase primary key)")
+    node.pair.write("insert into city values ('Oslo'), ('Bergen')")
+    to = node.fork()
+    node.pair.write(
+        "delete from city where name = 'OSLO'",
+        "insert into loose values (9, 'nine')",
+        "insert into found values ('in a silent way')",
+    )
+
+    node.rewind(to)
+
+    assert node.state() == node.state_at_fork()
+
+
+def write_least(node: Deposed) -> None:
+    key = -(1 << 63)
+    captured = node.pair.write(("insert into loose(a) values (?)", (key,)))
+    (rows,) = captured.operations
+    assert isinstance(rows, Rows)
+    del node.pair.records[-1]
+    node.pair.log(replace(rows, alone=True), schema_hash=captured.schema_hash)
+
+
 def write_schema(node: Deposed) -> None:
     node.pair.write("alter table track add column genre")
 
@@ -221,6 +246,7 @@ def write_past_the_log(node: Deposed) -> None:
     [
         (write_schema, "changes the schema: alter table"),
         (write_respelled, "keys can be equal and not the same"),
+        (write_least, "keys can be equal and not the same"),
         (write_nonsense, "says nothing that this version understands"),
         (write_under_another_schema, "another schema"),
         (write_past_the_log, "the row here has other values"),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from nexus.api import health, metrics, replication, snapshots, sql
+from nexus.api import cluster, health, metrics, replication, snapshots, sql
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
 from nexus.api.facade import NodeFacade
@@ -26,6 +26,7 @@ from nexus.model.cluster import Role
 _CALLS: Final = (
     sql.CALL,
     *replication.CALLS,
+    *cluster.CALLS,
     *snapshots.CALLS,
     *health.CALLS,
     *metrics.CALLS,

@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from nexus.config import Config
 from nexus.model.cluster import (
     MasterStats,
+    MembersView,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -97,6 +99,21 @@ class NodeFacade(Protocol):
 
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
+
+    async def switch_over(self, heir: str) -> Handover:
+        """Hand over to another voter."""
+
+    def members(self) -> MembersView:
+        """Who is in this cluster."""
+
+    async def add_voter(self, node_id: str, address: str) -> MembersView:
+        """Have a connected learner vote."""
+
+    async def remove_voter(self, node_id: str) -> MembersView:
+        """Have a voter vote no more."""
+
+    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
+        """Begin or end maintenance."""
 
     async def start_replication(
         self, role: Role, master_addr: str | None

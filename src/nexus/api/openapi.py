@@ -197,7 +197,6 @@ def _say_what_types_cannot(schemas: dict[str, Any]) -> None:
     }
     request = schemas["SqlRequest"]["properties"]
     request["statements"]["minItems"] = 1
-    request["consistency"]["enum"] = ["local", "session"]
     request["transaction_id"]["maxLength"] = TRANSACTION_ID_LIMIT
     request["min_offset"]["anyOf"][0] |= {"minimum": 0, "maximum": MOST_NUMBER}
 

@@ -104,6 +104,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),
+    errors.ClusterChangeError: Row(
+        409, "The cluster cannot change so now", "Do what the detail says, or wait."
+    ),
     errors.NoDatabaseError: Row(
         503,
         "No database here yet",

@@ -97,11 +97,6 @@ class SqlEndpoint:
 
 
 def _check(request: SqlRequest) -> None:
-    if request.consistency == "strong":
-        raise RequestError(
-            "strong reads are not available in this version; use 'session' with "
-            "min_offset on a replica, or ask the master"
-        )
     if request.min_offset is not None and request.min_offset < 0:
         raise RequestError(f"min_offset is {request.min_offset}; offsets start at 0")
     if len(request.transaction_id) > TRANSACTION_ID_LIMIT:

@@ -55,6 +55,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": status.status,
     "verify": verify.verify,
     "promote": operate.promote,
+    "switchover": operate.switchover,
     "pause": operate.pause,
     "resume": operate.resume,
     "snapshot": operate.snapshot,

@@ -1,4 +1,4 @@
-"""Change what a node does: promote, pause, resume, snapshot."""
+"""Change what a node does: promote, switchover, pause, resume, snapshot."""
 
 from typing import Annotated, Any, Final
 
@@ -33,6 +33,20 @@ def promote(
         answer = remote.post("/replication/promote", body)
     lost = answer.get("may_be_lost", "")
     said = f"{remote.url} is the master of epoch {answer['epoch']} now. {lost}".strip()
+    _tell(answer, said, as_json=as_json)
+
+
+def switchover(
+    url: NodeUrl,
+    to: Annotated[str, typer.Argument(metavar="NODE_ID", help="The voter to reign.")],
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Hand over from the master at URL to another voter; nothing is lost."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/replication/switchover", {"to": to})
+    said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
     _tell(answer, said, as_json=as_json)
 
 

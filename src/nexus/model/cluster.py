@@ -105,6 +105,28 @@ class ReplicaStats(msgspec.Struct, frozen=True):
     apply_conflicts: int
 
 
+class MemberView(msgspec.Struct, frozen=True):
+    """A node of a cluster that elects."""
+
+    id: str
+    addr: str
+    voter: bool
+    """False: a learner, which is never counted."""
+    connected: bool
+    """As the master sees it; on another node only itself is known to be."""
+
+
+class MembersView(msgspec.Struct, frozen=True):
+    """GET /cluster/members: the configuration in force on this node."""
+
+    cluster_id: str
+    offset: int
+    """Of the log's entry that brought it; 0 before there is one."""
+    auto_failover: bool
+    """False in maintenance: only operators begin elections."""
+    members: tuple[MemberView, ...]
+
+
 class ReplicaStatus(msgspec.Struct, frozen=True):
     """One row of GET /replication/replicas: a replica in its master's eyes."""
 

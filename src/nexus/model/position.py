@@ -43,6 +43,9 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
         return cls(Epoch(int(epoch)), Offset(int(offset)), HistoryId(history_id))
 
 
+IMPORT: Final = "import"
+"""Why a history began that no master began: with a database from elsewhere."""
+
 ORIGIN: Final = Position()
 """The position of an empty log."""
 
@@ -60,7 +63,7 @@ class Reign(msgspec.Struct, frozen=True, array_like=True):
     started_us: int
     """Microseconds since 1970."""
     why: str
-    """`start`, `promote`, `switchover`, `failover` or `force`."""
+    """`start`, `promote`, `switchover`, `failover`, `force` or `import`."""
 
 
 class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
@@ -77,6 +80,11 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
     def history_id(self) -> HistoryId:
         """The latest history id, empty before the first reign."""
         return self.reigns[-1].history_id if self.reigns else HistoryId("")
+
+    @property
+    def is_import(self) -> bool:
+        """Whether nobody has reigned yet over an imported database."""
+        return len(self.reigns) == 1 and self.reigns[0].why == IMPORT
 
     def begun(self, reign: Reign) -> "EpochHistory":
         """This history with one more reign at its end."""

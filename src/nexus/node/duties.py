@@ -7,7 +7,12 @@ from typing import Any
 import structlog
 
 from nexus.config import Config
-from nexus.errors import NodeStoppedError, NoMasterError, WrongRoleError
+from nexus.errors import (
+    NodeStoppedError,
+    NoMasterError,
+    RequestError,
+    WrongRoleError,
+)
 from nexus.model.cluster import Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.accession import stand_alone
@@ -108,6 +113,23 @@ class Duties:
         url = acting.master_url if isinstance(acting, Following) else ""
         raise WrongRoleError(f"{why}; ask the master{f' at {url}' if url else ''}")
 
+    async def read_offset(self) -> Offset:
+        """What a strong read that begins now must see; raises why it is not known."""
+        duty = self.duty
+        if isinstance(duty, Voting) and duty.reigning is not None:
+            return await duty.read_offset()
+        acting = self.acting
+        if isinstance(acting, Following | Forming):
+            raise acting.write_refusal()  # its master answers it
+        if acting is None:
+            raise NoMasterError(f"nothing was read: {self.trouble}; try again soon")
+        if self._role is Role.STANDALONE:
+            return self.parts.database.position.offset
+        raise RequestError(
+            "a strong read needs voters, whose majority confirms that this node still "
+            "reigns; this cluster has none (replication.peers): read here with 'local'"
+        )
+
     def voting(self) -> Voting:
         """This node as one of a cluster with voters; raises WrongRoleError."""
         if isinstance(self.duty, Voting):
@@ -135,7 +157,7 @@ class Duties:
             self.duty = await Voting.begin(parts)
             _warn_of_peers(parts, self.duty)
             return
-        if parts.config.replication.peers and not parts.log.last_offset:
+        if parts.config.replication.peers and _is_of_no_cluster(parts):
             parts.standing.catalog.update(role=Role.REPLICA)
             self.duty = Forming(parts, self._formed)
             return
@@ -207,6 +229,7 @@ class Duties:
                 self.parts.standing.catalog.update,
                 cluster_id=formed.cluster_id,
                 voters=formed.voters,
+                founder=decided.founder,
             )
             await self.renew()
 
@@ -294,6 +317,11 @@ class Duties:
         """End what runs beside."""
         for task in list(self._background):
             task.cancel()
+
+
+def _is_of_no_cluster(parts: Parts) -> bool:
+    """Whether a cluster may be formed with this node: nobody has reigned over it."""
+    return not parts.log.last_offset or parts.database.history().is_import
 
 
 def _warn_of_peers(parts: Parts, duty: Voting) -> None:

@@ -35,8 +35,6 @@ class Executor:
         self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
     ) -> SqlResponse:
         """Run a request; `writer` is called only if something is to be written."""
-        if request.consistency == "strong":
-            raise RequestError("strong reads are not available in this version")
         if request.min_offset is not None:
             await self._reach(Offset(request.min_offset))
         statements = tuple(

@@ -15,7 +15,7 @@ import structlog
 from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
-from nexus.model.position import Offset, Position
+from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
@@ -147,10 +147,9 @@ class Follower:
         self.last_error = reason
         log.warning("install_waits", reason=reason)
 
-    def installed(self, position: Position) -> None:
+    def installed(self, position: Position, history: EpochHistory) -> None:
         """The snapshot stands in the database, the log begins after it."""
         self.last_error = ""
-        history = self._worker.database.history()
         self.take(self.machine.installed(position, history, now_ms()))
 
     def install_failed(self, reason: str) -> None:

@@ -1,4 +1,7 @@
-"""A node with nothing but a list of peers: form a cluster with them, or join theirs."""
+"""A node of no cluster, with a list of peers: form a cluster with them, or join theirs.
+
+It is empty, or holds an imported database.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +37,7 @@ class Forming:
                 lambda: hello_of(
                     parts.identity(), EpochHistory(), Offset(0), epoch=parts.state.epoch
                 ),
-                lambda: vote_welcome(parts, EpochHistory()),
+                lambda: vote_welcome(parts, self.history),
                 lambda _sender, _message: None,
             ),
             secret=parts.config.cluster_secret,
@@ -56,8 +59,8 @@ class Forming:
 
     @property
     def history(self) -> EpochHistory:
-        """There is none."""
-        return EpochHistory()
+        """Nobody has reigned here; at most a database was imported."""
+        return self._parts.database.history()
 
     def write_refusal(self) -> NoMasterError | ReadOnlyReplicaError:
         """Why nothing can be written."""

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from nexus.errors import DatabaseBusyError, NexusError
-from nexus.model.position import Position
+from nexus.errors import DatabaseBusyError, NexusError, StorageError
+from nexus.model.position import EpochHistory, Position
 from nexus.node.fullsync import install_snapshot
 from nexus.node.parts import Parts
 from nexus.node.rescue import Rescue
@@ -18,10 +19,14 @@ BUSY_RETRY_S: Final = 1.0
 """
 
 
+Installed = tuple[Position, EpochHistory]
+"""Where database and log stand then, and the reigns up to there."""
+
+
 class Listener(Protocol):
     """Who hears what became of the snapshot."""
 
-    def installed(self, position: Position) -> None:
+    def installed(self, position: Position, history: EpochHistory) -> None:
         """It stands in the database, the log begins after it."""
 
     def install_failed(self, reason: str) -> None:
@@ -49,6 +54,7 @@ class SnapshotIntake:
         self._parts = parts
         self._rescue = rescue
         self._hooks = hooks
+        self._shortening: asyncio.Future[None] | None = None
 
     async def receive(self, effect: ReceiveSnapshot) -> None:
         """A snapshot begins, or goes on."""
@@ -76,17 +82,26 @@ class SnapshotIntake:
         parts, hooks = self._parts, self._hooks
         try:
             copy: Path = await hooks.on_worker(parts.receiver.finish)
-            position = await self._when_free(lambda: self._replace(copy))
+            position, history = await self._when_free(lambda: self._replace(copy))
         except NexusError as error:
             if parts.state.intent is None:
                 hooks.follower().install_failed(str(error))
             else:  # database and log differ: the next start mends that
                 parts.failed(error)
         else:
-            hooks.follower().installed(position)
+            hooks.follower().installed(position, history)
             parts.milestones.passed(position.offset)
+            # Only the next entries wait for this: the rows can be read already. It has
+            # the writer, which whoever hears of an installed snapshot may look into.
+            self._shortening = asyncio.ensure_future(hooks.on_worker(self._shorten))
+            self._shortening.add_done_callback(_ended)
 
-    def _replace(self, copy: Path) -> Position:
+    def _shorten(self) -> None:
+        """The `-wal` holds as much as the snapshot: move that, and cut the file."""
+        with suppress(StorageError):  # where it cannot be moved nothing is lost
+            self._parts.database.empty_wal()
+
+    def _replace(self, copy: Path) -> Installed:
         parts = self._parts
         self._rescue.database()
         position = install_snapshot(
@@ -100,15 +115,21 @@ class SnapshotIntake:
         self._rescue.done()
         parts.receiver.drop()
         self._hooks.restart()
-        return position
+        return position, parts.database.history()
 
-    async def _when_free(self, install: Callable[[], Position]) -> Position:
+    async def _when_free(self, install: Callable[[], Installed]) -> Installed:
         """Install; while others keep the database busy, again and again."""
         while True:
             try:
-                position: Position = await self._hooks.on_worker(install)
+                installed: Installed = await self._hooks.on_worker(install)
             except DatabaseBusyError as error:
                 self._hooks.follower().waits(str(error))
                 await asyncio.sleep(BUSY_RETRY_S)
             else:
-                return position
+                return installed
+
+
+def _ended(shortening: "asyncio.Future[None]") -> None:
+    """Where the node stopped before, the next one finds the `-wal` as it is."""
+    if not shortening.cancelled():
+        shortening.exception()

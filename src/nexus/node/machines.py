@@ -63,6 +63,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             node_id=parts.state.node_id,
             cluster_id=parts.state.cluster_id,
             stands=not parts.is_witness,
+            founder=parts.state.founder,
             heartbeat_ms=heartbeat_ms,
             missed_heartbeats=missed,
             spread_ms=spread_ms(settings),

@@ -2,20 +2,26 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from nexus.config import Config
 from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
+    MembersView,
+    NodeId,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.node import governing
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.governing import Handover
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -155,8 +161,14 @@ class Node:
         return not reason, reason
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
-        """Run the request's statements; ReadOnlyReplicaError for a replica's write."""
+        """Run the request's statements.
+
+        Raises ReadOnlyReplicaError for a replica's write, and for its strong read.
+        """
         parts = self._parts
+        if request.consistency == "strong":
+            at_least = max(await self._duties.read_offset(), request.min_offset or 0)
+            request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
@@ -220,6 +232,26 @@ class Node:
             await duties.change(Role.MASTER, "force" if force else "promote")
             duties.spawn(duties.reigning().announce(former))
         return self.status()
+
+    async def switch_over(self, heir: str) -> Handover:
+        """Hand over to another voter; nothing is lost, and this node follows it."""
+        return await governing.switch_over(self._duties, NodeId(heir))
+
+    def members(self) -> MembersView:
+        """Who is in this cluster; WrongRoleError where nobody votes."""
+        return governing.members(self._duties)
+
+    async def add_voter(self, node_id: str, address: str) -> MembersView:
+        """Have a connected learner vote; ClusterChangeError says why not."""
+        return await governing.add_voter(self._duties, node_id, address)
+
+    async def remove_voter(self, node_id: str) -> MembersView:
+        """Have a voter vote no more."""
+        return await governing.remove_voter(self._duties, node_id)
+
+    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
+        """Begin or end maintenance for the cluster."""
+        return await governing.set_auto_failover(self._duties, enabled=enabled)
 
     async def start_replication(
         self, role: Role, master_addr: str | None

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from nexus.model.entry import Record
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.parts import Parts
 from nexus.replication.effects import Diverged
 from nexus.storage.diverged import Divergence
@@ -25,6 +25,8 @@ class Rescue:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._made: Divergence | None = None
+        self._copied: Position | None = None
+        """Where the database stood when it was kept: no need to do it again."""
 
     async def rows(self, history: EpochHistory, effect: Diverged) -> None:
         """Export the log's entries after the fork; durable on return."""
@@ -51,15 +53,16 @@ class Rescue:
         already stand nowhere else. Raises StorageError; on the writer's thread.
         """
         made, database = self._made, self._parts.database
-        if made is None or not database.stands:
+        if made is None or not database.stands or database.position == self._copied:
             return
         if database.position.offset > made.after_offset:
             copy = self._parts.diverged.keep_copy(database.path, made)
+            self._copied = database.position
             log.warning("database_kept", id=made.id, file=str(copy))
 
     def done(self) -> None:
         """They are taken back, or replaced: what diverges from now on is new."""
-        self._made = None
+        self._made = self._copied = None
 
 
 def _records_after(wal: WriteAheadLog, after: Offset) -> Iterator[Record]:

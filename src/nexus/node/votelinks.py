@@ -101,7 +101,12 @@ class VoteLinks:
         except (OSError, TimeoutError, NexusError):
             return None
         await connection.close()
-        return Sighting(welcome.master_id, welcome.cluster_id, welcome.current_offset)
+        return Sighting(
+            welcome.master_id,
+            welcome.cluster_id,
+            welcome.current_offset,
+            imported=welcome.history.is_import,
+        )
 
     async def serve(
         self, connection: Connection, hello: Hello, challenge: bytes

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, NodeId, Role
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.operation import Membership
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.accession import begin_reign, end_reign, hold_writes, take_writes
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
@@ -84,6 +85,7 @@ class Voting:
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )
+        self.configuring = asyncio.Lock()
         self._reads: dict[str, asyncio.Future[Offset]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -134,16 +136,27 @@ class Voting:
         return dead_after_ms, settings.heartbeat_ms / 4000
 
     @property
-    def voters(self) -> tuple[tuple[str, str], ...]:
-        """Who votes, with their addresses; of the configuration in force."""
+    def is_handing_over(self) -> bool:
+        """Whether a switchover is under way."""
+        return self.member.elector.state is ElectionState.HANDING_OVER
+
+    @property
+    def configuration(self) -> tuple[Offset, Membership]:
+        """What is in force, with its entry's offset."""
         known = self.member.configurations
-        return known[-1].membership.voters if known else ()
+        if not known:
+            return NO_OFFSET, Membership(self.parts.state.cluster_id, ())
+        return known[-1].offset, known[-1].membership
+
+    @property
+    def voters(self) -> tuple[tuple[str, str], ...]:
+        """Who votes, with their addresses."""
+        return self.configuration[1].voters
 
     def report(self) -> DutyReport:
         """How this role fares."""
         report = (self.reigning or self.following).report()
-        known = self.member.configurations
-        in_force = not known or known[-1].membership.auto_failover
+        in_force = self.configuration[1].auto_failover
         configured = self.parts.config.replication.auto_failover
         report = replace(report, auto_failover=in_force and configured)
         if self.member.elector.state in CAMPAIGNS:

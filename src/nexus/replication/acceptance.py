@@ -81,8 +81,8 @@ def _foreign(
 
 
 def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
-    history, plan = welcome.history, welcome.plan
-    streams = plan is Plan.STREAM
+    history = welcome.history
+    streams = welcome.plan is Plan.STREAM
     if welcome.page_size not in PAGE_SIZES or welcome.encoding not in ENCODINGS:
         return Refusal(
             ErrorCode.MALFORMED,
@@ -95,7 +95,6 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
         and history.epoch == welcome.epoch
         and (not streams or welcome.from_offset == log.received)
         and (not streams or history.position_at(log.received) == log.position)
-        and (plan is not Plan.REWIND or _fork(welcome, log) == welcome.from_offset > 0)
     ):
         return None
     return Refusal(
@@ -108,9 +107,9 @@ def _contradiction(welcome: Welcome, log: Incoming) -> Refusal | None:
 def _acceptance(welcome: Welcome, log: Incoming) -> Acceptance:
     if welcome.plan is Plan.STREAM:
         return Acceptance(Plan.STREAM, log.received)
-    return Acceptance(welcome.plan, _fork(welcome, log))
-
-
-def _fork(welcome: Welcome, log: Incoming) -> Offset:
     theirs, end = welcome.history, welcome.current_offset
-    return fork_between(log.history, log.received, theirs, end)
+    fork = fork_between(log.history, log.received, theirs, end)
+    # A history that was too long for the Welcome may end after the fork: then nobody
+    # can check on this side how far to go back.
+    agreed = welcome.plan is Plan.REWIND and fork == welcome.from_offset > 0
+    return Acceptance(Plan.REWIND if agreed else Plan.FULL_SYNC, fork)

@@ -6,6 +6,7 @@ in order (see `election_effects`). Every legal move is in `election_moves`.
 """
 
 from collections.abc import Callable
+from typing import assert_never
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
@@ -114,6 +115,8 @@ class Elector:
                 return self._answered(sender, message, now_ms)
             case TakeOver():
                 return self._told_to_take_over(message, now_ms)
+            case _:
+                assert_never(message)
 
     # --- What happens here -----------------------------------------------------------
 
@@ -133,6 +136,8 @@ class Elector:
                 return (TakeWrites(f"{self._heir} has not taken over in time"),)
             case ElectionState.MASTER:
                 return ()
+            case _:
+                assert_never(self.state)
 
     def campaign(self, now_ms: int) -> ElectionEffects:
         """An operator wants this node to be master; nothing if it cannot stand now."""
@@ -224,9 +229,11 @@ class Elector:
         return ()
 
     def _may_stand(self) -> bool:
-        log = self._log()
-        is_voter = self._settings.node_id in log.voters
-        return self._settings.stands and is_voter and log.sound and log.settled
+        log, own = self._log(), self._settings.node_id
+        is_voter = self._settings.stands and own in log.voters
+        # The founder's rows would be nobody's if an empty node reigned first.
+        founded = log.position.offset or self._settings.founder in ("", own)
+        return is_voter and bool(founded) and log.sound and log.settled
 
     def _asks_beforehand(self, why: Why, now_ms: int) -> ElectionEffects:
         self._why = why

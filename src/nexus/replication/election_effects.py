@@ -20,6 +20,8 @@ class ElectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     stands: bool = True
     """False on a witness: it votes, and never becomes master."""
+    founder: NodeId = NodeId("")
+    """Who brought the cluster its database: nobody else stands while empty."""
     heartbeat_ms: int = 5_000
     missed_heartbeats: int = 3
     spread_ms: int = 1_000

@@ -1,7 +1,8 @@
 """Whether a cluster can be formed of the peers that have answered (hard-case 3).
 
 Every listed node decides for itself, from the same answers: the cluster's id is a hash
-of its voters, so that two nodes with different lists never elect together.
+of its voters, so that two nodes with different lists never elect together. One of the
+nodes may hold an imported database: it is the founder, the first master.
 """
 
 from collections.abc import Mapping
@@ -21,12 +22,16 @@ class Sighting(msgspec.Struct, frozen=True):
     cluster_id: str
     end: Offset
     """The end of its log."""
+    imported: bool = False
+    """Nobody has reigned yet over the database that it holds."""
 
 
 class Formed(msgspec.Struct, frozen=True):
-    """Every listed node is empty and has answered: these are the voters."""
+    """Every listed node has answered and was of no cluster: these are the voters."""
 
     membership: Membership
+    founder: NodeId = NodeId("")
+    """Who alone has a database, and so alone may be the first master."""
 
 
 class Joins(msgspec.Struct, frozen=True):
@@ -44,9 +49,18 @@ class Waits(msgspec.Struct, frozen=True):
 def formation(
     own: NodeId, sightings: Mapping[str, Sighting | None]
 ) -> Formed | Joins | Waits:
-    """What this empty node does; `sightings` has every listed address."""
+    """What this node of no cluster does; `sightings` has every listed address."""
     seen = {address: one for address, one in sightings.items() if one is not None}
-    settled = [address for address, one in seen.items() if one.end > NO_OFFSET]
+    settled = [
+        address
+        for address, one in seen.items()
+        if one.end > NO_OFFSET and not one.imported
+    ]
+    if settled and any(one.imported and one.node_id == own for one in seen.values()):
+        return Waits(
+            f"the node at {settled[0]} has a cluster already, whose rows would replace "
+            "the database imported here; name peers that are empty"
+        )
     if settled:
         return Joins(tuple(settled))
     missing = sorted(sightings.keys() - seen.keys())
@@ -77,7 +91,13 @@ def _formed(own: NodeId, seen: Mapping[str, Sighting]) -> Formed | Waits:
                 f"the node at {address} belongs to cluster {one.cluster_id} already, "
                 "formed of other peers; give all nodes the same replication.peers"
             )
-    return Formed(Membership(cluster_id, voters))
+    founders = [one.node_id for one in seen.values() if one.imported]
+    if len(founders) > 1:
+        return Waits(
+            f"{len(founders)} of the listed nodes hold an imported database; import "
+            "it on one of them, and start the others with an empty directory"
+        )
+    return Formed(Membership(cluster_id, voters), *founders)
 
 
 def cluster_id_of(voters: tuple[tuple[str, str], ...]) -> str:

@@ -44,6 +44,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     epoch: Epoch = Epoch(0)
     """The highest epoch that this node has met."""
     history_id: HistoryId = HistoryId("")
+    founder: NodeId = NodeId("")
+    """Who alone may be the first master of the cluster that was formed."""
     voted_epoch: Epoch = Epoch(0)
     voted_for: NodeId = NodeId("")
     master_addr: str = ""

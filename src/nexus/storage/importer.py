@@ -7,7 +7,14 @@ from pathlib import Path
 import apsw
 
 from nexus.errors import StorageError
-from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
+from nexus.model.position import (
+    IMPORT,
+    Epoch,
+    HistoryId,
+    Offset,
+    Position,
+    Reign,
+)
 from nexus.storage import system
 from nexus.storage.connections import require_version, storage_error
 from nexus.storage.directory import DataDirectory, DirectoryLock
@@ -78,7 +85,7 @@ def _begin_history(connection: apsw.Connection) -> None:
         "",
         Offset(1),
         time.time_ns() // 1000,
-        "import",
+        IMPORT,
     )
     with connection:
         system.write_reign(connection, reign)

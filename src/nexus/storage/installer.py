@@ -7,12 +7,12 @@ old file for ever, without an error.
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 
-from nexus.errors import DatabaseBusyError, SnapshotError, StorageError
+from nexus.errors import DatabaseBusyError, SnapshotError
 from nexus.storage.archive import Manifest, extract, read_manifest
 from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME
@@ -57,9 +57,6 @@ def install_into(
         ) from error
     except apsw.Error as error:
         raise storage_error("the snapshot could not be installed", error) from error
-    # It holds as much as the snapshot. Where that cannot be moved, nothing is lost.
-    with suppress(StorageError):
-        database.empty_wal()
     return manifest
 
 

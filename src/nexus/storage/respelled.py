@@ -22,7 +22,7 @@ from nexus.storage.changes import (
 from nexus.storage.statements import quote
 from nexus.storage.tables import Table
 
-_LEAST_INTEGER: Final = b"\x01\x80" + bytes(7)
+LEAST_INTEGER: Final = b"\x01\x80" + bytes(7)
 """-(1 << 63) in a changeset. Integer columns keep it apart from the same as a REAL,
 and only it (https://www.sqlite.org/datatype3.html#type_affinity)."""
 
@@ -35,7 +35,7 @@ def rows_operations(
     watchful: bool,
 ) -> list[Rows]:
     """A changeset as operations; `watchful` if it touches such a table."""
-    if not watchful and _LEAST_INTEGER not in changeset:
+    if not watchful and LEAST_INTEGER not in changeset:
         return [Rows(changeset)]
     if not _has_respelled(changeset):
         return [Rows(changeset, alone=watchful)]

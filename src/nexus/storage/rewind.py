@@ -36,8 +36,9 @@ from nexus.storage.connections import storage_error, synced_commits
 from nexus.storage.counters import Counters
 from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
+from nexus.storage.respelled import LEAST_INTEGER
 from nexus.storage.system import forget_after
-from nexus.storage.tables import shadow_tables
+from nexus.storage.tables import read_tables, shadow_tables
 from nexus.storage.wal import WriteAheadLog
 
 READ_BYTES: Final = 4 << 20
@@ -102,19 +103,19 @@ def _stretches(database: Database, log: WriteAheadLog, to: Position) -> list[_St
             "needed"
         )
     schema_hash = database.schema_hash()
-    shadows = shadow_tables(database.writer)
+    watchful = _watchful_tables(database.writer)
     stretches = []
     with closing(log.cursor(Offset(to.offset + 1))) as cursor:
         while cursor.offset <= applied:
             first = cursor.offset
             for record in cursor.read(Offset(applied + 1), READ_BYTES):
-                _require_reversible(record, schema_hash, shadows)
+                _require_reversible(record, schema_hash, watchful)
             stretches.append((first, Offset(cursor.offset - 1)))
     return stretches
 
 
 def _require_reversible(
-    record: Record, schema_hash: bytes, shadows: frozenset[str]
+    record: Record, schema_hash: bytes, watchful: frozenset[str]
 ) -> None:
     payload = _meaning(record)
     is_old = payload.schema_hash not in (b"", schema_hash)
@@ -122,7 +123,7 @@ def _require_reversible(
     for operation in payload.operations:
         if isinstance(operation, Schema):
             reason = f"changes the schema: {operation.sql}"
-        elif isinstance(operation, Rows) and _is_doubtful(operation, shadows):
+        elif isinstance(operation, Rows) and _is_doubtful(operation, watchful):
             reason = "inserts into a table whose keys can be equal and not the same"
     if reason:
         raise RewindError(
@@ -131,13 +132,21 @@ def _require_reversible(
         )
 
 
-def _is_doubtful(rows: Rows, shadows: frozenset[str]) -> bool:
-    """Whether an inserted row may have stood there before (see `RowApplier.apply`).
+def _watchful_tables(connection: apsw.Connection) -> frozenset[str]:
+    """Tables whose keys can be equal and not the same, as a client may spell them.
 
     The modules that own shadow tables never spell a key in two ways.
     """
+    tables = read_tables(connection).values()
+    found = frozenset(table.name for table in tables if table.watchful)
+    return found - shadow_tables(connection)
+
+
+def _is_doubtful(rows: Rows, watchful: frozenset[str]) -> bool:
+    """Whether an inserted row may have stood there before (see `RowApplier.apply`)."""
+    anywhere = LEAST_INTEGER in rows.changeset
     return rows.alone and any(
-        change.opcode == apsw.SQLITE_INSERT and change.name not in shadows
+        change.opcode == apsw.SQLITE_INSERT and (anywhere or change.name in watchful)
         for change in apsw.Changeset.iter(rows.changeset)
     )
 

@@ -1,0 +1,153 @@
+"""What operators change of a cluster that elects: master, voters, maintenance."""
+
+import asyncio
+import time
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from nexus.errors import ClusterChangeError, WrongRoleError
+from nexus.model.cluster import MembersView, MemberView, NodeId
+from nexus.model.operation import Membership
+from nexus.model.position import Offset
+from nexus.node.clock import now_ms
+from nexus.node.duties import Duties
+from nexus.node.voting import Voting
+
+HANDOVER_DEAD_TIMES: Final = 4
+"""So long a switchover may take; its own deadlines are shorter."""
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """What a switchover has come to."""
+
+    former_id: str
+    master_id: str
+    seconds: float
+
+
+async def switch_over(duties: Duties, heir: NodeId) -> Handover:
+    """Hand over to `heir`, and return once it reigns and this node follows it.
+
+    Raises WrongRoleError where this node is no master, ClusterChangeError where the
+    heir cannot reign now, or has not taken over: then this node takes writes again.
+    """
+    duties.reigning("a switchover begins at the master")
+    voting = duties.voting()
+    began = time.monotonic()
+    try:
+        voting.take(voting.member.switchover(heir, now_ms()))
+    except WrongRoleError as error:
+        raise ClusterChangeError(f"{error}; nothing was changed") from error
+    dead_after_ms, pause_s = voting.patience
+    deadline = began + HANDOVER_DEAD_TIMES * dead_after_ms / 1000
+    while time.monotonic() < deadline:
+        await asyncio.sleep(pause_s)
+        master = _followed(voting)
+        if master:
+            own = duties.parts.state.node_id
+            return Handover(own, master, time.monotonic() - began)
+        if voting.takes_writes and not voting.is_handing_over:
+            break
+    raise ClusterChangeError(
+        f"{heir} has not taken over in time; nothing was lost, and this node takes "
+        "writes as long as it reigns"
+    )
+
+
+def _followed(voting: Voting) -> str:
+    """The id of the master that this node follows; empty if there is none."""
+    machine = voting.following.machine
+    if voting.reigning is not None or not machine.is_connected or not machine.master:
+        return ""
+    return machine.master.master_id
+
+
+def members(duties: Duties) -> MembersView:
+    """The configuration in force here, and who is known to be connected."""
+    voting = duties.voting()
+    (offset, membership), own = voting.configuration, duties.parts.state.node_id
+    reigning = voting.reigning
+    replicas = reigning.machine.replicas(now_ms()) if reigning else ()
+    seen = {replica.id: replica for replica in replicas}
+    voters = dict(membership.voters)
+    learners = {one.id: one.addr for one in replicas if one.id not in voters}
+    return MembersView(
+        membership.cluster_id,
+        offset,
+        membership.auto_failover,
+        tuple(
+            MemberView(
+                node_id,
+                address,
+                node_id in voters,
+                node_id == own or (node_id in seen and seen[node_id].healthy),
+            )
+            for node_id, address in (*voters.items(), *learners.items())
+        ),
+    )
+
+
+async def add_voter(duties: Duties, node_id: str, address: str) -> MembersView:
+    """Have a node that follows this master vote from now on."""
+    known = members(duties)
+    member = next((one for one in known.members if one.id == node_id), None)
+    if member is None or not member.connected:
+        ids = ", ".join(one.id for one in known.members if one.connected) or "none"
+        raise ClusterChangeError(
+            f"{node_id} does not follow this master: start it with "
+            f"replication.master_addr first (connected are {ids})"
+        )
+    if member.voter:
+        raise ClusterChangeError(f"{node_id} is a voter already")
+    _, membership = duties.voting().configuration
+    voters = (*membership.voters, (node_id, address or member.addr))
+    return await _configure(duties, replace(membership, voters=voters))
+
+
+async def remove_voter(duties: Duties, node_id: str) -> MembersView:
+    """Have a voter vote no more; it may be dead, and goes on as a learner if not."""
+    _, membership = duties.voting().configuration
+    if node_id not in membership.voter_ids:
+        ids = ", ".join(membership.voter_ids)
+        raise ClusterChangeError(f"{node_id} is no voter; the voters are {ids}")
+    voters = tuple(one for one in membership.voters if one[0] != node_id)
+    return await _configure(duties, replace(membership, voters=voters))
+
+
+async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
+    """Begin or end maintenance, for the whole cluster."""
+    _, membership = duties.voting().configuration
+    return await _configure(duties, replace(membership, auto_failover=enabled))
+
+
+async def _configure(duties: Duties, membership: Membership) -> MembersView:
+    """Log the configuration: in force from its append, committed on return.
+
+    Raises ClusterChangeError where it cannot be now; one change at a time.
+    """
+    voting, loop = duties.voting(), duties.parts.loop
+    reigning = duties.reigning("the members are the master's to change")
+    async with voting.configuring:
+        objection = voting.member.objection(membership)
+        if objection:
+            raise ClusterChangeError(f"nothing was changed: {objection}")
+
+        async def in_force(offset: Offset) -> None:
+            voting.take(voting.member.configured(offset, membership, now_ms()))
+
+        def before() -> None:
+            """On the writer thread: the loop has it before the log has."""
+            offset = Offset(duties.parts.log.last_offset + 1)
+            asyncio.run_coroutine_threadsafe(in_force(offset), loop).result()
+
+        offset = await reigning.manager.write(membership, before)
+        dead_after_ms, pause_s = voting.patience
+        deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
+        # The machine has no event for what it has committed.
+        while reigning.machine.commit_offset < offset:
+            if now_ms() > deadline:
+                break
+            await asyncio.sleep(pause_s)
+    return members(duties)
