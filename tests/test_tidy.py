@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "nexus"
 MODULES = sorted(SOURCE.rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
@@ -20,7 +21,7 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=named)
+@pytest.mark.parametrize("module", [*MODULES, *BENCHMARKS], ids=named)
 def test_a_module_is_short_and_says_what_it_answers(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
 
@@ -39,7 +40,7 @@ def test_a_module_has_a_test_file_of_its_own(module: Path) -> None:
     assert mirrored.is_file(), f"{named(mirrored)} is missing"
 
 
-@pytest.mark.parametrize("file", [*MODULES, *TESTS], ids=named)
+@pytest.mark.parametrize("file", [*MODULES, *BENCHMARKS, *TESTS], ids=named)
 def test_nothing_is_left_undone_or_nameless(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     left = re.findall(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b", text)

@@ -101,6 +101,7 @@ async def test_divergences_are_listed_and_read_as_lines(node: FakeNode) -> None:
                 "entries": 2,
                 "reason": "deposed",
                 "dropped": 0,
+                "last": "",
                 "copy": "",
             }
         ]

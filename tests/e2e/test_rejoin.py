@@ -137,6 +137,8 @@ def test_a_master_that_is_killed_again_and_again_while_it_comes_back_loses_nothi
 
     assert_equal(new, [old])
     verified(new, old)
+    listed = old.get("/replication/diverged")["diverged"]
+    assert len({one["last"] for one in listed}) == len(listed)
     kept = "".join(kept_rows(old))
     for number in range(ONLY_HERE):
         assert f'"only here {number}"' in kept

@@ -9,7 +9,7 @@ from nexus.node.node import Node
 from nexus.node.reigning import Reigning
 from node.builders import Crowd, run, until
 
-HEARTBEAT_MS = 60
+HEARTBEAT_MS = 100
 CREATE = "create table t(a int)"
 
 
@@ -24,6 +24,7 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
             replication__peers=",".join(addresses),
             replication__heartbeat_ms=HEARTBEAT_MS,
             replication__mode=flags.get("mode", "sync"),
+            replication__max_log_size=flags.get("max_log_size", 1_000_000),
         )
         for number, address in enumerate(addresses)
     ]

@@ -53,3 +53,22 @@ def test_the_end_of_the_reign_is_an_error_but_for_what_was_reached() -> None:
     assert commitment.wait(Offset(5))
     with pytest.raises(ReignEndedError, match="deposed"):
         commitment.wait(Offset(6))
+
+
+def test_what_a_quorum_holds_is_not_acknowledged_without_the_lease() -> None:
+    lease = [False]
+    commitment = Commitment(1.0, lease=lambda: lease[0])
+    commitment.reached(Offset(5))
+    assert not commitment.wait(Offset(5), 0.03)
+    lease[0] = True
+    assert commitment.wait(Offset(5), 0.03)
+
+
+def test_in_async_mode_the_lease_alone_is_waited_for() -> None:
+    lease = [True]
+    commitment = Commitment(1.0, quorum=False, lease=lambda: lease[0])
+    assert commitment.wait(Offset(99), 0.0)
+    lease[0] = False
+    commitment.end("a higher epoch was met")
+    with pytest.raises(ReignEndedError, match="higher epoch"):
+        commitment.wait(Offset(99), 1.0)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from e2e.cluster import free_port
 from nexus.model.cluster import LinkState, NodeId
-from nexus.model.position import ORIGIN, Offset
+from nexus.model.position import ORIGIN, EpochHistory, Offset
+from nexus.node.chronicle import Chronicle
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
 from nexus.node.machines import member_of
@@ -33,7 +34,7 @@ async def test_both_faces_speak_for_the_same_member(tmp_path: Path) -> None:
         taken: list[MemberEffect] = []
         noticed: list[MemberEffect] = []
         port = PortFace(member, taken.extend)
-        link = LinkFace(member, noticed.extend, lambda: ())
+        link = LinkFace(member, noticed.extend, lambda: Chronicle(EpochHistory(), ()))
 
         started = link.start()
         assert [type(effect) for effect in started] == [Connect]

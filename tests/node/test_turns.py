@@ -10,6 +10,7 @@ import pytest
 from nexus.errors import DiskFullError, NexusError, StorageError, WritesStoppedError
 from nexus.model.position import Offset
 from nexus.node.commitment import Commitment
+from nexus.node.company import Company
 from nexus.node.jobs import Answer
 from nexus.node.transactions import TransactionManager
 from nexus.storage.database import Database
@@ -54,6 +55,24 @@ async def test_in_sync_mode_only_the_writers_own_thread_waits_for_the_quorum(
         threads = writing_threads(monkeypatch)
         await asyncio.to_thread(manager.execute_blocking, wanted(CREATE))
     assert threads[-1] == "nexus-writer"
+
+
+async def test_in_sync_mode_a_batch_looks_for_company_before_it_begins(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.commitment = Commitment(10.0)
+    desk.commitment.reached(Offset(1_000))
+    with desk.manager() as manager:
+        await manager.execute(wanted(CREATE))
+        asked: list[int] = []
+        monkeypatch.setattr(
+            Company, "gather", lambda _, present: asked.append(present())
+        )
+        await asyncio.gather(
+            *(manager.execute(wanted((INSERT, (n,)))) for n in range(8))
+        )
+    assert asked
+    assert desk.rows("select count(*) from t") == [(8,)]
 
 
 async def test_a_failure_on_a_clients_thread_is_told_to_him_the_others_and_the_node(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus.errors import NexusError, WrongRoleError
+from nexus.errors import NexusError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.voting import Voting
@@ -125,3 +125,17 @@ async def test_a_force_makes_the_last_node_left_a_master_of_itself(
     await written([last], "insert into t values (3)")
     assert await count(last) == 3
     assert last._duties.voting().voters == ((last.node_id, last._parts.address),)
+
+
+async def test_a_master_whose_disk_fails_is_silent_and_another_takes_over(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    master._parts.failed(StorageError("the disk has failed"))
+    others = [node for node in nodes if node is not master]
+    await written(others, "insert into t values (1)")
+    assert not master.status().running
+    with pytest.raises(NexusError):
+        await run(master, "insert into t values (2)")

@@ -1,7 +1,14 @@
 """What a reign by vote allows."""
 
-from nexus.model.cluster import Mode
+import pytest
+from msgspec.structs import replace
+
+from nexus.errors import WrongRoleError
+from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
+from nexus.model.position import Epoch, Offset
+from nexus.protocol.messages import VoteReply
+from nexus.replication.effects import StepDown
 from replication.alone import member, reigns
 
 
@@ -14,5 +21,38 @@ def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
         return one.objection(Membership("cluster", named))
 
     assert objection("a", "b") == ""
+    assert objection("a") == ""
     assert "one voter" in objection("a", "b", "c")
     assert "switch over" in objection("b")
+
+
+def test_a_change_waits_for_the_one_before_it() -> None:
+    one = member("a", mode=Mode.ASYNC)
+    early = one.objection(Membership("cluster", (("a", "a"),)))
+    reigns(one, one.tick(1_000), 1_000)
+    both = Membership("cluster", (("a", "a"), ("b", "b")))
+
+    one.configured(Offset(2), both, 1_100)
+
+    assert early == "this node is no master"
+    assert "not committed yet" in one.objection(both)
+
+
+def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobody() -> (
+    None
+):
+    one = member("a", "b")
+    one.tick(1_000)
+    yes = VoteReply(Epoch(1), granted=True, pre_vote=True)
+    one.vote(NodeId("b"), yes, 1_010)
+    elected = one.vote(NodeId("b"), replace(yes, pre_vote=False), 1_020)
+    reigns(one, elected, 1_030)
+    both = Membership("cluster", (("a", "a"), ("b", "b")))
+
+    with pytest.raises(WrongRoleError, match="not begun for clients"):
+        one.switchover(NodeId("b"), 1_040)
+
+    assert "first entry" in one.objection(both)
+    assert one.tick(2_000)[0] == StepDown(
+        Epoch(1), "", "no quorum of voters has answered for a dead-time"
+    )

@@ -268,3 +268,11 @@ def test_figures_that_do_not_fit_what_grew_are_refused(
 
     with pytest.raises(ProtocolError, match=words):
         transfer.receive(meta)
+
+
+def test_a_snapshot_older_than_what_both_logs_share_is_refused() -> None:
+    transfer = Transfer(end=9)
+    transfer.intake.begin(Offset(8), 0)
+
+    with pytest.raises(ProtocolError, match="the master's up to entry 8"):
+        transfer.receive(META)

@@ -314,7 +314,7 @@ def test_a_snapshot_holds_the_log_until_its_replica_has_caught_up() -> None:
     assert found.retention_floor() == 21
 
     order = found.receive(PEER, RequestSnapshot(NodeId("b")), 0)
-    assert order == (SendSnapshot(PEER, "", 0),)
+    assert order == (SendSnapshot(PEER, "", 0, at_least=Offset(2)),)
     assert found.retention_floor() == 5
     found.snapshot_started(PEER, TWO_REIGNS.position_at(Offset(12)))
     assert found.retention_floor() == 13
@@ -343,7 +343,7 @@ def test_a_snapshot_that_cannot_be_made_closes_and_frees_its_place() -> None:
     assert isinstance(report, Report)
     assert isinstance(close, Close)
     assert close.message == "disk full"
-    assert following == SendSnapshot(Peer("c#1"), "", 0)
+    assert following == SendSnapshot(Peer("c#1"), "", 0, at_least=Offset(2))
 
 
 def test_an_expired_pin_is_reported_by_the_clock() -> None:

@@ -35,10 +35,13 @@ def store(tmp_path: Path) -> DivergedStore:
     return DivergedStore(tmp_path / "diverged")
 
 
-def exported(store: DivergedStore, pair: Pair, *, after: int) -> Divergence:
+def exported(
+    store: DivergedStore, pair: Pair, *, after: int, end: int = 0
+) -> Divergence:
     """Keep what the pair's log holds behind an offset."""
+    last = REIGNS.position_at(Offset(end or len(pair.records)))
     return store.export(
-        pair.records[after:], REIGNS, after=Offset(after), reason="a test"
+        pair.records[after:], REIGNS, after=Offset(after), last=last, reason="a test"
     )
 
 
@@ -47,6 +50,20 @@ def row_of(store: DivergedStore, pair: Pair) -> dict[str, Any]:
     found = exported(store, pair, after=len(pair.records) - 1)
     (row,) = store.rows(found.id)
     return row
+
+
+def test_the_same_entries_are_kept_once_and_others_beside_them(
+    store: DivergedStore, pair: Pair
+) -> None:
+    pair.write("create table t(id integer primary key)")
+    first = exported(store, pair, after=1)
+
+    assert exported(store, pair, after=1) == first
+    pair.write("insert into t values (1)")
+    second = exported(store, pair, after=1)
+
+    assert store.list() == [first, second]
+    assert (first.entries, second.entries) == (1, 2)
 
 
 def test_each_change_is_one_row_with_its_position(
@@ -131,7 +148,7 @@ def test_every_line_is_json_by_itself(
 def test_all_are_listed_oldest_first_after_a_restart_too(
     store: DivergedStore, pair: Pair, tmp_path: Path
 ) -> None:
-    made = [exported(store, pair, after=0) for _ in range(4)]
+    made = [exported(store, pair, after=0, end=end) for end in range(1, 5)]
 
     assert store.list() == made
     assert DivergedStore(tmp_path / "diverged").list() == made
@@ -178,7 +195,8 @@ def test_only_the_newest_copies_stay_and_all_rows_do(
     with opened(tmp_path / "nexus.db") as database:
         fill(database, generation=1)
         for number in range(COPIES_KEPT + 2):
-            copy = store.keep_copy(database.path, exported(store, pair, after=0))
+            found = exported(store, pair, after=0, end=number + 1)
+            copy = store.keep_copy(database.path, found)
             os.utime(copy, (number, number))
             copies.append(copy)
 
@@ -209,8 +227,9 @@ def test_a_copy_that_finds_no_room_leaves_nothing_and_drops_no_other(
     with opened(tmp_path / "nexus.db") as database:
         fill(database, generation=1, rows=2000)
         first = store.keep_copy(database.path, found)
+        other = exported(store, pair, after=0, end=9)
         with file_size_limit(100_000), pytest.raises(StorageError):
-            store.keep_copy(database.path, exported(store, pair, after=0))
+            store.keep_copy(database.path, other)
 
     assert store.copies() == (first,)
     assert not list((tmp_path / "diverged").glob("*.part"))
@@ -220,17 +239,19 @@ CRASHER = dedent(
     """
     import os, sys
     from pathlib import Path
-    from nexus.model.position import EpochHistory, Offset
+    from nexus.model.position import Epoch, EpochHistory, Offset, Position
     from nexus.storage.diverged import DivergedStore
 
     def die(*_):
         os._exit(9)
 
     store = DivergedStore(Path(sys.argv[1]))
-    found = store.export([], EpochHistory(), after=Offset(0), reason="whole")
+    whole, half = (Position(Epoch(1), Offset(end)) for end in (1, 2))
+    told = {"after": Offset(0), "reason": "a test"}
+    found = store.export([], EpochHistory(), last=whole, **told)
     if sys.argv[2] == "rows":
         Path.rename = die
-        store.export([], EpochHistory(), after=Offset(0), reason="half")
+        store.export([], EpochHistory(), last=half, **told)
     Path.rename = die
     store.keep_copy(Path(sys.argv[3]), found)
     """
@@ -253,6 +274,6 @@ def test_what_a_crash_left_half_made_is_removed_at_the_next_start(
 
     (found,) = DivergedStore(directory).list()
 
-    assert found.reason == "whole"
+    assert found.last == "1:1@"
     assert contents(directory) == [f"{found.id}.json", f"{found.id}.jsonl"]
     assert store.list() == [found]

@@ -19,7 +19,7 @@ from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import print_json_line
 from nexus.config import Config, is_loopback, load
-from nexus.model.cluster import Mode
+from nexus.config.advice import advice
 from nexus.node.node import Node
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -123,12 +123,8 @@ def _warn_of_exposure(config: Config) -> None:
 
 
 def _warn_of_quorum(config: Config) -> None:
-    replication = config.replication
-    if replication.mode is Mode.SYNC and replication.sync_quorum == 1:
-        structlog.get_logger().warning(
-            "UNSAFE: replication.sync_quorum = 1 acknowledges what this node alone "
-            "holds: if it is lost, acknowledged writes are lost; set it to 2 or more"
-        )
+    for warning in advice(config):
+        structlog.get_logger().warning(warning)
 
 
 def _tell(node: Node, url: str, *, as_json: bool) -> None:

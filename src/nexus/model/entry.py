@@ -56,13 +56,18 @@ _NUMBER_BYTES: Final = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3} | 
 """What a MessagePack integer takes, by its first byte; 1 where none is named."""
 
 
+def is_own(payload: bytes) -> bool:
+    """Whether the entry is one of Nexus's own; cheap, nothing is decoded."""
+    behind_time = 1 + _NUMBER_BYTES.get(payload[1], 1)
+    return payload[behind_time : behind_time + len(_OWN)] == _OWN
+
+
 def configuration_of(payload: bytes) -> Membership | None:
     """The configuration that an entry brings, if it does; cheap for all other entries.
 
     Raises msgspec.DecodeError for an entry of Nexus's own that is none.
     """
-    behind_time = 1 + _NUMBER_BYTES.get(payload[1], 1)
-    if payload[behind_time : behind_time + len(_OWN)] != _OWN:
+    if not is_own(payload):
         return None
     for operation in decode_payload(payload).operations:
         if isinstance(operation, Membership):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from nexus.model.entry import is_own
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.startup import APPLY_BYTES, Standing
@@ -25,13 +26,17 @@ def read_chronicle(standing: Standing) -> Chronicle:
     """Read the database, then what the log holds beyond it; blocks."""
     database, log, state = standing.database, standing.log, standing.catalog.state
     history, found = database.history(), []
+    applied = database.position.offset
+    if (base := state.base) is not None:
+        history, applied = base.history, base.offset
+        found.append(Configuration(base.configured_at, base.membership))
     stored = read_membership(database.writer) if database.stands else None
     if stored is not None:
         found.append(Configuration(*stored))
-    elif state.voters:
+    elif state.voters and base is None:
         formed = Membership(state.cluster_id, state.voters)
         found.append(Configuration(Offset(0), formed))
-    for offset, operation in _beyond(log, database.position.offset):
+    for offset, operation in _beyond(log, applied):
         if isinstance(operation, Reigned):
             history = history.begun(operation.reign)
         elif isinstance(operation, Membership):
@@ -47,8 +52,9 @@ def _beyond(log: WriteAheadLog, applied: Offset) -> Iterator[tuple[Offset, Opera
     with closing(log.cursor(start)) as cursor:
         while cursor.offset <= log.last_offset:
             for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
-                for operation in record.decoded().operations:
-                    yield record.offset, operation
+                if is_own(record.payload):
+                    for operation in record.decoded().operations:
+                        yield record.offset, operation
 
 
 def has_voters(standing: Standing) -> bool:

@@ -78,7 +78,9 @@ class Duties:
         """As the status tells it."""
         if isinstance(self.duty, Voting):
             return self.duty.role
-        return Role.REPLICA if isinstance(self.duty, Forming) else self._role
+        if isinstance(self.duty, Forming) and self._role is not Role.WITNESS:
+            return Role.REPLICA
+        return self._role
 
     @property
     def history(self) -> EpochHistory:
@@ -154,12 +156,14 @@ class Duties:
         """Take up what disk and settings say."""
         parts = self.parts
         if await asyncio.to_thread(has_voters, parts.standing):
-            self.duty = await Voting.begin(parts)
+            self.duty = await Voting.begin(parts, self._configuration_met)
             _warn_of_peers(parts, self.duty)
             return
         if parts.config.replication.peers and _is_of_no_cluster(parts):
-            parts.standing.catalog.update(role=Role.REPLICA)
             self.duty = Forming(parts, self._formed)
+            return
+        if parts.is_witness:
+            self.duty = await Voting.begin(parts, self._configuration_met)
             return
         role = effective_role(parts.config, parts.standing.catalog)
         await self._take_up(role, "start", parts.master_addresses())
@@ -221,6 +225,10 @@ class Duties:
                 return
             if isinstance(decided, Joins):
                 log.info("joins_cluster", addresses=decided.addresses)
+                if self.parts.is_witness:
+                    await self.leave()
+                    self.duty = await Voting.begin(self.parts, self._configuration_met)
+                    return
                 await self.change(Role.REPLICA, "start", decided.addresses[0])
                 return
             formed = decided.membership
@@ -239,7 +247,7 @@ class Duties:
 
     async def _become_voting(self) -> None:
         async with self.changing:
-            if not self.stopping and isinstance(self.duty, Following):
+            if not self.stopping and isinstance(self.duty, Following | Voting):
                 await self.renew()
 
     async def _depose(self, order: StepDown) -> None:
@@ -304,6 +312,8 @@ class Duties:
         if not self.stopping:
             self.failure = f"this node has failed: {error}"
             log.error("node_failed", reason=str(error), kind=type(error).__name__)
+            if isinstance(self.duty, Voting):
+                self.spawn(self.duty.withdraw(self.failure))
 
     # --- Tasks -----------------------------------------------------------------------
 

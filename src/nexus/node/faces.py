@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from nexus.model.cluster import LinkState
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.chronicle import Chronicle
 from nexus.node.clock import now_ms
 from nexus.protocol.messages import Hello, Message, WalEntry
 from nexus.replication.effects import Effects, Peer
-from nexus.replication.electorate import Configuration
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
 
@@ -87,15 +87,15 @@ class LinkFace:
         self,
         member: Member,
         notice: Callable[[MemberEffects], None],
-        configurations: Callable[[], tuple[Configuration, ...]],
+        chronicle: Callable[[], Chronicle],
     ) -> None:
         """`notice` sees effects before they wait for their turn.
 
-        `configurations` are those of the database.
+        `chronicle` reads the reigns and configurations that a snapshot has brought.
         """
         self._member = member
         self._notice = notice
-        self._configurations = configurations
+        self._chronicle = chronicle
 
     @property
     def state(self) -> LinkState:
@@ -150,11 +150,13 @@ class LinkFace:
         return self._all(self._member.rewind_failed(reason, now_ms))
 
     def installed(
-        self, position: Position, history: EpochHistory, now_ms: int
+        self, position: Position, _history: EpochHistory, now_ms: int
     ) -> MemberEffects:
-        """Database and log stand at the snapshot's position."""
-        found = self._configurations()
-        return self._all(self._member.installed(position, history, found, now_ms))
+        """Database (if there is one) and log stand at the snapshot's position."""
+        told = self._chronicle()
+        return self._all(
+            self._member.installed(position, told.history, told.configurations, now_ms)
+        )
 
     def install_failed(self, reason: str, now_ms: int) -> MemberEffects:
         """The snapshot was no good."""

@@ -198,7 +198,7 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
-        if not self._parts.database.stands:
+        if not (self._parts.database.stands or self._parts.is_witness):
             return "this replica has no database yet"
         state, lag = self.machine.state, self.machine.lag()
         if state is not LinkState.STREAMING:
@@ -255,6 +255,8 @@ class Following:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
+        if self._parts.is_witness:  # it cannot know what others lack (hard-case 11)
+            return
         try:
             await self._drop_old()
         except NexusError as error:
@@ -294,7 +296,8 @@ class Following:
             master_addr=self.machine.master_addr,
         )
         database = self._parts.database
-        if welcome.plan is not Plan.FULL_SYNC and not database.stands:
+        needed = not (database.stands or self._parts.is_witness)
+        if welcome.plan is not Plan.FULL_SYNC and needed:
             await self._on_worker(
                 lambda: database.open_writer(
                     page_size=welcome.page_size, encoding=welcome.encoding

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nexus.errors import NexusError
-from nexus.model.position import EpochHistory, Position
+from nexus.errors import NexusError, SnapshotError
+from nexus.model.position import NO_OFFSET, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
-from nexus.storage.catalog import Catalog, Intent
+from nexus.storage import system
+from nexus.storage.catalog import Base, Catalog, Intent
+from nexus.storage.connections import open_reader
 from nexus.storage.database import Database
 from nexus.storage.snapshot import (
     Begun,
@@ -55,7 +58,16 @@ class _Way:
     perform: Callable[[Effects], None]
 
     def start(self, snapshot_id: str, position: Position, meta: SnapshotMeta) -> int:
-        """Announce the snapshot; the first chunk that is wanted of it."""
+        """Announce the snapshot; the first chunk that is wanted of it.
+
+        Raises SnapshotError for one that would take back what the replica holds.
+        """
+        if position.offset < self.order.at_least:
+            raise SnapshotError(
+                f"this node's database stands at entry {position.offset}, the log of "
+                f"the replica agrees up to {self.order.at_least}: it asks again, for a "
+                "snapshot once the database has caught up"
+            )
         self.perform(self.machine.snapshot_started(self.order.peer, position))
         self.connection.send(meta)
         return self.order.next_chunk if self.order.snapshot_id == snapshot_id else 0
@@ -109,7 +121,7 @@ class SnapshotSender:
             if info is not None:
                 await self._send_whole(way, info)
                 return
-            making = await self._making(machine.history, cluster_id)
+            making = await self._making(order, machine.history, cluster_id)
             if order.takes_growing:
                 await self._send_growing(way, making)
             else:
@@ -147,24 +159,31 @@ class SnapshotSender:
     ) -> SnapshotInfo | None:
         """The snapshot that was begun, or else the newest that will do."""
         found = await asyncio.to_thread(self._store.list)
-        usable = [info for info in found if self._will_do(info.position, history)]
+        usable = [
+            info for info in found if self._will_do(info.position, order, history)
+        ]
         begun = [info for info in usable if info.id == order.snapshot_id]
         return next(reversed(begun or usable), None)
 
-    def _will_do(self, position: Position, history: EpochHistory) -> bool:
+    def _will_do(
+        self, position: Position, order: SendSnapshot, history: EpochHistory
+    ) -> bool:
         """Whether the log goes on where it ends, and it is of this history.
 
         This node may have left another, and still have that one's snapshots.
         """
-        reaches = position.offset + 1 >= self._log.first_offset
+        offset = position.offset
+        reaches = offset + 1 >= self._log.first_offset and offset >= order.at_least
         return reaches and position == history.position_at(position.offset)
 
-    async def _making(self, history: EpochHistory, cluster_id: str) -> _Making:
+    async def _making(
+        self, order: SendSnapshot, history: EpochHistory, cluster_id: str
+    ) -> _Making:
         """The one that is being made, if it will do, or a new one."""
         latest = self._latest
         if latest is not None and not latest.whole.done():
             begun = await latest.start()
-            if self._will_do(begun.position, history):
+            if self._will_do(begun.position, order, history):
                 return latest
         return self._begin(cluster_id)
 
@@ -218,3 +237,26 @@ def install_snapshot(
     # The log may end before where it ended at the last clean stop.
     catalog.update(intent=None, log_watermark=wal.durable_offset)
     return database.position
+
+
+def install_base(
+    copy: Path, wal: WriteAheadLog, catalog: Catalog
+) -> tuple[Position, EpochHistory]:
+    """Have a witness's log go on where a received snapshot stands; blocks.
+
+    Nothing of its rows is kept. The catalog comes first: a crash before the log is
+    reset is mended at the next start.
+    """
+    with closing(open_reader(copy)) as reader:
+        position = system.read_position(reader)
+        history = system.read_history(reader)
+        stored = system.read_membership(reader)
+    if stored is None:
+        raise SnapshotError(
+            "the snapshot names no voters, so a witness has no place in that cluster"
+        )
+    base = Base(position.offset, history, *stored)
+    catalog.update(base=base, log_watermark=NO_OFFSET)
+    wal.reset(position.offset)
+    catalog.update(log_watermark=wal.durable_offset)
+    return position, history

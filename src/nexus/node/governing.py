@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from nexus.errors import ClusterChangeError, WrongRoleError
+from nexus.errors import ClusterChangeError, NodeStoppedError, WrongRoleError
 from nexus.model.cluster import MembersView, MemberView, NodeId
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
@@ -142,7 +142,13 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
             offset = Offset(duties.parts.log.last_offset + 1)
             asyncio.run_coroutine_threadsafe(in_force(offset), loop).result()
 
-        offset = await reigning.manager.write(membership, before)
+        try:
+            offset = await reigning.manager.write(membership, before)
+        except NodeStoppedError as error:
+            raise ClusterChangeError(
+                "this node's reign ended meanwhile: whether the change stands is known "
+                "once there is a master again; see GET /cluster/members"
+            ) from error
         dead_after_ms, pause_s = voting.patience
         deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
         # The machine has no event for what it has committed.

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from nexus.errors import DatabaseBusyError, NexusError, StorageError
 from nexus.model.position import EpochHistory, Position
-from nexus.node.fullsync import install_snapshot
+from nexus.node.fullsync import install_base, install_snapshot
 from nexus.node.parts import Parts
 from nexus.node.rescue import Rescue
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
@@ -98,11 +98,17 @@ class SnapshotIntake:
 
     def _shorten(self) -> None:
         """The `-wal` holds as much as the snapshot: move that, and cut the file."""
+        database = self._parts.database
         with suppress(StorageError):  # where it cannot be moved nothing is lost
-            self._parts.database.empty_wal()
+            if database.stands:
+                database.empty_wal()
 
     def _replace(self, copy: Path) -> Installed:
         parts = self._parts
+        if parts.is_witness:
+            base = install_base(copy, parts.log, parts.standing.catalog)
+            parts.receiver.drop()
+            return base
         self._rescue.database()
         position = install_snapshot(
             copy,

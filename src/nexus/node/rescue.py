@@ -37,6 +37,7 @@ class Rescue:
                 _records_after(parts.log, effect.after),
                 history,
                 after=effect.after,
+                last=history.position_at(parts.log.last_offset),
                 reason=effect.reason,
                 dropped=max(0, parts.log.first_offset - effect.after - 1),
             )

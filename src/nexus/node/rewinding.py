@@ -9,7 +9,7 @@ from nexus.errors import DatabaseBusyError, RewindError
 from nexus.model.position import Position
 from nexus.node.parts import Parts
 from nexus.node.worker import ApplyWorker, errand
-from nexus.storage.rewind import rewind
+from nexus.storage.rewind import cut, rewind
 
 BUSY_RETRY_S: Final = 0.5
 """How often it looks whether another process has given the database's lock up."""
@@ -25,7 +25,10 @@ async def take_back(parts: Parts, worker: ApplyWorker, to: Position) -> str:
     """
 
     def work() -> None:
-        rewind(parts.database, parts.log, parts.standing.catalog, to)
+        if parts.is_witness:
+            cut(parts.log, parts.standing.catalog, to)
+        else:
+            rewind(parts.database, parts.log, parts.standing.catalog, to)
         worker.restart()
 
     while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nexus.config import Config
-from nexus.errors import CorruptLogError
+from nexus.errors import CorruptLogError, StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.position import NO_OFFSET, Epoch, EpochHistory, HistoryId, Offset
 from nexus.storage.apply import Applier
@@ -43,7 +43,8 @@ class Standing:
             stack.callback(self.catalog.close)
             stack.callback(self.log.close)
             stack.callback(self.database.close)
-            self.database.checkpoint()
+            if self.database.stands:
+                self.database.checkpoint()
             self.catalog.update(log_watermark=self.log.durable_offset)
 
 
@@ -72,10 +73,19 @@ def open_standing(config: Config) -> Standing:
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
         )
+        witness = config.replication.role is Role.WITNESS
+        if witness and directory.database.exists():
+            raise StorageError(
+                f"{directory.database} stands here, and a witness keeps no database: "
+                "give it an empty data directory, or another role"
+            )
         opening = Database.expect if expects else Database.open
         database = opening(directory.database, readers=config.limits.readers)
         opened.callback(database.close)
-        _agree(catalog, log, database)
+        if witness:
+            _agree_without_database(catalog, log, database)
+        else:
+            _agree(catalog, log, database)
         opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
 
@@ -99,6 +109,18 @@ def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
         )
     if intent is not None:
         catalog.update(intent=None)
+
+
+def _agree_without_database(
+    catalog: Catalog, log: WriteAheadLog, database: Database
+) -> None:
+    """A witness's log begins where its catalog says."""
+    intent, base = catalog.state.intent, catalog.state.base
+    if intent is not None and intent.kind == "rewind":
+        resolve(intent, database, log, catalog)
+    if base is not None and log.first_offset != base.offset + 1:
+        catalog.update(log_watermark=NO_OFFSET)
+        log.reset(base.offset)
 
 
 def redo(standing: Standing) -> None:

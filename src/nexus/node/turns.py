@@ -8,6 +8,7 @@ answer back, costs as much as SQLite's commit. Whoever writes holds the turn.
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.node.commitment import ReignEndedError
+from nexus.node.company import Company
 from nexus.node.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.jobs import Errand, Interactive, Job, Transaction, deliver
 from nexus.node.writer import BatchWriter, Hooks
@@ -58,6 +60,7 @@ class WriterTurns:
         )
         self._is_over = False
         self._open: InteractiveTransaction | None = None
+        self._company = Company()
 
     @property
     def waiting(self) -> int:
@@ -164,6 +167,8 @@ class WriterTurns:
 
         Returns the job that ended the gathering, if it cannot share a batch.
         """
+        if self._hooks.commitment is not None and self.end is None:
+            self._company.gather(lambda: 1 + self.waiting)
         jobs = [first]
         carried = None
         while len(jobs) < MAX_BATCH_JOBS:
@@ -175,12 +180,16 @@ class WriterTurns:
                 carried = job
                 break
             jobs.append(job)
+        begun, size = time.monotonic(), len(jobs)
         try:
             self._run_batches(jobs)
         except BaseException:
             if carried is not None:
                 self._queue.put(carried)  # to be refused with all that waits
             raise
+        self._company.expect(
+            min(size + self.waiting, MAX_BATCH_JOBS), time.monotonic() - begun
+        )
         return carried
 
     def _run_batches(self, jobs: list[Job]) -> None:

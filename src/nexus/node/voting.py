@@ -6,7 +6,7 @@ the follower's queue, and at once where nothing waits there and nothing blocks.
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -17,6 +17,7 @@ from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.accession import begin_reign, end_reign, hold_writes, take_writes
+from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
 from nexus.node.following import Following
@@ -46,7 +47,6 @@ from nexus.replication.election_effects import (
     TakeWrites,
 )
 from nexus.replication.election_moves import CAMPAIGNS, ElectionState
-from nexus.replication.electorate import Configuration
 from nexus.replication.member import Member
 from nexus.replication.member_effects import (
     Announce,
@@ -55,7 +55,6 @@ from nexus.replication.member_effects import (
     ReadReady,
     ReadRefused,
 )
-from nexus.storage.system import read_membership
 
 ELECTION_DEAD_TIMES: Final = 4
 """So long a promotion by vote may take."""
@@ -66,7 +65,8 @@ log = structlog.get_logger(__name__)
 class Voting:
     """One time of being a voter, or a learner among voters; `begin` and `leave` it."""
 
-    def __init__(self, parts: Parts, member: Member) -> None:
+    def __init__(self, parts: Parts, member: Member, stale: Callable[[], None]) -> None:
+        """`stale` is called once this node has joined a cluster: it begins anew."""
         self.member = member
         self.reigning: Reigning | None = None
         self.parts = parts
@@ -75,7 +75,7 @@ class Voting:
         self.following = Following(
             parts,
             member.replica,
-            face=LinkFace(member, self._notice, self._configurations),
+            face=LinkFace(member, self._notice, self._chronicle),
             others=self._perform,
         )
         replication = parts.config.replication
@@ -86,14 +86,17 @@ class Voting:
             missed=replication.missed_heartbeats,
         )
         self.configuring = asyncio.Lock()
+        self._withdrawn = False
+        self._cluster_id = parts.state.cluster_id
+        self._stale = stale
         self._reads: dict[str, asyncio.Future[Offset]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    async def begin(cls, parts: Parts) -> "Voting":
+    async def begin(cls, parts: Parts, stale: Callable[[], None]) -> "Voting":
         """Take part; nothing is applied until a master says what is committed."""
         member = await asyncio.to_thread(member_of, parts)
-        voting = cls(parts, member)
+        voting = cls(parts, member, stale)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
             voting.following.machine.resume_snapshot(*broken_off)
@@ -113,10 +116,20 @@ class Voting:
         for waiting in self._reads.values():
             waiting.cancel()
 
+    async def withdraw(self, reason: str) -> None:
+        """This node has failed: be silent, so that the others elect another master."""
+        self._withdrawn = True
+        if self.reigning is not None:
+            self.reigning.deposed_by(StepDown(self.member.epoch, "", reason))
+        await self.links.close()
+        await self.parts.publisher.retire(reason)
+
     @property
     def role(self) -> Role:
         """What this node is just now."""
-        return Role.REPLICA if self.reigning is None else Role.MASTER
+        if self.reigning is not None:
+            return Role.MASTER
+        return Role.WITNESS if self.parts.is_witness else Role.REPLICA
 
     @property
     def history(self) -> EpochHistory:
@@ -159,14 +172,22 @@ class Voting:
         in_force = self.configuration[1].auto_failover
         configured = self.parts.config.replication.auto_failover
         report = replace(report, auto_failover=in_force and configured)
+        if self.parts.is_witness and report.state is LinkState.PAUSED:
+            # It applies nothing, ever: that is no pause.
+            return replace(report, state=LinkState.STREAMING, paused=False)
         if self.member.elector.state in CAMPAIGNS:
             return replace(report, state=LinkState.ELECTING)
         return report
 
     def tick(self) -> None:
         """Heartbeats, deadlines, elections."""
+        if self._withdrawn:
+            return
         self.take(self.member.tick(now_ms()))
         self._reach()
+        if self._cluster_id != self.parts.state.cluster_id:
+            self._cluster_id = self.parts.state.cluster_id
+            self._stale()
         if self.reigning is not None:
             self.reigning.watch_quorum()
 
@@ -179,6 +200,8 @@ class Voting:
 
     def take(self, effects: MemberEffects) -> None:
         """Perform these in their order, now or after what waits."""
+        if self._withdrawn:
+            return
         self._notice(effects)
         first = 0
         if self.following.is_idle:
@@ -238,10 +261,9 @@ class Voting:
             case _:
                 raise AssertionError(f"{effect} is nobody's to perform")
 
-    def _configurations(self) -> tuple[Configuration, ...]:
-        """Of the database, after a snapshot was installed; runs between two batches."""
-        stored = read_membership(self.parts.database.writer)
-        return () if stored is None else (Configuration(*stored),)
+    def _chronicle(self) -> Chronicle:
+        """After a snapshot was installed; runs between two batches."""
+        return read_chronicle(self.parts.standing)
 
     async def _update(self, **changes: Any) -> None:
         await asyncio.to_thread(self.parts.standing.catalog.update, **changes)

@@ -63,7 +63,8 @@ class Composition:
         self._identity = identity
         self._settings = settings
         self._random = random
-        self._electorate = Electorate(standing.configurations)
+        self.electorate = Electorate(standing.configurations)
+        """Whom the log names as voters, and where they are."""
         self._sound = standing.sound
         self._first_offset = standing.first_offset
         self._witnesses: set[NodeId] = set()
@@ -75,7 +76,7 @@ class Composition:
         if known > record.epoch:
             record = VoteRecord(known)
         self.elector = Elector(settings.election, record, self._view, random, now_ms)
-        self.elector.auto_failover = self._electorate.auto_failover
+        self.elector.auto_failover = self.electorate.auto_failover
         self.master: ElectedMaster | None = None
         """The reign, while this node has one."""
         self.replica: VotingReplica | None = None
@@ -90,14 +91,19 @@ class Composition:
         return self.elector.epoch
 
     @property
+    def state(self) -> ElectionState:
+        """What this node is in the eyes of the election."""
+        return self.elector.state
+
+    @property
     def voters(self) -> tuple[NodeId, ...]:
         """Of the latest configuration of the log."""
-        return self._electorate.voters
+        return self.electorate.voters
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:
         """What a later rewind may need of them, oldest first."""
-        return self._electorate.configurations
+        return self.electorate.configurations
 
     @property
     def history(self) -> EpochHistory:
@@ -107,13 +113,13 @@ class Composition:
 
     def address_of(self, node_id: NodeId) -> str:
         """Where to reach a voter; empty for a node that is none."""
-        return self._electorate.address_of(node_id)
+        return self.electorate.address_of(node_id)
 
     def _view(self) -> LogView:
         replica = self.replica
         return LogView(
             position=self._end(),
-            voters=self._electorate.voters,
+            voters=self.electorate.voters,
             sound=self._sound,
             settled=replica is not None and replica.is_settled,
         )
@@ -146,10 +152,10 @@ class Composition:
         history = self.history.truncated_after(log.durable_offset).begun(reign)
         self.replica = None
         self.master = ElectedMaster(
-            self._identity, self._settings, history, log, self._electorate, now_ms
+            self._identity, self._settings, history, log, self.electorate, now_ms
         )
         self._first_offset = log.first_offset
-        others = self._electorate.addresses_without(self._identity.node_id)
+        others = self.electorate.addresses_without(self._identity.node_id)
         return (Announce(others),)
 
     def follow(self, log: Standing) -> MemberEffects:
@@ -163,10 +169,13 @@ class Composition:
 
     def _followed(self, log: Standing) -> None:
         settings = self._settings.replica
-        others = self._electorate.addresses_without(self._identity.node_id)
+        others = self.electorate.addresses_without(self._identity.node_id)
         # A single voter asks at its own door until it reigns; nobody else is there.
         named = (*others, *settings.addresses) or (self._identity.address,)
         addresses = tuple(dict.fromkeys(named))
+        if len(addresses) > 1:  # this node's own is no master's
+            own = self._identity.address
+            addresses = tuple(one for one in addresses if one != own)
         self.master = None
         self.replica = VotingReplica(
             self._identity,
@@ -215,7 +224,7 @@ class Composition:
                 continue
             out.append(effect)
             if isinstance(effect, CommitAdvanced):
-                self._electorate.settled(effect.offset)
+                self.electorate.settled(effect.offset)
         if self.master is not None:
             out += self.master.progressed(now_ms)
             if self.master.heir_is_ready():
@@ -232,7 +241,7 @@ class Composition:
             match effect:
                 case Store(records=records):
                     out += self._lending.end("the log grows")
-                    self._electorate.appended(records)
+                    self.electorate.appended(records)
                     self._reconfigured()
                 case Rewind() | Install():
                     out += self._lending.end("the log is replaced")
@@ -248,7 +257,7 @@ class Composition:
         return tuple(out)
 
     def _reconfigured(self) -> None:
-        self.elector.auto_failover = self._electorate.auto_failover
+        self.elector.auto_failover = self.electorate.auto_failover
 
     def _deposed(self, order: StepDown, now_ms: int) -> MemberEffects:
         """Acknowledge nothing more; the log stands where it was last known to."""
@@ -259,7 +268,7 @@ class Composition:
         return (*master.deposed_by(order, now_ms), *master.refused_reads(order.reason))
 
     def _borrows(self, lender: NodeId) -> MemberEffects:
-        address = self._electorate.address_of(lender)
+        address = self.electorate.address_of(lender)
         assert self.replica is not None, "only a replica campaigns"
         # A disk at work, or a lender that is none any more: the election waits it out.
         if not (address and self.replica.is_settled):

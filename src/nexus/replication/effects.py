@@ -101,12 +101,16 @@ class SendSnapshot(msgspec.Struct, frozen=True):
     position)`; in the end `snapshot_sent(peer)`, or
     `snapshot_failed(peer, reason, now_ms)`. Close or a disconnection ends it: then
     nothing is reported.
+
+    Nothing that stands before `at_least` will do: the replica's own log is this log up
+    to there, and it was counted. While the database is not there yet, it has failed.
     """
 
     peer: Peer
     snapshot_id: str
     next_chunk: int
     takes_growing: bool = False
+    at_least: Offset = Offset(0)
 
 
 class CommitAdvanced(msgspec.Struct, frozen=True):

@@ -58,7 +58,7 @@ class ElectedMaster(Master):
         self._reads = StrongReads(settings.election.dead_after_ms)
         self._heir = NodeId("")
         self._held_end: Offset | None = None
-        self._streams.elected(self._voters)
+        self._streams.elected(frozenset(electorate.voters))
 
     @property
     def takes_writes(self) -> bool:
@@ -72,7 +72,7 @@ class ElectedMaster(Master):
 
     @property
     def _voters(self) -> frozenset[NodeId]:
-        return frozenset(self._electorate.voters)
+        return self._streams.voters
 
     # --- Quorum and lease ------------------------------------------------------------
 
@@ -96,12 +96,13 @@ class ElectedMaster(Master):
 
     def configured(self, now_ms: int) -> Effects:
         """The electorate has changed: others count from now on."""
-        return self._streams.configured(self._voters, now_ms)
+        voters = frozenset(self._electorate.voters)
+        return self._streams.configured(voters, now_ms)
 
     def objection(self, membership: Membership) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
         voters = {NodeId(node_id) for node_id, _ in membership.voters}
-        if self.commit_offset < self._first:
+        if self.commit_offset < self._first or not self.takes_writes:
             return "this reign's first entry is not committed yet; try again soon"
         if self.commit_offset < self._electorate.offset:
             return "the last change of the configuration is not committed yet"
@@ -183,15 +184,13 @@ class ElectedMaster(Master):
 
     def progressed(self, now_ms: int) -> MemberEffects:
         """What the events so far lead to; call it after each of them."""
-        late = self._reads.late(now_ms)
-        match self._phase:
-            case Phase.BEGINS if self._secured >= self._first:
-                self._phase = Phase.APPLIES
-                return (Apply(self._first), *late)
-            case Phase.BEGINS | Phase.APPLIES:
-                return late
-            case Phase.OPEN:
-                return (*late, *self._answered_reads(now_ms))
+        late = self._reads.late(now_ms) if self._reads.any_waits else ()
+        if self._phase is Phase.BEGINS and self._secured >= self._first:
+            self._phase = Phase.APPLIES
+            return (Apply(self._first), *late)
+        if self._phase is not Phase.OPEN or not self._reads.any_waits:
+            return late
+        return (*late, *self._answered_reads(now_ms))
 
     @property
     def _secured(self) -> Offset:

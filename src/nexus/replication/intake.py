@@ -2,7 +2,7 @@
 
 from nexus.errors import ProtocolError
 from nexus.model.cluster import LinkState, NodeId
-from nexus.model.position import EpochHistory, Offset, Position
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Position
 from nexus.protocol.messages import (
     RequestSnapshot,
     SnapshotChunk,
@@ -45,6 +45,7 @@ class Intake:
         self._snapshot_id = ""
         self._next_chunk = 0
         self._asked = False
+        self._fork = NO_OFFSET
         self._meta: SnapshotMeta | None = None
         """Of the transfer under way on this connection."""
         self.wanted = False
@@ -80,6 +81,7 @@ class Intake:
         self._link.begins_full_sync()
         self._log.unmatched()
         self._asked = False
+        self._fork = fork
         self._meta = None
         return (*self._keeping.after(fork), *self.request(now_ms))
 
@@ -158,6 +160,12 @@ class Intake:
             raise ProtocolError(
                 f"snapshot {meta.snapshot_id} stands at {meta.position}, which the "
                 "master's history does not contain"
+            )
+        if meta.position.offset < self._fork:
+            # What was acknowledged is durable on a quorum only while it stays here.
+            raise ProtocolError(
+                f"snapshot {meta.snapshot_id} stands at {meta.position}, the log here "
+                f"is the master's up to entry {self._fork}"
             )
         fewer = self._next_chunk > meta.chunk_count and not meta.is_growing
         if is_end and fewer:

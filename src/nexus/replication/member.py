@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import EpochHistory, Offset, Position
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Position
 from nexus.protocol.messages import (
     Error,
     ErrorCode,
@@ -156,6 +156,16 @@ class Member(Composition):
             return ()
         return self._from_master(answered(answer, self.master.history), now_ms)
 
+    def retention_floor(self) -> Offset:
+        """The first offset that the log must keep: all after the commit offset.
+
+        Even what the database has: in async mode it may have to be taken back.
+        """
+        if self.master is not None:
+            return self.master.retention_floor()
+        commit = self.replica.commit_offset if self.replica is not None else NO_OFFSET
+        return Offset(commit + 1)
+
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before `first_offset`."""
         self._first_offset = first_offset
@@ -233,7 +243,7 @@ class Member(Composition):
         if self.replica is None:
             return ()  # a reign's last entry; `follow` says where the log ends
         stored = self.replica.stored(offset, now_ms)
-        self._electorate.settled(self.replica.commit_offset)
+        self.electorate.settled(self.replica.commit_offset)
         return self._from_replica(stored, now_ms)
 
     def applied(self, offset: Offset, now_ms: int) -> MemberEffects:
@@ -265,7 +275,7 @@ class Member(Composition):
         """Database and log stand at the snapshot's position, with its voters."""
         assert self.replica is not None, "only a replica installs"
         self._first_offset = Offset(position.offset + 1)
-        self._electorate.replaced(configurations)
+        self.electorate.replaced(configurations)
         self._reconfigured()
         installed = self.replica.installed(position, history, now_ms)
         return self._from_replica(installed, now_ms)
@@ -280,7 +290,7 @@ class Member(Composition):
         """What a Rewind was to take back is gone, its configurations too."""
         assert self.replica is not None, "only a replica goes back"
         rewound = self.replica.rewound(now_ms)
-        self._electorate.truncated_after(self.replica.durable_offset)
+        self.electorate.truncated_after(self.replica.durable_offset)
         self._reconfigured()
         return self._from_replica(rewound, now_ms)
 
@@ -302,7 +312,7 @@ class Member(Composition):
         self, offset: Offset, membership: Membership, now_ms: int
     ) -> MemberEffects:
         """The master is about to append this entry: it is in force from now on."""
-        self._electorate.configured(Configuration(offset, membership))
+        self.electorate.configured(Configuration(offset, membership))
         self._reconfigured()
         if self.master is None:
             return ()

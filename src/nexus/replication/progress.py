@@ -30,6 +30,7 @@ class Progress:
         "paused",
         "peer",
         "pinged_ms",
+        "shared",
         "voter",
     )
 
@@ -44,6 +45,8 @@ class Progress:
         self.acked = NO_OFFSET
         """Durable there, and the same entries as here."""
         self.applied = NO_OFFSET
+        self.shared = NO_OFFSET
+        """Its log is this log up to here: a snapshot must not take it back."""
         self.next_offset = Offset(1)
         self.commit_told = NO_OFFSET
         self._sending_stop = NO_OFFSET
@@ -103,20 +106,26 @@ class Progress:
         self._streams = True
         self._rewinds_to = None
         self.next_offset = Offset(offset + 1)
-        self.acked = offset
+        self.acked = self.shared = offset
         self.applied = min(self.applied, offset)
         self.commit_told = commit
 
     def rewinds(self, to: Offset) -> None:
         """It takes back what follows `to`, and says so with its first ack."""
-        self.needs_snapshot()
+        self.replaces(to)
         self._rewinds_to = to
+
+    def replaces(self, after: Offset) -> None:
+        """What it has after that offset will be replaced."""
+        self.needs_snapshot()
+        self.shared = after
 
     def needs_snapshot(self) -> None:
         """Its data will be replaced: nothing that it acknowledged counts any more."""
         self._streams = False
         self._rewinds_to = None
         self._sending_stop = NO_OFFSET
+        self.shared = max(self.shared, self.acked)
         self.acked = NO_OFFSET
 
     def next_stream(

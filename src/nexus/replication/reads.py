@@ -14,6 +14,11 @@ class StrongReads:
         self._waiting: dict[str, tuple[int, int]] = {}
         self._round = 0
 
+    @property
+    def any_waits(self) -> bool:
+        """Whether a read is not answered yet."""
+        return bool(self._waiting)
+
     def ask(self, read_id: str, stamp: int, now_ms: int) -> None:
         """A read begins; only pings with a greater stamp than this prove anything."""
         self._waiting[read_id] = (stamp + 1, now_ms + self._patience_ms)

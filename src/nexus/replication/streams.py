@@ -88,7 +88,7 @@ class Streams:
         if admission.plan is Plan.REWIND:
             progress.rewinds(admission.from_offset)
         else:
-            progress.needs_snapshot()
+            progress.replaces(admission.from_offset)
         return ()
 
     def refuted(self, progress: Progress, ack: WalAck | Pong) -> str:

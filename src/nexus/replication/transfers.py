@@ -44,6 +44,7 @@ class FullSyncs:
             message.snapshot_id,
             message.next_chunk,
             message.takes_growing,
+            progress.shared,
         )
         start = self._transfers.request(wish)
         if start is not None:

@@ -13,7 +13,15 @@ import msgspec
 
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
-from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position
+from nexus.model.operation import Membership
+from nexus.model.position import (
+    ORIGIN,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Position,
+)
 from nexus.storage.connections import storage_error
 
 # Other errors, of a disk or a lock, say nothing against the file.
@@ -33,6 +41,15 @@ class Intent(msgspec.Struct, frozen=True):
     """Where the database stood when it began."""
     target: Position = ORIGIN
     """Where a rewind goes back to."""
+
+
+class Base(msgspec.Struct, frozen=True):
+    """What a witness's log goes on from: there is no database that would say it."""
+
+    offset: Offset
+    history: EpochHistory
+    configured_at: Offset
+    membership: Membership
 
 
 class CatalogState(msgspec.Struct, frozen=True):
@@ -56,6 +73,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     log_watermark: Offset = Offset(0)
     """The log was durable up to here at the last clean stop."""
     intent: Intent | None = None
+    base: Base | None = None
+    """Only on a witness whose log does not begin with the first entry."""
 
 
 class Catalog:

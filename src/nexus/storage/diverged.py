@@ -16,7 +16,7 @@ import msgspec
 from nexus.errors import NotFoundError
 from nexus.model.entry import Record
 from nexus.model.operation import Rows
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.connections import storage_error
 from nexus.storage.disk import storage_errors, sync_directory
 
@@ -36,6 +36,8 @@ class Divergence(msgspec.Struct, frozen=True):
     reason: str
     dropped: int = 0
     """Those that retention had dropped from the log: they stand in the copy alone."""
+    last: str = ""
+    """The position of the last of them."""
     copy: str = ""
     """The file of the whole database under `diverged/`, while it is kept."""
 
@@ -54,13 +56,18 @@ class DivergedStore:
         history: EpochHistory,
         *,
         after: Offset,
+        last: Position,
         reason: str,
         dropped: int = 0,
     ) -> Divergence:
-        """Write these entries as rows; durable on return.
+        """Write these entries, up to the one at `last`, as rows; durable on return.
 
-        Raises StorageError, and leaves nothing then.
+        Once: where a restart asks for the same ones again, those from before are
+        returned. Raises StorageError, and leaves nothing then.
         """
+        for found in self.list():
+            if (found.after_offset, found.last) == (after, str(last)):
+                return found
         found_id = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
         rows_part = self._directory / f"{found_id}.rows.part"
         facts_part = self._directory / f"{found_id}.part"
@@ -68,7 +75,9 @@ class DivergedStore:
             with storage_errors("keeping diverged entries"):
                 entries = _write_rows(rows_part, records, history)
                 created_us = time.time_ns() // 1000
-                made = Divergence(found_id, created_us, after, entries, reason, dropped)
+                made = Divergence(
+                    found_id, created_us, after, entries, reason, dropped, str(last)
+                )
                 with facts_part.open("wb") as file:
                     file.write(msgspec.json.encode(made))
                     _sync(file)

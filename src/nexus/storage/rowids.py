@@ -12,6 +12,7 @@ as they were, which another connection still sees.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import apsw
@@ -141,16 +142,17 @@ def _all_are_new(
 def _made_anew(
     changeset: bytes, keyless: Mapping[str, Table], before: "_RowsBefore"
 ) -> Iterator[Change]:
-    seen: set[tuple[str, int]] = set()
+    seen: dict[str, set[int]] = {name: set() for name in keyless}
     for change in read_changes(changeset):
-        table = keyless.get(change.table.lower())
+        name = change.table.lower()
+        table = keyless.get(name)
         if table is None:
             yield change
             continue
         rowid = change.key[0]
-        if (change.table, rowid) in seen:
+        if rowid in seen[name]:
             continue
-        seen.add((change.table, rowid))
+        seen[name].add(rowid)
         was, now = before.row(table, rowid), before.row_now(table, rowid)
         if was is None and now is not None:
             yield insertion(change, now)
@@ -240,7 +242,17 @@ def _is_there(reader: apsw.Connection, table: Table) -> bool:
 def _fetch(
     connection: apsw.Connection, name: str, table: Table, rowid: int
 ) -> Row | None:
-    columns = ["_rowid_", *map(quote, table.columns)]
-    where = f"from {name} where _rowid_ = ?"
-    rows: list[Any] = fetch_exactly(connection, columns, where, (rowid,))
+    columns, sql = _query(name, table.columns)
+    try:
+        rows: list[Any] = connection.execute(sql, (rowid,)).fetchall()
+    except UnicodeDecodeError:
+        where = f"from {name} where _rowid_ = ?"
+        rows = fetch_exactly(connection, columns, where, (rowid,))
     return rows[0] if rows else None
+
+
+@lru_cache(maxsize=256)
+def _query(name: str, columns: tuple[str, ...]) -> tuple[list[str], str]:
+    """The columns of a whole row with its rowid first, and the query for one."""
+    found = ["_rowid_", *map(quote, columns)]
+    return found, f"select {', '.join(found)} from {name} where _rowid_ = ?"  # noqa: S608

@@ -5,7 +5,14 @@ import os
 import subprocess
 import sys
 
-from nexus.cli.bench.resident import HelperPeak, available, begin_peak, peak_mib
+from nexus.cli.bench.resident import (
+    HelperPeak,
+    available,
+    begin_peak,
+    cpu_s,
+    cpu_with_helpers_s,
+    peak_mib,
+)
 
 
 def test_this_process_holds_memory() -> None:
@@ -17,6 +24,17 @@ def test_this_process_holds_memory() -> None:
 
 def test_a_process_that_is_gone_holds_none() -> None:
     assert peak_mib(2**22 + 1) == 0
+    assert cpu_s(2**22 + 1) == 0
+
+
+def test_the_time_of_a_child_counts_when_it_has_ended() -> None:
+    before = cpu_with_helpers_s()
+    script = "import time\nwhile time.process_time() < 0.2: pass"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+    assert cpu_with_helpers_s() - before >= 0.19
+    if available():
+        assert cpu_s(os.getpid()) > 0
 
 
 async def test_a_process_started_meanwhile_is_counted() -> None:

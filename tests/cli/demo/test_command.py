@@ -15,12 +15,12 @@ from nexus.cli.demo.processes import NodeProcess, clean_environment
 
 
 def test_the_last_lines_tell_how_to_look_open_and_stop(tmp_path: Path) -> None:
-    master = NodeProcess("master", tmp_path, master=None)
-    replica = NodeProcess("replica-1", tmp_path, master=master)
+    master = NodeProcess("node-1", tmp_path, master=None)
+    replica = NodeProcess("node-2", tmp_path, master=None)
 
     lines = how_to_go_on([master, replica])
 
-    assert f"sqlite3 'file:{tmp_path}/replica-1/nexus.db?mode=ro'" in lines
+    assert f"sqlite3 'file:{tmp_path}/node-2/nexus.db?mode=ro'" in lines
     assert f"{master.url}/openapi.json" in lines
     assert f"{master.url}/metrics" in lines
     assert "Ctrl-C" in lines
@@ -47,7 +47,9 @@ def test_json_without_once_is_wrong_usage(run: Run) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_once_kills_a_replica_and_ends_with_0_and_equal_tables(tmp_path: Path) -> None:
+def test_once_kills_replica_and_master_and_ends_with_0_and_equal_tables(
+    tmp_path: Path,
+) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "nexus", "demo"),
@@ -65,6 +67,10 @@ def test_once_kills_a_replica_and_ends_with_0_and_equal_tables(tmp_path: Path) -
     assert summary["equal"] is True
     assert summary["invoices_sold"] > 0
     assert summary["entries_missed_by_the_killed_replica"] > 0
+    failover = summary["failover"]
+    assert failover["killed"] != failover["elected"]
+    assert failover["elected_seconds"] <= failover["first_write_seconds"]
+    assert summary["rejoin"]["node"] == failover["killed"]
     assert len(set(summary["invoices"].values())) == 1
     assert len(summary["nodes"]) == 3
 
@@ -76,7 +82,7 @@ def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
     with subprocess.Popen(
         [
             *(sys.executable, "-u", "-m", "nexus", "demo"),
-            *("--replicas", "1", "--data", str(tmp_path)),
+            *("--replicas", "2", "--data", str(tmp_path)),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -84,7 +90,7 @@ def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
     ) as process:
         assert process.stdout is not None
         try:
-            while not list(tmp_path.glob("replica-1/nexus.db")):
+            while not list(tmp_path.glob("node-3/nexus.db")):
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
             output = process.stdout.read()
@@ -94,8 +100,8 @@ def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
 
     assert process.returncode in {0, 1}
     assert "Traceback" not in output
-    assert (tmp_path / "master" / "nexus.db").exists()
-    for name in ("master", "replica-1"):
+    assert (tmp_path / "node-1" / "nexus.db").exists()
+    for name in ("node-1", "node-2", "node-3"):
         pid = int((tmp_path / name / "lock").read_text())
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

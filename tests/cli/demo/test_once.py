@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from nexus.cli.demo.once import Summary, count_invoices, print_summary
+from nexus.cli.demo.failover import Timeline
+from nexus.cli.demo.once import Return, Summary, count_invoices, print_summary
 from nexus.cli.demo.processes import CHINOOK
 
 
@@ -14,8 +15,9 @@ def summary(**changes: Any) -> Summary:
     prints = {"schema": "5c", "tables": {"Invoice": {"rows": 9, "hash": "aa"}}}
     values: dict[str, Any] = {
         "sold": 5,
-        "missed": 2,
-        "catch_up_s": 0.5,
+        "replica": Return("node-3", 2, 0.5),
+        "failover": Timeline("node-1", "node-2", 0.1, 0.6, 0.7, 3),
+        "master": Return("node-1", 4, 0.8, rewound=True),
         "offset": 41,
         "found": {"http://a:1": prints, "http://b:1": prints},
         "invoices": {"master": 9, "replica-1": 9},
@@ -32,6 +34,10 @@ def test_equal_nodes_have_no_differences(capsys: pytest.CaptureFixture[str]) -> 
     assert told.different == []
     assert told.document()["equal"] is True
     assert "missed 2 entries, and had them 0.50 s after its restart" in output
+    assert "node-2 elected after 0.60 s, first sale after 0.70 s" in output
+    assert "node-1 took back what only it had, had the 4 entries it missed" in output
+    assert told.document()["failover"]["elected_seconds"] == 0.6
+    assert told.document()["rejoin"]["rewound"] is True
     assert "sqlite3   counts these invoices: master 9, replica-1 9\n" in output
     assert output.endswith("every table is equal on every node\n")
 

@@ -10,6 +10,7 @@ from nexus.cli.demo.processes import (
     clean_environment,
     free_port,
     import_chinook,
+    known_addresses,
     running_cluster,
     stop_all,
 )
@@ -43,6 +44,21 @@ def test_a_replica_is_started_with_its_masters_address(tmp_path: Path) -> None:
 
     assert replica.command()[-2:] == ["--master-addr", master.bind_addr]
     assert "--master-addr" not in master.command()
+
+
+def test_a_voter_is_started_with_the_addresses_of_all(tmp_path: Path) -> None:
+    node = NodeProcess("node-1", tmp_path, master=None)
+    node.peers = ("127.0.0.1:1", "127.0.0.1:2")
+
+    assert "--peers 127.0.0.1:1,127.0.0.1:2 --mode sync" in " ".join(node.command())
+
+
+def test_nodes_that_ran_before_are_found_where_they_were(tmp_path: Path) -> None:
+    def addresses() -> tuple[str, ...]:
+        nodes = [NodeProcess(f"n{n}", tmp_path, master=None) for n in range(3)]
+        return known_addresses(tmp_path, nodes)
+
+    assert addresses() == addresses()
 
 
 def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
@@ -85,12 +101,12 @@ def test_whatever_happens_within_every_process_is_ended(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def interrupted() -> None:
-        with running_cluster(tmp_path, replicas=1) as nodes:
+        with running_cluster(tmp_path, replicas=2) as nodes:
             seen.extend(node.pid for node in nodes)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert len(seen) == 2
+    assert len(seen) == 3
     assert not any(lives(pid) for pid in seen)

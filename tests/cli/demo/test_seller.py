@@ -87,3 +87,17 @@ def test_a_failed_sale_is_tried_again_under_its_own_id(node: FakeNode) -> None:
 
     assert 2 in refused.values()
     assert set(refused.values()) <= {1, 2}
+
+
+def test_where_one_node_fails_the_next_one_is_asked_for_the_same_sale(
+    node: FakeNode,
+) -> None:
+    node.on("POST /sql", {"offset": 3})
+    with FakeNode() as dead:
+        dead.on("POST /sql", lambda _: (503, {"detail": "no master"}))
+        shop = Shop(dead.url, node.url, customers=59, tracks=3503)
+        with shop.open():
+            until(lambda: shop.sold >= 4)
+        asked = {body["transaction_id"] for body in dead.bodies("/sql")}
+    assert asked & {body["transaction_id"] for body in node.bodies("/sql")}
+    assert shop.last_sale > 0

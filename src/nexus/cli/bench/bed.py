@@ -15,6 +15,7 @@ from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.config import load
+from nexus.errors import QuorumLostError
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlStatement
 
@@ -89,25 +90,45 @@ async def running(
     `settings` are keys of the master's configuration, with `__` for the dot. Without
     a database from before, the table of the benchmark is made.
     """
-    place = NodeProcess("master", root, master=None)
-    others = [
-        NodeProcess(f"replica-{n + 1}", root, master=place) for n in range(replicas)
-    ]
+    place, *others = _places(root, replicas)
     node = Node(load(None, {}, _flags(place, settings)))
     made = not (place.data_dir / "nexus.db").exists()
-    await node.start()
     try:
-        if made:
-            await node.execute(SqlRequest([SqlStatement(SCHEMA)]))
+        # In sync mode the master's first entry waits for a replica.
         for replica in others:
             replica.start()
+        await node.start()
         for replica in others:
             await asyncio.to_thread(replica.wait_until_up)
             await follows(node, replica)
+        if made:
+            await _make_table(node)
+            for replica in others:
+                await follows(node, replica)
         yield Cluster(node, tuple(others))
     finally:
         stop_all(others)
         await node.stop()
+
+
+def _places(root: Path, replicas: int) -> list[NodeProcess]:
+    """The master's place, which gets no process, then the replicas'."""
+    root.mkdir(parents=True, exist_ok=True)
+    place = NodeProcess("master", root, master=None)
+    names = [f"replica-{number + 1}" for number in range(replicas)]
+    return [place, *(NodeProcess(name, root, master=place) for name in names)]
+
+
+async def _make_table(node: Node) -> None:
+    """Once the master counts its replicas: it looks once a heartbeat."""
+    async with asyncio.timeout(FOLLOW_TIMEOUT_S):
+        while True:
+            try:
+                await node.execute(SqlRequest([SqlStatement(SCHEMA)]))
+            except QuorumLostError:
+                await asyncio.sleep(POLL_S)
+            else:
+                return
 
 
 def _flags(place: NodeProcess, settings: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,14 @@ LINES: Final = (
         or_line="catchup-rows",
     ),
     Line("lag", "lag", "lag under 64 clients, 99th percentile", "ms", 50, at_most=True),
-    Line("fullsync", "fullsync", "full sync of a database", "x zstd", 0.7),
+    Line("fullsync", "fullsync", "full sync of a new replica", "x zstd", 0.7),
+    Line(
+        "fullsync-standing",
+        "fullsync",
+        "full sync into a database that readers may have open",
+        "x zstd",
+        0.7,
+    ),
     Line(
         "fullsync-master",
         "fullsync",

@@ -1,4 +1,4 @@
-"""How much memory processes hold, as Linux's /proc tells."""
+"""How much memory and time processes take, as the system tells."""
 
 import asyncio
 import os
@@ -24,6 +24,22 @@ def begin_peak() -> None:
 def peak_mib(pid: int) -> float:
     """The most memory that the process ever held; 0.0 if it is gone."""
     return _field(pid, "VmHWM")
+
+
+def cpu_with_helpers_s() -> float:
+    """CPU time of this process, and of its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far; 0.0 if it is gone, or the system does not tell."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    user, system = told.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 class HelperPeak:

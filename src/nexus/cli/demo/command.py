@@ -30,7 +30,10 @@ DEAD_S: Final = 4.0
 def demo(
     *,
     replicas: Annotated[
-        int, typer.Option("--replicas", min=1, max=9, help="How many replicas.")
+        int,
+        typer.Option(
+            "--replicas", min=2, max=8, help="How many replicas; two at the least."
+        ),
     ] = 2,
     data: Annotated[
         Path | None,
@@ -39,7 +42,7 @@ def demo(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help="Kill a replica, catch up, verify, and end by itself."
+            "--once", help="Kill a replica and the master, verify, and end by itself."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -57,7 +60,7 @@ def demo(
 def _endless(replicas: int, root: Path) -> None:
     print(f"starting a master and {replicas} replicas under {root}/ …")
     with running_cluster(root, replicas=replicas) as nodes:
-        shop = chinook_shop(nodes[0].url)
+        shop = chinook_shop(*(node.url for node in nodes))
         view = View(nodes, shop)
         keeper = Keeper(nodes)
         live = Live(console=console(), auto_refresh=False)
@@ -93,7 +96,7 @@ def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
     root = data or Path(tempfile.mkdtemp(prefix="nexus-demo-"))
     try:
         with running_cluster(root, replicas=replicas) as nodes:
-            shop = chinook_shop(nodes[0].url)
+            shop = chinook_shop(*(node.url for node in nodes))
             view = View(nodes, shop)
             if as_json:
                 summary = run_once(nodes, shop, view, None)
@@ -120,16 +123,16 @@ def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
 
 def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
     """What to try while it runs."""
-    master, replica = nodes[0], nodes[-1]
+    first, replica = nodes[0], nodes[-1]
     file = f"file:{replica.data_dir / 'nexus.db'}?mode=ro"
     return "\n".join(
         [
             f"read a replica:  sqlite3 '{file}' .tables",
             f"write, anywhere: nexus sql {replica.url}",
-            f"the cluster:     nexus status {master.url}",
-            f"are they equal?  nexus verify {master.url}",
-            f"the API:         {master.url}/openapi.json  {master.url}/metrics",
-            f"break it:        kill -9 {replica.pid or '…'} (it is started again)",
+            f"the cluster:     nexus status {first.url}",
+            f"are they equal?  nexus verify {first.url}",
+            f"the API:         {first.url}/openapi.json  {first.url}/metrics",
+            f"break it:        kill -9 {first.pid or '…'} (it is started again)",
             "stop:            Ctrl-C (the data stays)",
         ]
     )

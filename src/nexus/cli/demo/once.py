@@ -1,4 +1,4 @@
-"""The demonstration that ends by itself: kill a replica, catch up, compare."""
+"""The demonstration that ends by itself: lose a replica, lose the master, compare."""
 
 import sqlite3
 import time
@@ -11,10 +11,12 @@ from typing import Any, Final
 from rich.live import Live
 
 from nexus.cli.cluster import look
+from nexus.cli.demo.failover import Timeline, kill_the_master, master_of
 from nexus.cli.demo.processes import NodeProcess
 from nexus.cli.demo.seller import Shop
 from nexus.cli.demo.view import View
 from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import Remote
 from nexus.cli.terminal import console, count, seconds
 from nexus.cli.verify import Fingerprints, comparison, differences, fingerprints
 
@@ -27,13 +29,27 @@ REFRESH_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """How a node that was killed came back."""
+
+    name: str
+    missed: int
+    """Entries that were written while it was dead."""
+    back_s: float
+    """From its restart until it held them all."""
+    rewound: bool = False
+    """Whether it first took back what only it had."""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What happened, and whether every node holds the same."""
 
     sold: int
-    missed: int
-    """Entries that were written while the replica was dead."""
-    catch_up_s: float
+    replica: Return
+    failover: Timeline
+    master: Return
+    """The old one, as a replica."""
     offset: int
     found: dict[str, Fingerprints]
     invoices: dict[str, int]
@@ -53,8 +69,15 @@ class Summary:
             "equal": not self.different,
             "different": self.different,
             "invoices_sold": self.sold,
-            "entries_missed_by_the_killed_replica": self.missed,
-            "catch_up_seconds": round(self.catch_up_s, 3),
+            "entries_missed_by_the_killed_replica": self.replica.missed,
+            "catch_up_seconds": round(self.replica.back_s, 3),
+            "failover": self.failover.document(),
+            "rejoin": {
+                "node": self.master.name,
+                "entries_missed": self.master.missed,
+                "seconds": round(self.master.back_s, 3),
+                "rewound": self.master.rewound,
+            },
             "verified_at_offset": self.offset,
             "invoices": self.invoices,
             "nodes": self.found,
@@ -88,48 +111,102 @@ class Story:
         return False
 
 
+class Demonstration:
+    """The acts of the story, on running nodes."""
+
+    def __init__(
+        self, nodes: Sequence[NodeProcess], shop: Shop, view: View, story: Story
+    ) -> None:
+        self._nodes = nodes
+        self._shop = shop
+        self._view = view
+        self._story = story
+
+    def play(self) -> Summary:
+        """Write, lose a replica, lose the master, get both back, compare."""
+        tell, watch = self._story.tell, self._story.watch
+        tell(f"{len(self._nodes)} nodes run; waiting until they have a master")
+        if not watch(CATCH_UP_TIMEOUT_S, self._view.streams):
+            raise NotDoneError(self._behind())
+        with self._shop.open():
+            tell("the shop is open; a sale is acknowledged once two nodes hold it")
+            watch(BEFORE_THE_KILL_S, lambda: False)
+            replica = self._lose_a_replica()
+            watch(AFTER_THE_CATCH_UP_S, lambda: False)
+            failover, master = self._lose_the_master()
+            watch(AFTER_THE_CATCH_UP_S, lambda: False)
+        tell("the shop is closed; waiting until every replica has everything")
+        if not watch(CATCH_UP_TIMEOUT_S, lambda: not self._view.behind()):
+            raise NotDoneError(self._behind())
+        tell("comparing every table on every node")
+        views = look([node.url for node in self._nodes], "")
+        offset, found = fingerprints(views, "", timeout_s=VERIFY_TIMEOUT_S)
+        return Summary(
+            sold=self._shop.sold,
+            replica=replica,
+            failover=failover,
+            master=master,
+            offset=offset,
+            found=found,
+            invoices={n.name: count_invoices(n.data_dir) for n in self._nodes},
+        )
+
+    def _lose_a_replica(self) -> Return:
+        master = master_of(self._nodes, self._view)
+        victim = [node for node in self._nodes if node is not master][-1]
+        pid, killed_at = victim.pid, self._shop.last_offset
+        victim.kill()
+        self._story.tell(
+            f"kill -9 {pid}: the replica {victim.name} is dead at about offset "
+            f"{count(killed_at)}"
+        )
+        self._story.watch(WHILE_IT_IS_DEAD_S, lambda: False)
+        return self._bring_back(victim, killed_at)
+
+    def _lose_the_master(self) -> tuple[Timeline, Return]:
+        killed_at = self._shop.last_offset
+        happened = kill_the_master(self._nodes, self._shop, self._view)
+        self._story.tell(
+            f"kill -9: the master {happened.killed} is dead; noticed after "
+            f"{seconds(happened.detected_s)}, {happened.elected} elected after "
+            f"{seconds(happened.elected_s)}, first sale after "
+            f"{seconds(happened.first_write_s)}"
+        )
+        self._story.watch(WHILE_IT_IS_DEAD_S, lambda: False)
+        (old,) = (node for node in self._nodes if node.name == happened.killed)
+        return happened, self._bring_back(old, killed_at)
+
+    def _bring_back(self, node: NodeProcess, killed_at: int) -> Return:
+        target = self._shop.last_offset
+        missed = target - killed_at
+        node.start()
+        begun = time.monotonic()
+        self._story.tell(f"{node.name} starts again, {count(missed)} entries behind")
+        if not self._story.watch(
+            CATCH_UP_TIMEOUT_S, lambda: self._view.holds(node, target)
+        ):
+            raise NotDoneError(self._behind())
+        back_s = time.monotonic() - begun
+        with Remote(node.url) as remote:
+            rewound = remote.get("/replication/replica/stats")["rewinds"] > 0
+        first = "has taken back what only it had, " if rewound else ""
+        self._story.tell(f"{node.name} {first}has them all, and follows the sales")
+        return Return(node.name, missed, back_s, rewound)
+
+    def _behind(self) -> str:
+        names = self._view.behind()
+        logs = ", ".join(str(node.log) for node in self._nodes if node.name in names)
+        return (
+            f"{', '.join(names)} did not catch up within {CATCH_UP_TIMEOUT_S:.0f} s; "
+            f"see {logs}"
+        )
+
+
 def run_once(
     nodes: Sequence[NodeProcess], shop: Shop, view: View, live: Live | None
 ) -> Summary:
-    """Write, kill a replica in mid-stream, start it again, catch up, compare."""
-    story = Story(view, live)
-    victim = nodes[-1]
-    story.tell(f"{len(nodes)} nodes run; waiting until the replicas stream")
-    if not story.watch(CATCH_UP_TIMEOUT_S, lambda: not view.behind()):
-        raise NotDoneError(_behind(view, nodes))
-    with shop.open():
-        story.tell("the shop is open")
-        story.watch(BEFORE_THE_KILL_S, lambda: False)
-        pid, killed_at = victim.pid, shop.last_offset
-        victim.kill()
-        story.tell(
-            f"kill -9 {pid}: {victim.name} is dead at about offset {count(killed_at)}"
-        )
-        story.watch(WHILE_IT_IS_DEAD_S, lambda: False)
-        target = shop.last_offset
-        missed = target - killed_at
-        victim.start()
-        begun = time.monotonic()
-        story.tell(f"{victim.name} starts again, {count(missed)} entries behind")
-        if not story.watch(CATCH_UP_TIMEOUT_S, lambda: view.holds(victim, target)):
-            raise NotDoneError(_behind(view, nodes))
-        catch_up_s = time.monotonic() - begun
-        story.tell(f"{victim.name} has them all, and follows the sales")
-        story.watch(AFTER_THE_CATCH_UP_S, lambda: False)
-    story.tell("the shop is closed; waiting until every replica has everything")
-    if not story.watch(CATCH_UP_TIMEOUT_S, lambda: not view.behind()):
-        raise NotDoneError(_behind(view, nodes))
-    story.tell("comparing every table on every node")
-    views = look([node.url for node in nodes], "")
-    offset, found = fingerprints(views, "", timeout_s=VERIFY_TIMEOUT_S)
-    return Summary(
-        sold=shop.sold,
-        missed=missed,
-        catch_up_s=catch_up_s,
-        offset=offset,
-        found=found,
-        invoices={node.name: count_invoices(node.data_dir) for node in nodes},
-    )
+    """Play the demonstration; raises NotDoneError where it does not go on."""
+    return Demonstration(nodes, shop, view, Story(view, live)).play()
 
 
 def count_invoices(data_dir: Path) -> int:
@@ -146,20 +223,23 @@ def print_summary(summary: Summary) -> None:
     console().print(comparison(summary.offset, summary.found))
     print()
     print(f"sold      {count(summary.sold)} invoices")
+    replica, happened, master = summary.replica, summary.failover, summary.master
     print(
-        f"killed    a replica: it missed {count(summary.missed)} entries, and had them "
-        f"{seconds(summary.catch_up_s)} after its restart"
+        f"killed    the replica {replica.name}: it missed {count(replica.missed)} "
+        f"entries, and had them {seconds(replica.back_s)} after its restart"
+    )
+    print(
+        f"killed    the master {happened.killed}: noticed after "
+        f"{seconds(happened.detected_s)}, {happened.elected} elected after "
+        f"{seconds(happened.elected_s)}, first sale after "
+        f"{seconds(happened.first_write_s)}"
+    )
+    rewound = "took back what only it had, " if master.rewound else ""
+    print(
+        f"rejoined  {master.name} {rewound}had the {count(master.missed)} entries it "
+        f"missed {seconds(master.back_s)} after its restart"
     )
     counts = ", ".join(f"{name} {count(n)}" for name, n in summary.invoices.items())
     print(f"sqlite3   counts these invoices: {counts}")
     if not summary.different:
         print("verified  every table is equal on every node")
-
-
-def _behind(view: View, nodes: Sequence[NodeProcess]) -> str:
-    names = view.behind()
-    logs = ", ".join(str(node.log) for node in nodes if node.name in names)
-    return (
-        f"{', '.join(names)} did not catch up within {CATCH_UP_TIMEOUT_S:.0f} s; "
-        f"see {logs}"
-    )

@@ -24,7 +24,7 @@ LAST_WORDS: Final = 300
 CHINOOK: Final = Path(__file__).with_name("chinook.sqlite")
 NEXUS: Final = (sys.executable, "-m", "nexus")
 
-HEARTBEAT_MS: Final = 500
+HEARTBEAT_MS: Final = 200
 """Shorter than the default: a demonstration should not wait 15 s for a suspicion."""
 
 
@@ -37,6 +37,8 @@ class NodeProcess:
         self.http_addr = f"127.0.0.1:{free_port()}"
         self.bind_addr = f"127.0.0.1:{free_port()}"
         self.master = master
+        self.peers: tuple[str, ...] = ()
+        """The replication addresses of all voters, where the nodes elect."""
         self.log = root / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._log_begins = 0
@@ -58,6 +60,8 @@ class NodeProcess:
         arguments = [*NEXUS, "serve", "--data-dir", str(self.data_dir)]
         arguments += ["--http-addr", self.http_addr, "--bind-addr", self.bind_addr]
         arguments += ["--heartbeat-ms", str(HEARTBEAT_MS)]
+        if self.peers:
+            return [*arguments, "--peers", ",".join(self.peers), "--mode", "sync"]
         if self.master is None:
             return [*arguments, "--role", "master"]
         return [
@@ -132,24 +136,38 @@ class NodeProcess:
 
 @contextmanager
 def running_cluster(root: Path, *, replicas: int) -> Iterator[tuple[NodeProcess, ...]]:
-    """A master with Chinook in it, and replicas; whatever happens, all are ended."""
+    """Voters with Chinook in one of them; whatever happens, all are ended.
+
+    The first one is the first master: it alone has a database.
+    """
     root.mkdir(parents=True, exist_ok=True)
-    master = NodeProcess("master", root, master=None)
-    nodes = [master]
-    nodes += [
-        NodeProcess(f"replica-{number}", root, master=master)
-        for number in range(1, replicas + 1)
+    nodes = [
+        NodeProcess(f"node-{number}", root, master=None)
+        for number in range(1, replicas + 2)
     ]
-    if not (master.data_dir / "nexus.db").exists():
-        import_chinook(master.data_dir)
+    peers = known_addresses(root, nodes)
+    if not (nodes[0].data_dir / "nexus.db").exists():
+        import_chinook(nodes[0].data_dir)
     try:
         for node in nodes:
+            node.peers = peers
             node.start()
         for node in nodes:
             node.wait_until_up()
         yield tuple(nodes)
     finally:
         stop_all(nodes)
+
+
+def known_addresses(root: Path, nodes: Sequence[NodeProcess]) -> tuple[str, ...]:
+    """Where these nodes find each other: as before, if they have run before."""
+    file = root / "peers.txt"
+    if file.exists():
+        for node, address in zip(nodes, file.read_text().split(), strict=False):
+            node.bind_addr = address
+    peers = tuple(node.bind_addr for node in nodes)
+    file.write_text("\n".join(peers) + "\n")
+    return peers
 
 
 def stop_all(nodes: Sequence[NodeProcess]) -> None:

@@ -4,8 +4,9 @@ import random
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ TILLS: Final = 4
 PAUSE_S: Final = 0.002
 """Between two sales of one till: leaves the machine to its owner."""
 
-RETRY_S: Final = 0.2
+RETRY_S: Final = 0.05
 MOST_TRACKS: Final = 6
 
 INVOICE: Final = """\
@@ -37,16 +38,17 @@ where InvoiceId = (select max(InvoiceId) from Invoice)"""
 
 
 class Shop:
-    """Sells until closed; counts what the master acknowledged."""
+    """Sells until closed, at whichever node answers; counts what was acknowledged."""
 
-    def __init__(self, url: str, *, customers: int, tracks: int) -> None:
-        self._url = url
+    def __init__(self, *urls: str, customers: int, tracks: int) -> None:
+        self._urls = urls
         self._customers = customers
         self._tracks = tracks
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._sold = 0
         self._last_offset = 0
+        self._last_sale = 0.0
         self._last_error = ""
 
     @property
@@ -58,6 +60,11 @@ class Shop:
     def last_offset(self) -> int:
         """The highest offset that was acknowledged."""
         return self._last_offset
+
+    @property
+    def last_sale(self) -> float:
+        """When the last one was acknowledged, on the monotonic clock."""
+        return self._last_sale
 
     @property
     def last_error(self) -> str:
@@ -93,30 +100,34 @@ class Shop:
         }
 
     def _sell(self) -> None:
-        with Remote(self._url) as remote:
+        with ExitStack() as stack:
+            nodes = deque(stack.enter_context(Remote(url)) for url in self._urls)
             while not self._closing.is_set():
-                self._sell_one(remote, self.sale())
+                self._sell_one(nodes, self.sale())
                 time.sleep(PAUSE_S)
 
-    def _sell_one(self, remote: Remote, sale: dict[str, Any]) -> None:
+    def _sell_one(self, nodes: deque[Remote], sale: dict[str, Any]) -> None:
+        """Sell at the first node; the next one is asked where that fails."""
         while not self._closing.is_set():
             try:
-                answer = remote.post("/sql", sale)
+                answer = nodes[0].post("/sql", sale)
             except (NodeUnreachableError, NodeCallError) as error:
                 self._last_error = str(error)
+                nodes.rotate(-1)
                 self._closing.wait(RETRY_S)
             else:
                 with self._lock:
                     self._sold += 1
                     self._last_offset = max(self._last_offset, answer["offset"])
+                    self._last_sale = time.monotonic()
                     self._last_error = ""
                 return
 
 
-def chinook_shop(url: str) -> Shop:
-    """A shop over the Chinook that stands at this master."""
+def chinook_shop(*urls: str) -> Shop:
+    """A shop over the Chinook that stands at these nodes, at the first one first."""
     counts = "select (select count(*) from Customer), (select max(TrackId) from Track)"
-    with Remote(url) as remote:
+    with Remote(urls[0]) as remote:
         answer = remote.post("/sql", {"statements": [{"sql": counts}]})
     customers, tracks = answer["results"][0]["rows"][0]
-    return Shop(url, customers=customers, tracks=tracks)
+    return Shop(*urls, customers=customers, tracks=tracks)

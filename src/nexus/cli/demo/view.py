@@ -109,6 +109,20 @@ class View:
             if reading.applied_offset < target or not reading.status
         ]
 
+    def streams(self) -> bool:
+        """Whether there is a master, and every other node follows it."""
+        roles = [reading.status.get("role") for reading in self._readings]
+        states = [reading.status.get("state") for reading in self._readings]
+        return roles.count("master") == 1 and set(states) == {"streaming"}
+
+    def status_of(self, node: NodeProcess) -> dict[str, Any]:
+        """What `node` says of itself now; empty where it does not answer."""
+        for reading in self._readings:
+            if reading.node is node:
+                reading.look()
+                return reading.status
+        raise KeyError(node.name)
+
     def holds(self, node: NodeProcess, offset: int) -> bool:
         """Whether `node` has applied the entry at `offset`."""
         return any(

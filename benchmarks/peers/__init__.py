@@ -1,0 +1,1 @@
+"""Synchronous commits of Nexus beside PostgreSQL's and MariaDB's, in one run."""

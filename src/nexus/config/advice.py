@@ -1,0 +1,31 @@
+"""What a configuration may say and had better not, told when a node starts."""
+
+from collections.abc import Iterator
+
+from nexus.config.settings import Config
+from nexus.model.cluster import Mode
+
+
+def advice(config: Config) -> Iterator[str]:
+    """A sentence for each setting that can cost more than it seems to."""
+    replication = config.replication
+    quorum, voters = replication.sync_quorum, len(replication.peers)
+    majority = voters // 2 + 1
+    if voters and voters % 2 == 0:
+        yield (
+            f"{voters} voters in replication.peers survive no more failures than "
+            f"{voters - 1} do: add one, a witness is enough"
+        )
+    if replication.mode is not Mode.SYNC or quorum is None:
+        return
+    if voters and quorum < majority:
+        yield (
+            f"UNSAFE: replication.sync_quorum = {quorum} is below a majority of the "
+            f"{voters} voters ({majority}): an acknowledged write may be on nodes that "
+            "an election does without, and is lost then; leave it out"
+        )
+    elif quorum == 1:
+        yield (
+            "UNSAFE: replication.sync_quorum = 1 acknowledges what this node alone "
+            "holds: if it is lost, acknowledged writes are lost; set it to 2 or more"
+        )

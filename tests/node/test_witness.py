@@ -1,0 +1,133 @@
+"""Two machines and a witness: it votes and keeps the log, and holds no database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import free_port
+from nexus.errors import ClusterChangeError, StorageError
+from nexus.model.cluster import LinkState, Role
+from nexus.node.node import Node
+from node.builders import Crowd, caught_up, count, crowd_in, run, until
+from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd_in(tmp_path) as crowd:
+        yield crowd
+
+
+async def with_witness(crowd: Crowd, **flags: int) -> tuple[Node, Node, Node]:
+    """The master, the replica and the witness of a new cluster."""
+    nodes = await voters(crowd, roles={2: "witness"}, **flags)
+    master = await master_among(nodes)
+    replica = next(node for node in nodes[:2] if node is not master)
+    return master, replica, nodes[2]
+
+
+async def test_a_witness_makes_the_majority_and_keeps_no_rows(crowd: Crowd) -> None:
+    master, replica, witness = await with_witness(crowd)
+    assert witness.status().role is Role.WITNESS
+    await replica.stop()
+    await written([master], CREATE)
+    response = await run(master, "insert into t values (1)")
+    assert response.durable_on == 2
+    status = witness.status()
+    assert status.durable_offset == response.offset
+    assert (status.role, status.has_database) == (Role.WITNESS, False)
+    assert status.state is LinkState.STREAMING
+    assert not (witness.config.data_dir / "nexus.db").exists()
+    with pytest.raises(ClusterChangeError, match="is a witness"):
+        await master.switch_over(witness.node_id)
+
+
+async def test_what_only_a_witness_has_beside_the_dead_master_is_not_lost(
+    crowd: Crowd,
+) -> None:
+    master, replica, witness = await with_witness(crowd)
+    await caught_up(replica, await run(master, CREATE))
+    await replica.stop()
+    await written([master], "insert into t values (1)")
+    await until(
+        lambda: witness.status().durable_offset == master.status().durable_offset
+    )
+    await master.stop()
+
+    heir = Node(replica.config)
+    await heir.start()
+    try:
+        await written([heir], "insert into t values (2)")
+        assert await count(heir) == 2
+        assert heir.status().role is Role.MASTER
+    finally:
+        await heir.stop()
+
+
+async def test_a_witness_goes_on_where_it_was_after_a_restart(crowd: Crowd) -> None:
+    master, _, witness = await with_witness(crowd)
+    await run(master, CREATE)
+    await until(
+        lambda: witness.status().durable_offset == master.status().durable_offset
+    )
+    reigns = witness.history().reigns
+    await witness.stop()
+    again = Node(witness.config)
+    await again.start()
+    try:
+        await until(lambda: again.status().state is LinkState.STREAMING)
+        assert again.history().reigns[: len(reigns)] == reigns
+        response = await run(master, "insert into t values (1)")
+        await until(lambda: again.status().durable_offset == response.offset)
+        assert len(again._duties.voting().voters) == 3
+    finally:
+        await again.stop()
+
+
+async def test_a_new_witness_joins_a_cluster_whose_log_begins_later(
+    crowd: Crowd,
+) -> None:
+    master, _, witness = await with_witness(crowd, max_log_size=8)
+    await run(master, CREATE)
+    gone_id = witness.node_id
+    peers = witness.config.replication.peers
+    await witness.stop()
+    for value in range(20):
+        await run(master, f"insert into t values ({value})")
+    await until(lambda: master._parts.log.first_offset > 3)
+    fresh = await crowd.node(
+        "fresh",
+        "witness",
+        replication__bind_addr=f"127.0.0.1:{free_port()}",
+        replication__master_addr=master._parts.address,
+        replication__heartbeat_ms=HEARTBEAT_MS,
+        replication__mode="sync",
+    )
+    end = master.status().durable_offset
+    await until(lambda: fresh.status().durable_offset == end)
+    await until(lambda: fresh.status().state is LinkState.STREAMING)
+    assert fresh.history() == master.history()
+    await until(
+        lambda: sum(one.state is LinkState.STREAMING for one in master.replicas()) == 2
+    )
+    await master.remove_voter(gone_id)
+    await master.add_voter(fresh.node_id, "")
+    voting = fresh._duties.voting()
+    await until(lambda: fresh.node_id in dict(voting.voters))
+    assert len(peers) == 3
+    await fresh.stop()
+    again = Node(fresh.config)
+    await again.start()
+    try:
+        assert again.history().reigns == master.history().reigns
+        assert fresh.config.replication.role is Role.WITNESS
+    finally:
+        await again.stop()
+
+
+async def test_a_directory_with_a_database_is_no_witnesss(crowd: Crowd) -> None:
+    node = await crowd.node("data", "standalone")
+    await node.stop()
+    with pytest.raises(StorageError, match="a witness keeps no database"):
+        await crowd.node("data", "witness", replication__master_addr="127.0.0.1:1")

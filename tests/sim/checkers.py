@@ -1,0 +1,272 @@
+"""What must always hold (the architecture's invariants), checked as it happens.
+
+The checkers see the truth that no node sees: every disk at once. They keep the one
+true log of committed entries, and what was ever written at each position.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from nexus.model.cluster import Mode
+from nexus.model.entry import Record
+from nexus.model.position import EpochHistory, Offset
+from sim.disk import Disk
+
+
+class RuleError(AssertionError):
+    """An invariant does not hold; says which, and what was found."""
+
+
+PATIENCE_MS = 600
+"""The longest that a granted pre-vote is on its way, a slow disk included."""
+
+Place = tuple[int, str, int]
+"""Epoch, history id, offset."""
+
+
+class Checkers:
+    """The truth about one run."""
+
+    def __init__(self, mode: Mode, disks: dict[str, Disk]) -> None:
+        self._mode = mode
+        self._disks = disks
+        self.committed: list[Record] = []
+        """Entries that a quorum was found to hold, from offset 1 on."""
+        self._committed_in: list[int] = []
+        """The epoch of the master that said so, for each."""
+        self._written: dict[Place, tuple[bytes, Place]] = {}
+        self._reigns: dict[int, str] = {}
+        self._sticky = 0
+        """The highest epoch that was won although voters are loyal to their master."""
+        self._acknowledges: dict[int, str] = {}
+        self._acknowledged: dict[str, Offset] = {}
+        """By transaction id."""
+        self._last_acknowledged = Offset(0)
+        self._read_least: dict[str, Offset] = {}
+        self._refused: set[str] = set()
+        self.clocks_run = True
+        """Without jumps no second master is elected while a lease lasts."""
+
+    # --- As it happens ---------------------------------------------------------------
+
+    def appended(
+        self, name: str, disk: Disk, records: Iterable[Record], history: EpochHistory
+    ) -> None:
+        """Invariant 3: what follows a position is the same on every node."""
+        for at, record in enumerate(records, start=disk.end + 1):
+            before = history.position_at(Offset(record.offset - 1))
+            here = history.position_at(record.offset)
+            if here.epoch != record.epoch:
+                raise RuleError(
+                    f"{name} stores {record.epoch}:{record.offset}, which its history "
+                    f"has as {here}"
+                )
+            place = (here.epoch, here.history_id, here.offset)
+            entry = (
+                record.payload,
+                (before.epoch, before.history_id, before.offset),
+            )
+            if self._written.setdefault(place, entry) != entry:
+                raise RuleError(f"log matching: {name} stores another entry at {here}")
+            if record.offset != at:
+                raise RuleError(f"{name} stores entry {record.offset} at {at}")
+
+    def stands(self, name: str, deaf_ms: int) -> None:
+        """Pre-vote: who hears nobody does not raise its epoch, or it would disturb."""
+        if deaf_ms > PATIENCE_MS:
+            raise RuleError(f"{name} stands, and has heard nobody for {deaf_ms} ms")
+
+    def reigns(self, name: str, epoch: int, disk: Disk, *, transfer: bool) -> None:
+        """Invariants 4 and 5: one master an epoch, and it has all that is committed."""
+        if not transfer:
+            self._sticky = max(self._sticky, epoch)
+        other = self._reigns.setdefault(epoch, name)
+        if other != name:
+            raise RuleError(f"{name} and {other} both reign in epoch {epoch}")
+        # A process that was paused may still win an election that is long over.
+        needed = bisect_left(self._committed_in, epoch)
+        if disk.end < needed:
+            raise RuleError(
+                f"{name} reigns in epoch {epoch} with a log up to {disk.end}; "
+                f"{needed} entries were committed before"
+            )
+        self._same(name, disk, needed)
+
+    def commits(
+        self, name: str, epoch: int, offset: int, voters: dict[str, Disk]
+    ) -> None:
+        """A master says that entries are committed: a majority must really hold them.
+
+        In async mode as well: what replicas apply is what a majority holds.
+        """
+        for at in range(len(self.committed) + 1, offset + 1):
+            record = self._disks[name].holds(at)
+            if record is None:
+                raise RuleError(f"{name} commits {at}, which its log does not hold")
+            holders = [voter for voter, one in voters.items() if _holds(one, record)]
+            if len(holders) <= len(voters) // 2:
+                raise RuleError(
+                    f"{name} commits entry {at}, which only {holders} of "
+                    f"{sorted(voters)} hold durably"
+                )
+            self._can_stay(name, record, holders, voters)
+            self.committed.append(record)
+            self._committed_in.append(epoch)
+        last = self._disks[name].at(offset)
+        if last is not None and last.epoch != epoch:
+            raise RuleError(
+                f"{name} commits entry {offset} of epoch {last.epoch} by counting, in "
+                f"epoch {epoch}"
+            )
+        self._same(name, self._disks[name], offset)
+
+    def _can_stay(
+        self, name: str, record: Record, holders: list[str], voters: dict[str, Disk]
+    ) -> None:
+        """No voter without the entry could be elected by the logs as they stand."""
+        ends = {voter: _end(one) for voter, one in voters.items()}
+        for voter in voters.keys() - set(holders):
+            votes = sum(end <= ends[voter] for end in ends.values())
+            if votes > len(voters) // 2:
+                raise RuleError(
+                    f"{name} commits entry {record.offset} of epoch {record.epoch}; "
+                    f"{voter} could be elected without it: the logs end at {ends}"
+                )
+
+    def applied(
+        self, name: str, disk: Disk, records: Iterable[Record], *, reigns: bool
+    ) -> None:
+        """Invariants 1 and 2: durable first, each once, in order, and committed.
+
+        Only a master in async mode is ahead of what is committed.
+        """
+        for at, record in enumerate(records, start=len(disk.rows) + 1):
+            if record.offset != at:
+                raise RuleError(
+                    f"exactly once: {name} applies entry {record.offset} at {at}"
+                )
+            if at > disk.durable:
+                raise RuleError(f"{name} applies {at}, durable only to {disk.durable}")
+            if self._mode is Mode.ASYNC and reigns:
+                continue
+            if at > len(self.committed) or self.committed[at - 1] != record:
+                raise RuleError(f"{name} applies entry {at}, which is not committed")
+
+    def taken_back(
+        self, name: str, disk: Disk, gone: Iterable[Record], others: Iterable[Disk]
+    ) -> None:
+        """Invariants 5 and 7: nothing committed goes, and all that goes is kept."""
+        for record in gone:
+            if self.committed[record.offset - 1 : record.offset] == [record]:
+                raise RuleError(f"{name} takes back entry {record.offset}: committed")
+            if record.payload in disk.exported:
+                continue
+            if not any(one.at(record.offset) == record for one in others):
+                raise RuleError(f"{name} throws entry {record.offset} away, unkept")
+
+    def acknowledges(
+        self, name: str, epoch: int, transaction_id: str, offset: Offset
+    ) -> None:
+        """One master of an epoch acknowledges; in sync mode only what is committed."""
+        if epoch < self._sticky and self.clocks_run:
+            raise RuleError(
+                f"{name} acknowledges in epoch {epoch}: {self._reigns[self._sticky]} "
+                f"reigns in epoch {self._sticky} by now"
+            )
+        if self._acknowledges.setdefault(epoch, name) != name:
+            raise RuleError(f"two nodes acknowledge in epoch {epoch}")
+        if self._mode is Mode.SYNC and offset > len(self.committed):
+            raise RuleError(f"{name} acknowledges {offset}: it is not committed")
+        self._last_acknowledged = max(self._last_acknowledged, offset)
+        before = self._acknowledged.setdefault(transaction_id, offset)
+        if self._mode is Mode.SYNC and before != offset:
+            raise RuleError(
+                f"{transaction_id} is acknowledged at {offset} and at {before}"
+            )
+
+    def captures(self, name: str, applied: Offset, end: Offset) -> None:
+        """Hard case 13: a client's statement runs on all that the log holds."""
+        if applied != end:
+            raise RuleError(f"{name} runs a client's statement at {applied} of {end}")
+
+    def lease_holds(self, name: str, voters: int, loyal: int) -> None:
+        """While a master acknowledges, no other could be elected behind its back.
+
+        `loyal`: voters that would refuse their vote now, or are down.
+        """
+        if self.clocks_run and loyal <= voters // 2:
+            raise RuleError(
+                f"{name} acknowledges, and only {loyal} of {voters} voters are loyal"
+            )
+
+    def asks(self, read_id: str) -> None:
+        """A strong read begins: it must see all that was acknowledged by now."""
+        self._read_least[read_id] = self._last_acknowledged
+
+    def reads(self, name: str, read_id: str, offset: Offset) -> None:
+        """A master lets it run at this offset."""
+        least = self._read_least.pop(read_id)
+        if self._mode is Mode.SYNC and offset < least:
+            raise RuleError(
+                f"{name} serves a strong read at {offset}; {least} was acknowledged "
+                "before it began"
+            )
+
+    def refuses(self, transaction_id: str) -> None:
+        """A client was told that nothing happened, by everybody whom it asked."""
+        self._refused.add(transaction_id)
+
+    # --- In the end ------------------------------------------------------------------
+
+    def at_the_end(self, disks: dict[str, Disk]) -> None:
+        """After healing: everybody has the same, and every acknowledged write once."""
+        name, disk = max(disks.items(), key=lambda item: item[1].applied)
+        for other, one in disks.items():
+            if one.rows != disk.rows:
+                raise RuleError(
+                    f"no convergence: {other} has applied {one.applied} entries, "
+                    f"{name} {disk.applied}, and they are not the same"
+                )
+        ids = _ids_of(disk.rows)
+        if disk.rows[: len(self.committed)] != self.committed:
+            raise RuleError("what was committed is not what the databases hold")
+        if self._mode is Mode.SYNC:
+            self._as_clients_were_told(ids)
+
+    def _as_clients_were_told(self, ids: dict[str, int]) -> None:
+        for transaction_id, offset in self._acknowledged.items():
+            if ids.get(transaction_id) != offset:
+                raise RuleError(f"lost: acknowledged {transaction_id} at {offset}")
+        if refused := self._refused & ids.keys():
+            raise RuleError(f"refused, and there all the same: {sorted(refused)}")
+
+    def _same(self, name: str, disk: Disk, up_to: int) -> None:
+        for at in range(max(disk.first, disk.checked + 1), up_to + 1):
+            if disk.at(at) != self.committed[at - 1]:
+                raise RuleError(f"{name} holds another entry {at} than was committed")
+            disk.checked = at
+
+
+def _ids_of(rows: Iterable[Record]) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for record in rows:
+        transaction_id = record.decoded().transaction_id
+        if transaction_id in ids:
+            raise RuleError(f"exactly once: {transaction_id} is there twice")
+        if transaction_id:
+            ids[transaction_id] = record.offset
+    return ids
+
+
+def _end(disk: Disk) -> tuple[int, int]:
+    """What its vote goes by."""
+    record = disk.at(disk.durable)
+    epoch = disk.base.epoch if record is None else record.epoch
+    return epoch, disk.durable
+
+
+def _holds(disk: Disk, record: Record) -> bool:
+    offset = record.offset
+    if offset < disk.first:  # the log was shortened: the rows, or a snapshot, have it
+        return True
+    return offset <= disk.durable and disk.at(offset) == record

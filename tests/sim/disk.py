@@ -1,0 +1,171 @@
+"""A node's disk: what it holds, and what a power cut leaves of it."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nexus.model.entry import Record, decode_payload
+from nexus.model.operation import Membership, Reigned
+from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.replication.election_effects import VoteRecord
+from nexus.replication.electorate import Configuration
+
+
+@lru_cache(maxsize=65_536)
+def own_of(payload: bytes) -> tuple[Reign | None, Membership | None]:
+    """What an entry says of reign and voters."""
+    reign = membership = None
+    for operation in decode_payload(payload).operations:
+        if isinstance(operation, Reigned):
+            reign = operation.reign
+        elif isinstance(operation, Membership):
+            membership = operation
+    return reign, membership
+
+
+def continued(history: EpochHistory, records: Iterable[Record]) -> EpochHistory:
+    """The history with the reigns that begin in these entries."""
+    for record in records:
+        reign = own_of(record.payload)[0]
+        if reign is not None:
+            history = history.begun(reign)
+    return history
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A snapshot: rows up to a position, with what the log said before it."""
+
+    rows: tuple[Record, ...]
+    history: EpochHistory
+    configurations: tuple[Configuration, ...]
+
+    @property
+    def offset(self) -> Offset:
+        return Offset(len(self.rows))
+
+
+class Disk:
+    """Catalog, log and database; only what is synced outlives a crash for certain."""
+
+    def __init__(self, formed: Configuration) -> None:
+        self.record = VoteRecord()
+        self.writing: VoteRecord | None = None
+        """What the catalog is about to hold."""
+        self.first = Offset(1)
+        self.log: list[Record] = []
+        self.synced = 0
+        """How many of the log's records are synced."""
+        self.rows: list[Record] = []
+        """The database: every entry applied, in order, from the first one on."""
+        self.rows_synced = 0
+        """How many of them a checkpoint has synced."""
+        self.base = EpochHistory()
+        """The reigns of what the log does not hold any more."""
+        self.formed: tuple[Configuration, ...] = (formed,)
+        self.exported: set[bytes] = set()
+        self.full = False
+        self.checked = 0
+        """Up to here the log was found to be the committed one."""
+
+    @property
+    def end(self) -> Offset:
+        """The last offset in the log, synced or not."""
+        return Offset(self.first + len(self.log) - 1)
+
+    @property
+    def durable(self) -> Offset:
+        """The last offset that is synced."""
+        return Offset(self.first + self.synced - 1)
+
+    @property
+    def applied(self) -> Offset:
+        """The database's position."""
+        return Offset(len(self.rows))
+
+    def at(self, offset: int) -> Record | None:
+        """The log's record there, None where the log does not reach."""
+        index = offset - self.first
+        return self.log[index] if 0 <= index < len(self.log) else None
+
+    def holds(self, offset: int) -> Record | None:
+        """The entry there, from the log, or from the rows where that was shortened."""
+        if self.first <= offset or offset > len(self.rows):
+            return self.at(offset)
+        return self.rows[offset - 1]
+
+    def append(self, records: list[Record]) -> None:
+        """Write behind the end, not synced yet."""
+        assert records[0].offset == self.end + 1, "the log has no gap"
+        self.log.extend(records)
+
+    def sync(self) -> None:
+        """What was appended is durable now."""
+        self.synced = len(self.log)
+
+    def cut(self, last_kept: int) -> list[Record]:
+        """Truncate the log, synced; what is gone."""
+        keep = max(0, last_kept - self.first + 1)
+        gone = self.log[keep:]
+        self.checked = min(self.checked, last_kept)
+        del self.log[keep:]
+        self.synced = len(self.log)
+        return gone
+
+    def drop_before(self, first: Offset) -> None:
+        """Retention: the log begins at `first`; the rows were checkpointed."""
+        self.base = self.history().truncated_after(Offset(first - 1))
+        self.formed = self.configurations(Offset(first - 1)) or self.formed
+        del self.log[: first - self.first]
+        self.synced = len(self.log)
+        self.first = first
+
+    def replace(self, copy: Copy, *, rows: bool) -> None:
+        """A snapshot takes the place of everything; a witness has no rows."""
+        self.rows = list(copy.rows) if rows else []
+        self.rows_synced = len(self.rows)
+        self.log = []
+        self.synced = 0
+        self.checked = 0
+        self.first = Offset(copy.offset + 1)
+        self.base = copy.history
+        self.formed = copy.configurations or self.formed
+
+    def history(self) -> EpochHistory:
+        """Every reign, as the log's first entries of reigns say."""
+        return continued(self.base, self.log)
+
+    def configurations(self, last: Offset | None = None) -> tuple[Configuration, ...]:
+        """Every configuration known, oldest first, up to an offset."""
+        found = list(self.formed)
+        for record in self.log:
+            if last is not None and record.offset > last:
+                break
+            membership = own_of(record.payload)[1]
+            if membership is not None:
+                found.append(Configuration(record.offset, membership))
+        return tuple(found)
+
+    def copy(self) -> Copy:
+        """A snapshot of the database as it stands."""
+        position = Offset(len(self.rows))
+        return Copy(
+            tuple(self.rows),
+            self.history().truncated_after(position),
+            self.configurations(position)[-1:],
+        )
+
+    def lose_power(self, chance: random.Random) -> None:
+        """What was not synced is there, or is not; a torn record ends the log."""
+        if self.writing is not None and chance.random() < 0.5:
+            self.record = self.writing
+        self.writing = None
+        kept = chance.randint(self.synced, len(self.log))
+        del self.log[kept:]
+        self.checked = min(self.checked, int(self.end))
+        # The scan at the start syncs what it finds.
+        self.synced = len(self.log)
+        least = min(self.rows_synced, len(self.rows))
+        del self.rows[chance.randint(least, len(self.rows)) :]
+        self.rows_synced = len(self.rows)

@@ -1,0 +1,151 @@
+"""What befalls a simulated cluster: made from a seed, readable, easy to cut down."""
+
+import random
+from dataclasses import dataclass, replace
+from typing import Final
+
+from typing_extensions import override
+
+from nexus.model.cluster import Mode
+
+CALM_MS: Final = 400
+"""Nothing happens before: a first master is elected."""
+
+STRESS_MS: Final = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that happens to the cluster, at a virtual time."""
+
+    at_ms: int
+    kind: str
+    nodes: tuple[str, ...] = ()
+    for_ms: int = 0
+    amount: int = 0
+
+    @override
+    def __str__(self) -> str:
+        what = f"at {self.at_ms} ms: {self.kind} {' '.join(self.nodes)}".rstrip()
+        lasts = f" for {self.for_ms} ms" if self.for_ms else ""
+        return what + lasts + (f" ({self.amount})" if self.amount else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run: the same plan gives the same run, event by event."""
+
+    seed: int
+    voters: tuple[str, ...]
+    learners: tuple[str, ...] = ()
+    mode: Mode = Mode.SYNC
+    clients: int = 3
+    drift_percent: tuple[int, ...] = ()
+    loss_percent: int = 0
+    faults: tuple[Fault, ...] = ()
+    stress_ms: int = STRESS_MS
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All of them; those whose names begin with `w` are witnesses."""
+        return self.voters + self.learners
+
+    def without(self, start: int, stop: int) -> "Plan":
+        """This plan without some of its faults."""
+        return replace(self, faults=self.faults[:start] + self.faults[stop:])
+
+    @override
+    def __str__(self) -> str:
+        head = (
+            f"seed {self.seed}: voters {' '.join(self.voters)}, "
+            f"learners {' '.join(self.learners) or 'none'}, {self.mode}, "
+            f"{self.clients} clients, drift {self.drift_percent} %, "
+            f"{self.loss_percent} % of votes lost, {self.stress_ms} ms"
+        )
+        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
+
+
+SHAPES: Final = (
+    (("a", "b", "c"), ()),
+    (("a", "b", "c"), ()),
+    (("a", "b", "c"), ("d",)),
+    (("a", "b", "w"), ()),
+    (("a", "b", "w"), ()),
+    (("a", "b", "c", "d", "e"), ()),
+    (("a", "b", "c", "w"), ()),
+    (("a", "b"), ("c",)),
+)
+
+KINDS: Final = {
+    "crash": 6,
+    "crash master": 5,
+    "pause": 4,
+    "pause master": 4,
+    "isolate": 4,
+    "isolate master": 4,
+    "deafen": 3,
+    "mute": 3,
+    "fade": 2,
+    "split": 3,
+    "slow disk": 3,
+    "full disk": 2,
+    "jump": 3,
+    "break": 4,
+    "switchover": 4,
+    "campaign": 2,
+    "retain": 3,
+    "maintenance": 1,
+    "add voter": 1,
+    "remove voter": 1,
+    "storm": 2,
+    "strike": 3,
+    "usurp": 3,
+    "daze": 6,
+    "crash all": 1,
+}
+"""How often each kind happens, beside the others."""
+
+
+def plan_of(seed: int) -> Plan:
+    """The plan that a seed stands for."""
+    chance = random.Random(seed)
+    voters, learners = chance.choice(SHAPES)
+    names = voters + learners
+    count = chance.randrange(3, 13)
+    times = sorted(chance.randrange(CALM_MS, STRESS_MS) for _ in range(count))
+    return Plan(
+        seed=seed,
+        voters=voters,
+        learners=learners,
+        mode=Mode.ASYNC if chance.random() < 0.25 else Mode.SYNC,
+        clients=chance.randrange(2, 5),
+        drift_percent=tuple(chance.randrange(-3, 4) for _ in names),
+        loss_percent=chance.choice((0, 0, 2, 10)),
+        faults=tuple(_fault(chance, at_ms, names) for at_ms in times),
+    )
+
+
+OF_MASTER: Final = {"crash master", "pause master", "isolate master", "fade", "daze"}
+OF_NOBODY: Final = {"maintenance", "storm"} | OF_MASTER
+LASTING_MS: Final = (30, 150, 400, 700, 1_200)
+
+
+def _fault(chance: random.Random, at_ms: int, names: tuple[str, ...]) -> Fault:
+    kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+    for_ms = chance.choice(LASTING_MS)
+    match kind:
+        case "split":
+            size = chance.randrange(1, len(names))
+            return Fault(at_ms, kind, tuple(sorted(chance.sample(names, size))), for_ms)
+        case "crash all":
+            return Fault(at_ms, kind, names)
+        case "jump":
+            amount = chance.choice((50, 200, 400, 900))
+            return Fault(at_ms, kind, (chance.choice(names),), amount=amount)
+        case "strike":
+            return Fault(at_ms, kind, amount=chance.randrange(2, 6))
+        case "usurp":
+            return Fault(at_ms, kind, tuple(chance.sample(names, 3)), 900)
+        case _:
+            nodes = () if kind in OF_NOBODY else (chance.choice(names),)
+            return Fault(at_ms, kind, nodes, for_ms)

@@ -1,0 +1,256 @@
+"""Classic faults, planted one by one: a checker that finds none of them proves nothing.
+
+Each is a patch of one place of the true machines, or of the simulated driver.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from nexus.model.position import Offset
+from nexus.protocol.messages import Pong
+from nexus.replication import admission, votes
+from nexus.replication.effects import CommitAdvanced, Diverged, Store
+from nexus.replication.elected import ElectedMaster, Phase
+from nexus.replication.election import Elector
+from nexus.replication.election_effects import PersistVote, TakeWrites, VoteRecord
+from nexus.replication.lease import Lease
+from nexus.replication.member_effects import ReadReady
+from nexus.replication.quorum import committed_offset
+from nexus.replication.streams import Streams
+from nexus.replication.voting_replica import VotingReplica
+from sim import disk as disks
+from sim import node
+from sim.node import Process
+from sim.writer import Writer
+
+Patch = pytest.MonkeyPatch
+
+
+def ack_before_sync(patch: Patch) -> None:
+    """A replica acknowledges what it has written, not what is durable."""
+
+    def store(process: Process, effect: Store) -> None:
+        records = list(effect.records)
+        process.disk.append(records)
+        stored = process.member.stored(records[-1].offset, process.now())
+        process.world.later(process, 30, process.disk.sync)
+        process.take(stored)
+
+    patch.setitem(node.PERFORM, Store, store)
+
+
+def vote_twice(patch: Patch) -> None:
+    """A voter forgets whom it has voted for."""
+    patch.setattr(votes, "_taken", lambda *_: None)
+
+
+def vote_for_a_stale_candidate(patch: Patch) -> None:
+    """A voter does not look at the candidate's log."""
+    patch.setattr(votes, "_behind", lambda *_: None)
+
+
+def vote_before_it_is_durable(patch: Patch) -> None:
+    """The vote is cast at once, and is on the disk some time later."""
+
+    def persist(process: Process, effect: PersistVote) -> None:
+        def written() -> None:
+            process.disk.record = VoteRecord(effect.epoch, effect.voted_for)
+
+        process.world.later(process, 150, written)
+
+    patch.setitem(node.PERFORM, PersistVote, persist)
+
+
+def no_pre_vote(patch: Patch) -> None:
+    """Whoever is impatient raises its epoch, and deposes the master on its return."""
+
+    def stands(elector: Elector, why: Any, now_ms: int) -> Any:
+        elector._why = why
+        elector._move = lambda state: setattr(elector, "state", state)  # type: ignore[method-assign]  # every move is legal
+        return elector._stands(now_ms)
+
+    patch.setattr(Elector, "_asks_beforehand", stands)
+
+
+def no_step_down(patch: Patch) -> None:
+    """A master that nobody answers acknowledges on."""
+    patch.setattr(ElectedMaster, "has_lost_quorum", lambda *_: False)
+    patch.setattr(
+        ElectedMaster, "may_acknowledge", lambda master, _: master.takes_writes
+    )
+
+
+def old_entries_commit_by_counting(patch: Patch) -> None:
+    """Raft, figure 8: an entry of an earlier reign commits by its copies alone."""
+
+    def advanced(self: Streams) -> Any:
+        held = {key: one for key, one in self._held().items() if key in self.voters}
+        committed = committed_offset(held, quorum=self.quorum)
+        if committed <= self.commit:
+            return ()
+        self.commit = committed
+        return (CommitAdvanced(committed),)
+
+    patch.setattr(Streams, "_advanced", advanced)
+
+
+def rewind_too_short(patch: Patch) -> None:
+    """One entry that the master does not have is kept."""
+    cut = disks.Disk.cut
+    patch.setattr(disks.Disk, "cut", lambda disk, last: cut(disk, last + 1))
+
+
+def fork_too_late(patch: Patch) -> None:
+    """The last common entry is taken to be the one after it."""
+    true_fork = admission.fork_between
+
+    def late(own: Any, own_end: Offset, other: Any, other_end: Offset) -> Offset:
+        fork = true_fork(own, own_end, other, other_end)
+        return Offset(min(fork + 1, other_end))
+
+    patch.setattr(admission, "fork_between", late)
+
+
+def apply_twice(patch: Patch) -> None:
+    """The applied position is committed after the rows: a crash comes in between."""
+    lose_power = disks.Disk.lose_power
+
+    def loses(disk: disks.Disk, chance: Any) -> None:
+        lose_power(disk, chance)
+        disk.rows.extend(disk.rows[-1:])
+
+    patch.setattr(disks.Disk, "lose_power", loses)
+
+
+def stale_strong_read(patch: Patch) -> None:
+    """A master answers without asking whether it still reigns."""
+
+    def read(self: ElectedMaster, read_id: str, now_ms: int) -> None:
+        self._reads.ask(read_id, -1, now_ms)
+
+    patch.setattr(ElectedMaster, "read", read)
+
+
+def snapshot_without_position(patch: Patch) -> None:
+    """A snapshot is said to stand where the log ended when it was made."""
+
+    def copied(disk: disks.Disk) -> disks.Copy:
+        copy = copy_of(disk)
+        return disks.Copy(copy.rows[:-1], copy.history, copy.configurations)
+
+    copy_of = disks.Disk.copy
+    offset = property(lambda copy: Offset(len(copy.rows) + 1))
+    patch.setattr(disks.Disk, "copy", copied)
+    patch.setattr(disks.Copy, "offset", offset)
+
+
+def learner_counts(patch: Patch) -> None:
+    """A learner's copy counts in the quorum."""
+    patch.setattr(Streams, "_counts", lambda *_: True)
+
+
+def lease_from_the_answer(patch: Patch) -> None:
+    """The lease counts from the moment at which the answer came."""
+    receive = ElectedMaster.receive
+
+    def receives(self: ElectedMaster, peer: Any, message: Any, now_ms: int) -> Any:
+        progress = self._fleet.at(peer)
+        effects = receive(self, peer, message, now_ms)
+        if progress is not None and isinstance(message, Pong):
+            answers = self._streams.lease._answered
+            stamp, _ = answers.get(progress.node_id, (0, 0))
+            answers[progress.node_id] = (stamp, now_ms)
+        return effects
+
+    patch.setattr(ElectedMaster, "receive", receives)
+
+
+def loyal_to_the_old_master(patch: Patch) -> None:
+    """A voter acknowledges an older master's entries after its vote."""
+
+    patch.setattr(VotingReplica, "met", lambda *_: ())
+
+
+def clients_too_early(patch: Patch) -> None:
+    """A new master takes writes before it has applied what its log holds."""
+
+    def progressed(self: ElectedMaster, now_ms: int) -> Any:
+        if self._phase is not Phase.OPEN:
+            self._phase = Phase.OPEN
+            return (TakeWrites("at once"),)
+        return self._answered_reads(now_ms)
+
+    def decides(writer: Writer) -> None:
+        if writer._batch:
+            decide(writer)
+        else:
+            writer._end = Offset(0)
+
+    decide = Writer._decide
+    patch.setattr(ElectedMaster, "progressed", progressed)
+    patch.setattr(Writer, "_decide", decides)
+
+
+def thrown_away(patch: Patch) -> None:
+    """What a rewind takes back is not kept."""
+    patch.setitem(node.PERFORM, Diverged, lambda *_: None)
+
+
+def restarted_voter_votes_at_once(patch: Patch) -> None:
+    """A voter that was restarted has forgotten that it has a master."""
+    init = Elector.__init__
+
+    def forgets(self: Elector, *args: Any) -> None:
+        init(self, *args)
+        self._heard_ms = -1_000_000
+
+    patch.setattr(Elector, "__init__", forgets)
+
+
+def answer_to_an_older_ping(patch: Patch) -> None:
+    """Any Pong is taken for the answer to the newest Ping."""
+    answered = Lease.answered
+
+    def newest(self: Lease, node_id: Any, stamp: int) -> None:
+        pings = self._open.get(node_id)
+        answered(self, node_id, pings[-1][0] if pings else stamp)
+
+    patch.setattr(Lease, "answered", newest)
+
+
+def read_before_the_first_entry(patch: Patch) -> None:
+    """A new master serves strong reads before its first entry is committed."""
+
+    def progressed(self: ElectedMaster, now_ms: int) -> Any:
+        ready = self._reads.ready(1 << 62, self.commit_offset)
+        assert all(isinstance(one, ReadReady) for one in ready)
+        return (*ready, *true_progressed(self, now_ms))
+
+    true_progressed = ElectedMaster.progressed
+    patch.setattr(ElectedMaster, "progressed", progressed)
+
+
+PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
+    ack_before_sync,
+    vote_twice,
+    vote_for_a_stale_candidate,
+    vote_before_it_is_durable,
+    no_pre_vote,
+    no_step_down,
+    old_entries_commit_by_counting,
+    rewind_too_short,
+    fork_too_late,
+    apply_twice,
+    stale_strong_read,
+    snapshot_without_position,
+    learner_counts,
+    lease_from_the_answer,
+    loyal_to_the_old_master,
+    clients_too_early,
+    thrown_away,
+    restarted_voter_votes_at_once,
+    answer_to_an_older_ping,
+    read_before_the_first_entry,
+)

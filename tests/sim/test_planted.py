@@ -1,0 +1,38 @@
+"""The simulator finds every fault that is planted, so its silence means something."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sim.plan import Fault, Plan, plan_of
+from sim.planted import PLANTED, learner_counts
+from sim.shrink import failure_of, shrunk
+
+SEEDS_MOST = 450
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_the_simulator_finds_a_planted_fault(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    found = next(filter(None, (failure_of(plan_of(s)) for s in range(SEEDS_MOST))), "")
+
+    assert found
+
+
+def test_a_failing_plan_is_shrunk_to_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner_counts(monkeypatch)
+    faults = tuple(Fault(at_ms, "break", ("a",)) for at_ms in range(500, 1_500, 100))
+    plan = Plan(5, ("a", "b", "c"), ("d",), clients=3, faults=faults)
+    assert failure_of(plan)
+
+    short = shrunk(plan)
+
+    assert failure_of(short)
+    assert short.faults == ()
+    assert "voters a b c" in str(short)

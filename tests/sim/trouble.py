@@ -1,0 +1,221 @@
+"""How each kind of fault is brought about."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from nexus.errors import WrongRoleError
+from nexus.model.cluster import NodeId
+from nexus.model.operation import Membership
+from sim.plan import Fault
+
+if TYPE_CHECKING:
+    from sim.node import Process
+    from sim.world import World
+
+
+def _master(world: "World") -> "Process | None":
+    reigning = [one for one in world.processes.values() if one.member.master]
+    return max(reigning, key=lambda one: one.member.epoch, default=None)
+
+
+def _named(world: "World", fault: Fault) -> str:
+    """The node that is meant: the master where the fault names none."""
+    master = _master(world)
+    if fault.nodes:
+        return fault.nodes[0]
+    return master.name if master else world.plan.nodes[0]
+
+
+def _crash(world: "World", fault: Fault) -> None:
+    for name in fault.nodes or (_named(world, fault),):
+        world.crash(name, fault.for_ms)
+
+
+def _pause(world: "World", fault: Fault) -> None:
+    world.pause(_named(world, fault), fault.for_ms)
+
+
+def _cut(world: "World", pairs: list[tuple[str, str]], for_ms: int) -> None:
+    for pair in pairs:
+        world.network.sever(*pair, for_ms)
+
+
+def _around(world: "World", fault: Fault, *, hears: bool, speaks: bool) -> None:
+    name = _named(world, fault)
+    others = [other for other in world.plan.nodes if other != name]
+    heard = [(other, name) for other in others if not hears]
+    spoken = [(name, other) for other in others if not speaks]
+    _cut(world, heard + spoken, fault.for_ms)
+
+
+def _isolate(world: "World", fault: Fault) -> None:
+    _around(world, fault, hears=False, speaks=False)
+
+
+def _deafen(world: "World", fault: Fault) -> None:
+    _around(world, fault, hears=False, speaks=True)
+
+
+def _mute(world: "World", fault: Fault) -> None:
+    _around(world, fault, hears=True, speaks=False)
+
+
+def _fade(world: "World", fault: Fault) -> None:
+    """The master's answers come late, then it is alone."""
+    name = _named(world, fault)
+    others = [other for other in world.plan.nodes if other != name]
+    _cut(world, [(other, name) for other in others], 130)
+    alone = Fault(0, "isolate", (name,), fault.for_ms)
+    world.soon(200, _isolate, world, alone)
+
+
+def _strike(world: "World", fault: Fault) -> None:
+    """The master crashes, and so do the next few, as soon as they reign."""
+    world.strikes = fault.amount
+    world.crash(_named(world, fault))
+
+
+def _usurp(world: "World", fault: Fault) -> None:
+    """One node loses sight of the master; later another one crashes."""
+    name = _named(world, Fault(0, ""))
+    one, other, *_ = [node for node in fault.nodes if node != name]
+    _cut(world, [(name, one), (one, name)], fault.for_ms)
+    world.soon(450, world.crash, other)
+
+
+def _daze(world: "World", fault: Fault) -> None:
+    """The master stands still; when it goes on, only clients reach it for a while."""
+    name = _named(world, fault)
+    _isolate(world, Fault(0, "isolate", (name,), fault.for_ms + 300))
+    world.pause(name, fault.for_ms)
+
+
+def _split(world: "World", fault: Fault) -> None:
+    inside = set(fault.nodes)
+    outside = [name for name in world.plan.nodes if name not in inside]
+    pairs = [(one, other) for one in inside for other in outside]
+    _cut(world, sorted(pairs + [(b, a) for a, b in pairs]), fault.for_ms)
+
+
+def _slow(world: "World", fault: Fault) -> None:
+    world.slow(fault.nodes[0], fault.for_ms, 80)
+
+
+def _full(world: "World", fault: Fault) -> None:
+    disk = world.disks[fault.nodes[0]]
+    disk.full = True
+
+    def freed() -> None:
+        disk.full = False
+
+    world.soon(fault.for_ms, freed)
+
+
+def _jump(world: "World", fault: Fault) -> None:
+    world.jump(fault.nodes[0], fault.amount)
+
+
+def _break(world: "World", fault: Fault) -> None:
+    world.break_connections(fault.nodes[0])
+
+
+def _switchover(world: "World", fault: Fault) -> None:
+    master = _master(world)
+    if master is None or master.paused:
+        return
+    heirs = [name for name in master.member.voters if name != master.name]
+    heir = fault.nodes[0] if fault.nodes[0] in heirs else heirs[0]
+    try:
+        master.take(master.member.switchover(NodeId(heir), master.now()))
+    except WrongRoleError:
+        return
+
+
+def _campaign(world: "World", fault: Fault) -> None:
+    process = world.processes.get(fault.nodes[0])
+    if process is not None and not process.paused:
+        process.take(process.member.campaign(process.now()))
+
+
+def _retain(world: "World", fault: Fault) -> None:
+    for process in list(world.processes.values()):
+        if process.name != fault.nodes[0]:
+            process.retain()
+
+
+def _maintenance(world: "World", fault: Fault) -> None:
+    _configure(world, auto_failover=False)
+    world.soon(fault.for_ms, end_maintenance, world)
+
+
+def end_maintenance(world: "World") -> None:
+    """An operator who tries again and again until failover is automatic."""
+    resting = [
+        one for one in world.processes.values() if not one.member.elector.auto_failover
+    ]
+    master = _master(world)
+    if master is not None and not master.paused and resting:
+        _configure(world, auto_failover=True)
+    if master is None and resting:
+        process = world.chance.choice(resting)
+        process.take(process.member.campaign(process.now()))
+    world.soon(150, end_maintenance, world)
+
+
+def _configure(world: "World", *, auto_failover: bool) -> None:
+    master = _master(world)
+    if master is None or master.paused:
+        return
+    now = tuple((name, name) for name in master.member.voters)
+    master.configure(Membership("cluster", now, auto_failover))
+
+
+def _add_voter(world: "World", fault: Fault) -> None:
+    master = _master(world)
+    if master is None or master.paused:
+        return
+    voters = sorted({*master.member.voters, NodeId(fault.nodes[0])})
+    membership = Membership("cluster", tuple((name, name) for name in voters))
+    master.configure(membership)
+
+
+def _remove_voter(world: "World", fault: Fault) -> None:
+    master = _master(world)
+    if master is None or master.paused or len(master.member.voters) < 3:
+        return
+    voters = [name for name in master.member.voters if name != fault.nodes[0]]
+    membership = Membership("cluster", tuple((name, name) for name in voters))
+    master.configure(membership)
+
+
+def _storm(world: "World", fault: Fault) -> None:
+    world.network.storm_until = world.time + fault.for_ms
+
+
+TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
+    "crash": _crash,
+    "crash master": _crash,
+    "crash all": _crash,
+    "pause": _pause,
+    "pause master": _pause,
+    "isolate": _isolate,
+    "isolate master": _isolate,
+    "deafen": _deafen,
+    "mute": _mute,
+    "fade": _fade,
+    "split": _split,
+    "daze": _daze,
+    "strike": _strike,
+    "usurp": _usurp,
+    "slow disk": _slow,
+    "full disk": _full,
+    "jump": _jump,
+    "break": _break,
+    "switchover": _switchover,
+    "campaign": _campaign,
+    "retain": _retain,
+    "maintenance": _maintenance,
+    "add voter": _add_voter,
+    "remove voter": _remove_voter,
+    "storm": _storm,
+}
