@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from typing import Final
 
@@ -182,7 +183,8 @@ def struck_in_a_switchover(scene: Scene) -> None:
     asking.start()
     scene.linger(0, DEAD_TIME_S / 3)
     victim = scene.chance.choice([master, heir])
-    scene.chance.choice([victim.kill, victim.pause, lambda: scene.part(victim)])()
+    blows = (victim.kill, victim.pause, partial(scene.part, victim))
+    blows[scene.chance.randrange(len(blows))]()
     scene.linger(DEAD_TIME_S, 3 * DEAD_TIME_S)
     scene.heal()
     asking.join()

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -357,3 +358,25 @@ def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> 
 
     with pytest.raises(StorageError, match=r"nexus\.db"):
         Database.open(path)
+
+
+def test_page_size_and_encoding_can_be_asked_while_the_writer_works(
+    tmp_path: Path,
+) -> None:
+    database = Database.open(tmp_path / "nexus.db", page_size=8192, encoding="UTF-16le")
+    told = []
+
+    def ask() -> None:
+        told.append((database.page_size, database.encoding))
+
+    def work(*_: object) -> int:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join()
+        return len(told)
+
+    database.writer.create_scalar_function("work", work, 0)
+    database.writer.execute("select work()").fetchall()
+    database.close()
+
+    assert told == [(8192, "UTF-16le")]

@@ -40,6 +40,7 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
+        self._page_size, self._encoding = PAGE_SIZE, ENCODING
         self.begun = 0
         """Transactions of the writer so far. Within one, nobody else changes anything
         here, the schema least of all."""
@@ -61,15 +62,16 @@ class Database(Access):
 
     @property
     def page_size(self) -> int:
-        """Bytes a page; of a new one, where none stands."""
-        size: int = self.writer.pragma("page_size") if self.stands else PAGE_SIZE
-        return size
+        """Bytes a page; of a new one, where none stands. Any thread may ask."""
+        return self._page_size
 
     @property
     def encoding(self) -> str:
-        """The encoding of text, as `PRAGMA encoding` names it; of a new one too."""
-        encoding: str = self.writer.pragma("encoding") if self.stands else ENCODING
-        return encoding
+        """The encoding of text, as `PRAGMA encoding` names it; of a new one too.
+
+        Any thread may ask.
+        """
+        return self._encoding
 
     def history(self) -> EpochHistory:
         """All reigns up to the applied position."""
@@ -235,6 +237,9 @@ class Database(Access):
         self._position = system.read_position(self.writer)
         self._checkpointed = min(self._checkpointed, self._position.offset)
         self._schema_hash = (-1, b"")
+        # Kept, because the event loop tells its peers while the writer's thread works.
+        self._page_size = self.writer.pragma("page_size")
+        self._encoding = self.writer.pragma("encoding")
         self._guard.watch(self._data_version())
 
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
