@@ -11,6 +11,7 @@ from nexus.errors import (
     WrongRoleError,
 )
 from nexus.model.cluster import LinkState, Role
+from nexus.node.follower import Follower
 from nexus.node.following import Following
 from nexus.node.node import Node
 from nexus.storage.database import Database
@@ -151,3 +152,26 @@ async def test_a_log_that_cannot_be_shortened_now_is_shortened_later(
     assert replica.status().running
     await duty_of(replica).retain()
     assert replica.database.checkpointed_offset == replica.database.position.offset
+
+
+async def test_what_is_not_known_to_be_committed_stays_in_the_log(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = await crowd.node("master")
+    replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, CREATE))
+    kept: list[int] = []
+
+    async def retain(_: Follower, keep_from: int) -> int:
+        kept.append(keep_from)
+        return 0
+
+    monkeypatch.setattr(Follower, "retain", retain)
+    await duty_of(replica).retain()
+    await master.stop()
+    await until(lambda: not duty_of(replica).machine.is_connected)
+    duty_of(replica).machine._log.unmatched()
+
+    await duty_of(replica).retain()
+
+    assert kept == [replica.database.position.offset + 1, 1]

@@ -267,8 +267,9 @@ class Following:
         database, wal = self._parts.database, self._parts.log
         # Only what the database file holds, synced, may leave the log.
         await self._on_worker(database.checkpoint)
-        keep_from = Offset(database.checkpointed_offset + 1)
-        if await self._follower.retain(keep_from):
+        # Nor what may have to be taken back: in async mode a database may be ahead.
+        kept = min(database.checkpointed_offset, self.machine.commit_offset)
+        if await self._follower.retain(Offset(kept + 1)):
             first = wal.first_offset
             while await self._on_worker(lambda: database.forget_answers_before(first)):
                 pass
