@@ -360,23 +360,15 @@ def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> 
         Database.open(path)
 
 
-def test_page_size_and_encoding_can_be_asked_while_the_writer_works(
-    tmp_path: Path,
+def test_what_the_file_is_like_can_be_asked_while_the_writer_is_at_work(
+    database: Database,
 ) -> None:
-    database = Database.open(tmp_path / "nexus.db", page_size=8192, encoding="UTF-16le")
-    told = []
-
-    def ask() -> None:
-        told.append((database.page_size, database.encoding))
-
-    def work(*_: object) -> int:
-        asking = threading.Thread(target=ask)
-        asking.start()
-        asking.join()
-        return len(told)
-
-    database.writer.create_scalar_function("work", work, 0)
-    database.writer.execute("select work()").fetchall()
-    database.close()
-
-    assert told == [(8192, "UTF-16le")]
+    long = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < "
+        "3000000) select count(*) from n"
+    )
+    working = threading.Thread(target=lambda: database.writer.execute(long).get)
+    working.start()
+    while working.is_alive():
+        assert (database.page_size, database.encoding) == (4096, "UTF-8")
+        assert database.position.offset == 0

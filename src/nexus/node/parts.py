@@ -21,7 +21,7 @@ from nexus.storage.diverged import DivergedStore
 from nexus.storage.snapshot import SnapshotReceiver, SnapshotSettings, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
 
-ASYNC_PACE_S: Final = 0.010
+ASYNC_PACE_S: Final = 0.020
 """By so much more a replica may lag, for a fraction of the work on every node."""
 
 HASHING_THREADS: Final = 2

@@ -34,6 +34,8 @@ class TransactionManager:
         self._hooks = hooks
         self._writer = BatchWriter(database, log, hooks, limit_bytes=limit_bytes)
         self._turns = WriterTurns(database, self._writer, hooks)
+        self._gathering: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+        """Of each loop: what its tasks have asked for since its last turn."""
         self._refusal: Callable[[], NexusError] | None = None
         """Of transactions, for now; errands pass it."""
 
@@ -147,12 +149,33 @@ class TransactionManager:
             raise self._refusal()
         if turns.shortage is not None:
             raise short_of_space(turns.shortage)
-        if turns.waiting >= MAX_WAITING_JOBS:
+        if turns.waiting + self._gathered >= MAX_WAITING_JOBS:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
             )
         job = Job(work, loop)
         shared = isinstance(work, Transaction) and work.foreign_keys
-        if not (loop is None and shared and turns.run_here(job)):
+        if loop is not None:
+            self._gather(job, loop)
+        elif not (shared and turns.run_here(job)):
             turns.put(job)
         return job
+
+    def _gather(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what the tasks of one turn of the loop want as one batch.
+
+        The first of them alone would wake the writer, which then takes the interpreter
+        from the others: two threads that are in each other's way.
+        """
+        gathered = self._gathering.setdefault(loop, [])
+        if not gathered:
+            loop.call_soon(self._put_gathered, loop)
+        gathered.append(job)
+
+    def _put_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        for job in self._gathering.pop(loop):
+            self._turns.put(job)
+
+    @property
+    def _gathered(self) -> int:
+        return sum(map(len, tuple(self._gathering.values())))

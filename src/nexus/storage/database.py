@@ -37,10 +37,10 @@ class Database(Access):
     def __init__(self, path: Path, *, readers: int = 8) -> None:
         super().__init__(path, readers=readers)
         self._position = ORIGIN
+        self._page_size, self._encoding = PAGE_SIZE, ENCODING
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
-        self._page_size, self._encoding = PAGE_SIZE, ENCODING
         self.begun = 0
         """Transactions of the writer so far. Within one, nobody else changes anything
         here, the schema least of all."""
@@ -62,15 +62,12 @@ class Database(Access):
 
     @property
     def page_size(self) -> int:
-        """Bytes a page; of a new one, where none stands. Any thread may ask."""
+        """Bytes a page; of a new one, where none stands."""
         return self._page_size
 
     @property
     def encoding(self) -> str:
-        """The encoding of text, as `PRAGMA encoding` names it; of a new one too.
-
-        Any thread may ask.
-        """
+        """The encoding of text, as `PRAGMA encoding` names it; of a new one too."""
         return self._encoding
 
     def history(self) -> EpochHistory:
@@ -235,11 +232,11 @@ class Database(Access):
     def reload(self) -> None:
         """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
-        self._checkpointed = min(self._checkpointed, self._position.offset)
-        self._schema_hash = (-1, b"")
-        # Kept, because the event loop tells its peers while the writer's thread works.
+        # Kept: other threads ask for them while the writer is at work.
         self._page_size = self.writer.pragma("page_size")
         self._encoding = self.writer.pragma("encoding")
+        self._checkpointed = min(self._checkpointed, self._position.offset)
+        self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
 
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
