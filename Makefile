@@ -48,7 +48,14 @@ layers: $(VENV)/.ready ## who may import whom
 types: $(VENV)/.ready ## mypy, strict
 	$(BIN)/mypy
 
-tests: $(VENV)/.ready $(VENV)/.flights ## pytest with branch coverage
+# The tests under etcd run a real one. Whoever is not root installs it beforehand.
+$(VENV)/.etcd: $(VENV)/.ready
+	@command -v etcd >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install etcd-server; }
+	@command -v etcd >/dev/null || { echo "The tests need etcd: apt-get install etcd-server" >&2; exit 1; }
+	@touch $@
+
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95

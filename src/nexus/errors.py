@@ -17,6 +17,7 @@
     ├── WrongRoleError               the call belongs on a node of another role
     ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
+    ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
@@ -174,6 +175,12 @@ class NoDatabaseError(NexusError):
     """This node has no database yet: its master's first snapshot or entry makes it."""
 
     code = "no_database"
+
+
+class EtcdError(NexusError):
+    """Etcd does not answer, or refuses; the outcome of a change is unknown."""
+
+    code = "etcd"
 
 
 class NotAppliedError(NexusError):

@@ -12,9 +12,42 @@ def loaded(**flags: Any) -> Config:
     return load(None, {}, {key.replace("__", "."): flags[key] for key in flags})
 
 
-def test_what_is_not_built_yet_is_refused_rather_than_ignored() -> None:
-    with pytest.raises(ConfigurationError, match=r"'etcd' is not built.*set it to"):
-        loaded(replication__coordinator="etcd")
+UNDER_ETCD = {
+    "replication__coordinator": "etcd",
+    "replication__etcd_endpoints": "http://a:2379,https://b:2379/",
+    "replication__mode": "sync",
+    "replication__role": "replica",
+}
+
+
+def test_a_node_under_etcd_needs_no_master_and_no_peers() -> None:
+    settings = loaded(**UNDER_ETCD).replication
+
+    assert settings.etcd_endpoints == ("http://a:2379", "https://b:2379/")
+    assert settings.etcd_prefix == "/nexus"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"etcd_endpoints": ""}, "does not say which"),
+        ({"coordinator": "manual"}, "is not used with replication.coordinator"),
+        ({"role": "standalone"}, "does not go with replication.coordinator = 'etcd'"),
+        ({"mode": "async"}, "lets only a node take over that holds all"),
+        ({"peers": "127.0.0.1:15475"}, "asks no voters"),
+        ({"master_addr": "a:1"}, "tells who the master is"),
+        ({"etcd_password": "x"}, "etcd_user is not"),
+        ({"etcd_endpoints": "a:2379"}, "write URLs"),
+        ({"etcd_prefix": "nexus"}, "write a path"),
+    ],
+)
+def test_what_does_not_go_with_etcd_is_refused(
+    change: dict[str, str], reason: str
+) -> None:
+    changed = {f"replication__{key}": value for key, value in change.items()}
+
+    with pytest.raises(ConfigurationError, match=reason):
+        loaded(**{**UNDER_ETCD, **changed})
 
 
 @pytest.mark.parametrize("role", ["replica", "witness"])

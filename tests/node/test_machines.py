@@ -6,7 +6,13 @@ import pytest
 
 from nexus.config import ReplicationSettings
 from nexus.model.cluster import Mode
-from nexus.node.machines import member_settings, spread_ms, sync_quorum
+from nexus.node.machines import (
+    etcd_settings,
+    lease_ttl_s,
+    member_settings,
+    spread_ms,
+    sync_quorum,
+)
 from node.builders import Crowd, crowd_in
 
 
@@ -46,3 +52,17 @@ async def test_a_member_is_as_patient_as_its_node_is_configured(
         assert bounds.election.stands
         assert bounds.replica.retry_first_ms == 200
         assert bounds.sync_quorum == 0
+
+
+@pytest.mark.parametrize(("heartbeat_ms", "ttl_s"), [(100, 2), (900, 3), (5_000, 15)])
+def test_a_lease_lasts_a_dead_time_and_two_seconds_at_least(
+    heartbeat_ms: int, ttl_s: int
+) -> None:
+    assert lease_ttl_s(ReplicationSettings(heartbeat_ms=heartbeat_ms)) == ttl_s
+
+
+def test_several_silent_members_of_etcd_can_be_asked_within_one_lease() -> None:
+    settings = etcd_settings(ReplicationSettings(etcd_ca_file=Path("ca.pem")))
+
+    assert settings.timeout_s == 2.5
+    assert settings.ca_file == "ca.pem"

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -357,3 +358,17 @@ def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> 
 
     with pytest.raises(StorageError, match=r"nexus\.db"):
         Database.open(path)
+
+
+def test_what_the_file_is_like_can_be_asked_while_the_writer_is_at_work(
+    database: Database,
+) -> None:
+    long = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < "
+        "3000000) select count(*) from n"
+    )
+    working = threading.Thread(target=lambda: database.writer.execute(long).get)
+    working.start()
+    while working.is_alive():
+        assert (database.page_size, database.encoding) == (4096, "UTF-8")
+        assert database.position.offset == 0

@@ -8,7 +8,7 @@ import typer
 
 from nexus.config.loading import SETTINGS, Setting
 
-NO_FLAG: Final = frozenset({"cluster_secret"})
+NO_FLAG: Final = frozenset({"cluster_secret", "replication.etcd_password"})
 """Not on a command line, which every user of the machine can read."""
 
 ALIASES: Final = {"data_dir": "--data"}
@@ -32,7 +32,7 @@ def with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
     ]
     by_name = {key.replace(".", "__"): SETTINGS[key] for key in SETTINGS}
     for key in NO_FLAG:
-        del by_name[key]
+        del by_name[key.replace(".", "__")]
     added = [_parameter(name, setting) for name, setting in by_name.items()]
 
     def run(**given: Any) -> None:
@@ -63,7 +63,10 @@ def _parameter(name: str, setting: Setting) -> inspect.Parameter:
 
 def _metavar(setting: Setting) -> str:
     if setting.kind:
-        return {"address": "HOST:PORT", "addresses": "HOST:PORT,…", "size": "SIZE"}[
-            setting.kind
-        ]
+        return {
+            "address": "HOST:PORT",
+            "addresses": "HOST:PORT,…",
+            "urls": "URL,…",
+            "size": "SIZE",
+        }[setting.kind]
     return setting.key.rpartition(".")[2].upper()

@@ -1,12 +1,13 @@
 """What no configuration may combine, and what this version cannot do yet."""
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
 from nexus.config.settings import Config, ReplicationSettings
 from nexus.config.values import is_loopback, split_address
 from nexus.errors import ConfigurationError
-from nexus.model.cluster import Role
+from nexus.model.cluster import Mode, Role
 
 EXPOSURE_MEND: Final = (
     "set NEXUS_CLUSTER_SECRET or cluster_secret_file to the same secret on every "
@@ -16,22 +17,65 @@ EXPOSURE_MEND: Final = (
 
 def check(config: Config) -> None:
     """Raise ConfigurationError with the first reason why a node cannot start so."""
-    _check_built(config.replication)
+    _check_etcd(config.replication)
     _check_roles(config.replication)
     _check_peers(config.replication)
     _check_addresses(config)
     _check_exposure(config)
 
 
-def _check_built(settings: ReplicationSettings) -> None:
-    if settings.coordinator == "etcd":
-        raise ConfigurationError(
-            "replication.coordinator = 'etcd' is not built in this version; set it to "
-            "quorum (replication.peers elect) or manual (an operator promotes)"
-        )
+def _check_etcd(settings: ReplicationSettings) -> None:
+    """What goes with etcd, and what goes only with it."""
+    for no, mend in _etcd_faults(settings):
+        if no:
+            raise ConfigurationError(mend)
+
+
+def _etcd_faults(settings: ReplicationSettings) -> Iterator[tuple[bool, str]]:
+    etcd = settings.coordinator == "etcd"
+    endpoints = ",".join(settings.etcd_endpoints)
+    yield (
+        bool(endpoints) and not etcd,
+        f"replication.etcd_endpoints = '{endpoints}' is not used with "
+        f"replication.coordinator = '{settings.coordinator}'; set that to etcd, or "
+        "remove it",
+    )
+    yield (
+        etcd and not endpoints,
+        "replication.coordinator = 'etcd' does not say which; set "
+        "replication.etcd_endpoints to the URLs of its members",
+    )
+    yield (
+        etcd and settings.role not in (Role.MASTER, Role.REPLICA),
+        f"replication.role = '{settings.role}' does not go with "
+        "replication.coordinator = 'etcd'; set it to replica, or to master on the node "
+        "that begins the cluster",
+    )
+    yield (
+        etcd and settings.mode is not Mode.SYNC,
+        f"replication.mode = '{settings.mode}' does not go with "
+        "replication.coordinator = 'etcd', which lets only a node take over that "
+        "holds all that was acknowledged; set it to sync",
+    )
+    yield (
+        etcd and bool(settings.peers),
+        f"replication.peers = '{','.join(settings.peers)}' are voters, but "
+        "replication.coordinator = 'etcd' asks no voters; remove it",
+    )
+    yield (
+        etcd and settings.master_addr is not None,
+        f"replication.master_addr = '{settings.master_addr}' is not used with "
+        "replication.coordinator = 'etcd', which tells who the master is; remove it",
+    )
+    yield (
+        bool(settings.etcd_password) and not settings.etcd_user,
+        "replication.etcd_password is set, but replication.etcd_user is not; set both",
+    )
 
 
 def _check_roles(settings: ReplicationSettings) -> None:
+    if settings.coordinator == "etcd":
+        return
     follows = settings.master_addr is not None or bool(settings.peers)
     if settings.role in (Role.REPLICA, Role.WITNESS) and not follows:
         raise ConfigurationError(

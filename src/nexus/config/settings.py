@@ -7,10 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from nexus.config.values import (
+    ENDPOINTS,
     Address,
     ChunkSize,
     CompressionLevel,
     Count,
+    Endpoint,
+    EtcdPrefix,
     Milliseconds,
     Secret,
     Size,
@@ -39,6 +42,13 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     coordinator: Literal["manual", "quorum", "etcd"] | None = None
     """Who decides about masters; None: the voters where there are any, else an
     operator."""
+    etcd_endpoints: Annotated[tuple[Endpoint, ...], Meta(extra=ENDPOINTS)] = ()
+    etcd_prefix: EtcdPrefix = "/nexus"
+    """Under it stand the keys of one cluster; each has a prefix of its own."""
+    etcd_user: str = ""
+    etcd_password: Secret = NO_SECRET
+    etcd_ca_file: Path | None = None
+    """Who signed etcd's certificates; None: whom this machine trusts."""
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,11 @@ REPLICATION_PORT: Final = 15475
 
 WHOLE_NUMBER: Final = {"mend": "write a whole number in bounds"}
 SIZE: Final = {"kind": "size", "mend": "write bytes or a size, like 64MiB"}
+ENDPOINTS: Final = {
+    "kind": "urls",
+    "mend": "write URLs, like http://10.0.0.1:2379,http://10.0.0.2:2379",
+}
+ETCD_PREFIX: Final = {"mend": "write a path, like /nexus/orders"}
 ADDRESS: Final = {"kind": "address", "mend": "write HOST:PORT, like 127.0.0.1:15475"}
 
 Count = Annotated[int, Meta(ge=1, extra=WHOLE_NUMBER)]
@@ -33,6 +38,8 @@ Size = Annotated[int, Meta(ge=1, extra=SIZE)]
 # A chunk travels in one frame, and a frame is at most 64 MiB.
 ChunkSize = Annotated[int, Meta(ge=4096, le=32 << 20, extra=SIZE)]
 Address = Annotated[str, Meta(extra=ADDRESS)]
+Endpoint = Annotated[str, Meta(pattern=r"^https?://[^\s/]+/?$")]
+EtcdPrefix = Annotated[str, Meta(pattern=r"^/\S*[^\s/]$", extra=ETCD_PREFIX)]
 
 
 class Secret(str):
@@ -100,7 +107,7 @@ def prepared(kind: str, value: Any, *, textual: bool) -> Any:
         case "address":
             split_address(value)
             return value
-        case "addresses" if textual:
+        case "addresses" | "urls" if textual:
             return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

@@ -82,12 +82,15 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         formed = Membership(parts.state.cluster_id, parts.state.voters)
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
-    durable = await asyncio.to_thread(_append, parts, reign, tuple(operations))
+    durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
     log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
     voting.take(member.stored(durable, now_ms()))
 
 
-def _append(parts: Parts, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+def append_first(
+    parts: Parts, reign: Reign, operations: tuple[Operation, ...]
+) -> Offset:
+    """Write a reign's first entry to the log, synced; blocks."""
     mode = parts.config.replication.mode
     payload = Payload(reign.started_us, "", b"", operations, mode=mode)
     parts.log.append([Record(reign.epoch, reign.first_offset, encode_payload(payload))])
@@ -166,7 +169,7 @@ def stand_alone(parts: Parts) -> None:
     )
     alone = Membership(parts.state.cluster_id, ((parts.state.node_id, parts.address),))
     standing.catalog.update(epoch=reign.epoch, history_id=reign.history_id)
-    _append(parts, reign, (Reigned(reign), alone))
+    append_first(parts, reign, (Reigned(reign), alone))
     redo(standing)
 
 

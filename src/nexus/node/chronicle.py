@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from nexus.model.entry import is_own
 from nexus.model.operation import Membership, Operation, Reigned
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.startup import APPLY_BYTES, Standing
 from nexus.replication.electorate import Configuration
-from nexus.storage.system import read_membership
+from nexus.storage import system
 from nexus.storage.wal import WriteAheadLog
 
 
@@ -25,12 +25,17 @@ class Chronicle:
 def read_chronicle(standing: Standing) -> Chronicle:
     """Read the database, then what the log holds beyond it; blocks."""
     database, log, state = standing.database, standing.log, standing.catalog.state
-    history, found = database.history(), []
-    applied = database.position.offset
+    history, applied, stored = EpochHistory(), NO_OFFSET, None
+    if database.stands:
+        # A connection of its own: the writer's may be at work in another thread.
+        with database.extra_reader() as reader:
+            history = system.read_history(reader)
+            applied = system.read_position(reader).offset
+            stored = system.read_membership(reader)
+    found: list[Configuration] = []
     if (base := state.base) is not None:
         history, applied = base.history, base.offset
         found.append(Configuration(base.configured_at, base.membership))
-    stored = read_membership(database.writer) if database.stands else None
     if stored is not None:
         found.append(Configuration(*stored))
     elif state.voters and base is None:

@@ -19,7 +19,8 @@ from nexus.node.accession import stand_alone
 from nexus.node.chronicle import has_voters
 from nexus.node.connection import Connection
 from nexus.node.following import Following
-from nexus.node.forming import Forming
+from nexus.node.forming import Forming, is_of_no_cluster, warn_of_peers
+from nexus.node.keyholding import ETCD_DECIDES, Keyholding
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
@@ -30,7 +31,7 @@ from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.formation import Formed, Joins
 
-Duty = Reigning | Following | Voting | Forming
+Duty = Reigning | Following | Voting | Forming | Keyholding
 
 log = structlog.get_logger(__name__)
 
@@ -69,14 +70,14 @@ class Duties:
     @property
     def acting(self) -> Reigning | Following | Forming | None:
         """The master's or replica's part that this node has just now."""
-        if isinstance(self.duty, Voting):
+        if isinstance(self.duty, Voting | Keyholding):
             return self.duty.reigning or self.duty.following
         return self.duty
 
     @property
     def role(self) -> Role:
         """As the status tells it."""
-        if isinstance(self.duty, Voting):
+        if isinstance(self.duty, Voting | Keyholding):
             return self.duty.role
         if isinstance(self.duty, Forming) and self._role is not Role.WITNESS:
             return Role.REPLICA
@@ -105,6 +106,8 @@ class Duties:
             return acting.manager
         if acting is not None:
             raise acting.write_refusal()
+        if isinstance(self.duty, Keyholding):
+            raise self.duty.write_refusal()
         raise NoMasterError(f"nothing happened: {self.trouble}; try again soon")
 
     def reigning(self, why: str = "this node is no master") -> Reigning:
@@ -143,6 +146,8 @@ class Duties:
 
     def require_no_voter(self) -> None:
         """Raise WrongRoleError on a voter: what it wrote alone would be taken back."""
+        if isinstance(self.duty, Keyholding):
+            raise WrongRoleError(ETCD_DECIDES)
         own = self.parts.state.node_id
         if isinstance(self.duty, Voting) and own in dict(self.duty.voters):
             raise WrongRoleError(
@@ -155,11 +160,15 @@ class Duties:
     async def begin(self) -> None:
         """Take up what disk and settings say."""
         parts = self.parts
-        if await asyncio.to_thread(has_voters, parts.standing):
-            self.duty = await Voting.begin(parts, self._configuration_met)
-            _warn_of_peers(parts, self.duty)
+        voters = await asyncio.to_thread(has_voters, parts.standing)
+        if parts.config.replication.coordinator == "etcd":
+            self.duty = await Keyholding.begin(parts, voters=voters)
             return
-        if parts.config.replication.peers and _is_of_no_cluster(parts):
+        if voters:
+            self.duty = await Voting.begin(parts, self._configuration_met)
+            warn_of_peers(parts, dict(self.duty.voters))
+            return
+        if parts.config.replication.peers and is_of_no_cluster(parts):
             self.duty = Forming(parts, self._formed)
             return
         if parts.is_witness:
@@ -287,11 +296,14 @@ class Duties:
 
     def committed(self, offset: Offset) -> None:
         """A quorum holds every entry up to `offset`."""
-        if isinstance(self.duty, Reigning):
+        if isinstance(self.duty, Reigning | Keyholding):
             self.duty.committed(offset)
 
     def step_down(self, order: StepDown) -> None:
         """A higher epoch was met."""
+        if isinstance(self.duty, Keyholding):
+            self.duty.deposed_by(order)
+            return
         if isinstance(self.duty, Reigning):
             self.duty.deposed_by(order)
         self.spawn(self._depose(order))
@@ -327,22 +339,3 @@ class Duties:
         """End what runs beside."""
         for task in list(self._background):
             task.cancel()
-
-
-def _is_of_no_cluster(parts: Parts) -> bool:
-    """Whether a cluster may be formed with this node: nobody has reigned over it."""
-    return not parts.log.last_offset or parts.database.history().is_import
-
-
-def _warn_of_peers(parts: Parts, duty: Voting) -> None:
-    """The log's configuration rules; a list that differs is told, and not used."""
-    voters = dict(duty.voters)
-    peers = parts.config.replication.peers
-    if peers and set(peers) != set(voters.values()):
-        log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
-    if voters and len(voters) % 2 == 0:
-        log.warning(
-            "even_voters",
-            detail=f"{len(voters)} voters survive no more failures than "
-            f"{len(voters) - 1} do: add one, a witness is enough",
-        )

@@ -71,6 +71,10 @@ class PortFace:
             return ()
         return master.snapshot_failed(peer, reason, now_ms)
 
+    def retained(self, first_offset: Offset) -> None:
+        """Retention has dropped what is before that."""
+        self._member.retained(first_offset)
+
     def tick(self, _now_ms: int) -> Effects:
         """Time is the node's matter here: it ticks the whole member."""
         return ()
@@ -102,6 +106,14 @@ class LinkFace:
         """Where the link stands."""
         replica = self._member.replica
         return LinkState.STOPPED if replica is None else replica.state
+
+    def retention_floor(self) -> Offset:
+        """The first offset that the log must keep."""
+        return self._member.retention_floor()
+
+    def retained(self, first_offset: Offset) -> None:
+        """Retention has dropped what is before that."""
+        self._member.retained(first_offset)
 
     def start(self) -> MemberEffects:
         """Look for the master."""

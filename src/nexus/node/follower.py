@@ -164,7 +164,13 @@ class Follower:
         Returns how many entries went with them.
         """
         async with self._appending:
-            return await asyncio.to_thread(self._log.retain, keep_from)
+            machine = self.machine
+            if isinstance(machine, LinkFace):
+                keep_from = min(keep_from, machine.retention_floor())
+            dropped = await asyncio.to_thread(self._log.retain, keep_from)
+            if isinstance(machine, LinkFace):
+                machine.retained(self._log.first_offset)
+            return dropped
 
     async def _perform_all(self) -> None:
         try:

@@ -4,7 +4,7 @@ It is empty, or holds an imported database.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -87,3 +87,21 @@ class Forming:
                 await asyncio.sleep(self._pause_s)
         except NexusError as error:
             self._parts.failed(error)
+
+
+def is_of_no_cluster(parts: Parts) -> bool:
+    """Whether a cluster may be formed with this node: nobody has reigned over it."""
+    return not parts.log.last_offset or parts.database.history().is_import
+
+
+def warn_of_peers(parts: Parts, voters: Mapping[str, str]) -> None:
+    """The log's configuration rules; a list that differs is told, and not used."""
+    peers = parts.config.replication.peers
+    if peers and set(peers) != set(voters.values()):
+        log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
+    if voters and len(voters) % 2 == 0:
+        log.warning(
+            "even_voters",
+            detail=f"{len(voters)} voters survive no more failures than "
+            f"{len(voters) - 1} do: add one, a witness is enough",
+        )

@@ -82,6 +82,8 @@ class SnapshotIntake:
         parts, hooks = self._parts, self._hooks
         try:
             copy: Path = await hooks.on_worker(parts.receiver.finish)
+            for call in parts.before_replacing:
+                await call()
             position, history = await self._when_free(lambda: self._replace(copy))
         except NexusError as error:
             if parts.state.intent is None:

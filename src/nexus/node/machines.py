@@ -6,12 +6,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from nexus.config import ReplicationSettings
-from nexus.model.cluster import Mode, NodeId
+from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.position import EpochHistory
 from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
+from nexus.node.etcdclient import EtcdSettings
 from nexus.node.parts import Parts
 from nexus.replication.election_effects import ElectionSettings, VoteRecord
+from nexus.replication.leadership_stages import LeadershipSettings
 from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberSettings, MemberStanding
@@ -26,6 +28,15 @@ from nexus.replication.settings import (
 
 LEAST_SYNC_QUORUM: Final = 2
 """Without voters: the master and any one replica."""
+
+LEAST_LEASE_S: Final = 2
+"""Etcd, as it is usually configured, gives no shorter one."""
+
+ANSWERS_PER_LEASE: Final = 6
+"""So many silent members in a row can be asked before a lease ends."""
+
+MOST_POLL_MS: Final = 1_000
+"""How often both keys are read, at least."""
 
 MOST_SPREAD_MS: Final = 1_000
 """Electors wait up to so much longer than the dead-time; a quicker cluster, less."""
@@ -96,20 +107,58 @@ def spread_ms(settings: ReplicationSettings) -> int:
 
 def master_of(parts: Parts, history: EpochHistory) -> Master:
     """The machine of a reign that `history` ends with."""
-    settings = parts.config.replication
     return Master(
         parts.identity(),
-        MasterSettings(
-            quorum=sync_quorum(settings),
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            max_transfers=parts.config.snapshot.max_transfers,
-            pin_entries=4 * settings.max_log_size,
-        ),
+        master_settings(parts),
         history,
         LogExtent(parts.log.first_offset, parts.log.durable_offset),
         now_ms(),
     )
+
+
+def master_settings(parts: Parts) -> MasterSettings:
+    """The bounds of a master that no voters elected."""
+    settings = parts.config.replication
+    return MasterSettings(
+        quorum=sync_quorum(settings),
+        heartbeat_ms=settings.heartbeat_ms,
+        missed_heartbeats=settings.missed_heartbeats,
+        max_transfers=parts.config.snapshot.max_transfers,
+        pin_entries=4 * settings.max_log_size,
+    )
+
+
+def leadership_settings(parts: Parts) -> LeadershipSettings:
+    """The bounds of a node under etcd."""
+    settings = parts.config.replication
+    return LeadershipSettings(
+        node_id=parts.state.node_id,
+        ttl_s=lease_ttl_s(settings),
+        dead_after_ms=settings.heartbeat_ms * settings.missed_heartbeats,
+        poll_ms=min(MOST_POLL_MS, settings.heartbeat_ms),
+        quorum=sync_quorum(settings),
+        founds=settings.role is Role.MASTER,
+        stands=settings.auto_failover,
+    )
+
+
+def etcd_settings(settings: ReplicationSettings) -> EtcdSettings:
+    """Which etcd, and how patient this node is with a member of it."""
+    ca_file = settings.etcd_ca_file
+    return EtcdSettings(
+        endpoints=settings.etcd_endpoints,
+        prefix=settings.etcd_prefix,
+        timeout_s=lease_ttl_s(settings) / ANSWERS_PER_LEASE,
+        user=settings.etcd_user,
+        password=settings.etcd_password,
+        ca_file=None if ca_file is None else str(ca_file),
+    )
+
+
+def lease_ttl_s(settings: ReplicationSettings) -> int:
+    """The leader's lease: a dead-time, in etcd's whole seconds."""
+    dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
+    return max(LEAST_LEASE_S, -(-dead_after_ms // 1000))
 
 
 def sync_quorum(settings: ReplicationSettings) -> int:

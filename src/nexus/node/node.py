@@ -22,6 +22,7 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
+from nexus.node.keyholding import Keyholding
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -215,6 +216,9 @@ class Node:
         duties = self._duties
         if isinstance(duties.duty, Voting) and not force:
             await elected(duties.duty)
+            return self.status()
+        if isinstance(duties.duty, Keyholding):
+            await duties.duty.promote(force=force)
             return self.status()
         async with duties.changing:
             duties.parts  # noqa: B018 - NodeStoppedError comes first

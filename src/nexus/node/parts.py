@@ -1,9 +1,9 @@
 """What a node's role works with, whatever the role is."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
@@ -49,6 +49,8 @@ class Parts:
     milestones: Milestones
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
+    before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What must be done before a full sync replaces this node's data."""
 
     @property
     def log(self) -> WriteAheadLog:
@@ -87,6 +89,7 @@ class Parts:
             cluster_id=self.state.cluster_id,
             address=self.address,
             http_url=self.http_url,
+            voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
         )

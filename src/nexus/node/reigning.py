@@ -250,7 +250,7 @@ class Reigning:
             return wal.retain(min(floor, Offset(database.checkpointed_offset + 1)))
 
         if await self.manager.run(drop):
-            self.machine.retained(wal.first_offset)
+            self._port.retained(wal.first_offset)
             first = wal.first_offset
             while await self.manager.run(lambda: database.forget_answers_before(first)):
                 pass

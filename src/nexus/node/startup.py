@@ -72,6 +72,7 @@ def open_standing(config: Config) -> Standing:
         opened.callback(log.close)
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
+            or config.replication.coordinator == "etcd"
         )
         witness = config.replication.role is Role.WITNESS
         if witness and directory.database.exists():

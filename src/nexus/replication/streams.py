@@ -33,6 +33,8 @@ class Streams:
         self.fleet = Fleet(settings.max_replicas)
         self.voters: frozenset[NodeId] = frozenset()
         """Who counts in a quorum; nobody is named: whoever follows."""
+        self.required: frozenset[NodeId] = frozenset()
+        """Besides a quorum each of these must hold an entry (hard-case 4)."""
         self.lease = Lease(identity.node_id)
         self._ages = EntryAges()
         self._ages.note(log.durable_offset, now_ms)
@@ -50,6 +52,17 @@ class Streams:
     def configured(self, voters: frozenset[NodeId], now_ms: int) -> Effects:
         """Who counts from now on."""
         self.voters = voters
+        advanced = self._advanced()
+        return (*advanced, *self.fed(now_ms)) if advanced else ()
+
+    def listed(self, nodes: frozenset[NodeId]) -> None:
+        """Each of these must hold an entry; nothing is known to be committed yet."""
+        self.required = nodes
+        self.commit = NO_OFFSET
+
+    def required_from(self, nodes: frozenset[NodeId], now_ms: int) -> Effects:
+        """Who must hold an entry from now on."""
+        self.required = nodes
         advanced = self._advanced()
         return (*advanced, *self.fed(now_ms)) if advanced else ()
 
@@ -209,14 +222,18 @@ class Streams:
         return held
 
     def _advanced(self) -> Effects:
-        if not self.voters and self.quorum == 1:
+        if not self.voters and not self.required and self.quorum == 1:
             committed = self.log.durable_offset
         else:
-            held = self._held().items()
+            held = self._held()
             counted = {
-                node: offset for node, offset in held if self._counts(NodeId(node))
+                node: offset
+                for node, offset in held.items()
+                if self._counts(NodeId(node))
             }
             committed = committed_offset(counted, quorum=self.quorum)
+            listed = (held.get(node, NO_OFFSET) for node in self.required)
+            committed = min((committed, *listed))
             # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;
             # a count alone does not prove that they stay.
             if committed < self._reign.first_offset:

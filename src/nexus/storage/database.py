@@ -37,6 +37,7 @@ class Database(Access):
     def __init__(self, path: Path, *, readers: int = 8) -> None:
         super().__init__(path, readers=readers)
         self._position = ORIGIN
+        self._page_size, self._encoding = PAGE_SIZE, ENCODING
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
@@ -62,14 +63,12 @@ class Database(Access):
     @property
     def page_size(self) -> int:
         """Bytes a page; of a new one, where none stands."""
-        size: int = self.writer.pragma("page_size") if self.stands else PAGE_SIZE
-        return size
+        return self._page_size
 
     @property
     def encoding(self) -> str:
         """The encoding of text, as `PRAGMA encoding` names it; of a new one too."""
-        encoding: str = self.writer.pragma("encoding") if self.stands else ENCODING
-        return encoding
+        return self._encoding
 
     def history(self) -> EpochHistory:
         """All reigns up to the applied position."""
@@ -233,6 +232,9 @@ class Database(Access):
     def reload(self) -> None:
         """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
+        # Kept: other threads ask for them while the writer is at work.
+        self._page_size = self.writer.pragma("page_size")
+        self._encoding = self.writer.pragma("encoding")
         self._checkpointed = min(self._checkpointed, self._position.offset)
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())

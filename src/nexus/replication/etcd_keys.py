@@ -1,0 +1,34 @@
+"""What stands in etcd: who reigns, and who holds all that was acknowledged."""
+
+import msgspec
+
+from nexus.model.cluster import NodeId
+from nexus.model.position import Epoch
+
+
+class LeaderKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that one node holds, and that goes with its lease."""
+
+    node_id: NodeId
+    address: str
+    """Where replicas find it."""
+    lease_id: int
+    revision: int
+    """Of its creation: no other leader key ever had or will have the same."""
+
+
+class SyncedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The nodes that are known to hold every acknowledged entry."""
+
+    nodes: tuple[NodeId, ...]
+    epoch_base: Epoch = Epoch(0)
+    """The founder's epoch: added to etcd's revisions, which may begin below it."""
+    revision: int = 0
+    """Of its last change."""
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """Both keys, read in one transaction that etcd's majority confirmed."""
+
+    leader: LeaderKey | None = None
+    synced: SyncedKey | None = None
