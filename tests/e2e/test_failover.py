@@ -172,3 +172,38 @@ def test_a_switchover_under_load_is_a_short_pause_and_loses_nothing(
         assert min(pauses_s) < DEAD_TIME_S, "an heir does not wait for a dead-time"
     finally:
         cluster.close()
+
+
+def two_and_a_witness(cluster: Cluster) -> list[NodeProcess]:
+    """The two data nodes; the third process of the cluster is a witness."""
+    nodes = [
+        NodeProcess(cluster.directory / name, role)
+        for name, role in (("a", "replica"), ("b", "replica"), ("w", "witness"))
+    ]
+    peers = ",".join(node.address for node in nodes)
+    for node in nodes:
+        node.settings = {"NEXUS_REPLICATION_PEERS": peers, **SYNC}
+        cluster.nodes.append(node)
+        node.start(wait=False)
+    return nodes[:2]
+
+
+def test_two_machines_and_a_witness_survive_the_loss_of_either(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        nodes = two_and_a_witness(cluster)
+        master, ledger = under_load(nodes)
+        for _ in range(2):
+            master.kill()
+            goes_on(ledger)
+            successor = master_of(nodes, but=master)
+            master.start()
+            offset = successor.status()["wal_offset"]
+            wait_until(partial(caught_up, master, offset), "it is back")
+            master = successor
+        assert not (tmp_path / "w" / "nexus.db").exists()
+        check_equal(nodes, ledger)
+    finally:
+        cluster.close()
