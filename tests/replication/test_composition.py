@@ -9,7 +9,7 @@ from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberStanding
 from nexus.replication.settings import Standing
 from replication.alone import member, reigns
-from replication.examples import TWO_REIGNS
+from replication.examples import TWO_REIGNS, entry, welcome
 
 
 def test_a_higher_epoch_ends_the_reign_before_anything_else() -> None:
@@ -38,3 +38,22 @@ def test_an_epoch_that_only_the_log_knows_of_was_met_too() -> None:
 
     assert again.epoch == 2
     assert again.elector.record.voted_for == ""
+
+
+def test_a_log_that_lacks_what_was_acknowledged_votes_once_it_has_caught_up() -> None:
+    one = member("b", "a")
+    known = one.configurations
+    standing = MemberStanding(configurations=known, sound=False)
+    again = Member(one._identity, one._settings, standing, lambda: 0.0, 0)
+    again.start()
+    unsound = again.tick(1_000)
+
+    again.connected_to_master(1_100)
+    again.from_master(welcome(0, current=1), 1_110)
+    behind = again._view().sound
+    again.entries_from_master((entry(1),), 1_120)
+    again.stored(Offset(1), 1_130)
+
+    assert unsound == ()
+    assert not behind
+    assert again._view().sound

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from nexus.model.entry import Record, decode_payload
 from nexus.model.operation import Membership, Reigned
-from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Reign
 from nexus.replication.election_effects import VoteRecord
 from nexus.replication.electorate import Configuration
 
@@ -66,6 +66,8 @@ class Disk:
         self.formed: tuple[Configuration, ...] = (formed,)
         self.exported: set[bytes] = set()
         self.full = False
+        self.watermark = NO_OFFSET
+        """As far as the catalog knows that the log was once durable."""
         self.checked = 0
         """Up to here the log was found to be the committed one."""
 
@@ -155,6 +157,19 @@ class Disk:
             self.history().truncated_after(position),
             self.configurations(position)[-1:],
         )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the log reaches what the catalog says was acknowledged."""
+        return self.end >= self.watermark
+
+    def rot(self, count: int) -> None:
+        """The last records are unreadable, though they were synced."""
+        self.watermark = max(self.watermark, self.durable)
+        least = max(self.first - 1, self.end - count)
+        self.cut(least)
+        del self.rows[least:]
+        self.rows_synced = len(self.rows)
 
     def lose_power(self, chance: random.Random) -> None:
         """What was not synced is there, or is not; a torn record ends the log."""

@@ -1,10 +1,13 @@
 """Whatever befalls a cluster, no invariant breaks, and in the end all agree."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from sim.plan import plan_of
+from sim.disk import Disk
+from sim.plan import Fault, Plan, plan_of
 from sim.regressions import REGRESSIONS
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -52,3 +55,32 @@ def test_a_run_is_long_and_busy() -> None:
     assert world.step >= STEPS_LEAST
     assert len(world.checkers.committed) > 20
     assert any(not one.is_write for client in world.clients for one in client.history)
+
+
+def forgetful(seeds: range) -> Iterator[Plan]:
+    """Plans in which a voter's disk loses what it had synced last.
+
+    The others are a majority: of two voters both are needed.
+    """
+    for plan in map(plan_of, seeds):
+        shrinks = any(fault.kind == "remove voter" for fault in plan.faults)
+        if len(plan.voters) > 2 and not shrinks:
+            at_ms = 1_200 + plan.seed * 13 % 1_500
+            rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)
+            yield replace(plan, faults=(*plan.faults, rot))
+
+
+@pytest.mark.parametrize("first", range(0, 120, 30))
+def test_hard_case_12_a_disk_that_forgets_costs_nothing_acknowledged(
+    first: int,
+) -> None:
+    for plan in forgetful(range(first, first + 30)):
+        assert failure_of(plan) == ""
+
+
+def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Disk, "is_sound", True)
+
+    assert any(failure_of(plan) for plan in forgetful(range(200)))

@@ -90,6 +90,12 @@ def _daze(world: "World", fault: Fault) -> None:
     world.pause(name, fault.for_ms)
 
 
+def _rot(world: "World", fault: Fault) -> None:
+    """A node crashes, and its disk has lost what it had synced last."""
+    world.crash(fault.nodes[0], fault.for_ms)
+    world.disks[fault.nodes[0]].rot(fault.amount)
+
+
 def _split(world: "World", fault: Fault) -> None:
     inside = set(fault.nodes)
     outside = [name for name in world.plan.nodes if name not in inside]
@@ -203,6 +209,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "deafen": _deafen,
     "mute": _mute,
     "fade": _fade,
+    "rot": _rot,
     "split": _split,
     "daze": _daze,
     "strike": _strike,

@@ -160,6 +160,7 @@ class World:
             record=disk.record,
             configurations=disk.configurations(),
             first_offset=disk.first,
+            sound=disk.is_sound,
         )
         random_ = self.chance.random
         return Member(identity, settings, standing, random_, self.clock(name))

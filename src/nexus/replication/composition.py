@@ -251,6 +251,8 @@ class Composition:
                     lost = True
                     continue
             out.append(effect)
+        # What it lacked of what was acknowledged, a master of its epoch has (12).
+        self._sound = self._sound or replica.has_caught_up
         if lost or replica.has_borrowed_all:
             out += replica.gives_back(self.epoch)
             out += self._from_elector(self.elector.fetched(now_ms), now_ms)

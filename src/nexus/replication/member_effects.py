@@ -49,7 +49,8 @@ class MemberStanding(msgspec.Struct, frozen=True, kw_only=True):
     first_offset: Offset = Offset(1)
     """Where the log begins."""
     sound: bool = True
-    """False: the log lacks what was acknowledged (hard-case 12)."""
+    """False: the log lacks what was acknowledged (hard-case 12). Until it has caught
+    up with a master, this node neither votes nor stands."""
 
 
 class Announce(msgspec.Struct, frozen=True):

@@ -34,6 +34,13 @@ class VotingReplica(Replica):
         at_work = self._link.awaits_disk or self._log.received != self._log.durable
         return not (at_work or self._intake.wanted)
 
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether it holds what its master had when it was welcomed."""
+        if self.borrows or not (self._link.streams and self.master):
+            return False
+        return self._log.durable >= self.master.current_offset
+
     def met(self, epoch: Epoch) -> Effects:
         """A higher epoch has begun: nothing of an older master is taken any more."""
         if self.borrows:
