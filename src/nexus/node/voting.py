@@ -195,9 +195,9 @@ class Voting:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        if self.reigning is None:
+        if self.reigning is None and not self._withdrawn:
             await self.following.retain()
-        elif self.reigning.is_open:
+        elif self.takes_writes and self.reigning is not None:
             await self.reigning.retain()
 
     def take(self, effects: MemberEffects) -> None:
