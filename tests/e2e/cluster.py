@@ -1,10 +1,12 @@
 """Real node processes on loopback, for tests that pull the plug."""
 
 import multiprocessing
+import os
+import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -14,6 +16,7 @@ from typing import Any, Final, Self
 import httpx
 
 from e2e.disks import SmallDisk
+from e2e.namespaces import Machine
 from e2e.serving import serve_as
 
 START_LIMIT_S = 30.0
@@ -63,18 +66,19 @@ class NodeProcess:
     settings: dict[str, str] = field(default_factory=dict)
     log_dir: Path | None = None
     namespace: str = ""
-    """A mount namespace to run in, as `small_disk` makes one."""
+    """One to run in, as `small_disk` makes one of mounts, `networked` of a network."""
+    host: str = "127.0.0.1"
     http_port: int = field(default_factory=free_port)
     wire_port: int = field(default_factory=free_port)
     process: ForkServerProcess | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://{self.host}:{self.http_port}"
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.wire_port}"
+        return f"{self.host}:{self.wire_port}"
 
     @property
     def database(self) -> Path:
@@ -100,7 +104,7 @@ class NodeProcess:
         master = {"NEXUS_REPLICATION_MASTER_ADDR": self.master_addr}
         return {
             "NEXUS_DATA_DIR": str(self.data_dir),
-            "NEXUS_HTTP_ADDR": f"127.0.0.1:{self.http_port}",
+            "NEXUS_HTTP_ADDR": f"{self.host}:{self.http_port}",
             "NEXUS_REPLICATION_ROLE": self.role,
             "NEXUS_REPLICATION_BIND_ADDR": self.address,
             "NEXUS_REPLICATION_HEARTBEAT_MS": "200",
@@ -122,6 +126,23 @@ class NodeProcess:
         assert self.process is not None
         self.process.kill()
         self.process.join()
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    def pause(self) -> None:
+        """Stop every thread of it where it stands: SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on: SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
     def terminate(self, limit_s: float = 10.0) -> int:
         """Ask to stop; returns the exit status."""
@@ -209,10 +230,21 @@ class Cluster:
         self.nodes.append(node)
         return node.start()
 
-    def voters(self, count: int = 3, *, settings: dict[str, str]) -> list[NodeProcess]:
-        """Nodes that form a cluster and elect; started, not waited for."""
+    def voters(
+        self,
+        count: int = 3,
+        *,
+        settings: dict[str, str],
+        machines: Sequence[Machine] = (),
+    ) -> list[NodeProcess]:
+        """Nodes that form a cluster and elect; started, not waited for.
+
+        They run on these machines, or all on loopback.
+        """
         names = [f"n{number}" for number in range(1, count + 1)]
         nodes = [NodeProcess(self.directory / name, "replica") for name in names]
+        for node, machine in zip(nodes, machines, strict=False):
+            node.host, node.namespace = machine.address, str(machine.namespace)
         peers = ",".join(node.address for node in nodes)
         for node in nodes:
             node.settings = {"NEXUS_REPLICATION_PEERS": peers, **settings}

@@ -10,8 +10,9 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from typing_extensions import override
@@ -37,15 +38,48 @@ APPEND: Final = (
 )
 ADD: Final = "update totals set entries = entries + 1, sum = sum + ?"
 
+DIRECT: Final = {"nexus-forwarded-by": "a test's client"}
+"""With this header a replica passes no write on: who answers has done it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One acknowledgement, as its client keeps it."""
+
+    lane: int
+    number: int
+    url: str
+    """Of the node that was asked."""
+    is_own: bool
+    """Whether this node itself did it now: asked directly, and for the first time."""
+    epoch: int
+    offset: int
+    sent_at: float
+    """When the request left, on the monotonic clock."""
+    at: float
+    """When the answer was there."""
+
 
 class Lane(threading.Thread):
     """Appends 1, 2, 3, …; repeats an unanswered one under its id until it is done."""
 
-    def __init__(self, nodes: list[NodeProcess], lane: int) -> None:
+    def __init__(
+        self,
+        nodes: list[NodeProcess],
+        lane: int,
+        *,
+        pause_s: float = 0,
+        direct: bool = False,
+    ) -> None:
         super().__init__(daemon=True, name=f"lane-{lane}")
         self.nodes = nodes
-        self.answered: list[float] = []
-        """When each number was acknowledged, on the monotonic clock."""
+        self.promises: list[Promise] = []
+        """Every acknowledgement, in order."""
+        self.pause_s = pause_s
+        """Waited after each acknowledgement."""
+        self.direct = direct
+        self._is_open_to_doubt = False
+        """Whether the number at hand may be done by an attempt without an answer."""
         self.lane = lane
         self.acknowledged = 0
         """Numbers up to this one were promised to be durable."""
@@ -60,8 +94,10 @@ class Lane(threading.Thread):
             while not self._enough.is_set():
                 node = self.nodes[turn % len(self.nodes)]
                 if self._append(client, node, self.acknowledged + 1):
-                    self.answered.append(time.monotonic())
                     self.acknowledged += 1
+                    self._is_open_to_doubt = False
+                    if self.pause_s:
+                        self._enough.wait(self.pause_s)
                 else:
                     turn += 1
                     self._enough.wait(RETRY_S)
@@ -80,13 +116,39 @@ class Lane(threading.Thread):
             ],
             "transaction_id": f"{self.lane}-{number}",
         }
+        headers = DIRECT if self.direct else None
+        sent_at = time.monotonic()
         try:
-            answer = client.post(f"{node.url}/sql", json=body)
-        except httpx.HTTPError:
+            answer = client.post(f"{node.url}/sql", json=body, headers=headers)
+        except httpx.ConnectError:
             return False
-        if answer.status_code not in {200, 503, 504, 507}:
+        except httpx.HTTPError:
+            self._is_open_to_doubt = True
+            return False
+        if answer.status_code == 200:
+            self._keep(node, number, sent_at, answer.json())
+            return True
+        if answer.status_code == 504:
+            self._is_open_to_doubt = True
+        elif answer.status_code not in {503, 507}:
             self.refused.append(answer.text)
-        return answer.status_code == 200
+        return False
+
+    def _keep(
+        self, node: NodeProcess, number: int, sent_at: float, said: dict[str, Any]
+    ) -> None:
+        assert said["outcome"] == "committed"
+        promise = Promise(
+            self.lane,
+            number,
+            node.url,
+            self.direct and not self._is_open_to_doubt,
+            said["epoch"],
+            said["offset"],
+            sent_at,
+            time.monotonic(),
+        )
+        self.promises.append(promise)
 
 
 class Ledger:
@@ -117,8 +179,8 @@ class Ledger:
 
     def longest_pause_s(self, *, since: float) -> float:
         """The longest time without an acknowledgement, from `since` until now."""
-        all_answers = [at for lane in self.lanes for at in lane.answered]
-        answers = sorted(at for at in all_answers if at > since)
+        promises = [one for lane in self.lanes for one in lane.promises]
+        answers = sorted(one.at for one in promises if one.at > since)
         moments = [since, *answers]
         return max(later - earlier for earlier, later in pairwise(moments))
 
@@ -127,18 +189,27 @@ class Ledger:
         for lane in self.lanes:
             lane.finish()
 
-    def check_kept(self, promised: dict[int, int], rows: list[Row]) -> None:
-        """What was promised is there, once, and each lane is whole up to its end."""
-        found = Counter((lane, number) for _, lane, number in rows)
-        assert [row for row, count in found.items() if count > 1] == []
-        for lane, last in promised.items():
-            numbers = sorted(number for of, number in found if of == lane)
-            assert numbers == list(range(1, len(numbers) + 1))
-            assert len(numbers) >= last, f"lane {lane}: {last} were promised"
-
     def promises(self) -> dict[int, int]:
         """For each lane the last number that was acknowledged, by now."""
         return {lane.lane: lane.acknowledged for lane in self.lanes}
+
+    def check_kept(self, promised: dict[int, int], rows: list[Row]) -> None:
+        """What was promised is there, once, and each lane is whole up to its end."""
+        check_kept(promised, rows)
+
+
+def check_kept(promised: dict[int, int], rows: list[Row]) -> None:
+    """What was promised is there, once, and each lane is whole up to its end."""
+    found = Counter((lane, number) for _, lane, number in rows)
+    assert [row for row, count in found.items() if count > 1] == []
+    numbers: dict[int, list[int]] = {lane: [] for lane in promised}
+    for lane, number in found:
+        numbers.setdefault(lane, []).append(number)
+    for lane, last in promised.items():
+        kept = sorted(numbers[lane])
+        said = f"lane {lane}: {last} were promised, {len(kept)} are there"
+        assert kept == list(range(1, len(kept) + 1)), said
+        assert len(kept) >= last, said
 
 
 def state(node: NodeProcess) -> list[Row]:

@@ -98,11 +98,16 @@ class Node:
         self.perform(
             self.machine.followers(
                 views,
-                promised=Offset(max(self.commit, self.first + 1)),
+                promised=Offset(self.promised),
                 durable=Offset(len(self.log)),
                 now_ms=self.now_ms,
             )
         )
+
+    @property
+    def promised(self) -> int:
+        inherited = 0 if self.world.fault == "inherited" else self.first + 1
+        return max(self.commit, inherited)
 
     def write(self) -> None:
         if self.reigns:
@@ -119,7 +124,8 @@ class Node:
         reached = min((committed_offset(held, quorum=QUORUM), *listed))
         if reached > max(self.commit, self.first):
             self.commit = reached
-        if self.commit and self.machine.may_acknowledge(self.now_ms):
+        leased = self.machine.may_acknowledge(self.now_ms)
+        if self.commit and (leased or self.world.fault == "lease"):
             self.world.acknowledge(self, self.log[: self.commit])
 
     def perform(self, effects: KeyEffects) -> None:
@@ -146,6 +152,10 @@ class Node:
                 assert "lost data" not in effect.detail
             case _:
                 self.world.ask(self, effect)
+                careless = self.world.fault == "before etcd has confirmed"
+                if careless and isinstance(effect, ChangeList):
+                    self.required = frozenset(effect.nodes)
+                    self.count()
 
     def begin(self, order: Reign) -> None:
         missing = self.world.acknowledged - set(self.log)
@@ -160,7 +170,9 @@ class Node:
 class World:
     """Three nodes, one etcd, and the messages between them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, fault: str = "") -> None:
+        """`fault` names a rule that is broken, to see that it is found."""
+        self.fault = fault
         self.random = random.Random(seed)
         self.now_ms = 0
         self.etcd = FakeEtcd()
@@ -323,7 +335,8 @@ class World:
             return
         master.acked[node.name] = 0
         master.heard[node.name] = -DEAD_AFTER_MS
-        self.etcd.renounce(node.name)
+        if self.fault != "full sync in the list":
+            self.etcd.renounce(node.name)
         node.log = master.log[: self.random.randrange(len(master.log) + 1)]
 
 
@@ -347,3 +360,18 @@ def test_the_runs_change_masters_and_lists() -> None:
     assert sum(len(world.masters) for world in worlds) > 40
     lists = [world.etcd.keys.synced for world in worlds]
     assert {len(one.nodes) for one in lists if one is not None} >= {2, 3}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["inherited", "lease", "before etcd has confirmed", "full sync in the list"],
+)
+def test_a_rule_that_is_broken_is_found(fault: str) -> None:
+    def run() -> None:
+        for seed in range(60):
+            world = World(seed, fault)
+            for _ in range(2_000):
+                world.step()
+
+    with pytest.raises(AssertionError, match=r"takes over without|acknowledges|is not"):
+        run()
