@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster import free_port
-from nexus.errors import NoMasterError
+from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.forming import Forming
 from node.builders import Crowd, crowd_in, run, until
@@ -41,3 +41,5 @@ async def test_while_a_peer_is_missing_nothing_is_written_and_the_reason_is_told
     with pytest.raises(NoMasterError, match="nothing happened"):
         await run(node, "create table t(a)")
     await node._duties.duty.retain()
+    with pytest.raises(WrongRoleError, match="there is no cluster yet"):
+        await node.promote(force=True)

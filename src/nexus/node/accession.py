@@ -64,9 +64,6 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         time.time_ns() // 1000,
         order.why,
     )
-    await _update(
-        parts, role=Role.MASTER, epoch=reign.epoch, history_id=reign.history_id
-    )
     extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
     voting.take(member.reign(reign, extent, now_ms()))
     if member.master is None:  # another epoch was met meanwhile
@@ -109,6 +106,9 @@ async def take_writes(voting: Throne, order: TakeWrites) -> None:
     await voting.following.rest()
     await asyncio.to_thread(reigning.open, voting.member.history.reigns[-1])
     log.info("takes_writes", epoch=voting.member.epoch)
+    # The epoch is durable since the vote; nobody waits for these two.
+    reign = voting.member.history.reigns[-1]
+    await _update(voting.parts, role=Role.MASTER, history_id=reign.history_id)
 
 
 def hold_writes(voting: Throne, order: HoldWrites) -> None:

@@ -16,7 +16,8 @@ from nexus.node.duties import Duties
 from nexus.node.voting import Voting
 
 HANDOVER_DEAD_TIMES: Final = 4
-"""So long a switchover may take; its own deadlines are shorter."""
+LEAST_HANDOVER_S: Final = 5.0
+"""So long a switchover may take; its own deadlines are shorter, a disk's are not."""
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -41,7 +42,8 @@ async def switch_over(duties: Duties, heir: NodeId) -> Handover:
     except WrongRoleError as error:
         raise ClusterChangeError(f"{error}; nothing was changed") from error
     dead_after_ms, pause_s = voting.patience
-    deadline = began + HANDOVER_DEAD_TIMES * dead_after_ms / 1000
+    limit_s = max(LEAST_HANDOVER_S, HANDOVER_DEAD_TIMES * dead_after_ms / 1000)
+    deadline = began + limit_s
     while time.monotonic() < deadline:
         await asyncio.sleep(pause_s)
         master = _followed(voting)

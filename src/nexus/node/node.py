@@ -229,6 +229,8 @@ class Node:
                 # Two masters of one epoch: an operator says which one goes on.
                 await duties.change(Role.MASTER, "force")
                 return self.status()
+            if isinstance(duties.duty, Forming):
+                raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
             if not isinstance(duties.duty, Following):
                 raise WrongRoleError("this node is the master already")
             duties.duty.require_promotable(force=force)

@@ -139,7 +139,9 @@ class Voting:
     @property
     def takes_writes(self) -> bool:
         """Whether this node reigns, and clients may write."""
-        return self.reigning is not None and self.reigning.is_open
+        open_here = self.reigning is not None and self.reigning.is_open
+        # A reign that the election has ended is given up a moment later.
+        return open_here and self.member.elector.reigns
 
     @property
     def patience(self) -> tuple[int, float]:
@@ -193,9 +195,9 @@ class Voting:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        if self.reigning is None:
+        if self.reigning is None and not self._withdrawn:
             await self.following.retain()
-        elif self.reigning.is_open:
+        elif self.takes_writes and self.reigning is not None:
             await self.reigning.retain()
 
     def take(self, effects: MemberEffects) -> None:
