@@ -40,6 +40,7 @@ class Scale:
     sync_bytes: int
     memory_entries: int
     http_s: int
+    kills: int
 
 
 FULL: Final = Scale(
@@ -50,6 +51,7 @@ FULL: Final = Scale(
     sync_bytes=1_000_000_000,
     memory_entries=1_000_000,
     http_s=8,
+    kills=20,
 )
 QUICK: Final = Scale(
     rounds=1,
@@ -59,6 +61,7 @@ QUICK: Final = Scale(
     sync_bytes=8_000_000,
     memory_entries=2_000,
     http_s=1,
+    kills=1,
 )
 
 

@@ -12,7 +12,17 @@ import structlog
 import typer
 import uvloop
 
-from nexus.cli.bench import bulk, catchup, commits, fullsync, http, lag, memory, rejoin
+from nexus.cli.bench import (
+    bulk,
+    catchup,
+    commits,
+    failover,
+    fullsync,
+    http,
+    lag,
+    memory,
+    rejoin,
+)
 from nexus.cli.bench.bed import FULL, QUICK, Bed, Scale, only_failures
 from nexus.cli.bench.report import (
     FAMILIES,
@@ -35,6 +45,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "lag": lag.measure,
     "fullsync": fullsync.measure,
     "rejoin": rejoin.measure,
+    "failover": failover.measure,
     "memory": memory.measure,
     "http": http.measure,
 }

@@ -114,6 +114,22 @@ LINES: Final = (
     ),
     Line("rejoin-wire", "rejoin", "bytes that it receives", "MB", 5, at_most=True),
     Line(
+        "failover",
+        "failover",
+        "from kill -9 to the first write of another master",
+        "s",
+        1,
+        at_most=True,
+    ),
+    Line(
+        "switchover",
+        "failover",
+        "longest gap between writes in a switchover",
+        "ms",
+        300,
+        at_most=True,
+    ),
+    Line(
         "memory",
         "memory",
         "master's memory: idle, stopped or slow replica",
