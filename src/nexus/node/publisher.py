@@ -302,19 +302,19 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            message = proven_welcome(
-                message, self._secret, link.hello_nonce, link.challenge
-            )
+            proof = self._secret, link.hello_nonce, link.challenge
+            message = proven_welcome(message, *proof)
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
         link = self._links.pop(effect.peer, None)
         if link is None:
             return
-        log.warning("replica_closed", peer=effect.peer, reason=effect.message)
-        link.connection.send(
-            Error(effect.code, effect.message, effect.epoch, effect.master_addr)
-        )
+        goodbye = Error(effect.code, effect.message, effect.epoch, effect.master_addr)
+        seeks_master = effect.code is ErrorCode.NOT_MASTER  # as all do in an election
+        tell = log.info if seeks_master else log.warning
+        tell("replica_closed", peer=effect.peer, reason=effect.message)
+        link.connection.send(goodbye)
         self._end(link)
         self._spawn(link.connection.close())
 

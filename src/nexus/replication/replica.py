@@ -330,7 +330,8 @@ class Replica:
     def _refused(self, error: Error) -> Effects:
         """The master closes; it may know a better one."""
         reason = f"{error.code}: {error.message}"
-        report = Report(Level.WARNING, "master_refused", reason)
+        level = Level.INFO if error.code is ErrorCode.NOT_MASTER else Level.WARNING
+        report = Report(level, "master_refused", reason)
         address = pointed_to(error, self._epoch)
         if address in ("", self._identity.address):
             return (report, *self._link.given_up(reason))
