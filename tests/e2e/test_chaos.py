@@ -39,8 +39,11 @@ LANES: Final = 4
 PAUSE_S: Final = 0.015
 """Between two writes of a client, so that ids are not forgotten while one hangs."""
 
-REPEATED_SEEDS: Final[tuple[int, ...]] = ()
-"""Seeds that once found a fault."""
+REPEATED_SEEDS: Final = (2,) if ROUNDS >= 100 else ()
+"""Seeds that once found a fault, in their later rounds.
+
+2: the event loop used the writer's connection while its thread did (rounds 39, 57).
+"""
 
 pytestmark = pytest.mark.timeout(90 + 30 * ROUNDS)
 

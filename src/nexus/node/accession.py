@@ -21,6 +21,7 @@ from nexus.node.reigning import Reigning
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.replication.effects import StepDown
 from nexus.replication.election_effects import BecomeMaster, HoldWrites, TakeWrites
+from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
 from nexus.replication.settings import LogExtent, Standing
@@ -68,12 +69,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     voting.take(member.reign(reign, extent, now_ms()))
     if member.master is None:  # another epoch was met meanwhile
         return
-    voting.reigning = Reigning(
-        parts,
-        member.master,
-        port=voting.port,
-        lease=lambda: member.may_acknowledge(now_ms()),
-    )
+    voting.reigning = await _enthroned(voting, member.master)
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
         formed = Membership(parts.state.cluster_id, parts.state.voters)
@@ -82,6 +78,22 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
     log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
     voting.take(member.stored(durable, now_ms()))
+
+
+async def _enthroned(voting: Throne, master: Master) -> Reigning:
+    """The reign, made where the writer's connection is: a checkpoint may be under way.
+
+    It sets what SQLite calls, and no thread may while another one uses the connection.
+    """
+    made: Reigning = await voting.following.on_worker(
+        lambda: Reigning(
+            voting.parts,
+            master,
+            port=voting.port,
+            lease=lambda: voting.member.may_acknowledge(now_ms()),
+        )
+    )
+    return made
 
 
 def append_first(

@@ -67,7 +67,7 @@ class Following:
             parts,
             self._rescue,
             IntakeHooks(
-                self._on_worker,
+                self.on_worker,
                 self._restart,
                 lambda: self._follower,
             ),
@@ -133,7 +133,7 @@ class Following:
     async def hold(self) -> None:
         """Apply nothing more until more is asked for; the running batch has ended."""
         self._worker.hold()
-        await self._on_worker(lambda: None)
+        await self.on_worker(lambda: None)
 
     async def rest(self) -> None:
         """Give up the database's writer."""
@@ -266,12 +266,12 @@ class Following:
     async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
         # Only what the database file holds, synced, may leave the log.
-        await self._on_worker(database.checkpoint)
+        await self.on_worker(database.checkpoint)
         # Nor what may have to be taken back: in async mode a database may be ahead.
         kept = min(database.checkpointed_offset, self.machine.commit_offset)
         if await self._follower.retain(Offset(kept + 1)):
             first = wal.first_offset
-            while await self._on_worker(lambda: database.forget_answers_before(first)):
+            while await self.on_worker(lambda: database.forget_answers_before(first)):
                 pass
 
     def visited(self, hello: Hello) -> Error | None:
@@ -299,7 +299,7 @@ class Following:
         database = self._parts.database
         needed = not (database.stands or self._parts.is_witness)
         if welcome.plan is not Plan.FULL_SYNC and needed:
-            await self._on_worker(
+            await self.on_worker(
                 lambda: database.open_writer(
                     page_size=welcome.page_size, encoding=welcome.encoding
                 )
@@ -317,7 +317,7 @@ class Following:
             self._rescue.done()
             self._follower.take(self._follower.machine.rewound(now_ms()))
 
-    async def _on_worker(self, call: Any) -> Any:
+    async def on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""
         job = errand(call, self._parts.loop)
         self._worker.run_soon(job)
