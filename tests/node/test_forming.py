@@ -41,5 +41,6 @@ async def test_while_a_peer_is_missing_nothing_is_written_and_the_reason_is_told
     with pytest.raises(NoMasterError, match="nothing happened"):
         await run(node, "create table t(a)")
     await node._duties.duty.retain()
+    assert not node.replica_stats().connected
     with pytest.raises(WrongRoleError, match="there is no cluster yet"):
         await node.promote(force=True)

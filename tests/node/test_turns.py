@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from nexus.errors import DiskFullError, NexusError, StorageError, WritesStoppedError
+from nexus.errors import (
+    DiskFullError,
+    NexusError,
+    QuorumLostError,
+    StorageError,
+    WritesStoppedError,
+)
 from nexus.model.position import Offset
 from nexus.node.commitment import Commitment
 from nexus.node.company import Company
@@ -142,3 +148,22 @@ def _insert(manager: TransactionManager, value: int) -> Answer | NexusError:
 
 def _insert_or_raise(manager: TransactionManager) -> Answer:
     return manager.execute_blocking(wanted(("insert into t default values", ())))
+
+
+async def test_whoever_waits_behind_a_batch_without_a_quorum_is_refused_in_time(
+    desk: Desk,
+) -> None:
+    desk.commitment = Commitment(0.05)
+    with desk.manager() as manager:
+        errand = asyncio.create_task(manager.run(lambda: "done"))
+        second = asyncio.create_task(manager.execute(wanted(CREATE)))
+        with pytest.raises(QuorumLostError, match="nothing happened"):
+            await second
+        later = asyncio.create_task(manager.execute(wanted(CREATE)))
+        with pytest.raises(QuorumLostError, match="nothing happened"):
+            await later
+
+        desk.commitment.reached(Offset(1))
+        assert await errand == "done"
+        desk.commitment.reached(Offset(2))
+        assert (await manager.execute(wanted(CREATE))).position is not None

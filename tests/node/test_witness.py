@@ -38,6 +38,7 @@ async def test_a_witness_makes_the_majority_and_keeps_no_rows(crowd: Crowd) -> N
     assert status.durable_offset == response.offset
     assert (status.role, status.has_database) == (Role.WITNESS, False)
     assert status.state is LinkState.STREAMING
+    assert witness.replica_stats().entries_received == response.offset
     assert not (witness.config.data_dir / "nexus.db").exists()
     with pytest.raises(ClusterChangeError, match="is a witness"):
         await master.switch_over(witness.node_id)

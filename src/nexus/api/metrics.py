@@ -99,7 +99,7 @@ class NodeCollector(Collector):
             yield from _counters(stats, _MASTER_COUNTERS)
             yield from _gauges(stats, _MASTER_GAUGES)
             yield from _each_replica(self._node.replicas())
-        elif status.role is Role.REPLICA:
+        elif status.role in (Role.REPLICA, Role.WITNESS):
             yield from _counters(self._node.replica_stats(), _REPLICA_COUNTERS)
 
 

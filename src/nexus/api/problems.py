@@ -107,6 +107,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.ClusterChangeError: Row(
         409, "The cluster cannot change so now", "Do what the detail says, or wait."
     ),
+    errors.EtcdError: Row(
+        503,
+        "etcd did not do it",
+        "See whether etcd answers, and how the cluster stands, then send it again.",
+        1,
+    ),
     errors.NoDatabaseError: Row(
         503,
         "No database here yet",

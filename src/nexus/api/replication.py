@@ -55,7 +55,7 @@ async def _status(context: Context, _request: Request) -> Response:
 
 async def _stats(context: Context, _request: Request) -> Response:
     node = context.node
-    if node.status().role is Role.REPLICA:
+    if node.status().role in (Role.REPLICA, Role.WITNESS):
         return json_response(node.replica_stats())
     return json_response(node.master_stats())
 

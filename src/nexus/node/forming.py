@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from nexus.errors import NexusError, NoMasterError, ReadOnlyReplicaError
-from nexus.model.cluster import LinkState
+from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
@@ -56,6 +56,24 @@ class Forming:
     def report(self) -> DutyReport:
         """How this role fares."""
         return DutyReport(state=LinkState.CONNECTING, last_error=self.reason)
+
+    def stats(self) -> ReplicaStats:
+        """GET /replication/replica/stats: nothing has happened yet."""
+        end = self._parts.log.durable_offset
+        return ReplicaStats(
+            entries_received=0,
+            entries_applied=0,
+            bytes_received=0,
+            current_offset=end,
+            lag=0,
+            lag_seconds=0.0,
+            reconnects=0,
+            connected=False,
+            master_id="",
+            full_syncs=0,
+            rewinds=0,
+            apply_conflicts=0,
+        )
 
     @property
     def history(self) -> EpochHistory:

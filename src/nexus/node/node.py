@@ -139,7 +139,7 @@ class Node:
     def replica_stats(self) -> ReplicaStats:
         """GET /replication/replica/stats; WrongRoleError on a master."""
         acting = self._duties.acting
-        if not isinstance(acting, Following):
+        if not isinstance(acting, Following | Forming):
             raise WrongRoleError("this node is no replica; ask one of its replicas")
         return acting.stats()
 

@@ -18,6 +18,7 @@ from nexus.errors import (
     DiskFullError,
     NexusError,
     NodeStoppedError,
+    QuorumLostError,
     WritesStoppedError,
 )
 from nexus.node.commitment import ReignEndedError
@@ -61,6 +62,7 @@ class WriterTurns:
         self._is_over = False
         self._open: InteractiveTransaction | None = None
         self._company = Company()
+        writer.while_late = self._refuse_late
 
     @property
     def waiting(self) -> int:
@@ -255,6 +257,23 @@ class WriterTurns:
                 self.shortage = None
                 log.info("disk_has_space")
                 return None
+
+    def _refuse_late(self) -> None:
+        """A batch waits for its quorum: whose turn has not come is told to come again.
+
+        What the node itself wants done goes on waiting.
+        """
+        waiting = [self._queue.get_nowait() for _ in range(self.waiting)]
+        refused = [job for job in waiting if not isinstance(job.work, Errand)]
+        for job in waiting:
+            if isinstance(job.work, Errand):
+                self._queue.put(job)
+        for job in refused:
+            job.error = QuorumLostError(
+                "nothing happened: no quorum has confirmed the writes before this one "
+                "within the time allowed; try again when replicas have returned"
+            )
+        deliver(refused)
 
     def _next_within(self, limit_s: float) -> Job | None:
         try:

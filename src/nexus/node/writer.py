@@ -76,6 +76,9 @@ class BatchWriter:
         self.capture = Capture(database, limit_bytes)
         self.hooks = hooks
         self.reign: Reign | None = None
+        self.while_late: Callable[[], None] = lambda: None
+        """Called each time that no quorum has answered for the time allowed: whoever
+        waits behind the batch is to be told."""
         self._database = database
         self._log = log
 
@@ -209,7 +212,9 @@ class BatchWriter:
             self._leave_unknown(
                 batch, "no quorum has confirmed it within the time allowed"
             )
-            commitment.wait(last)
+            self.while_late()
+            while not commitment.wait(last, commitment.timeout_s):
+                self.while_late()
         except ReignEndedError as error:
             self._leave_unknown(batch, str(error))
             self.abandon()
