@@ -103,6 +103,7 @@ async def test_an_operator_promotes_by_election_only_where_a_majority_agrees(
     master = await master_among(nodes)
     await run(master, CREATE)
     other = next(node for node in nodes if node is not master)
+    await until(lambda: other.status().state is LinkState.STREAMING)
     with pytest.raises(WrongRoleError, match="master is alive"):
         await other.promote(force=False)
     with pytest.raises(WrongRoleError, match="the master already"):
