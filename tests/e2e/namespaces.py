@@ -5,6 +5,7 @@ Each machine is a network namespace; a router between them forwards, and drops w
 the processes that hold the namespaces, so nothing is left after a test that was killed.
 """
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,9 @@ HOLD: Final = (
 
 Cut = tuple[str, str]
 """Whose packets do not arrive, and where."""
+
+
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,13 @@ class Network:
 @contextmanager
 def networked(count: int) -> Iterator[Network]:
     """A network of so many machines; fails where the rights for it are missing."""
-    subnet = f"10.213.{os.getpid() % 256}"
+    # What the last network of this process had may go a moment after its end.
+    network = next(_NUMBERS)
+    subnet = f"10.213.{(os.getpid() + 101 * network) % 256}"
     with ExitStack() as stack:
         router = stack.enter_context(held_namespace())
         here = f"{subnet}.1"
-        device = f"nexus{os.getpid()}"
+        device = f"nexus{os.getpid() % 100_000}x{network}"
         join(router, None, device, here, f"{subnet}.2")
         configure([f"route add {subnet}.0/24 via {subnet}.2"])
         machines = []
