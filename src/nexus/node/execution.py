@@ -38,19 +38,20 @@ class Executor:
         if request.min_offset is not None:
             await self._reach(Offset(request.min_offset))
         statements = tuple(
-            Statement(
-                s.sql, s.params if isinstance(s.params, dict) else tuple(s.params)
-            )
-            for s in request.statements
+            [
+                Statement(s.sql, p if isinstance(p := s.params, dict) else tuple(p))
+                for s in request.statements
+            ]
         )
         if not statements:
             raise RequestError("statements is empty; send at least one")
-        if all(classify(s.sql) is StatementKind.READ for s in statements):
+        kinds = {classify(statement.sql) for statement in statements}
+        if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self._threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
-        if len(statements) == 1 and is_vacuum(statements[0].sql):
+        if StatementKind.VACUUM in kinds and _is_vacuum_alone(statements):
             # This node's own matter, between two batches: nothing is logged.
             await manager.run(self._database.vacuum)
             return _response(Answer([StatementResult((), [], -1, 0)], None), epoch)
@@ -98,6 +99,10 @@ class Executor:
                 return [query(reader, s, index) for index, s in enumerate(statements)]
             finally:
                 reader.execute("rollback")
+
+
+def _is_vacuum_alone(statements: tuple[Statement, ...]) -> bool:
+    return len(statements) == 1 and is_vacuum(statements[0].sql)
 
 
 def _response(answer: Answer, epoch: int) -> SqlResponse:

@@ -22,6 +22,9 @@ _UNCHANGED, _INTEGER, _REAL, _TEXT, _BLOB, _NULL = range(6)
 
 _ESCAPE: Final = "surrogateescape"
 
+_pack_integer: Final = struct.Struct(">bq").pack
+_pack_real: Final = struct.Struct(">bd").pack
+
 
 class Change(msgspec.Struct, frozen=True):
     """One row's change; `apsw.no_change` stands where an UPDATE leaves a column."""
@@ -138,16 +141,16 @@ def encode_header(table: str, columns: Sequence[str], key: Sequence[str]) -> byt
 
 def encode_value(value: Any) -> bytes:
     """One column of a change."""
+    if isinstance(value, int):
+        return _pack_integer(_INTEGER, value)
+    if isinstance(value, str):
+        content = value.encode("utf-8", _ESCAPE)
+        return b"%c%b%b" % (_TEXT, _encode_size(len(content)), content)
+    if isinstance(value, float):
+        return _pack_real(_REAL, value)
     if value is None or value is apsw.no_change:
         return bytes((_NULL if value is None else _UNCHANGED,))
-    if isinstance(value, int):
-        return struct.pack(">bq", _INTEGER, value)
-    if isinstance(value, float):
-        return struct.pack(">bd", _REAL, value)
-    kind, content = _BLOB, value
-    if isinstance(value, str):
-        kind, content = _TEXT, value.encode(errors=_ESCAPE)
-    return bytes((kind,)) + _encode_size(len(content)) + bytes(content)
+    return b"%c%b%b" % (_BLOB, _encode_size(len(value)), value)
 
 
 def fetch_exactly(
@@ -239,6 +242,8 @@ def _read_size(changeset: bytes, at: int) -> tuple[int, int]:
 
 
 def _encode_size(size: int) -> bytes:
+    if size < 0x80:  # noqa: PLR2004 - one byte, the usual case
+        return bytes((size,))
     written = [size & 0x7F]
     while size := size >> 7:
         written.append(size & 0x7F | 0x80)

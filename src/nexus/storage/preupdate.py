@@ -115,35 +115,24 @@ class SmallChanges:
             self._missed = True
             return
         rows = self._changes.setdefault(table.header, {})
-        indirect = update.depth > 0
-        if old is not None and new is not None and old[table.key] == new[table.key]:
-            self._note(rows, new[table.key], old, new, indirect=indirect)
-            return
-        if old is not None:
-            self._note(rows, old[table.key], old, None, indirect=indirect)
+        key, indirect = table.key, update.depth > 0
+        if old is not None and (new is None or old[key] != new[key]):
+            self._note(rows, old[key], _Change(old, None, indirect))
+            old = None
         if new is not None:
-            self._note(rows, new[table.key], None, new, indirect=indirect)
+            self._note(rows, new[key], _Change(old, new, indirect))
 
-    def _note(
-        self,
-        rows: dict[Any, _Change],
-        key: Any,
-        old: tuple[Any, ...] | None,
-        new: tuple[Any, ...] | None,
-        *,
-        indirect: bool,
-    ) -> None:
-        for value in new or old or ():
-            if type(value) in (str, bytes):
+    def _note(self, rows: dict[Any, _Change], key: Any, change: _Change) -> None:
+        for value in change.new or change.old or ():
+            kind = type(value)
+            if kind is str or kind is bytes:
                 self._bytes_left -= len(value)
         if self._bytes_left < 0:
             self._missed = True
-        known = rows.get(key)
-        if known is None:
-            rows[key] = _Change(old, new, indirect)
-        else:
-            known.new = new
-            known.indirect = known.indirect and indirect
+        known = rows.setdefault(key, change)
+        if known is not change:
+            known.new = change.new
+            known.indirect = known.indirect and change.indirect
 
 
 def _encoded(change: _Change, key: int) -> bytes:
