@@ -68,14 +68,18 @@ class TransactionError(NexusError):
 class StatementError(TransactionError):
     """SQLite refused a statement.
 
-    `index` is the statement's place in its transaction, from 0.
+    `index` is the statement's place in its transaction, from 0; `sqlite_errorcode` is
+    SQLite's extended code, or None where SQLite was not asked.
     """
 
     code = "sql"
 
-    def __init__(self, message: str, *, index: int = 0) -> None:
+    def __init__(
+        self, message: str, *, index: int = 0, sqlite_errorcode: int | None = None
+    ) -> None:
         super().__init__(message)
         self.index = index
+        self.sqlite_errorcode = sqlite_errorcode
 
 
 class ConstraintError(StatementError):

@@ -9,10 +9,10 @@ import apsw
 
 from nexus.model.change import Change
 from nexus.model.operation import Sequence
+from nexus.model.statements import quote
 from nexus.storage.changes import fetch_exactly, place, to_bind
 from nexus.storage.counters import Counters
 from nexus.storage.fingerprint import Fingerprints, fingerprint
-from nexus.storage.statements import quote
 
 Row = dict[str, Any]
 Named = tuple[tuple[str, Any], ...]

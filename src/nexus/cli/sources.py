@@ -11,7 +11,7 @@ import msgspec
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.errors import StatementError
-from nexus.storage.statements import split
+from nexus.model.statements import split
 
 DATABASE_NAME: Final = "nexus.db"
 BUSY_TIMEOUT_MS: Final = 5000

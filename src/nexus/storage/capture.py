@@ -19,15 +19,7 @@ from nexus.errors import (
     TransactionTooLargeError,
 )
 from nexus.model.operation import Operation
-from nexus.storage.columns import SchemaChange
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import storage_error
-from nexus.storage.database import Database
-from nexus.storage.permissions import PAST_THE_LOG
-from nexus.storage.preupdate import NotSmallError
-from nexus.storage.recorder import Recorder
-from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
-from nexus.storage.statements import (
+from nexus.model.statements import (
     StatementKind,
     classify,
     has_several,
@@ -36,6 +28,14 @@ from nexus.storage.statements import (
     savepoint_name,
     writes_and_answers,
 )
+from nexus.storage.columns import SchemaChange
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
+from nexus.storage.connections import storage_error
+from nexus.storage.database import Database
+from nexus.storage.permissions import PAST_THE_LOG
+from nexus.storage.preupdate import NotSmallError
+from nexus.storage.recorder import Recorder
+from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
 
 __all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 

@@ -11,12 +11,13 @@ import apsw
 
 from nexus.errors import RefusedStatementError
 from nexus.model.operation import Operation, Pragma, Rows, Schema
+from nexus.model.pragmas import PragmaUse, read_pragma
+from nexus.model.statements import quote
 from nexus.storage import system
 from nexus.storage.columns import SchemaChanges
 from nexus.storage.connections import fetch
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
-from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.preupdate import SmallChanges
 from nexus.storage.respelled import rows_operations
 from nexus.storage.rowids import Rowids
@@ -27,7 +28,6 @@ from nexus.storage.schema import (
     sync_triggers,
 )
 from nexus.storage.sequences import SequenceWatch
-from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
 
