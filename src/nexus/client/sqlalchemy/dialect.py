@@ -1,0 +1,117 @@
+"""`nexus://`: SQLite's dialect over Nexus's connections."""
+
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import exc, pool
+from sqlalchemy.engine import URL
+from typing_extensions import override
+
+from nexus.client.parameters import plan_for
+from nexus.client.sqlalchemy.naming import Compiler, DdlCompiler, Preparer
+from nexus.client.sqlalchemy.reflection import Reflection
+from nexus.model.statements import StatementKind
+
+_BEGINS: Final = (
+    StatementKind.SCHEMA,
+    StatementKind.SAVEPOINT,
+)
+"""What a transaction of SQLAlchemy's is to hold, besides what changes rows."""
+
+
+class NexusDialect(Reflection):
+    """SQLite's dialect with transactions that hold schema statements and savepoints.
+
+    A query outside a transaction takes no part in one, and may be answered by a
+    replica; the first statement that changes something takes the cluster's writer.
+    """
+
+    driver = "nexus"
+    supports_statement_cache = True
+    statement_compiler = Compiler
+    ddl_compiler = DdlCompiler
+    preparer = Preparer
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._levels: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    @override
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        from nexus.client import dbapi  # noqa: PLC0415 - as SQLAlchemy asks for it
+
+        return dbapi
+
+    @override
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[pool.Pool]:
+        return pool.QueuePool
+
+    @override
+    def create_connect_args(self, url: URL) -> Any:
+        return ([target(url)], {"check_same_thread": False})
+
+    @override
+    def on_connect(self) -> Any:
+        return None  # regexp and the like are the node's functions
+
+    @override
+    def do_execute(
+        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        self._begin_for(cursor, statement)
+        super().do_execute(cursor, statement, parameters, context)
+
+    @override
+    def do_execute_no_params(
+        self, cursor: Any, statement: str, context: Any = None
+    ) -> None:
+        self._begin_for(cursor, statement)
+        super().do_execute_no_params(cursor, statement, context)
+
+    @override
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """AUTOCOMMIT, or one of SQLite's two: transactions are serial under either."""
+        dbapi_connection.isolation_level = None if level == "AUTOCOMMIT" else ""
+        self._levels[dbapi_connection] = level
+
+    @override
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        return self._levels.get(dbapi_connection, "SERIALIZABLE")
+
+    def _begin_for(self, cursor: Any, statement: str) -> None:
+        connection = cursor.connection
+        if (
+            plan_for(statement).kind in _BEGINS
+            and connection.isolation_level is not None
+            and not connection.in_transaction
+        ):
+            connection.execute("BEGIN")
+
+
+def target(url: URL) -> str:
+    """What `nexus.connect` is given for an engine's URL: addresses, or a directory.
+
+    Several addresses stand in brackets, or in more `host`s of the query: SQLAlchemy
+    itself reads but one port. Raises ArgumentError where there is neither.
+    """
+    query = {name: value for name, value in url.query.items() if name != "host"}
+    more = url.query.get("host", ())
+    first = url.host or ""
+    if first and url.port:
+        first = f"{first}:{url.port}"
+    addresses = [a for a in (first, *((more,) if isinstance(more, str) else more)) if a]
+    if addresses:
+        user = "" if url.password is None else f":{url.password}@"
+        options = f"?{urlencode(query, doseq=True)}" if query else ""
+        return f"nexus://{user}{','.join(addresses)}/{options}"
+    if not url.database:
+        raise exc.ArgumentError(
+            f"{url} names no place: nexus://host:port/ for a cluster, "
+            "nexus://[a:15475,b:15475]/ where several nodes are known, "
+            "nexus:///data/dir for a directory in this machine"
+        )
+    return url.database
