@@ -20,6 +20,8 @@
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── ChangesGoneError             the change feed no longer reaches back so far
+    ├── PositionLostError            a consumer has read what a failover took back
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -198,6 +200,29 @@ class NotAppliedError(NexusError):
     """This node has not applied the entry of `min_offset` in time; nothing happened."""
 
     code = "not_applied"
+
+
+class ChangesGoneError(NexusError):
+    """The changes asked for are no longer retained; `oldest_offset` is the oldest."""
+
+    code = "changes_gone"
+
+    def __init__(self, message: str, *, oldest_offset: int) -> None:
+        super().__init__(message)
+        self.oldest_offset = oldest_offset
+
+
+class PositionLostError(NexusError):
+    """A consumer of changes has read entries that the history no longer holds.
+
+    `resume_from` is the place up to which both agree, or "" where none is known.
+    """
+
+    code = "position_lost"
+
+    def __init__(self, message: str, *, resume_from: str = "") -> None:
+        super().__init__(message)
+        self.resume_from = resume_from
 
 
 class NotFoundError(NexusError):
