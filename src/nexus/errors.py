@@ -7,6 +7,7 @@
     │   │   └── ConstraintError      …because a constraint of the schema forbids it
     │   ├── RefusedStatementError    Nexus cannot replicate what the statement does
     │   ├── TransactionTooLargeError
+    │   ├── AnswerTooLargeError      more rows than an answer may have
     │   ├── TransactionExpiredError  an interactive transaction idled too long
     │   ├── ReadOnlyReplicaError     the write belongs on the master
     │   ├── NoMasterError            there is no master to write to just now
@@ -19,6 +20,8 @@
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── ChangesGoneError             the change feed no longer reaches back so far
+    ├── PositionLostError            a consumer has read what a failover took back
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -110,6 +113,12 @@ class TransactionTooLargeError(TransactionError):
         self.limit_bytes = limit_bytes
 
 
+class AnswerTooLargeError(TransactionError):
+    """The rows of an answer exceed its limit; the transaction goes on without them."""
+
+    code = "answer_too_large"
+
+
 class TransactionExpiredError(TransactionError):
     """An interactive transaction idled past its limit and was rolled back."""
 
@@ -191,6 +200,29 @@ class NotAppliedError(NexusError):
     """This node has not applied the entry of `min_offset` in time; nothing happened."""
 
     code = "not_applied"
+
+
+class ChangesGoneError(NexusError):
+    """The changes asked for are no longer retained; `oldest_offset` is the oldest."""
+
+    code = "changes_gone"
+
+    def __init__(self, message: str, *, oldest_offset: int) -> None:
+        super().__init__(message)
+        self.oldest_offset = oldest_offset
+
+
+class PositionLostError(NexusError):
+    """A consumer of changes has read entries that the history no longer holds.
+
+    `resume_from` is the place up to which both agree, or "" where none is known.
+    """
+
+    code = "position_lost"
+
+    def __init__(self, message: str, *, resume_from: str = "") -> None:
+        super().__init__(message)
+        self.resume_from = resume_from
 
 
 class NotFoundError(NexusError):
