@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Self
 from nexus.client import exceptions
 from nexus.client.control import Control
 from nexus.client.cursor import Cursor
-from nexus.client.exceptions import NotSupportedError, ProgrammingError, translated
+from nexus.client.exceptions import ProgrammingError, translated
 from nexus.client.parameters import Plan, plan_for
 from nexus.client.session import Result, Session, Statement
 from nexus.errors import NexusError
@@ -50,6 +50,7 @@ class Connection:
         check_same_thread: bool = True,
         autocommit: bool | Literal[-1] = LEGACY_TRANSACTION_CONTROL,
     ) -> None:
+        _require_mode(autocommit)
         self._control: Control | None = Control(session)
         self._thread = threading.get_ident() if check_same_thread else None
         self._isolation_level = _level(isolation_level)
@@ -61,8 +62,10 @@ class Connection:
 
     @property
     def isolation_level(self) -> str | None:
-        """Where `autocommit` is legacy: None, each statement is its own transaction;
-        else one begins before the first statement that changes rows."""
+        """Where `autocommit` is legacy: None, each statement is its own transaction.
+
+        With any other, one begins before the first statement that changes rows.
+        """
         self.require_open()
         return self._isolation_level
 
@@ -164,13 +167,14 @@ class Connection:
     def run(self, plan: Plan, statement: Statement) -> Result:
         """What a cursor runs, after this connection has begun what it must."""
         control = self._opened
-        if (
+        begins = (
             plan.changes_rows
             and self._isolation_level is not None
             and self._autocommit == LEGACY_TRANSACTION_CONTROL
-        ):
-            control.begin()
+        )
         try:
+            if begins:
+                return control.run_changing(plan, statement)
             return control.run(plan, statement)
         except NexusError as error:
             raise translated(error) from error
@@ -265,7 +269,7 @@ def _level(level: str | None) -> str | None:
 
 
 def _require_mode(autocommit: object) -> None:
-    if autocommit not in (True, False, LEGACY_TRANSACTION_CONTROL):
+    if autocommit not in (True, False, LEGACY_TRANSACTION_CONTROL):  # 1, 0, -1
         raise ValueError(
             "autocommit must be True, False, or nexus.LEGACY_TRANSACTION_CONTROL"
         )

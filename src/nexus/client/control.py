@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Final
 
 from nexus.client.exceptions import OperationalError
 from nexus.client.parameters import Plan
 from nexus.client.session import Result, Session, Statement
-from nexus.errors import NexusError
+from nexus.errors import ConstraintError, NexusError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import (
     StatementKind,
@@ -29,10 +29,10 @@ class State(Enum):
 
 _ALONE: Final = (StatementKind.LOCAL, StatementKind.VACUUM)
 
+_ENDS: Final = (StatementKind.BEGIN, StatementKind.COMMIT, StatementKind.ROLLBACK)
+
 _STEPS: Final = {
-    StatementKind.BEGIN,
-    StatementKind.COMMIT,
-    StatementKind.ROLLBACK,
+    *_ENDS,
     StatementKind.SAVEPOINT,
     StatementKind.RELEASE,
     StatementKind.ROLLBACK_TO,
@@ -82,34 +82,31 @@ class Control:
         kind = plan.kind
         if kind is StatementKind.READ and self._state is State.NONE:
             return self.session.read(statement)
-        match kind:
-            case StatementKind.BEGIN:
-                self._begin_anew()
-            case StatementKind.COMMIT:
-                self._require_transaction("commit")
-                self.commit()
-            case StatementKind.ROLLBACK:
-                self._require_transaction("rollback")
+        if kind in _ENDS:
+            self._run_control(kind)
+            return Result()
+        if kind in (StatementKind.SAVEPOINT, StatementKind.RELEASE):
+            return self._run_savepoint(plan, statement)
+        if kind is StatementKind.PRAGMA:
+            return self._run_pragma(plan, statement)
+        if kind is StatementKind.EMPTY:
+            return Result()
+        return self._run_one(plan, statement)
+
+    def run_changing(self, plan: Plan, statement: Statement) -> Result:
+        """Run a statement that begins a transaction unless one is open.
+
+        If it cannot run it has begun none; one whose rows break a constraint has, as
+        with sqlite3.
+        """
+        begins = self._state is State.NONE
+        self.begin()
+        try:
+            return self.run(plan, statement)
+        except NexusError as error:
+            if begins and not isinstance(error, ConstraintError):
                 self.rollback()
-            case StatementKind.EMPTY:
-                return Result()
-            case StatementKind.SAVEPOINT | StatementKind.RELEASE:
-                return self._run_savepoint(kind, statement)
-            case StatementKind.PRAGMA:
-                return self._run_pragma(statement)
-            case (
-                StatementKind.READ
-                | StatementKind.WRITE
-                | StatementKind.SCHEMA
-                | StatementKind.ROLLBACK_TO
-                | StatementKind.LOCAL
-                | StatementKind.VACUUM
-                | StatementKind.REFUSED
-            ):
-                return self._run_one(kind, statement)
-            case _:
-                assert_never(kind)
-        return Result()
+            raise
 
     def run_script(self, plans: Sequence[Plan]) -> None:
         """Run all of them; what needs no steps of its own as one transaction."""
@@ -118,23 +115,27 @@ class Control:
             for plan in plans:
                 self.run(plan, Statement(plan.sql))
         elif plans:
-            for result in self.session.run([Statement(plan.sql) for plan in plans]):
-                self._count(result)
+            results = self.session.run([Statement(plan.sql) for plan in plans])
+            for plan, result in zip(plans, results, strict=True):
+                self._count(plan, result)
 
-    def _run_one(self, kind: StatementKind, statement: Statement) -> Result:
+    def _run_one(self, plan: Plan, statement: Statement) -> Result:
+        kind = plan.kind
         if kind is StatementKind.VACUUM and self._state is not State.NONE:
             raise OperationalError("cannot VACUUM from within a transaction")
         if kind is StatementKind.ROLLBACK_TO and self._state is State.NONE:
-            raise OperationalError(f"no such savepoint: {savepoint_name(statement.sql)}")
+            raise OperationalError(
+                f"no such savepoint: {savepoint_name(statement.sql)}"
+            )
         if self._state is not State.NONE:
-            return self._run_inside(statement)
+            return self._run_inside(plan, statement)
         if kind in _ALONE:
             return self.session.run_alone(statement)
         result = self.session.run([statement])[0]
-        self._count(result)
+        self._count(plan, result)
         return result
 
-    def _run_inside(self, statement: Statement) -> Result:
+    def _run_inside(self, plan: Plan, statement: Statement) -> Result:
         if self._state is State.WANTED:
             self.session.begin()
             self._state = State.TAKEN
@@ -145,16 +146,16 @@ class Control:
             # came before.
             if not self.session.in_transaction:
                 self._leave()
-        self._count(result)
+        self._count(plan, result)
         return result
 
-    def _run_savepoint(self, kind: StatementKind, statement: Statement) -> Result:
+    def _run_savepoint(self, plan: Plan, statement: Statement) -> Result:
         name = savepoint_name(statement.sql)
-        if kind is StatementKind.SAVEPOINT:
+        if plan.kind is StatementKind.SAVEPOINT:
             began = self._state is State.NONE
             self.begin()
             try:
-                result = self._run_inside(statement)
+                result = self._run_inside(plan, statement)
             except NexusError:
                 if began:
                     self.rollback()
@@ -170,11 +171,13 @@ class Control:
                 self.commit()
                 return Result()
             del self._savepoints[last:]
-        return self._run_inside(statement)
+        return self._run_inside(plan, statement)
 
-    def _run_pragma(self, statement: Statement) -> Result:
+    def _run_pragma(self, plan: Plan, statement: Statement) -> Result:
         """`PRAGMA foreign_keys` is this connection's; the rest is the node's."""
-        parts = [unquote(t).lower() for _, t in tokens(statement.sql) if t not in ";=()"]
+        parts = [
+            unquote(t).lower() for _, t in tokens(statement.sql) if t not in ";=()"
+        ]
         if parts[-2:-1] == ["foreign_keys"]:
             if self._state is State.NONE:  # in a transaction it does nothing
                 self.session.foreign_keys = parts[-1] in ("1", "on", "true", "yes")
@@ -183,28 +186,35 @@ class Control:
             value = int(self.session.foreign_keys)
             return Result(("foreign_keys",), iter([(value,)]), decltypes=(None,))
         if self._state is not State.NONE:
-            return self._run_inside(statement)
+            return self._run_inside(plan, statement)
         if read_pragma(statement.sql).use is PragmaUse.READ:
             return self.session.read(statement)
         return self.session.run_alone(statement)
 
-    def _begin_anew(self) -> None:
-        if self.in_transaction:
-            raise OperationalError("cannot start a transaction within a transaction")
-        self._leave()
-        self.begin()
-
-    def _require_transaction(self, what: str) -> None:
-        if self._state is State.NONE:
-            raise OperationalError(f"cannot {what} - no transaction is active")
+    def _run_control(self, kind: StatementKind) -> None:
+        """BEGIN, COMMIT or ROLLBACK as a statement."""
+        if kind is StatementKind.BEGIN:
+            if self.in_transaction:
+                raise OperationalError(
+                    "cannot start a transaction within a transaction"
+                )
+            self._leave()
+            self.begin()
+        elif self._state is State.NONE:
+            raise OperationalError(
+                f"cannot {kind.name.lower()} - no transaction is active"
+            )
+        elif kind is StatementKind.COMMIT:
+            self.commit()
+        else:
+            self.rollback()
 
     def _leave(self) -> State:
         state, self._state = self._state, State.NONE
         self._savepoints.clear()
         return state
 
-    def _count(self, result: Result) -> None:
+    def _count(self, plan: Plan, result: Result) -> None:
         self.total_changes += max(result.rows_affected, 0)
-        self.last_insert_rowid = result.last_insert_rowid or self.last_insert_rowid
-
-
+        if plan.inserts and result.rows_affected > 0:
+            self.last_insert_rowid = result.last_insert_rowid

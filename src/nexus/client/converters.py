@@ -1,6 +1,6 @@
 """From Python's values to SQLite's five types, and back where a type is declared."""
 
-import datetime
+import datetime as dt
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,9 +11,9 @@ from nexus.client.session import Value
 PARSE_DECLTYPES: Final = 1
 PARSE_COLNAMES: Final = 2
 
-Date = datetime.date
-Time = datetime.time
-Timestamp = datetime.datetime
+Date = dt.date
+Time = dt.time
+Timestamp = dt.datetime
 Binary = memoryview
 
 Converter = Callable[[bytes], Any]
@@ -26,7 +26,7 @@ class PrepareProtocol:
 STRING: Final = str
 BINARY: Final = bytes
 NUMBER: Final = float
-DATETIME: Final = datetime.datetime
+DATETIME: Final = dt.datetime
 ROWID: Final = int
 """PEP 249's type objects. A column of SQLite has no type: `description` tells None."""
 
@@ -152,26 +152,26 @@ def _written(number: float) -> str:
     return mantissa + mark + exponent
 
 
-def DateFromTicks(ticks: float) -> datetime.date:  # noqa: N802 - PEP 249's name
+def DateFromTicks(ticks: float) -> dt.date:  # noqa: N802 - PEP 249's name
     """A date from seconds since 1970, local time."""
     return Date(*time.localtime(ticks)[:3])
 
 
-def TimeFromTicks(ticks: float) -> datetime.time:  # noqa: N802 - PEP 249's name
+def TimeFromTicks(ticks: float) -> dt.time:  # noqa: N802 - PEP 249's name
     """A time of day from seconds since 1970, local time."""
     return Time(*time.localtime(ticks)[3:6])
 
 
-def TimestampFromTicks(ticks: float) -> datetime.datetime:  # noqa: N802 - PEP 249's
+def TimestampFromTicks(ticks: float) -> dt.datetime:  # noqa: N802 - PEP 249's
     """A date and time from seconds since 1970, local time."""
     return Timestamp(*time.localtime(ticks)[:6])
 
 
-def _date(text: bytes) -> datetime.date:
-    return datetime.date(*map(int, text.split(b"-")))
+def _date(text: bytes) -> dt.date:
+    return dt.date(*map(int, text.split(b"-")))
 
 
-def _timestamp(text: bytes) -> datetime.datetime:
+def _timestamp(text: bytes) -> dt.datetime:
     day, clock = text.split(b" ")
     year, month, date = map(int, day.split(b"-"))
     whole, _, fraction = clock.partition(b".")
@@ -180,7 +180,7 @@ def _timestamp(text: bytes) -> datetime.datetime:
     return Timestamp(year, month, date, hours, minutes, seconds, microseconds)
 
 
-register_adapter(datetime.date, datetime.date.isoformat)
-register_adapter(datetime.datetime, lambda value: value.isoformat(" "))
+register_adapter(dt.date, dt.date.isoformat)
+register_adapter(dt.datetime, lambda value: value.isoformat(" "))
 register_converter("date", _date)
 register_converter("timestamp", _timestamp)

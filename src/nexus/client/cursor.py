@@ -2,21 +2,39 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from nexus.client.converters import converter_for, shown_name, to_bytes
-from nexus.client.exceptions import InterfaceError, ProgrammingError, translated
+from nexus.client.exceptions import ProgrammingError, translated
 from nexus.client.parameters import Plan, bind, plan_for
 from nexus.client.session import Result, Row, Statement
 from nexus.errors import NexusError
 from nexus.model.statements import StatementKind, split
 
-if TYPE_CHECKING:
-    from nexus.client.connection import Connection
-
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _NOTHING: Final = Result()
+
+
+class Owner(Protocol):
+    """What a cursor needs of its connection."""
+
+    row_factory: Callable[[Any, Any], Any] | None
+    text_factory: Callable[[bytes], Any]
+    detect_types: int
+
+    @property
+    def last_insert_rowid(self) -> int:
+        """The rowid of the last row that this connection inserted, or 0."""
+
+    def require_open(self) -> None:
+        """Raise ProgrammingError once it is closed, and in another thread."""
+
+    def run(self, plan: Plan, statement: Statement) -> Result:
+        """Run one statement; raises Error."""
+
+    def run_script(self, plans: Sequence[Plan]) -> None:
+        """Run a script; raises Error."""
 
 
 class Cursor:
@@ -25,8 +43,8 @@ class Cursor:
     arraysize = 1
     """How many rows `fetchmany` gives unless it is told."""
 
-    def __init__(self, connection: "Connection", /) -> None:
-        self._connection = connection
+    def __init__(self, connection: Any, /) -> None:
+        self._connection: Owner = connection
         self.row_factory: Callable[[Any, Any], Any] | None = connection.row_factory
         self._closed = False
         self._locked = False
@@ -38,7 +56,7 @@ class Cursor:
         self._shape: Callable[[Row], Row] | None = None
 
     @property
-    def connection(self) -> "Connection":
+    def connection(self) -> Any:
         """The connection that it belongs to."""
         return self._connection
 
@@ -200,7 +218,7 @@ class Cursor:
             self._connection.run(plan, Statement(plan.sql, params))
 
 
-def _shape_of(connection: "Connection", result: Result) -> Callable[[Row], Row]:
+def _shape_of(connection: Owner, result: Result) -> Callable[[Row], Row]:
     """What turns SQLite's values into those that the connection asked for."""
     text_factory, detect_types = connection.text_factory, connection.detect_types
     decltypes = result.decltypes or (None,) * len(result.columns)

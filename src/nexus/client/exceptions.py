@@ -1,8 +1,8 @@
 """The exceptions of PEP 249, and which of Nexus's errors is told as which.
 
 Every error that a connection raises is both: an instance of the class that PEP 249
-names (`OperationalError`, …) and of Nexus's own (`TransactionExpiredError`, …), with the
-`code` of the latter. Errors of Python's own stay themselves, as with `sqlite3`:
+names (`OperationalError`, …) and of Nexus's own (`TransactionExpiredError`, …), with
+the `code` of the latter. Errors of Python's own stay themselves, as with `sqlite3`:
 TypeError, ValueError, OverflowError, UnicodeEncodeError.
 """
 
@@ -36,9 +36,9 @@ class Error(NexusError):
     @override
     def __reduce__(self) -> Any:
         own = type(self)
-        if own.__module__ == __name__ and own.__name__ in globals():
-            return (own, self.args, self.__dict__)
-        return (_rebuild, (*own.__bases__, self.args), self.__dict__)
+        if own in _both.values():
+            return (_rebuild, (*own.__bases__, self.args), self.__dict__)
+        return (own, self.args, self.__dict__)
 
 
 class InterfaceError(Error):
@@ -127,9 +127,7 @@ def translated(error: NexusError) -> Error:
     """The error that a connection raises for a session's."""
     if isinstance(error, Error):
         return error
-    made = _both(_class_of(error), type(error)).__new__(
-        _both(_class_of(error), type(error)), *error.args
-    )
+    made = _rebuild(_class_of(error), type(error), error.args)
     made.__dict__.update(error.__dict__)
     return made
 
@@ -143,18 +141,16 @@ def _class_of(error: NexusError) -> type[Error]:
     return _BY_CODE.get(error.code, OperationalError)
 
 
-@cache
-def _both(pep: type[Error], own: type[NexusError]) -> type[Error]:
-    """A class that is caught under either name."""
-    made: type[Error] = type(
-        pep.__name__, (pep, own), {"code": own.code, "__module__": __name__}
-    )
-    return made
+_both: Final[dict[tuple[type[Error], type[NexusError]], type[Error]]] = {}
+"""Classes that are caught under either name."""
 
 
 def _rebuild(pep: type[Error], own: type[NexusError], args: tuple[Any, ...]) -> Error:
-    """Unpickle one of both."""
-    made = _both(pep, own)
+    """An error that is both; by itself it is what unpickling calls."""
+    made = _both.get((pep, own))
+    if made is None:
+        made = type(own.__name__, (pep, own), {"code": own.code})
+        _both[pep, own] = made
     return made.__new__(made, *args)
 
 

@@ -8,7 +8,14 @@ import msgspec
 from nexus.client.converters import plain, to_value
 from nexus.client.exceptions import OperationalError, ProgrammingError
 from nexus.client.session import Row
-from nexus.model.statements import StatementKind, classify, has_several, tokens
+from nexus.model.statements import (
+    StatementKind,
+    classify,
+    has_several,
+    identifiers,
+    tokens,
+    words,
+)
 
 REMEMBERED: Final = 4096
 LONGEST_REMEMBERED: Final = 4096
@@ -26,7 +33,9 @@ class Plan(msgspec.Struct, frozen=True):
     sql: str
     kind: StatementKind
     names: tuple[str | None, ...]
-    """Of its parameters, without the sign before it; None where one has only a place."""
+    """Of its parameters, without the sign; None where one has only a place."""
+    inserts: bool
+    """Whether it is an INSERT or REPLACE, and so has a rowid to tell."""
 
     @property
     def changes_rows(self) -> bool:
@@ -61,14 +70,15 @@ def bind(plan: Plan, parameters: Any) -> Row:
         if not hasattr(type(parameters), "__getitem__"):
             raise ProgrammingError("parameters are of unsupported type")
         parameters = tuple([parameters[index] for index in range(len(parameters))])
-    if len(parameters) != len(names):
+    given: Row = parameters
+    if len(given) != len(names):
         raise ProgrammingError(
             "Incorrect number of bindings supplied. The current statement uses "
-            f"{len(names)}, and there are {len(parameters)} supplied."
+            f"{len(names)}, and there are {len(given)} supplied."
         )
-    if not all(map(_is_ready, parameters)):
-        return tuple([to_value(v, n) for n, v in enumerate(parameters, 1)])
-    return parameters
+    if not all(map(_is_ready, given)):
+        return tuple([to_value(v, n) for n, v in enumerate(given, 1)])
+    return given
 
 
 def _is_ready(value: Any) -> bool:
@@ -81,9 +91,7 @@ def _is_ready(value: Any) -> bool:
     return kind is not str or bool(value.isascii())
 
 
-def _bind_names(
-    names: tuple[str | None, ...], parameters: Mapping[str, Any]
-) -> Row:
+def _bind_names(names: tuple[str | None, ...], parameters: Mapping[str, Any]) -> Row:
     values = []
     for number, name in enumerate(names, 1):
         if name is None:
@@ -107,7 +115,16 @@ def _read(sql: str) -> Plan:
         raise ProgrammingError("the query contains a null character")
     if has_several(sql):
         raise ProgrammingError("You can only execute one statement at a time.")
-    return Plan(sql, classify(sql), _parameters(sql))
+    kind = classify(sql)
+    return Plan(sql, kind, _parameters(sql), _inserts(sql, kind))
+
+
+def _inserts(sql: str, kind: StatementKind) -> bool:
+    if kind is not StatementKind.WRITE:
+        return False
+    first = words(sql, most=1)[0].lower()
+    verbs = identifiers(sql) if first == "with" else {first}
+    return bool(verbs & {"insert", "replace"})
 
 
 def _parameters(sql: str) -> tuple[str | None, ...]:

@@ -1,6 +1,6 @@
 """`Row`: a row whose values have names, as sqlite3.Row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from typing_extensions import override
@@ -41,7 +41,7 @@ class Row:
         return iter(self._values)
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._values)
+        return iter(self._values[::-1])
 
     @override
     def __hash__(self) -> int:
@@ -51,13 +51,13 @@ class Row:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Row):
             return NotImplemented
-        return (
-            self._description == other._description and self._values == other._values
-        )
+        return self._description == other._description and self._values == other._values
 
     @override
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} {self._values!r}>"
 
+
+Sequence.register(Row)
 
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
