@@ -66,14 +66,19 @@ class TransactionError(NexusError):
 class StatementError(TransactionError):
     """SQLite refused a statement.
 
-    `index` is the statement's place in its transaction, from 0.
+    `index` is the statement's place in its transaction, from 0. `error_offset` is the
+    byte of the statement's UTF-8 text at which SQLite met the error, None where it
+    does not say (https://sqlite.org/c3ref/errcode.html).
     """
 
     code = "sql"
 
-    def __init__(self, message: str, *, index: int = 0) -> None:
+    def __init__(
+        self, message: str, *, index: int = 0, error_offset: int | None = None
+    ) -> None:
         super().__init__(message)
         self.index = index
+        self.error_offset = error_offset
 
 
 class ConstraintError(StatementError):

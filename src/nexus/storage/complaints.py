@@ -27,7 +27,13 @@ def statement_error(error: apsw.Error, index: int) -> NexusError:
         return ConstraintError(str(error), index=index)
     if isinstance(error, _OF_THE_DISK):
         return storage_error("the statement could not be run", error)
-    return StatementError(str(error), index=index)
+    return StatementError(str(error), index=index, error_offset=error_offset(error))
+
+
+def error_offset(error: apsw.Error) -> int | None:
+    """The byte of the statement at which SQLite met it, where SQLite says so."""
+    place: int = getattr(error, "error_offset", -1)
+    return place if place >= 0 else None
 
 
 def binding_error(error: Exception, index: int) -> StatementError:
