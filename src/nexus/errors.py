@@ -19,6 +19,8 @@
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── ChangesGoneError             the change feed no longer reaches back so far
+    ├── PositionLostError            a consumer has read what a failover took back
     ├── NotFoundError                no such snapshot, replica or divergence
     ├── RequestError                 a malformed request
     ├── ProtocolError                the peer sent what no correct peer sends
@@ -66,18 +68,25 @@ class TransactionError(NexusError):
 class StatementError(TransactionError):
     """SQLite refused a statement.
 
-    `index` is the statement's place in its transaction, from 0. `error_offset` is the
-    byte of the statement's UTF-8 text at which SQLite met the error, None where it
+    `index` is the statement's place in its transaction, from 0; `sqlite_errorcode` is
+    SQLite's extended code, or None where SQLite was not asked; `error_offset` is the
+    byte of the statement's UTF-8 text at which SQLite met the error, or None where it
     does not say (https://sqlite.org/c3ref/errcode.html).
     """
 
     code = "sql"
 
     def __init__(
-        self, message: str, *, index: int = 0, error_offset: int | None = None
+        self,
+        message: str,
+        *,
+        index: int = 0,
+        sqlite_errorcode: int | None = None,
+        error_offset: int | None = None,
     ) -> None:
         super().__init__(message)
         self.index = index
+        self.sqlite_errorcode = sqlite_errorcode
         self.error_offset = error_offset
 
 
@@ -192,6 +201,29 @@ class NotAppliedError(NexusError):
     """This node has not applied the entry of `min_offset` in time; nothing happened."""
 
     code = "not_applied"
+
+
+class ChangesGoneError(NexusError):
+    """The changes asked for are no longer retained; `oldest_offset` is the oldest."""
+
+    code = "changes_gone"
+
+    def __init__(self, message: str, *, oldest_offset: int) -> None:
+        super().__init__(message)
+        self.oldest_offset = oldest_offset
+
+
+class PositionLostError(NexusError):
+    """A consumer of changes has read entries that the history no longer holds.
+
+    `resume_from` is the place up to which both agree, or "" where none is known.
+    """
+
+    code = "position_lost"
+
+    def __init__(self, message: str, *, resume_from: str = "") -> None:
+        super().__init__(message)
+        self.resume_from = resume_from
 
 
 class NotFoundError(NexusError):

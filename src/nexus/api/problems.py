@@ -31,6 +31,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Where the write stands in the log, when its outcome is unknown."""
     master_url: str | UnsetType = UNSET
     """The node that can do it."""
+    oldest_offset: int | UnsetType = UNSET
+    """The first entry whose changes are still there."""
+    resume_from: str | UnsetType = UNSET
+    """Up to where a consumer of changes and this history agree."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -126,6 +130,18 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "This node is not as far yet",
         "Nothing happened: ask another node, or this one again later.",
         1,
+    ),
+    errors.ChangesGoneError: Row(
+        410,
+        "These changes are no longer retained",
+        "Read the tables as they are now and go on from there, or from "
+        "`oldest_offset`.",
+    ),
+    errors.PositionLostError: Row(
+        409,
+        "Not a place of this history",
+        "Undo what you read after `resume_from`, or read the tables as they are now, "
+        "then go on from there.",
     ),
     errors.NotFoundError: Row(
         404, "No such thing here", "List what there is, and use an id from the list."
@@ -266,6 +282,8 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
         error_offset=UNSET if place is None else place,
         offset=getattr(error, "offset", UNSET),
         master_url=url or UNSET,
+        oldest_offset=getattr(error, "oldest_offset", UNSET),
+        resume_from=getattr(error, "resume_from", "") or UNSET,
     )
 
 

@@ -11,8 +11,8 @@ import msgspec
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.errors import StatementError
+from nexus.model.statements import split
 from nexus.storage.complaints import error_offset
-from nexus.storage.statements import split
 
 DATABASE_NAME: Final = "nexus.db"
 BUSY_TIMEOUT_MS: Final = 5000

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
+from nexus.model.statements import may_have_rows
 from nexus.storage.connections import column_reader
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.recorder import Recorder
-from nexus.storage.statements import may_have_rows
 
 
 class Statement(msgspec.Struct, frozen=True):

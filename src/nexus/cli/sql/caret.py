@@ -1,6 +1,6 @@
 """Show where in a statement SQLite met an error."""
 
-from nexus.storage.statements import split
+from nexus.model.statements import split
 
 MARGIN = "  "
 
