@@ -7,6 +7,7 @@
     │   │   └── ConstraintError      …because a constraint of the schema forbids it
     │   ├── RefusedStatementError    Nexus cannot replicate what the statement does
     │   ├── TransactionTooLargeError
+    │   ├── AnswerTooLargeError      more rows than an answer may have
     │   ├── TransactionExpiredError  an interactive transaction idled too long
     │   ├── ReadOnlyReplicaError     the write belongs on the master
     │   ├── NoMasterError            there is no master to write to just now
@@ -118,6 +119,12 @@ class TransactionTooLargeError(TransactionError):
         )
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
+
+
+class AnswerTooLargeError(TransactionError):
+    """The rows of an answer exceed its limit; the transaction goes on without them."""
+
+    code = "answer_too_large"
 
 
 class TransactionExpiredError(TransactionError):

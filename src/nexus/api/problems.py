@@ -74,6 +74,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.TransactionTooLargeError: Row(
         413, "The transaction is too large", "Split it into smaller transactions."
     ),
+    errors.AnswerTooLargeError: Row(
+        413, "The answer is too large", "Ask for fewer rows, or for some at a time."
+    ),
     errors.TransactionExpiredError: Row(
         409, "The transaction idled too long", "Begin it again and commit sooner."
     ),
