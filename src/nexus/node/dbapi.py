@@ -302,11 +302,16 @@ def query(
     Raises StatementError, and NodeStoppedError where the node stops meanwhile.
     """
     try:
-        columns, rows = fetch(reader, statement.sql, statement.params or ())
+        columns, rows = fetch(
+            reader,
+            statement.sql,
+            statement.params or (),
+            most_bytes=statement.most_bytes,
+        )
     except apsw.InterruptError:
         raise NodeStoppedError("this node is stopping; read on another one") from None
     except apsw.Error as error:
         raise statement_error(error, index) from error
     except BINDING_ERRORS as error:
         raise binding_error(error, index) from error
-    return StatementResult(columns, rows, -1, 0)
+    return StatementResult.of_query(columns, rows)
