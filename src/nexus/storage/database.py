@@ -224,7 +224,7 @@ class Database(Access):
 
     def columns_known_since(self) -> Offset:
         """Of every entry behind this one it is known which columns its rows had."""
-        with self.reader() as reader:
+        with self.extra_reader() as reader:
             return columns.known_since(reader)
 
     def forget_answers_before(self, offset: Offset) -> int:
