@@ -13,8 +13,8 @@ from typing import Any
 
 import apsw
 
+from nexus.model.statements import quote
 from nexus.storage.capture import Statement
-from nexus.storage.statements import quote
 from workload_schemas import (
     TABLES,
     alter,

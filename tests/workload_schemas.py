@@ -3,7 +3,7 @@ them."""
 
 import random
 
-from nexus.storage.statements import quote
+from nexus.model.statements import quote
 
 NAMES = ("a", "b", "c", 'd"q', "order", "é ü", "f", "oid", "G")
 TYPES = ("integer", "int", "text", "real", "blob", "numeric", "", "varchar(9)", "any")

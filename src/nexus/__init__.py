@@ -7,6 +7,8 @@ A node in this process is opened by `open`; its connections are DB-API 2.0 (PEP 
 Any other process reads the node's database with plain `sqlite3`.
 """
 
+from nexus.embedded.node import EmbeddedNode
+from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
     ConstraintError,
     NexusError,
@@ -23,8 +25,6 @@ from nexus.node.dbapi import (
     paramstyle,
     threadsafety,
 )
-from nexus.node.embedded import EmbeddedNode
-from nexus.node.embedded import open_node as open  # noqa: A004 - nexus.open(...)
 
 # The exceptions under the names of PEP 249.
 Error = DatabaseError = NexusError

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import nexus
+from nexus.embedded.node import EmbeddedNode
 from nexus.errors import TransactionExpiredError
 from nexus.node.dbapi import Connection
-from nexus.node.embedded import EmbeddedNode
 
 Embedded = tuple[EmbeddedNode, Connection]
 

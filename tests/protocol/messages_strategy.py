@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import NodeId, Outcome
 from nexus.model.position import (
     Epoch,
     EpochHistory,
@@ -10,6 +10,21 @@ from nexus.model.position import (
     Offset,
     Position,
     Reign,
+)
+from nexus.protocol.calls import (
+    Attach,
+    Attached,
+    Begin,
+    Cancel,
+    Commit,
+    Done,
+    Execute,
+    Failed,
+    Fetch,
+    Query,
+    Recall,
+    Rollback,
+    Rows,
 )
 from nexus.protocol.messages import (
     Challenge,
@@ -83,6 +98,76 @@ welcomes = st.builds(
 wal_entries = st.builds(
     WalEntry, offsets, epochs, history_ids, offsets, blobs, naturals, naturals, flags
 )
+integers = st.integers(min_value=-(1 << 63), max_value=(1 << 63) - 1)
+values = st.one_of(st.none(), integers, st.floats(allow_nan=False), texts, blobs)
+rows = st.lists(values, max_size=3)
+queries = st.builds(
+    Query,
+    texts,
+    st.one_of(rows, st.dictionaries(texts, values, max_size=3)),
+    st.none() | st.lists(rows, max_size=2),
+)
+attaches = st.builds(Attach, naturals, naturals, texts, texts, features, blobs, blobs)
+calls: st.SearchStrategy[Message] = st.one_of(
+    st.builds(
+        Attached,
+        naturals,
+        node_ids,
+        texts,
+        texts,
+        epochs,
+        texts,
+        texts,
+        offsets,
+        naturals,
+        features,
+        blobs,
+    ),
+    st.builds(
+        Execute,
+        naturals,
+        st.lists(queries, max_size=2).map(tuple),
+        naturals,
+        texts,
+        offsets,
+        naturals,
+        flags,
+        flags,
+    ),
+    st.builds(Begin, naturals, texts, flags),
+    st.builds(Commit, naturals, naturals),
+    st.builds(Rollback, naturals, naturals),
+    st.builds(Recall, naturals, texts),
+    st.builds(Fetch, naturals, naturals),
+    st.builds(Cancel, naturals),
+    st.builds(
+        Rows,
+        naturals,
+        naturals,
+        features,
+        st.lists(rows.map(tuple), max_size=3),
+        flags,
+        st.lists(st.none() | texts, max_size=2).map(tuple),
+    ),
+    st.builds(
+        Done,
+        naturals,
+        st.lists(st.tuples(integers, integers), max_size=2).map(tuple),
+        offsets,
+        epochs,
+        history_ids,
+        st.sampled_from(Outcome),
+        naturals,
+    ),
+    st.builds(
+        Failed,
+        naturals,
+        texts,
+        texts,
+        st.dictionaries(texts, integers | texts, max_size=2),
+        flags,
+    ),
+)
 messages_after_handshake: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ping, naturals, offsets, offsets, epochs, texts, history_ids),
     st.builds(Pong, naturals, offsets, offsets),
@@ -98,7 +183,8 @@ messages_after_handshake: st.SearchStrategy[Message] = st.one_of(
     st.builds(VoteReply, epochs, flags, texts, flags, flags),
     st.builds(TakeOver, epochs),
     st.builds(Error, texts, texts, epochs, texts),
+    calls,
 )
 messages: st.SearchStrategy[Message] = st.one_of(
-    hellos, welcomes, st.builds(Challenge, blobs), messages_after_handshake
+    hellos, welcomes, attaches, st.builds(Challenge, blobs), messages_after_handshake
 )

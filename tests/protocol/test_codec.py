@@ -199,6 +199,18 @@ def test_every_message_has_the_code_of_the_interface() -> None:
         "VoteRequest": 0x40,
         "VoteReply": 0x41,
         "TakeOver": 0x42,
+        "Attach": 0x50,
+        "Attached": 0x51,
+        "Execute": 0x52,
+        "Begin": 0x53,
+        "Commit": 0x54,
+        "Rollback": 0x55,
+        "Recall": 0x56,
+        "Fetch": 0x57,
+        "Cancel": 0x58,
+        "Rows": 0x59,
+        "Done": 0x5A,
+        "Failed": 0x5B,
         "Error": 0xFF,
     }
     assert set(CODES) == set(get_args(Message))

@@ -32,6 +32,18 @@ def test_a_statements_error_names_its_place() -> None:
     assert found.index == 3
 
 
+def test_an_error_keeps_sqlites_extended_code() -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute("create table t(a unique); insert into t values (1)")
+
+    with pytest.raises(apsw.ConstraintError) as caught:
+        connection.execute("insert into t values (1)")
+    found = statement_error(caught.value, 0)
+
+    assert isinstance(found, ConstraintError)
+    assert found.sqlite_errorcode == apsw.SQLITE_CONSTRAINT_UNIQUE
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{"b": 1}, (), (object(),), (1 << 70,)],

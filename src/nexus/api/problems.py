@@ -25,10 +25,16 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     what_to_do: str
     index: int | UnsetType = UNSET
     """The statement at fault: its place in `statements`, from 0."""
+    error_offset: int | UnsetType = UNSET
+    """The byte of its UTF-8 text at which SQLite met the error, where it says so."""
     offset: int | UnsetType = UNSET
     """Where the write stands in the log, when its outcome is unknown."""
     master_url: str | UnsetType = UNSET
     """The node that can do it."""
+    oldest_offset: int | UnsetType = UNSET
+    """The first entry whose changes are still there."""
+    resume_from: str | UnsetType = UNSET
+    """Up to where a consumer of changes and this history agree."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -67,6 +73,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     errors.TransactionTooLargeError: Row(
         413, "The transaction is too large", "Split it into smaller transactions."
+    ),
+    errors.AnswerTooLargeError: Row(
+        413, "The answer is too large", "Ask for fewer rows, or for some at a time."
     ),
     errors.TransactionExpiredError: Row(
         409, "The transaction idled too long", "Begin it again and commit sooner."
@@ -124,6 +133,18 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "This node is not as far yet",
         "Nothing happened: ask another node, or this one again later.",
         1,
+    ),
+    errors.ChangesGoneError: Row(
+        410,
+        "These changes are no longer retained",
+        "Read the tables as they are now and go on from there, or from "
+        "`oldest_offset`.",
+    ),
+    errors.PositionLostError: Row(
+        409,
+        "Not a place of this history",
+        "Undo what you read after `resume_from`, or read the tables as they are now, "
+        "then go on from there.",
     ),
     errors.NotFoundError: Row(
         404, "No such thing here", "List what there is, and use an id from the list."
@@ -252,6 +273,7 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
     """The error as a client reads it; `master_url` names the node that can."""
     row = row_of(type(error))
     url = getattr(error, "master_url", "") or master_url
+    place = getattr(error, "error_offset", None)
     return Problem(
         type=f"urn:nexus:problem:{error.code}",
         title=row.title,
@@ -260,8 +282,11 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
         code=error.code,
         what_to_do=row.what_to_do,
         index=getattr(error, "index", UNSET),
+        error_offset=UNSET if place is None else place,
         offset=getattr(error, "offset", UNSET),
         master_url=url or UNSET,
+        oldest_offset=getattr(error, "oldest_offset", UNSET),
+        resume_from=getattr(error, "resume_from", "") or UNSET,
     )
 
 

@@ -12,6 +12,7 @@ import apsw
 
 from nexus.errors import NexusError, NodeStoppedError
 from nexus.model.position import Position
+from nexus.model.statements import StatementKind, classify, split
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.transactions import TransactionManager
@@ -19,7 +20,6 @@ from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.connections import fetch
 from nexus.storage.database import Database
-from nexus.storage.statements import StatementKind, classify, split
 
 apilevel: Final = "2.0"
 threadsafety: Final = 1
@@ -302,11 +302,16 @@ def query(
     Raises StatementError, and NodeStoppedError where the node stops meanwhile.
     """
     try:
-        columns, rows = fetch(reader, statement.sql, statement.params or ())
+        columns, rows = fetch(
+            reader,
+            statement.sql,
+            statement.params or (),
+            most_bytes=statement.most_bytes,
+        )
     except apsw.InterruptError:
         raise NodeStoppedError("this node is stopping; read on another one") from None
     except apsw.Error as error:
         raise statement_error(error, index) from error
     except BINDING_ERRORS as error:
         raise binding_error(error, index) from error
-    return StatementResult(columns, rows, -1, 0)
+    return StatementResult.of_query(columns, rows)

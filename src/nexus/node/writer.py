@@ -145,6 +145,8 @@ class BatchWriter:
         if transaction_id:
             answer = stored_answer(reign, captured)
             self._database.remember_answer(transaction_id, offset, answer)
+        if captured.schema_changes:
+            self._database.keep_columns(offset, captured.schema_changes)
         payload = encode_payload(
             Payload(
                 time.time_ns() // 1000,

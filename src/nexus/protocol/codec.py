@@ -16,6 +16,20 @@ import msgspec
 from nexus.errors import ProtocolError
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, HistoryId, Offset
+from nexus.protocol.calls import (
+    Attach,
+    Attached,
+    Begin,
+    Cancel,
+    Commit,
+    Done,
+    Execute,
+    Failed,
+    Fetch,
+    Recall,
+    Rollback,
+    Rows,
+)
 from nexus.protocol.messages import (
     Challenge,
     Error,
@@ -63,6 +77,18 @@ CODES: Final[dict[type[Message], int]] = {
     VoteRequest: 0x40,
     VoteReply: 0x41,
     TakeOver: 0x42,
+    Attach: 0x50,
+    Attached: 0x51,
+    Execute: 0x52,
+    Begin: 0x53,
+    Commit: 0x54,
+    Rollback: 0x55,
+    Recall: 0x56,
+    Fetch: 0x57,
+    Cancel: 0x58,
+    Rows: 0x59,
+    Done: 0x5A,
+    Failed: 0x5B,
     Error: 0xFF,
 }
 
@@ -75,11 +101,13 @@ FRAME_BYTES: Final = 64 << 20
 HANDSHAKE_HISTORY_BYTES: Final = 48 << 10
 """What a Hello or Welcome spends on reigns; the rest is for its other fields."""
 
-LARGE: Final = frozenset({CODES[WalEntry], CODES[SnapshotChunk]})
+LARGE: Final = frozenset(
+    CODES[kind] for kind in (WalEntry, SnapshotChunk, Execute, Rows, Done)
+)
 """The messages that may ever need more than HANDSHAKE_FRAME_BYTES.
 
-The others hold lists of small values: 64 MiB of those would take ten times as much
-memory once decoded.
+Most others hold lists of small values: 64 MiB of those would take ten times as much
+memory once decoded. Clients and nodes that have proved who they are may send them.
 """
 
 HEADER: Final = Struct("<BI")

@@ -20,6 +20,7 @@ from nexus.model.position import (
     Offset,
     Position,
 )
+from nexus.protocol.calls import Call
 
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
@@ -264,4 +265,5 @@ Message = (
     | VoteReply
     | TakeOver
     | Error
+    | Call
 )

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import apsw
 
 from nexus.errors import NoDatabaseError
-from nexus.storage import system
+from nexus.storage import columns, system
 from nexus.storage.connections import (
     ReaderPool,
     create,
@@ -188,6 +188,7 @@ class Access:
         try:
             writer = open_writer(self.path)
             system.create(writer)
+            columns.begin(writer)
             self._writer, self.permissions = writer, Permissions(writer)
             self._set_enforcement()
             self._guard.watch(self._data_version())

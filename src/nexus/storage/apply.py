@@ -26,12 +26,14 @@ from nexus.model.operation import (
 )
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
+from nexus.storage.columns import changed
 from nexus.storage.conflicts import RowConflictError
 from nexus.storage.connections import storage_error, synced_commits
 from nexus.storage.counters import Counters
 from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
 from nexus.storage.system import write_membership
+from nexus.storage.tables import Table, read_tables
 
 LARGE_CHANGESET: Final = 16 << 10
 """From here on merging costs more than the apply that it saves (measured)."""
@@ -198,6 +200,8 @@ class _Batch:
         self._counters = Counters(self._writer)
         self._history_id = database.position.history_id
         self._group = _Group()
+        self._tables: dict[str, Table] | None = None
+        """As they stand, where a schema statement has made them worth knowing."""
 
     def run(self, entries: Iterable[tuple[Record, Payload]]) -> ApplyError | None:
         """Apply until the end, a mark or an entry that does not fit; its error."""
@@ -265,6 +269,7 @@ class _Batch:
             self._writer.execute("release nexus_entry")
             self._counters.go_back(wanted)
             self._history_id = history_id
+            self._tables = None
             raise self._as_apply_error(record, error) from error
         self._writer.execute("release nexus_entry")
         self._stand_at(record)
@@ -272,20 +277,20 @@ class _Batch:
     def _do_all(
         self, record: Record, payload: Payload, *, but_rows: bool = False
     ) -> None:
-        for operation in payload.operations:
+        for step, operation in enumerate(payload.operations):
             if not (but_rows and type(operation) is Rows):
-                self._do(operation, record.offset)
+                self._do(operation, record.offset, step)
         if payload.transaction_id:
             self._database.remember_answer(
                 payload.transaction_id, record.offset, payload.answer
             )
 
-    def _do(self, operation: Operation, offset: Offset) -> None:
+    def _do(self, operation: Operation, offset: Offset, step: int) -> None:
         match operation:
             case Rows(changeset=changeset, alone=alone):
                 self._rows.apply(changeset, respelled=alone)
             case Schema(sql=sql):
-                self._run_schema(sql)
+                self._run_schema(sql, offset, step)
             case SequenceMove():
                 self._counters.move(operation)
             case Pragma(name=name, new=new):
@@ -301,12 +306,16 @@ class _Batch:
             case _:
                 assert_never(operation)
 
-    def _run_schema(self, sql: str) -> None:
+    def _run_schema(self, sql: str, offset: Offset, step: int) -> None:
         # A statement may rename or drop a counter: it must find the right ones.
         self._counters.put_right()
+        before = self._tables or read_tables(self._writer)
         self._writer.execute(sql).fetchall()
         self._counters.read()
         self._rows.schema_changed()
+        self._tables = read_tables(self._writer)
+        shapes = changed(before, self._tables)
+        self._database.keep_columns(offset, ((step, shapes),))
         self._schema_hash = self._database.schema_hash()
 
     def _stand_at(self, record: Record) -> None:

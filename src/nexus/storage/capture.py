@@ -19,14 +19,7 @@ from nexus.errors import (
     TransactionTooLargeError,
 )
 from nexus.model.operation import Operation
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import storage_error
-from nexus.storage.database import Database
-from nexus.storage.permissions import PAST_THE_LOG
-from nexus.storage.preupdate import NotSmallError
-from nexus.storage.recorder import Recorder
-from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
-from nexus.storage.statements import (
+from nexus.model.statements import (
     StatementKind,
     classify,
     has_several,
@@ -35,6 +28,14 @@ from nexus.storage.statements import (
     savepoint_name,
     writes_and_answers,
 )
+from nexus.storage.columns import SchemaChange
+from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
+from nexus.storage.connections import storage_error
+from nexus.storage.database import Database
+from nexus.storage.permissions import PAST_THE_LOG
+from nexus.storage.preupdate import NotSmallError
+from nexus.storage.recorder import Recorder
+from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
 
 __all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 
@@ -58,6 +59,8 @@ class Captured(msgspec.Struct, frozen=True):
     results: list[StatementResult]
     schema_hash: bytes
     """The schema before its first operation."""
+    schema_changes: tuple[SchemaChange, ...] = ()
+    """What its schema statements made of the tables."""
 
 
 class Capture:
@@ -133,7 +136,8 @@ class Capture:
             raise storage_error("the changes could not be recorded", error) from error
         self._check_size()
         self._writer.execute(_RELEASE)
-        return Captured(operations, self._results, self._schema_hash)
+        changes = tuple(self._recorder.schema_changes)
+        return Captured(operations, self._results, self._schema_hash, changes)
 
     def abandon(self) -> None:
         """Take the transaction back; the outer one stands if it did before.
@@ -211,7 +215,7 @@ class Capture:
             self._recorder.run_schema(statement.sql, statement.params)
         elif kind is StatementKind.PRAGMA:
             columns, rows = self._recorder.run_pragma(statement.sql)
-            return StatementResult(columns, rows, -1, 0)
+            return StatementResult.of_query(columns, rows)
         elif kind in (
             StatementKind.SAVEPOINT,
             StatementKind.RELEASE,

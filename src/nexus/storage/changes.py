@@ -13,8 +13,8 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from nexus.model.statements import quote
 from nexus.storage.conflicts import same_value
-from nexus.storage.statements import quote
 
 Row = tuple[Any, ...]
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import apsw
 
+from nexus.model.statements import quote, tokens
 from nexus.storage.changes import (
     Change,
     Row,
@@ -22,7 +23,6 @@ from nexus.storage.changes import (
     to_bind,
 )
 from nexus.storage.conflicts import RowConflictError, same_row, same_value
-from nexus.storage.statements import quote, tokens
 
 _CLAUSES: Final = {"IGNORE", "REPLACE", "ROLLBACK"}
 """FAIL and ABORT end one statement, as the apply expects."""

@@ -23,11 +23,25 @@ _OF_THE_DISK: Final = (
 
 def statement_error(error: apsw.Error, index: int) -> NexusError:
     """SQLite's error as one of ours, with its message and the statement's index."""
-    if isinstance(error, apsw.ConstraintError):
-        return ConstraintError(str(error), index=index)
     if isinstance(error, _OF_THE_DISK):
         return storage_error("the statement could not be run", error)
-    return StatementError(str(error), index=index)
+    kind = (
+        ConstraintError if isinstance(error, apsw.ConstraintError) else StatementError
+    )
+    # apsw's own complaints (a missing binding) have no code of SQLite's.
+    code = getattr(error, "extendedresult", None)
+    return kind(
+        str(error),
+        index=index,
+        sqlite_errorcode=code,
+        error_offset=error_offset(error),
+    )
+
+
+def error_offset(error: apsw.Error) -> int | None:
+    """The byte of the statement at which SQLite met it, where SQLite says so."""
+    place: int = getattr(error, "error_offset", -1)
+    return place if place >= 0 else None
 
 
 def binding_error(error: Exception, index: int) -> StatementError:

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from nexus.errors import (
+    AnswerTooLargeError,
     DatabaseBusyError,
     DiskFullError,
     NodeStoppedError,
@@ -98,28 +100,64 @@ def seize(writer: apsw.Connection, path: Path) -> None:
         )
 
 
+Column = tuple[str, str | None]
+"""A column's name, and the type that its table declares."""
+
+
 def fetch(
-    connection: apsw.Connection, sql: str, params: Any = ()
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """The columns' names and all rows of a query; names also when there are no rows."""
-    columns: list[str] = []
+    connection: apsw.Connection, sql: str, params: Any = (), *, most_bytes: int = 0
+) -> tuple[list[Column], list[tuple[Any, ...]]]:
+    """The columns and all rows of a query; columns also when there are no rows.
+
+    Raises AnswerTooLargeError where the rows take more than `most_bytes` (0: any).
+    """
+    columns: list[Column] = []
     cursor = connection.cursor()
     cursor.exec_trace = column_reader(columns)
     try:
-        rows = cursor.execute(sql, params).fetchall()
+        rows = all_rows(cursor.execute(sql, params), most_bytes)
     finally:
         cursor.close(force=True)  # half read, it would keep its snapshot
-    return tuple(columns), rows
+    return columns, rows
 
 
-def column_reader(columns: list[str]) -> Callable[..., bool]:
-    """Notes the names before the first step: afterwards SQLite has forgotten them."""
+def column_reader(columns: list[Column]) -> Callable[..., bool]:
+    """Notes the columns before the first step: afterwards SQLite has forgotten them."""
 
     def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
-        columns[:] = [part[0] for part in cursor.get_description()]
+        columns[:] = cursor.get_description()
         return True
 
     return read
+
+
+def all_rows(cursor: apsw.Cursor, most_bytes: int) -> list[tuple[Any, ...]]:
+    """The rows that are left; AnswerTooLargeError where they are too many."""
+    if not most_bytes:
+        return cursor.fetchall()
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while piece := list(islice(cursor, _ROWS_AT_ONCE)):
+        rows += piece
+        size += sum(map(size_of, piece))
+        if size > most_bytes:
+            raise AnswerTooLargeError(
+                f"the rows take more than {most_bytes} bytes; ask for fewer of them, "
+                "or for some at a time"
+            )
+    return rows
+
+
+def size_of(row: tuple[Any, ...]) -> int:
+    """About what a row takes in an answer."""
+    size = 8 * len(row)
+    for value in row:
+        if isinstance(value, str | bytes):
+            size += len(value)
+    return size
+
+
+_ROWS_AT_ONCE: Final = 64
 
 
 def require_version() -> None:

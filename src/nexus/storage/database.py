@@ -4,6 +4,7 @@ The file is an ordinary SQLite database in WAL mode. Any process may read it wit
 SQLite; only its node writes.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,9 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.position import ORIGIN, EpochHistory, Offset, Position, Reign
-from nexus.storage import system
+from nexus.storage import columns, system
 from nexus.storage.access import ENCODING, PAGE_SIZE, Access
+from nexus.storage.columns import SchemaChange
 from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
 from nexus.storage.tables import hash_schema, read_tables
 
@@ -212,17 +214,29 @@ class Database(Access):
         """The kept answer of a transaction that was done before."""
         return system.read_answer(self.writer, transaction_id)
 
-    def forget_answers_before(self, offset: Offset) -> int:
-        """Drop answers that retention no longer keeps, in a transaction of its own.
+    def keep_columns(self, offset: Offset, changes: Iterable[SchemaChange]) -> None:
+        """Which tables an entry's operations changed, within the open transaction."""
+        for step, shapes in changes:
+            columns.keep(self.writer, offset, step, shapes)
 
-        Returns how many: at most ANSWERS_FORGOTTEN, so that nobody waits long. Call
-        it again until there are none.
+    def columns_known_since(self) -> Offset:
+        """Of every entry behind this one it is known which columns its rows had."""
+        with self.reader() as reader:
+            return columns.known_since(reader)
+
+    def forget_answers_before(self, offset: Offset) -> int:
+        """Drop what retention no longer keeps, in a transaction of its own.
+
+        The columns that only older entries have, and answers; returns how many of
+        these: at most ANSWERS_FORGOTTEN, so that nobody waits long. Call it again
+        until there are none.
         """
         self.begin()
         try:
             forgotten = system.delete_answers_before(
                 self.writer, offset, most=ANSWERS_FORGOTTEN
             )
+            columns.forget_before(self.writer, offset)
         except BaseException:
             self.rollback()
             raise

@@ -13,8 +13,8 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from nexus.model.statements import quote
 from nexus.storage.connections import storage_error
-from nexus.storage.statements import quote
 from nexus.storage.tables import LOCAL_TABLES, Table, hash_schema, read_tables
 
 _CHUNK_ROWS: Final = 64

@@ -12,7 +12,7 @@ from typing import Final
 
 import apsw
 
-from nexus.storage.pragmas import is_read
+from nexus.model.pragmas import is_read
 from nexus.storage.system import PREFIX
 
 MOST_PASSED: Final = 4_096

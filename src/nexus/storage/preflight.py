@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from nexus.errors import RefusedStatementError, StorageError
+from nexus.model.statements import quote
 from nexus.storage.schema import read_schema_statement, refuse_unreplicable
-from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
 

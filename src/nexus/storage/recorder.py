@@ -11,11 +11,13 @@ import apsw
 
 from nexus.errors import RefusedStatementError
 from nexus.model.operation import Operation, Pragma, Rows, Schema
+from nexus.model.pragmas import PragmaUse, read_pragma
+from nexus.model.statements import quote
 from nexus.storage import system
-from nexus.storage.connections import fetch
+from nexus.storage.columns import SchemaChanges
+from nexus.storage.connections import Column, fetch
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
-from nexus.storage.pragmas import PragmaUse, read_pragma
 from nexus.storage.preupdate import SmallChanges
 from nexus.storage.respelled import rows_operations
 from nexus.storage.rowids import Rowids
@@ -26,7 +28,6 @@ from nexus.storage.schema import (
     sync_triggers,
 )
 from nexus.storage.sequences import SequenceWatch
-from nexus.storage.statements import quote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import Table, read_tables
 
@@ -55,22 +56,21 @@ class Recorder:
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
-        self._taken_bytes = 0
-        self._cut_from = 0
+        self._taken_bytes = self._cut_from = 0
         self._marks: dict[int, tuple[int, int, int]] = {}
         """By depth: how many operations there were, their bytes, virtual tables."""
         self._virtual_made = 0
+        self.schema_changes = SchemaChanges()
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
         self._rowids = Rowids(database)
         self._known_schema = b""
         """Its hash; empty: to be read. Nobody else changes the schema in a reign."""
-        self._refreshed = False
+        self._refreshed = self._deferred = False
         self._sequences = SequenceWatch(database.writer)
         self._has_virtual = False
         self.has_followers = False
         """Whether a change of a row can change others: by triggers or foreign keys."""
-        self._deferred = False
 
     @property
     def size_bytes(self) -> int:
@@ -89,9 +89,9 @@ class Recorder:
         """
         self._rowids.begin(self._operations)
         self._operations = []
-        self._taken_bytes = 0
+        self.schema_changes.clear()
+        self._taken_bytes = self._virtual_made = 0
         self._marks = {}
-        self._virtual_made = 0
         self._refreshed = False
         if not self._known_schema:
             self._refresh()
@@ -143,6 +143,7 @@ class Recorder:
             self._session = None
         kept, self._taken_bytes, _ = self._marks[depth]
         del self._operations[kept:]
+        self.schema_changes.back_to(kept)
 
     def made_virtual_since(self, depth: int | None = None) -> bool:
         """Whether this transaction made a virtual table, since a savepoint."""
@@ -162,7 +163,7 @@ class Recorder:
         """
         statement = read_schema_statement(sql)
         self._cut()
-        before = self._database.schema_hash()
+        before, tables = self._known_schema, self._tables
         self._writer.execute("savepoint nexus_schema")
         self._virtual_made += statement.makes_virtual
         try:
@@ -172,12 +173,14 @@ class Recorder:
             if self._writer.in_transaction:
                 self._writer.execute("rollback to nexus_schema")
                 self._writer.execute("release nexus_schema")
+                self._tables = tables
                 self._open_session()
             raise
         self._writer.execute("release nexus_schema")
         if self._database.schema_hash() != before:
             self._operations.extend(rows)
             self._refresh()
+            self.schema_changes.add(self._operations, tables, self._tables)
         self._open_session()
 
     def _refuse_unreplicable(self, statement: SchemaStatement) -> None:
@@ -188,7 +191,7 @@ class Recorder:
             )
         refuse_unreplicable_schema(self._writer, statement, read_tables(self._writer))
 
-    def run_pragma(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def run_pragma(self, sql: str) -> tuple[list[Column], list[tuple[Any, ...]]]:
         """Run a pragma that is safe here; its columns and rows.
 
         Raises RefusedStatementError for any other.
@@ -200,7 +203,7 @@ class Recorder:
             new = self._writer.pragma(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
-            return (), []
+            return [], []
         if pragma.use is PragmaUse.UNCHANGED:
             return fetch(self._writer, f"pragma {pragma.name}")
         if pragma.use is PragmaUse.DEFERRAL:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.model.operation import Rows
+from nexus.model.statements import quote
 from nexus.storage.changes import (
     Change,
     deletion,
@@ -19,7 +20,6 @@ from nexus.storage.changes import (
     read_changes,
     write_changes,
 )
-from nexus.storage.statements import quote
 from nexus.storage.tables import Table
 
 LEAST_INTEGER: Final = b"\x01\x80" + bytes(7)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.model.operation import Operation, Rows, Schema
+from nexus.model.statements import names, quote
 from nexus.storage.changes import (
     Change,
     Row,
@@ -30,7 +31,6 @@ from nexus.storage.changes import (
 )
 from nexus.storage.conflicts import same_row
 from nexus.storage.database import Database
-from nexus.storage.statements import names, quote
 from nexus.storage.tables import Table
 
 FEW_CHANGES: Final = 8

@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.statements import names, quote, tail, tokens, unquote
+from nexus.model.statements import names, quote, tail, tokens, unquote
 from nexus.storage.system import PREFIX
 from nexus.storage.tables import ROWID_NAMES, Table, nullable_key_triggers
 

@@ -40,12 +40,17 @@ create table if not exists nexus_answers(
   transaction_id text primary key, "offset" integer not null, answer blob not null
 ) strict, without rowid;
 create index if not exists nexus_answers_by_offset on nexus_answers("offset");
+create table if not exists nexus_columns(
+  name text, "offset" integer, step integer, columns text,
+  primary key (name, "offset", step)
+) strict, without rowid;
 insert or ignore into nexus_position values (1, 0, '', 0);
 """
 
 _OBJECTS: Final = {
     "nexus_answers",
     "nexus_answers_by_offset",
+    "nexus_columns",
     "nexus_history",
     "nexus_membership",
     "nexus_position",
@@ -153,6 +158,11 @@ def forget_after(connection: apsw.Connection, offset: Offset) -> None:
     connection.execute("delete from nexus_history where first_offset > ?", (offset,))
     connection.execute('delete from nexus_membership where "offset" > ?', (offset,))
     connection.execute('delete from nexus_answers where "offset" > ?', (offset,))
+    # No schema statement is ever taken back: these are as old as the node's own file.
+    connection.execute(
+        'update or replace nexus_columns set "offset" = ? where "offset" > ?',
+        (offset, offset),
+    )
 
 
 def delete_answers_before(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import apsw
 
-from nexus.storage.statements import identifiers, quote
+from nexus.model.statements import identifiers, quote
 from nexus.storage.system import PREFIX
 
 LOCAL_TABLES: Final = ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import nexus
+from nexus.embedded.node import EmbeddedNode
 from nexus.errors import ConfigurationError, NodeStoppedError, StorageError
 from nexus.model.cluster import Role
-from nexus.node.embedded import EmbeddedNode
 
 INSERT = "insert into t values (?)"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus.storage.statements import StatementKind, classify, identifiers, split
+from nexus.model.statements import StatementKind, classify, identifiers, split
 
 
 @pytest.mark.parametrize(

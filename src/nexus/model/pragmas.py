@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.statements import tokens, unquote
+from nexus.model.statements import tokens, unquote
 
 
 class PragmaUse(Enum):

@@ -3,7 +3,7 @@
 import pytest
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.pragmas import PragmaUse, is_read, read_pragma
+from nexus.model.pragmas import PragmaUse, is_read, read_pragma
 
 
 @pytest.mark.parametrize(
