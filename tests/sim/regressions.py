@@ -16,7 +16,7 @@ EARLY: Final = {
 LATER: Final = {
     14: "a voter was removed although the configured quorum asked for as many as there "
     "were: nothing was ever committed again",
-    128: "a voter that the log of its own did not name yet refused its vote to the only "
+    128: "a voter that its own log did not name yet refused its vote to the only "
     "candidates that did: no majority was left when the old voter's disk was gone",
     201: "the same, with a new voter that had almost all",
     3106: "power failed after a full sync had written its intent: the database stood "
