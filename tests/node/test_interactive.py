@@ -1,5 +1,6 @@
 """Transactions of several statements that hold the writer between them."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nexus.errors import (
+    AnswerTooLargeError,
     ConstraintError,
     NexusError,
     NodeStoppedError,
@@ -347,3 +349,54 @@ def test_the_idle_limit_holds_from_the_beginning(manager: TransactionManager) ->
 
     with pytest.raises(TransactionExpiredError, match=r"for more than 0\.01 s"):
         transaction.commit()
+
+
+async def test_a_task_holds_no_thread_while_it_waits(
+    manager: TransactionManager,
+) -> None:
+    transaction = await manager.begin_soon(idle_limit_s=PATIENCE_S)
+    waiting = asyncio.create_task(manager.begin_soon(idle_limit_s=PATIENCE_S))
+    assert (await transaction.ask(Statement(INSERT, (1,)))).rows_affected == 1
+    with pytest.raises(ConstraintError):
+        await transaction.ask(Statement(INSERT, (1,)))
+    answer = await transaction.ask_commit()
+
+    second = await waiting
+    assert (await second.ask(Statement("select v from t"))).rows == [(1,)]
+    second.give_up()
+    second.give_up()
+    assert answer.position is not None
+    with pytest.raises(TransactionExpiredError, match="rolled back"):
+        await second.ask_commit()
+
+
+async def test_who_is_cancelled_while_it_waits_gives_its_turn_back(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    first = await manager.begin_soon(idle_limit_s=PATIENCE_S)
+    waiting = asyncio.create_task(manager.begin_soon(idle_limit_s=1_000.0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await first.ask_commit()
+
+    await manager.execute(wanted((INSERT, (1,))))
+    assert desk.rows("select v from t") == [(1,)]
+
+
+async def test_rows_beyond_the_limit_of_an_answer_leave_the_transaction_open(
+    desk: Desk, manager: TransactionManager
+) -> None:
+    transaction = await manager.begin_soon(idle_limit_s=PATIENCE_S)
+    endless = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n) "
+        "select i, 'text' from n"
+    )
+    with pytest.raises(AnswerTooLargeError, match="more than 1000 bytes"):
+        await transaction.ask(Statement(endless, most_bytes=1_000))
+    inserted = Statement(f"{INSERT} returning v", ("x" * 2_000,), most_bytes=1_000)
+    assert (await transaction.ask(inserted)).rows == [("x" * 2_000,)]
+    await transaction.ask_commit()
+
+    assert desk.rows("select count(*) from t") == [(1,)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from nexus.errors import NodeStoppedError, StorageError
+from nexus.errors import AnswerTooLargeError, NodeStoppedError, StorageError
 from nexus.storage import connections
 from nexus.storage.connections import (
     ReaderPool,
@@ -109,11 +109,37 @@ def test_a_reader_cannot_write_and_never_checkpoints(tmp_path: Path) -> None:
 def test_names_of_columns_are_known_without_rows(tmp_path: Path) -> None:
     reader = open_reader(make(tmp_path / "a.db"))
 
-    assert fetch(reader, "select x as a, 2 as b from t where x = ?", (9,)) == (
-        ("a", "b"),
-        [],
+    columns, rows = fetch(reader, "select x as a, 2 as b from t where x = ?", (9,))
+
+    assert ([name for name, _ in columns], rows) == (["a", "b"], [])
+    assert fetch(reader, "select x as a from t")[1] == [(1,)]
+    reader.close()
+
+
+def test_the_types_of_columns_are_told_as_their_tables_declare_them(
+    tmp_path: Path,
+) -> None:
+    writer = open_writer(tmp_path / "a.db")
+    writer.execute("create table t(a INTEGER, b VARCHAR(9), c)")
+
+    columns, _ = fetch(writer, "select a, b as x, c, a + 1 as d from t")
+
+    assert columns == [("a", "INTEGER"), ("x", "VARCHAR(9)"), ("c", None), ("d", None)]
+    writer.close()
+
+
+def test_rows_beyond_the_limit_are_an_error_and_not_read_to_the_end(
+    tmp_path: Path,
+) -> None:
+    reader = open_reader(make(tmp_path / "a.db"))
+    endless = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n) "
+        "select i, 'text', x'00' from n"
     )
-    assert fetch(reader, "select x as a from t") == (("a",), [(1,)])
+
+    with pytest.raises(AnswerTooLargeError, match="more than 10000 bytes"):
+        fetch(reader, endless, most_bytes=10_000)
+    assert len(fetch(reader, f"{endless} limit 200", most_bytes=10_000)[1]) == 200
     reader.close()
 
 

@@ -139,7 +139,7 @@ def test_a_query_into_a_table_that_stands_makes_nothing(
 def test_settings_kept_in_the_file_are_operations_if_they_change(
     recorder: Recorder,
 ) -> None:
-    assert recorder.run_pragma("pragma user_version = 3") == ((), [])
+    assert recorder.run_pragma("pragma user_version = 3") == ([], [])
     recorder.run_pragma("pragma user_version = 3")
     recorder.run_pragma("pragma application_id = -1")
     assert recorder.run_pragma("pragma user_version")[1] == [(3,)]

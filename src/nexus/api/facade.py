@@ -19,6 +19,7 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.storage.diverged import Divergence
@@ -50,6 +51,13 @@ class DivergedEntries(Protocol):
 
     def rows(self, diverged_id: str, /) -> Iterable[Any]:
         """The rows of one; raises NotFoundError."""
+
+
+class Pieces(Protocol):
+    """A stream of changes, read for one consumer."""
+
+    async def read(self) -> bytes | None:
+        """The next piece, None at the end; raises NexusError."""
 
 
 class NodeFacade(Protocol):
@@ -91,6 +99,9 @@ class NodeFacade(Protocol):
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run statements here; ReadOnlyReplicaError for a replica's write."""
+
+    async def changes(self, wish: Wish, write: Write, /) -> Pieces:
+        """What it has applied and applies, change by change."""
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""

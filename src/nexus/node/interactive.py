@@ -4,6 +4,7 @@ It is a SQLite transaction of its own: begun after the batch before it has commi
 joined by nobody, and ended at the idle limit if its client falls silent.
 """
 
+import asyncio
 import math
 import queue
 import time
@@ -41,7 +42,7 @@ _HURRY: Final = _Hurry()
 
 
 class InteractiveTransaction:
-    """The client's end; used from one thread at a time."""
+    """The client's end; used from one thread or task at a time."""
 
     def __init__(self, idle_limit_s: float) -> None:
         self.idle_limit_s = idle_limit_s
@@ -64,6 +65,22 @@ class InteractiveTransaction:
         """Take everything back; harmless when the transaction has ended already."""
         if not self.ended:
             self._call(_ROLLBACK)
+
+    async def ask(self, statement: Statement) -> StatementResult:
+        """As `execute`, for a client in an event loop."""
+        result: StatementResult = await self._ask(statement)
+        return result
+
+    async def ask_commit(self) -> Answer:
+        """As `commit`, for a client in an event loop."""
+        answer: Answer = await self._ask(_COMMIT)
+        return answer
+
+    def give_up(self) -> None:
+        """As `rollback`, without waiting for it; from any thread."""
+        if not self.ended:
+            self._calls.put(Job(_ROLLBACK))
+            self._answer_if_late()
 
     def next_call(self) -> Job:
         """The writer's end: wait for the client.
@@ -111,14 +128,21 @@ class InteractiveTransaction:
             self.close(self._end or _expired(self.idle_limit_s))
 
     def _call(self, work: Any) -> Any:
+        return self._put(Job(work)).wait()
+
+    async def _ask(self, work: Any) -> Any:
+        job = self._put(Job(work, asyncio.get_running_loop()))
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        return await job.waiter
+
+    def _put(self, job: Job) -> Job:
         if self.ended:
             raise self._end or TransactionExpiredError(
                 "this transaction has ended; begin a new one"
             )
-        job = Job(work)
         self._calls.put(job)
         self._answer_if_late()
-        return job.wait()
+        return job
 
 
 def serve_interactive(

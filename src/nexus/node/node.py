@@ -18,6 +18,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.following import Following
@@ -178,6 +179,10 @@ class Node:
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""
         await self._parts.milestones.wait(offset, timeout_s=timeout_s)
+
+    async def changes(self, wish: Wish, write: Write) -> ChangeStream:
+        """What this node has applied and applies, change by change, as written."""
+        return await self._parts.changes.open(wish, write, self.history)
 
     async def make_snapshot(self) -> SnapshotInfo:
         """A new snapshot, made while writes go on; durable on return."""

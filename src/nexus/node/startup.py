@@ -13,6 +13,7 @@ from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.functions import Functions
 from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
@@ -81,7 +82,11 @@ def open_standing(config: Config) -> Standing:
                 "give it an empty data directory, or another role"
             )
         opening = Database.expect if expects else Database.open
-        database = opening(directory.database, readers=config.limits.readers)
+        database = opening(
+            directory.database,
+            readers=config.limits.readers,
+            functions=Functions.of_modules(config.functions),
+        )
         opened.callback(database.close)
         if witness:
             _agree_without_database(catalog, log, database)

@@ -114,6 +114,27 @@ class TransactionManager:
         transaction: InteractiveTransaction = job.wait()
         return transaction
 
+    async def begin_soon(
+        self, *, idle_limit_s: float, foreign_keys: bool = True
+    ) -> InteractiveTransaction:
+        """As `begin`, for a client in an event loop.
+
+        Who is cancelled while it waits gives its turn back.
+        """
+        job = self._submit(
+            Interactive(
+                foreign_keys=foreign_keys, transaction_id="", idle_limit_s=idle_limit_s
+            ),
+            asyncio.get_running_loop(),
+        )
+        assert job.waiter is not None, "a job of an event loop has a waiter"
+        try:
+            transaction: InteractiveTransaction = await asyncio.shield(job.waiter)
+        except asyncio.CancelledError:
+            job.waiter.add_done_callback(_give_up)
+            raise
+        return transaction
+
     async def run(self, errand: Callable[[], Any]) -> Any:
         """Call `errand` on the writer thread, between two batches."""
         job = self._submit(Errand(run=errand), asyncio.get_running_loop(), errand=True)
@@ -183,3 +204,8 @@ class TransactionManager:
     @property
     def _gathered(self) -> int:
         return sum(map(len, tuple(self._gathering.values())))
+
+
+def _give_up(begun: asyncio.Future[InteractiveTransaction]) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        begun.result().give_up()

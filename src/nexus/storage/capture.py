@@ -215,7 +215,7 @@ class Capture:
             self._recorder.run_schema(statement.sql, statement.params)
         elif kind is StatementKind.PRAGMA:
             columns, rows = self._recorder.run_pragma(statement.sql)
-            return StatementResult(columns, rows, -1, 0)
+            return StatementResult.of_query(columns, rows)
         elif kind in (
             StatementKind.SAVEPOINT,
             StatementKind.RELEASE,

@@ -5,17 +5,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from nexus.errors import (
+    AnswerTooLargeError,
     DatabaseBusyError,
     DiskFullError,
     NodeStoppedError,
     StorageError,
 )
+from nexus.storage.functions import NO_FUNCTIONS, Functions
 
 LEAST_SQLITE: Final = 3_054_001
 """Before 3.51.3 a checkpoint can race a write; before 3.54.1 applying a changeset that
@@ -44,7 +47,7 @@ def create(path: Path, page_size: int, encoding: str) -> apsw.Connection:
     return connection
 
 
-def open_writer(path: Path) -> apsw.Connection:
+def open_writer(path: Path, functions: Functions = NO_FUNCTIONS) -> apsw.Connection:
     """The one connection that writes."""
     require_version()
     connection = apsw.Connection(str(path), statementcachesize=256)
@@ -57,6 +60,7 @@ def open_writer(path: Path) -> apsw.Connection:
     connection.pragma("synchronous", _NORMAL)  # the node's own log is synced before
     connection.pragma("wal_autocheckpoint", 0)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    functions.add_to(connection)
     return connection
 
 
@@ -70,12 +74,13 @@ def synced_commits(writer: apsw.Connection) -> Iterator[None]:
         writer.execute(f"pragma synchronous = {_NORMAL}")
 
 
-def open_reader(path: Path) -> apsw.Connection:
+def open_reader(path: Path, functions: Functions = NO_FUNCTIONS) -> apsw.Connection:
     """A connection that cannot write."""
     connection = apsw.Connection(str(path), statementcachesize=128)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("query_only", 1)
     connection.pragma("wal_autocheckpoint", 0)
+    functions.add_to(connection)
     return connection
 
 
@@ -98,28 +103,64 @@ def seize(writer: apsw.Connection, path: Path) -> None:
         )
 
 
+Column = tuple[str, str | None]
+"""A column's name, and the type that its table declares."""
+
+
 def fetch(
-    connection: apsw.Connection, sql: str, params: Any = ()
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """The columns' names and all rows of a query; names also when there are no rows."""
-    columns: list[str] = []
+    connection: apsw.Connection, sql: str, params: Any = (), *, most_bytes: int = 0
+) -> tuple[list[Column], list[tuple[Any, ...]]]:
+    """The columns and all rows of a query; columns also when there are no rows.
+
+    Raises AnswerTooLargeError where the rows take more than `most_bytes` (0: any).
+    """
+    columns: list[Column] = []
     cursor = connection.cursor()
     cursor.exec_trace = column_reader(columns)
     try:
-        rows = cursor.execute(sql, params).fetchall()
+        rows = all_rows(cursor.execute(sql, params), most_bytes)
     finally:
         cursor.close(force=True)  # half read, it would keep its snapshot
-    return tuple(columns), rows
+    return columns, rows
 
 
-def column_reader(columns: list[str]) -> Callable[..., bool]:
-    """Notes the names before the first step: afterwards SQLite has forgotten them."""
+def column_reader(columns: list[Column]) -> Callable[..., bool]:
+    """Notes the columns before the first step: afterwards SQLite has forgotten them."""
 
     def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
-        columns[:] = [part[0] for part in cursor.get_description()]
+        columns[:] = cursor.get_description()
         return True
 
     return read
+
+
+def all_rows(cursor: apsw.Cursor, most_bytes: int) -> list[tuple[Any, ...]]:
+    """The rows that are left; AnswerTooLargeError where they are too many."""
+    if not most_bytes:
+        return cursor.fetchall()
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while piece := list(islice(cursor, _ROWS_AT_ONCE)):
+        rows += piece
+        size += sum(map(size_of, piece))
+        if size > most_bytes:
+            raise AnswerTooLargeError(
+                f"the rows take more than {most_bytes} bytes; ask for fewer of them, "
+                "or for some at a time"
+            )
+    return rows
+
+
+def size_of(row: tuple[Any, ...]) -> int:
+    """About what a row takes in an answer."""
+    size = 8 * len(row)
+    for value in row:
+        if isinstance(value, str | bytes):
+            size += len(value)
+    return size
+
+
+_ROWS_AT_ONCE: Final = 64
 
 
 def require_version() -> None:
@@ -141,9 +182,12 @@ def storage_error(what: str, error: apsw.Error) -> StorageError:
 class ReaderPool:
     """At most `size` read-only connections, made when first needed."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(
+        self, path: Path, size: int, functions: Functions = NO_FUNCTIONS
+    ) -> None:
         self._path = path
         self._size = size
+        self._functions = functions
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         self._lock = threading.Lock()
         self._all: list[apsw.Connection] = []
@@ -159,7 +203,7 @@ class ReaderPool:
             if self._closed:
                 raise NodeStoppedError("this node is stopping; read on another one")
             if connection is None:
-                connection = open_reader(self._path)
+                connection = open_reader(self._path, self._functions)
                 self._all.append(connection)
             yield connection
         finally:

@@ -15,7 +15,7 @@ from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import quote
 from nexus.storage import system
 from nexus.storage.columns import SchemaChanges
-from nexus.storage.connections import fetch
+from nexus.storage.connections import Column, fetch
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.preupdate import SmallChanges
@@ -191,7 +191,7 @@ class Recorder:
             )
         refuse_unreplicable_schema(self._writer, statement, read_tables(self._writer))
 
-    def run_pragma(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def run_pragma(self, sql: str) -> tuple[list[Column], list[tuple[Any, ...]]]:
         """Run a pragma that is safe here; its columns and rows.
 
         Raises RefusedStatementError for any other.
@@ -203,7 +203,7 @@ class Recorder:
             new = self._writer.pragma(pragma.name)
             if old != new:
                 self._operations.append(Pragma(pragma.name, old, new))
-            return (), []
+            return [], []
         if pragma.use is PragmaUse.UNCHANGED:
             return fetch(self._writer, f"pragma {pragma.name}")
         if pragma.use is PragmaUse.DEFERRAL:

@@ -1,12 +1,13 @@
 """Run clients' queries and row changes on the writer's connection."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from nexus.model.statements import may_have_rows
-from nexus.storage.connections import column_reader
+from nexus.errors import AnswerTooLargeError
+from nexus.model.statements import may_have_rows, writes_and_answers
+from nexus.storage.connections import Column, all_rows, column_reader
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.recorder import Recorder
@@ -18,9 +19,11 @@ class Statement(msgspec.Struct, frozen=True):
     sql: str
     params: Any = ()
     many: Any = None
+    most_bytes: int = 0
+    """Of a query's rows; 0: any number."""
 
 
-class StatementResult(msgspec.Struct, frozen=True):
+class StatementResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one statement gave."""
 
     columns: tuple[str, ...]
@@ -28,6 +31,19 @@ class StatementResult(msgspec.Struct, frozen=True):
     rows_affected: int
     """-1 where SQLite does not count."""
     last_insert_rowid: int
+    decltypes: tuple[str | None, ...] = ()
+    """What the tables declare the columns to be."""
+
+    @classmethod
+    def of_query(
+        cls, columns: Sequence[Column], rows: list[tuple[Any, ...]]
+    ) -> "StatementResult":
+        """What a query gave."""
+        names = tuple(name for name, _ in columns)
+        return cls(names, rows, -1, 0, tuple(declared for _, declared in columns))
+
+
+_NOTHING: Final = StatementResult((), [], 0, 0)
 
 
 class RowStatements:
@@ -45,36 +61,36 @@ class RowStatements:
         writer, sql = self._writer, statement.sql
         before = writer.total_changes()
         gives_rows = self._permissions.passed.get(sql)
-        columns: tuple[str, ...] = ()
-        rows: list[tuple[Any, ...]] = []
+        result = _NOTHING
         if gives_rows is None:
             gives_rows = may_have_rows(sql)
             with self._permissions.within(Scope.ROWS):
-                columns, rows = self._fetch(sql, statement.params)
+                result = self._fetch(statement)
             self._permissions.remember(sql, gives_rows=gives_rows)
         elif gives_rows:
-            columns, rows = self._fetch(sql, statement.params)
+            result = self._fetch(statement)
         else:
             writer.execute(sql, statement.params)
         return StatementResult(
-            columns,
-            rows,
+            result.columns,
+            result.rows,
             writer.changes() if writer.total_changes() != before else 0,
             writer.last_insert_rowid(),
+            result.decltypes,
         )
 
-    def _fetch(
-        self, sql: str, params: Any
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        columns: list[str] = []
+    def _fetch(self, statement: Statement) -> StatementResult:
+        columns: list[Column] = []
         cursor = self._writer.cursor()
         cursor.exec_trace = column_reader(columns)
+        # What RETURNING gives was changed: the transaction's own limit bounds it.
+        most_bytes = 0 if writes_and_answers(statement.sql) else statement.most_bytes
         try:
-            rows = cursor.execute(sql, params).fetchall()
-        except UnicodeDecodeError:
+            rows = all_rows(cursor.execute(statement.sql, statement.params), most_bytes)
+        except (UnicodeDecodeError, AnswerTooLargeError):
             cursor.close(force=True)  # half read, it would keep any savepoint open
             raise
-        return tuple(columns), rows
+        return StatementResult.of_query(columns, rows)
 
     def _run_many(self, statement: Statement) -> StatementResult:
         """Run it for each set of parameters, or for none."""
