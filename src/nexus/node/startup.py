@@ -102,7 +102,9 @@ def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
     if intent is not None and intent.kind == "rewind":
         resolve(intent, database, log, catalog)
         intent = None
-    replaced = intent is not None and database.position != intent.before
+    # Not `!= before`: after a power cut the database may stand before that, and the
+    # log is what this node has acknowledged.
+    replaced = intent is not None and database.position == intent.target
     if replaced or (log.entry_count == 0 and log.last_offset != applied):
         # What was durable before says nothing of the log that begins here.
         catalog.update(log_watermark=NO_OFFSET)

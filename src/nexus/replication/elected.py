@@ -123,10 +123,13 @@ class ElectedMaster(Master):
     def objection(self, membership: Membership) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
         voters = {NodeId(node_id) for node_id, _ in membership.voters}
-        if self.commit_offset < self._first or not self.takes_writes:
+        held, least = self._streams.held_by_majority, self._sync_quorum
+        if not held or not self.takes_writes:
             return "this reign's first entry is not committed yet; try again soon"
-        if self.commit_offset < self._electorate.offset:
+        if held < self._electorate.offset:
             return "the last change of the configuration is not committed yet"
+        if len(voters) < least:
+            return f"replication.sync_quorum = {least} asks for as many voters"
         if self._node_id not in voters:
             return "the master cannot be removed: switch over to another node first"
         if len(voters ^ self._voters) > 1:

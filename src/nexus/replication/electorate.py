@@ -78,8 +78,12 @@ class Electorate:
         ] + [configuration]
 
     def settled(self, commit: Offset) -> None:
-        """Up to `commit` nothing is ever undone: older ones need not be known."""
-        while len(self._known) > 1 and self._known[1].offset <= commit:
+        """Up to `commit` nothing is undone: older ones need not be known.
+
+        Save the one before the last: where less than a majority commits, the last may
+        be undone. No other can be: the next one waits until a majority holds it.
+        """
+        while self._known[1:-1] and self._known[1].offset <= commit:
             del self._known[0]
 
     def truncated_after(self, last_kept: Offset) -> None:
