@@ -271,6 +271,11 @@ class FakeNode:
         self.asked.append(("switch_over", heir))
         return Handover("n1", heir, 0.1)
 
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        self._need(Role.MASTER)
+        self.asked.append(("set_mode", mode))
+        return msgspec.structs.replace(self.current, mode=mode)
+
     def members(self) -> MembersView:
         return MEMBERS
 

@@ -12,6 +12,7 @@ from nexus.config import Config
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
@@ -125,6 +126,9 @@ class NodeFacade(Protocol):
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(
         self, role: Role, master_addr: str | None

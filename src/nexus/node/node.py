@@ -9,6 +9,7 @@ from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeId,
     NodeStatus,
     ReplicaStats,
@@ -169,7 +170,9 @@ class Node:
         """
         parts = self._parts
         if request.consistency == "strong":
-            at_least = max(await self._duties.read_offset(), request.min_offset or 0)
+            at_least = max(
+                await governing.read_offset(self._duties), request.min_offset or 0
+            )
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 
@@ -263,6 +266,11 @@ class Node:
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance for the cluster."""
         return await governing.set_auto_failover(self._duties, enabled=enabled)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
+        await governing.set_mode(self._duties, mode)
+        return self.status()
 
     async def start_replication(
         self, role: Role, master_addr: str | None
