@@ -1,7 +1,5 @@
 """Where a connection deliberately does not do what one of sqlite3 does."""
 
-# ruff: noqa: E501 - tables of one line a behaviour
-
 from collections.abc import Callable
 from typing import Any, Final
 
