@@ -9,6 +9,7 @@ from nexus.client import exceptions
 from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.control import Control
 from nexus.client.cursor import Cursor
+from nexus.client.dump import dumped
 from nexus.client.exceptions import (
     NotSupportedError,
     ProgrammingError,
@@ -16,6 +17,7 @@ from nexus.client.exceptions import (
 )
 from nexus.client.parameters import Plan, plan_for
 from nexus.client.session import Result, Session, Statement
+from nexus.client.unsupported import Unsupported
 from nexus.errors import NexusError
 from nexus.model.change import Change
 from nexus.model.position import Position
@@ -26,7 +28,7 @@ LEGACY_TRANSACTION_CONTROL: Final = -1
 _LEVELS: Final = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 
 
-class Connection:
+class Connection(Unsupported):
     """One client of a node or a cluster; for one thread at a time.
 
     As with sqlite3 the first INSERT, UPDATE, DELETE or REPLACE begins a transaction
@@ -169,6 +171,11 @@ class Connection:
             )
         return _told(session.changes(Wanted(**wanted)))
 
+    def iterdump(self) -> Iterator[str]:
+        """The database as SQL: statements that make it anew elsewhere."""
+        self.require_open()
+        return dumped(lambda sql: Cursor(self).execute(sql))
+
     def interrupt(self) -> None:
         """End the statement that runs, with OperationalError; from any thread."""
         self._opened.session.interrupt()
@@ -292,7 +299,7 @@ def _level(level: str | None) -> str | None:
         raise ValueError(
             "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"
         )
-    return level
+    return level.upper()
 
 
 def _require_mode(autocommit: object) -> None:

@@ -25,6 +25,7 @@ from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.keyholding import Keyholding
+from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -218,6 +219,10 @@ class Node:
             acting.resume()
         else:
             self._duties.reigning("another's stream is the master's").resume(replica)
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+        return await losses(self._duties)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master: by election, or by raising the epoch.

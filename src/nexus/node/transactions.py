@@ -141,6 +141,10 @@ class TransactionManager:
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
+    def run_blocking(self, errand: Callable[[], Any]) -> Any:
+        """As `run`, for a client in a thread of its own."""
+        return self._submit(Errand(run=errand), None).wait()
+
     async def write(
         self, operation: Operation, before: Callable[[], None] = lambda: None
     ) -> Offset:
