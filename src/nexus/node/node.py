@@ -17,6 +17,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.callers import Callers
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.following import Following
@@ -48,6 +49,9 @@ class Node:
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
+        self._callers = Callers(
+            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+        )
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -82,6 +86,7 @@ class Node:
             duties.stop_writes,
             duties.send_snapshot,
             duties.asked_for_votes,
+            self._callers.serve,
         )
         parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
         duties.use(parts)
@@ -104,6 +109,7 @@ class Node:
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
+        await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
 
     # --- What others ask --------------------------------------------------------------
