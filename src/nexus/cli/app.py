@@ -10,9 +10,10 @@ import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import check, importing, operate, restore, serve, sql, status, verify
+from nexus.cli import check, importing, operate, restore, serve, status, verify
 from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
+from nexus.cli.sql import command as sql
 from nexus.cli.terminal import print_error
 from nexus.errors import NexusError
 
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(ended.code or DONE)
         print_error("interrupted; nothing was undone")
     except NexusError as error:
-        print_error(str(error))
+        print_error(error)
     except OSError as error:
         print_error(f"{_file(error)}{error.strerror or error}; mend that and try again")
     except Exception as error:
