@@ -16,6 +16,7 @@ from nexus.node.caller import Caller
 from nexus.node.connection import Connection
 from nexus.node.duties import Duties
 from nexus.node.following import Following
+from nexus.node.governing import read_offset
 from nexus.node.pending import Pending
 from nexus.node.reading import Reading
 from nexus.node.reigning import Reigning
@@ -140,7 +141,7 @@ class Callers:
         """Return once this node holds what the query must see; raises why it won't."""
         at_least = asked.min_offset
         if asked.strong:
-            at_least = max(at_least, await self._duties.read_offset())
+            at_least = max(at_least, await read_offset(self._duties))
         if at_least:
             await self._duties.parts.executor.reach(Offset(at_least))
 

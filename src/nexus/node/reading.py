@@ -17,7 +17,7 @@ from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import encode
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import column_reader
+from nexus.storage.connections import execute
 from nexus.storage.database import Database
 
 PIECE_BYTES: Final = 256 << 10
@@ -169,13 +169,11 @@ class Reading:
 
     def _answers(self, reader: apsw.Connection) -> Generator[Answered, None, None]:
         for index, statement in enumerate(self._statements):
-            columns: list[tuple[str, str | None]] = []
             cursor = reader.cursor()
-            cursor.exec_trace = column_reader(columns)
             try:
                 if self._cancelled:
                     raise apsw.InterruptError("interrupted")
-                cursor.execute(statement.sql, statement.params)
+                columns = execute(cursor, statement.sql, statement.params)
                 rows = self._rows(cursor, index)
                 names = tuple(name for name, _ in columns)
                 yield Answered(names, tuple(kind for _, kind in columns), rows)
