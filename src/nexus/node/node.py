@@ -18,6 +18,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
@@ -51,6 +52,9 @@ class Node:
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
+        self._callers = Callers(
+            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+        )
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -85,6 +89,7 @@ class Node:
             duties.stop_writes,
             duties.send_snapshot,
             duties.asked_for_votes,
+            self._callers.serve,
         )
         parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
         duties.use(parts)
@@ -107,6 +112,7 @@ class Node:
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
+        await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
 
     # --- What others ask --------------------------------------------------------------
