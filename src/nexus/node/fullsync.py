@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus.errors import NexusError, SnapshotError
-from nexus.model.position import NO_OFFSET, EpochHistory, Position
+from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
@@ -24,6 +24,7 @@ from nexus.storage.snapshot import (
     SnapshotInfo,
     SnapshotStore,
     install_into,
+    manifest_beside,
 )
 from nexus.storage.wal import WriteAheadLog
 
@@ -224,13 +225,14 @@ def install_snapshot(
     StorageError; if the intent still stands then, the node must start again. After a
     DatabaseBusyError it can be tried again.
     """
+    target = manifest_beside(copy).position
     database.set_mode_applying()
-    catalog.update(intent=Intent("full_sync", database.position))
+    catalog.update(intent=Intent("full_sync", database.position, target))
     try:
         manifest = install_into(copy, database, work, max_size=max_size)
     except NexusError:
         # The database is as it was. Left standing, the intent would have a later start
-        # empty the log, because the position has moved on.
+        # empty the log, if the entries of the log had led there by then.
         catalog.update(intent=None)
         raise
     wal.reset(manifest.position.offset)
@@ -256,7 +258,8 @@ def install_base(
             "the snapshot names no voters, so a witness has no place in that cluster"
         )
     base = Base(position.offset, history, *stored)
-    catalog.update(base=base, log_watermark=NO_OFFSET)
+    intent = Intent("full_sync", ORIGIN, position)
+    catalog.update(base=base, intent=intent, log_watermark=NO_OFFSET)
     wal.reset(position.offset)
-    catalog.update(log_watermark=wal.durable_offset)
+    catalog.update(intent=None, log_watermark=wal.durable_offset)
     return position, history

@@ -29,6 +29,8 @@ from nexus.node.door import Door
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
+from nexus.node.reporting import report
+from nexus.protocol.calls import Attach
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -85,27 +87,22 @@ class PublisherHooks:
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     """A proven Hello that asks for votes, with the challenge it has answered."""
+    client: Callable[[Connection, Attach, bytes], Awaitable[None]]
+    """A proven client, with the challenge it has answered: serve it until it goes."""
 
 
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(
-        self,
-        hooks: PublisherHooks,
-        *,
-        secret: str,
-        timeout_s: float,
-        pace_s: float = 0.0,
-    ) -> None:
-        """`pace_s` lies at least between two small sends to one replica."""
+    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+        self.pace_s = 0.0
+        """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
         self.rejected = 0
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
         self._door = Door(timeout_s=timeout_s)
-        self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
@@ -224,6 +221,9 @@ class Publisher:
     async def _serve(self, link: _Link) -> None:
         connection = link.connection
         hello, link.challenge = await self._door.hello(connection, self._secret)
+        if isinstance(hello, Attach):
+            await self._hooks.client(connection, hello, link.challenge)
+            return
         link.hello_nonce = hello.nonce
         if VOTES in hello.features:
             await self._hooks.votes(connection, hello, link.challenge)
@@ -276,11 +276,11 @@ class Publisher:
                 log.warning("stream_ended", peer=link.peer, reason=str(error))
                 await link.connection.close()
                 return
-            if self._pace_s and len(frames) < SMALL_BYTES:
+            if self.pace_s and len(frames) < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
                 # every node a wake-up, a sync and an acknowledgement of its own. All
                 # senders wake at the same beats, to send the same frames.
-                await asyncio.sleep(self._pace_s - time.monotonic() % self._pace_s)
+                await asyncio.sleep(self.pace_s - time.monotonic() % self.pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(
@@ -343,8 +343,3 @@ class Publisher:
             link.cursor = None
         if link.transfer is not None:
             link.transfer.cancel()
-
-
-def report(effect: Report) -> None:
-    """Log what a machine reports, at its level."""
-    getattr(log, effect.level.value)(effect.event, detail=effect.detail)

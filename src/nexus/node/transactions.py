@@ -36,7 +36,7 @@ class TransactionManager:
         self._turns = WriterTurns(database, self._writer, hooks)
         self._gathering: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         """Of each loop: what its tasks have asked for since its last turn."""
-        self._refusal: Callable[[], NexusError] | None = None
+        self._refusal: Callable[[], NexusError | None] | None = None
         """Of transactions, for now; errands pass it."""
 
     def start(self, reign: Reign, *, mode: str) -> None:
@@ -69,8 +69,11 @@ class TransactionManager:
         """
         self._turns.stop()
 
-    def refuse_writes(self, refusal: Callable[[], NexusError] | None) -> None:
-        """Refuse new transactions with this error from now on; None: take them."""
+    def refuse_writes(self, refusal: Callable[[], NexusError | None] | None) -> None:
+        """Refuse new transactions with this error from now on; None: take them.
+
+        It is asked for each one, in whatever thread; where it says None, one is taken.
+        """
         self._refusal = refusal
 
     async def execute(self, transaction: Transaction) -> Answer:
@@ -83,6 +86,18 @@ class TransactionManager:
         assert job.waiter is not None, "a job of an event loop has a waiter"
         answer: Answer = await job.waiter
         return answer
+
+    def submit(
+        self,
+        transaction: Transaction,
+        loop: asyncio.AbstractEventLoop,
+        settled: Callable[[Job], None],
+    ) -> Job:
+        """As `execute`, for who has no task: `settled` is called on the loop.
+
+        What one turn of the loop submits is put as one batch.
+        """
+        return self._submit(transaction, loop, settled=settled)
 
     def execute_blocking(self, transaction: Transaction) -> Answer:
         """As `execute`, for a client in a thread of its own."""
@@ -112,7 +127,11 @@ class TransactionManager:
         return transaction
 
     async def begin_soon(
-        self, *, idle_limit_s: float, foreign_keys: bool = True
+        self,
+        *,
+        idle_limit_s: float,
+        foreign_keys: bool = True,
+        transaction_id: str = "",
     ) -> InteractiveTransaction:
         """As `begin`, for a client in an event loop.
 
@@ -120,7 +139,9 @@ class TransactionManager:
         """
         job = self._submit(
             Interactive(
-                foreign_keys=foreign_keys, transaction_id="", idle_limit_s=idle_limit_s
+                foreign_keys=foreign_keys,
+                transaction_id=transaction_id,
+                idle_limit_s=idle_limit_s,
             ),
             asyncio.get_running_loop(),
         )
@@ -137,6 +158,10 @@ class TransactionManager:
         job = self._submit(Errand(run=errand), asyncio.get_running_loop(), errand=True)
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
+
+    def run_blocking(self, errand: Callable[[], Any]) -> Any:
+        """As `run`, for a client in a thread of its own."""
+        return self._submit(Errand(run=errand), None).wait()
 
     async def write(
         self, operation: Operation, before: Callable[[], None] = lambda: None
@@ -161,20 +186,22 @@ class TransactionManager:
         loop: asyncio.AbstractEventLoop | None,
         *,
         errand: bool = False,
+        settled: Callable[[Job], None] | None = None,
     ) -> Job:
         self._database.require_own_process()
         turns = self._turns
         if turns.end is not None:
             raise turns.end()
-        if self._refusal is not None and not errand:
-            raise self._refusal()
+        refusal = None if errand or self._refusal is None else self._refusal()
+        if refusal is not None:
+            raise refusal
         if turns.shortage is not None:
             raise short_of_space(turns.shortage)
         if turns.waiting + self._gathered >= MAX_WAITING_JOBS:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
             )
-        job = Job(work, loop)
+        job = Job(work, loop, settled)
         shared = isinstance(work, Transaction) and work.foreign_keys
         if loop is not None:
             self._gather(job, loop)

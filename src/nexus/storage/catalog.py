@@ -4,6 +4,7 @@ One row in a SQLite database of its own, written with `synchronous=EXTRA`: what
 `update` has returned is on the disk.
 """
 
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,7 +16,6 @@ from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import (
-    ORIGIN,
     Epoch,
     EpochHistory,
     HistoryId,
@@ -39,8 +39,8 @@ class Intent(msgspec.Struct, frozen=True):
     kind: Literal["full_sync", "rewind"]
     before: Position
     """Where the database stood when it began."""
-    target: Position = ORIGIN
-    """Where a rewind goes back to."""
+    target: Position
+    """Where a rewind goes back to, or a snapshot stands."""
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -72,16 +72,19 @@ class CatalogState(msgspec.Struct, frozen=True):
     """Nodes met: id, replication address, HTTP URL."""
     log_watermark: Offset = Offset(0)
     """The log was durable up to here at the last clean stop."""
+    incomplete: str = ""
+    """Why this node lacks what it had acknowledged; it neither votes nor stands."""
     intent: Intent | None = None
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""
 
 
 class Catalog:
-    """Holds the state; one owner, any one thread at a time."""
+    """Holds the state; one owner, whose threads may change it one after the other."""
 
     def __init__(self, connection: apsw.Connection, state: CatalogState) -> None:
         self._connection = connection
+        self._changing = threading.Lock()
         self._state = state
 
     @classmethod
@@ -112,15 +115,16 @@ class Catalog:
 
     def update(self, **changes: Any) -> CatalogState:
         """Change fields; durable on return. Raises StorageError."""
-        state = msgspec.structs.replace(self._state, **changes)
-        try:
-            self._connection.execute(
-                "insert or replace into catalog values (1, ?)",
-                (msgspec.json.encode(state),),
-            )
-        except apsw.Error as error:
-            raise storage_error("the catalog cannot be written", error) from error
-        self._state = state
+        with self._changing:
+            state = msgspec.structs.replace(self._state, **changes)
+            try:
+                self._connection.execute(
+                    "insert or replace into catalog values (1, ?)",
+                    (msgspec.json.encode(state),),
+                )
+            except apsw.Error as error:
+                raise storage_error("the catalog cannot be written", error) from error
+            self._state = state
         return state
 
     def close(self) -> None:
