@@ -1,6 +1,5 @@
 """`nexus://`: SQLite's dialect over Nexus's connections."""
 
-from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
@@ -10,15 +9,18 @@ from sqlalchemy.engine import URL
 from typing_extensions import override
 
 from nexus.client.parameters import plan_for
+from nexus.client.sqlalchemy import driver
 from nexus.client.sqlalchemy.naming import Compiler, DdlCompiler, Preparer
 from nexus.client.sqlalchemy.reflection import Reflection
+from nexus.client.sqlalchemy.texts import whole_names
 from nexus.model.statements import StatementKind
 
-_BEGINS: Final = (
-    StatementKind.SCHEMA,
-    StatementKind.SAVEPOINT,
-)
+_BEGINS: Final = (StatementKind.SCHEMA, StatementKind.SAVEPOINT)
 """What a transaction of SQLAlchemy's is to hold, besides what changes rows."""
+
+
+_OURS: Final = ("host", "foreign_keys")
+"""What of a URL's query `nexus.connect` is not told."""
 
 
 class NexusDialect(Reflection):
@@ -41,9 +43,7 @@ class NexusDialect(Reflection):
     @override
     @classmethod
     def import_dbapi(cls) -> Any:
-        from nexus.client import dbapi  # noqa: PLC0415 - as SQLAlchemy asks for it
-
-        return dbapi
+        return driver
 
     @override
     @classmethod
@@ -55,13 +55,18 @@ class NexusDialect(Reflection):
         return ([target(url)], {"check_same_thread": False})
 
     @override
-    def on_connect(self) -> Any:
-        return None  # regexp and the like are the node's functions
+    def on_connect_url(self, url: URL) -> Any:
+        """REGEXP and the like are functions of the node's; none is registered here."""
+        choice = url.query.get("foreign_keys", "on")
+        if choice not in ("on", "off"):
+            raise exc.ArgumentError(f"foreign_keys is on or off, not {choice}")
+        return _leave_foreign_keys if choice == "off" else None
 
     @override
     def do_execute(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
+        statement = _as_run(statement, context)
         self._begin_for(cursor, statement)
         super().do_execute(cursor, statement, parameters, context)
 
@@ -69,6 +74,7 @@ class NexusDialect(Reflection):
     def do_execute_no_params(
         self, cursor: Any, statement: str, context: Any = None
     ) -> None:
+        statement = _as_run(statement, context)
         self._begin_for(cursor, statement)
         super().do_execute_no_params(cursor, statement, context)
 
@@ -92,13 +98,24 @@ class NexusDialect(Reflection):
             connection.execute("BEGIN")
 
 
+def _leave_foreign_keys(connection: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = off")
+
+
+def _as_run(statement: str, context: Any) -> str:
+    """What the compiler made of tables has their whole names; text may not."""
+    compiled = None if context is None else context.compiled
+    by_hand = compiled is None or context.isddl or compiled.statement.is_text
+    return whole_names(statement) if by_hand else statement
+
+
 def target(url: URL) -> str:
     """What `nexus.connect` is given for an engine's URL: addresses, or a directory.
 
     Several addresses stand in brackets, or in more `host`s of the query: SQLAlchemy
     itself reads but one port. Raises ArgumentError where there is neither.
     """
-    query = {name: value for name, value in url.query.items() if name != "host"}
+    query = {name: url.query[name] for name in url.query if name not in _OURS}
     more = url.query.get("host", ())
     first = url.host or ""
     if first and url.port:

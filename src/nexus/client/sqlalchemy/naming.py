@@ -70,7 +70,7 @@ class Compiler(SQLiteCompiler):
             return super().visit_table(table, *args, **{**options, "use_schema": False})
         if options.get("from_linter"):
             options["from_linter"].froms[table] = table.fullname
-        shown = {"asfrom", "ashint", "within_tstring"} & {k for k in options if options[k]}
+        shown = any(options.get(name) for name in ("asfrom", "ashint", "within_tstring"))
         return self.preparer.format_table(table) if args or shown else ""
 
     @override

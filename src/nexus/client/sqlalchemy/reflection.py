@@ -119,7 +119,7 @@ def _within(
 
 
 def _is_internal(name: str) -> bool:
-    return name.lower().startswith(("sqlite_", "__nexus"))
+    return name.lower().startswith(("sqlite_", "nexus_"))
 
 
 def _referred(name: str) -> dict[str, str | None]:
