@@ -12,6 +12,7 @@ from nexus.client.parameters import plan_for
 from nexus.client.sqlalchemy import driver
 from nexus.client.sqlalchemy.naming import Compiler, DdlCompiler, Preparer
 from nexus.client.sqlalchemy.reflection import Reflection
+from nexus.client.sqlalchemy.temporary import TemporaryObjects
 from nexus.client.sqlalchemy.texts import whole_names
 from nexus.model.statements import StatementKind
 
@@ -38,6 +39,7 @@ class NexusDialect(Reflection):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._temporary = TemporaryObjects()
         self._levels: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     @override
@@ -66,17 +68,25 @@ class NexusDialect(Reflection):
     def do_execute(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
-        statement = _as_run(statement, context)
-        self._begin_for(cursor, statement)
+        statement = self._prepared(cursor.connection, statement, context)
         super().do_execute(cursor, statement, parameters, context)
 
     @override
     def do_execute_no_params(
         self, cursor: Any, statement: str, context: Any = None
     ) -> None:
-        statement = _as_run(statement, context)
-        self._begin_for(cursor, statement)
+        statement = self._prepared(cursor.connection, statement, context)
         super().do_execute_no_params(cursor, statement, context)
+
+    @override
+    def do_commit(self, dbapi_connection: Any) -> None:
+        self._temporary.drop(_driver_connection(dbapi_connection))
+        super().do_commit(dbapi_connection)
+
+    @override
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        self._temporary.forget(_driver_connection(dbapi_connection))
+        super().do_rollback(dbapi_connection)
 
     @override
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
@@ -88,25 +98,28 @@ class NexusDialect(Reflection):
     def get_isolation_level(self, dbapi_connection: Any) -> Any:
         return self._levels.get(dbapi_connection, "SERIALIZABLE")
 
-    def _begin_for(self, cursor: Any, statement: str) -> None:
-        connection = cursor.connection
-        if (
-            plan_for(statement).kind in _BEGINS
-            and connection.isolation_level is not None
-            and not connection.in_transaction
-        ):
+    def _prepared(self, connection: Any, statement: str, context: Any) -> str:
+        """What to run for a statement, once the transaction that it needs has begun."""
+        compiled = None if context is None else context.compiled
+        if compiled is None or context.isddl or compiled.statement.is_text:
+            statement = whole_names(statement)
+        kind = plan_for(statement).kind
+        if kind is StatementKind.COMMIT:
+            self._temporary.drop(connection)
+        if kind not in _BEGINS or connection.isolation_level is None:
+            return statement
+        if not connection.in_transaction:
             connection.execute("BEGIN")
+        return self._temporary.as_run(connection, statement)
+
+
+def _driver_connection(connection: Any) -> Any:
+    """The pool lends connections behind one of its own."""
+    return getattr(connection, "dbapi_connection", connection)
 
 
 def _leave_foreign_keys(connection: Any) -> None:
     connection.execute("PRAGMA foreign_keys = off")
-
-
-def _as_run(statement: str, context: Any) -> str:
-    """What the compiler made of tables has their whole names; text may not."""
-    compiled = None if context is None else context.compiled
-    by_hand = compiled is None or context.isddl or compiled.statement.is_text
-    return whole_names(statement) if by_hand else statement
 
 
 def target(url: URL) -> str:
