@@ -7,9 +7,11 @@ from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
 from nexus.model.position import Epoch, Offset
-from nexus.protocol.messages import VoteReply
-from nexus.replication.effects import StepDown
-from replication.alone import member, reigns
+from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
+from nexus.replication.effects import CommitAdvanced, Peer, Send, StepDown, Stream
+from nexus.replication.member import Member
+from replication.alone import member, only, reigns
+from replication.examples import hello
 
 
 def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
@@ -56,3 +58,64 @@ def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobod
     assert one.tick(2_000)[0] == StepDown(
         Epoch(1), "", "no quorum of voters has answered for a dead-time"
     )
+
+
+def pair(mode: Mode) -> Member:
+    """`a` of two voters, which reigns; `b` holds its first entry and follows as `p`."""
+    one = member("a", "b", mode=mode)
+    one.tick(1_000)
+    yes = VoteReply(Epoch(1), granted=True, pre_vote=True)
+    one.vote(NodeId("b"), yes, 1_010)
+    elected = one.vote(NodeId("b"), replace(yes, pre_vote=False), 1_020)
+    reigns(one, elected, 1_030)
+    joins(one, "p", 0)
+    one.streamed(Peer("p"), Offset(2), 0, 1_050)
+    one.receive(Peer("p"), WalAck(Offset(1), Offset(0)), 1_060)
+    return one
+
+
+def joins(one: Member, peer: str, durable: int) -> Welcome:
+    """`b` connects under this name, with so much of the log."""
+    history = one.history if durable else one.history.truncated_after(Offset(0))
+    said = replace(
+        hello(durable, history), node_id=NodeId("b"), cluster_id="cluster", epoch=1
+    )
+    effects = one.hello(Peer(peer), said, 1_040)
+    (welcome,) = [
+        effect.message
+        for effect in only(effects, Send)
+        if isinstance(effect.message, Welcome)
+    ]
+    return welcome
+
+
+def test_in_sync_mode_entries_go_ahead_of_the_masters_own_sync() -> None:
+    one = pair(Mode.SYNC)
+
+    sent = one.written(Offset(2), 1_100)
+
+    assert sent == (Stream(Peer("p"), Offset(2), Offset(3), Offset(1)),)
+    one.streamed(Peer("p"), Offset(3), 9, 1_110)
+    acked = one.receive(Peer("p"), WalAck(Offset(2), Offset(0)), 1_120)
+    assert not only(acked, CommitAdvanced)
+    stored = one.stored(Offset(2), 1_130)
+    assert only(stored, CommitAdvanced) == [CommitAdvanced(Offset(2))]
+
+
+def test_who_has_what_went_ahead_is_not_asked_to_take_it_back() -> None:
+    one = pair(Mode.SYNC)
+    one.written(Offset(2), 1_100)
+
+    welcome = joins(one, "again", 2)
+
+    assert (welcome.plan, welcome.from_offset) == (Plan.STREAM, Offset(2))
+    assert welcome.current_offset == 2
+
+
+def test_nothing_goes_ahead_in_async_mode_nor_after_the_reign() -> None:
+    one, ended = pair(Mode.ASYNC), pair(Mode.SYNC)
+    assert ended.master is not None
+    ended.master.deposed_by(StepDown(Epoch(9), "", "over"), 1_090)
+
+    assert one.written(Offset(2), 1_100) == ()
+    assert ended.written(Offset(2), 1_100) == ()

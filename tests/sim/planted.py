@@ -232,6 +232,16 @@ def read_before_the_first_entry(patch: Patch) -> None:
     patch.setattr(ElectedMaster, "progressed", progressed)
 
 
+def counts_itself_before_its_sync(patch: Patch) -> None:
+    """A master that sends ahead of its own sync takes its copy for durable."""
+
+    def written(self: Streams, offset: Offset, now_ms: int) -> Any:
+        self._written = offset
+        return self.stored(offset, now_ms)
+
+    patch.setattr(Streams, "written", written)
+
+
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     ack_before_sync,
     vote_twice,
@@ -253,4 +263,5 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     restarted_voter_votes_at_once,
     answer_to_an_older_ping,
     read_before_the_first_entry,
+    counts_itself_before_its_sync,
 )

@@ -43,6 +43,10 @@ HELD: Final = (
 log = structlog.get_logger(__name__)
 
 
+def _not_yet(_: Offset) -> None:
+    """Nothing leaves this node before its own sync."""
+
+
 class Reigning:
     """One reign of this node; `begin` it, and `leave` it for good."""
 
@@ -84,6 +88,7 @@ class Reigning:
                 ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
+                written=parts.on_loop(port.written) if port and sync else _not_yet,
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
             ),
