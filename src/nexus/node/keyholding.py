@@ -27,9 +27,9 @@ from nexus.node.keyedreign import KeyedReign, new_reign
 from nexus.node.keyrequests import KeyRequests
 from nexus.node.machines import etcd_settings, leadership_settings
 from nexus.node.parts import Parts
-from nexus.node.publisher import report
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
+from nexus.node.reporting import report
 from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
 from nexus.replication.key_effects import (

@@ -19,6 +19,9 @@ from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
 
+RESTING_READERS: Final = 32
+"""Connections beside `limits.readers`, for queries that wait for their clients."""
+
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
 again takes the next epoch by itself, and must not meet the new one at that number."""
@@ -84,7 +87,7 @@ def open_standing(config: Config) -> Standing:
         opening = Database.expect if expects else Database.open
         database = opening(
             directory.database,
-            readers=config.limits.readers,
+            readers=config.limits.readers + RESTING_READERS,
             functions=Functions.of_modules(config.functions),
         )
         opened.callback(database.close)
