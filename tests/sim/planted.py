@@ -361,7 +361,6 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     snapshot_without_position,
     learner_counts,
     lease_from_the_answer,
-    loyal_to_the_old_master,
     clients_too_early,
     thrown_away,
     restarted_voter_votes_at_once,

@@ -29,7 +29,7 @@ from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import Hooks, nobody
+from nexus.node.writer import Hooks
 from nexus.protocol.messages import Error, Welcome
 from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
@@ -76,7 +76,7 @@ class Reigning:
             if sync or self._elected
             else None
         )
-        early = lambda: port is None or self.mode is Mode.ASYNC  # noqa: E731
+        early = lambda: self.mode is not Mode.SYNC  # noqa: E731
         self.manager = TransactionManager(
             parts.database,
             parts.log,
@@ -90,7 +90,7 @@ class Reigning:
                 ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
-                written=parts.on_loop(port.written if port else nobody, unless=early),
+                written=parts.on_loop(port.written if port else None, unless=early),
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
             ),

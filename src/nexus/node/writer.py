@@ -34,10 +34,6 @@ MAX_BATCH_BYTES: Final = 16 << 20
 """A batch closes when its entries reach this size: bounds the memory it holds."""
 
 
-def nobody(_: Offset) -> None:
-    """Nobody wants to know."""
-
-
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """Whom the writer thread tells what; called on that thread, must not block."""
@@ -52,7 +48,7 @@ class Hooks:
     """The database stands exactly at this entry: pin it now and hash it later."""
     durable_on: Callable[[Offset], int]
     """On how many nodes the entry is known to be durable, this one included."""
-    written: Callable[[Offset], None] = nobody
+    written: Callable[[Offset], None]
     """The log holds everything up to this offset, and is about to be synced."""
     commitment: Commitment | None = None
     """In sync mode: where to wait for the quorum before SQLite commits."""
