@@ -128,6 +128,11 @@ class Node:
         return self._parts.database
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where its coroutines run."""
+        return self._parts.loop
+
+    @property
     def idle_limit_s(self) -> float:
         """How long an interactive transaction may stay idle."""
         return self.config.limits.idle_transaction_ms / 1000
