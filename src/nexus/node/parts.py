@@ -104,8 +104,8 @@ class Parts:
     ) -> Callable[[Any], None]:
         """The same call, to be made from another thread, once, on the loop.
 
-        Waking the loop costs as much as a small transaction: `unless` spares it. Without
-        a call nothing is done.
+        Waking the loop costs as much as a small transaction: `unless` spares it.
+        Without a call nothing is done.
         """
         if call is None:
             return lambda _: None
