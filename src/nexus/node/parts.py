@@ -14,6 +14,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
+from nexus.node.views import Views
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -40,6 +41,7 @@ class Parts:
     """Where clients reach it."""
     publisher: Publisher
     executor: Executor
+    views: Views
     hashing: ThreadPoolExecutor
     snapshots: SnapshotStore
     sender: SnapshotSender
@@ -114,6 +116,7 @@ class Parts:
     def close(self) -> None:
         """Close what `open_parts` opened, but for the publisher; blocks."""
         self.database.close_readers()
+        self.views.close()
         self.executor.close()
         self.verifications.close()
         self.hashing.shutdown()
@@ -167,6 +170,7 @@ async def open_parts(
             milestones,
             patience_s=config.limits.idle_transaction_ms / 1000,
         ),
+        views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
         sender=SnapshotSender(snapshots, database, standing.log),
