@@ -20,6 +20,7 @@ from nexus.model.cluster import (
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -90,6 +91,15 @@ class NodeFacade(Protocol):
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run statements here; ReadOnlyReplicaError for a replica's write."""
+
+    def writer(self) -> object:
+        """What takes writes here; ReadOnlyReplicaError on a replica."""
+
+    def open_stream(self) -> SqlStream:
+        """What a connection to SQLite would be, for a client from afar."""
+
+    async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
+        """Return once the database holds `offset`; TimeoutError if not by then."""
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""
