@@ -1,5 +1,6 @@
 """A node without a database: it answers what a test has told it to."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 import httpx
 import msgspec
 
+from api.fake_stream import FakeSql
 from nexus.api.application import Application
+from nexus.api.facade import Pieces
 from nexus.config import Config
 from nexus.errors import NotFoundError, WrongRoleError
+from nexus.model.change import Change
 from nexus.model.cluster import (
     LinkState,
     MasterStats,
@@ -31,6 +35,7 @@ from nexus.model.position import (
     Position,
     Reign,
 )
+from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
@@ -138,12 +143,31 @@ class FakeDiverged:
         return self.found[diverged_id]
 
 
-class FakeNode:
+@dataclass
+class FakeStream:
+    """Gives one piece after another, then what ends it."""
+
+    pieces: list[bytes]
+    end: BaseException | None = None
+    stays: bool = False
+
+    async def read(self) -> bytes | None:
+        if self.pieces:
+            return self.pieces.pop(0)
+        if self.end is not None:
+            raise self.end
+        if self.stays:
+            await asyncio.Event().wait()
+        return None
+
+
+class FakeNode(FakeSql):
     """Fulfils `NodeFacade`; `error` is raised by the next execute."""
 
     def __init__(
         self, directory: Path, config: Config | None = None, *, replica: bool = False
     ) -> None:
+        super().__init__()
         self.config = config or Config()
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
@@ -154,6 +178,10 @@ class FakeNode:
         self.error: BaseException | None = None
         self.hashes: dict[int, Fingerprints | None] = {}
         self.executes: Execute | None = None
+        self.feed: list[Change] = []
+        self.feed_end: BaseException | None = None
+        self.feed_stays = False
+        self.stream: Pieces | None = None
 
     def status(self) -> NodeStatus:
         return self.current
@@ -226,6 +254,14 @@ class FakeNode:
             raise self.error
         return self.answer
 
+    async def changes(self, wish: Wish, write: Write) -> Pieces:
+        self.asked.append(wish)
+        if self.error is not None:
+            raise self.error
+        if self.stream is not None:
+            return self.stream
+        return FakeStream(list(map(write, self.feed)), self.feed_end, self.feed_stays)
+
     async def promote(self, *, force: bool) -> NodeStatus:
         self._need(Role.REPLICA)
         self.asked.append(("promote", force))
@@ -236,6 +272,11 @@ class FakeNode:
         self._need(Role.MASTER)
         self.asked.append(("switch_over", heir))
         return Handover("n1", heir, 0.1)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        self._need(Role.MASTER)
+        self.asked.append(("set_mode", mode))
+        return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
         return MEMBERS

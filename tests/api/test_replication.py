@@ -75,6 +75,7 @@ async def test_history_tells_every_reign(node: FakeNode) -> None:
         "first_position": "2:8@h2",
         "started_at": "2023-11-14T22:15:00+00:00",
         "why": "promote",
+        "mode": "",
     }
 
 

@@ -48,6 +48,15 @@ def test_switchover_names_the_heir_and_tells_how_long_it_took(
     assert node.bodies("/replication/switchover") == [{"to": "n2"}]
 
 
+def test_the_mode_is_told_as_it_is_from_now_on(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/mode", node_status(mode="sync"))
+
+    ended = run("mode", node.url, "sync")
+
+    assert ended.output == "the mode is sync, whoever reigns\n"
+    assert node.bodies("/replication/mode") == [{"mode": "sync"}]
+
+
 def test_pause_and_resume_can_name_one_replica(run: Run, start: Start) -> None:
     node = start()
     node.on("POST /replication/pause", {}).on("POST /replication/resume", {})

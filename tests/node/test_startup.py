@@ -142,19 +142,20 @@ def test_an_empty_log_begins_behind_the_database(tmp_path: Path) -> None:
         assert (standing.log.first_offset, standing.log.last_offset) == (10, 9)
 
 
-@pytest.mark.parametrize("before", [7, 9])
-def test_an_intent_is_resolved_by_what_the_database_holds(
-    tmp_path: Path, before: int
+@pytest.mark.parametrize(("before", "target"), [(7, 9), (9, 12), (10, 12)])
+def test_hard_case_2_a_full_sync_was_done_if_the_database_stands_where_it_led(
+    tmp_path: Path, before: int, target: int
 ) -> None:
     with standing_at(tmp_path) as standing:
         standing.log.append(batch(1, 15))
         standing.log.sync()
         fill(standing.database, generation=9)
-        standing.catalog.update(intent=Intent("full_sync", position(before)))
+        intent = Intent("full_sync", position(before), position(target))
+        standing.catalog.update(intent=intent)
 
     for _ in range(2):
         with standing_at(tmp_path) as standing:
-            replaced = before != 9
+            replaced = target == 9
             assert standing.log.last_offset == (9 if replaced else 15)
             assert standing.log.entry_count == (0 if replaced else 15)
             assert standing.catalog.state.intent is None

@@ -85,6 +85,16 @@ def test_committed_ones_need_no_predecessor() -> None:
     assert [one.offset for one in electorate.configurations] == [3, 5]
 
 
+def test_the_last_one_may_be_undone_where_less_than_a_majority_commits() -> None:
+    electorate = formed()
+    electorate.appended((entry(3, THREE),))
+
+    electorate.settled(Offset(3))
+    electorate.truncated_after(Offset(2))
+
+    assert electorate.voters == ("a", "b")
+
+
 def test_a_snapshot_brings_its_own() -> None:
     electorate = formed()
 

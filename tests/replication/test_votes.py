@@ -103,8 +103,15 @@ def test_a_candidate_that_a_later_entry_has_added_may_be_elected() -> None:
 
 
 @pytest.mark.parametrize("voters", [(), (A, C)])
-def test_a_wiped_voter_is_no_voter(voters: tuple[NodeId, ...]) -> None:
-    assert judged(log=LogView(voters=voters)) is not None
+@pytest.mark.parametrize("position", [at(2, 10), at(1, 99, "old")])
+def test_a_node_that_its_own_log_does_not_name_is_no_voter(
+    voters: tuple[NodeId, ...], position: Position
+) -> None:
+    assert judged(log=replace(LOG, voters=voters), position=position) is not None
+
+
+def test_a_voter_that_a_later_entry_has_added_may_be_needed_for_the_majority() -> None:
+    assert judged(log=replace(LOG, voters=(A, C)), position=at(2, 11)) is None
 
 
 def test_a_log_that_lacks_what_was_acknowledged_does_not_vote() -> None:

@@ -11,6 +11,8 @@ from nexus.model.cluster import Mode
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset
 from sim.disk import Disk
+from sim.plan import Plan
+from sim.stranger import ENTRY, EPOCH
 
 
 class RuleError(AssertionError):
@@ -27,8 +29,12 @@ Place = tuple[int, str, int]
 class Checkers:
     """The truth about one run."""
 
-    def __init__(self, mode: Mode, disks: dict[str, Disk]) -> None:
-        self._mode = mode
+    def __init__(self, plan: Plan, disks: dict[str, Disk]) -> None:
+        self._mode = plan.mode
+        self._quorum = plan.sync_quorum
+        self._weak = plan.is_weak
+        """Less than a majority was asked for: what is committed may be lost."""
+        self._ever_committed: set[Record] = set()
         self._disks = disks
         self.committed: list[Record] = []
         """Entries that a quorum was found to hold, from offset 1 on."""
@@ -61,6 +67,8 @@ class Checkers:
                     f"{name} stores {record.epoch}:{record.offset}, which its history "
                     f"has as {here}"
                 )
+            if record.payload == ENTRY:
+                raise RuleError(f"{name} stores an entry of another cluster")
             place = (here.epoch, here.history_id, here.offset)
             entry = (
                 record.payload,
@@ -70,6 +78,27 @@ class Checkers:
                 raise RuleError(f"log matching: {name} stores another entry at {here}")
             if record.offset != at:
                 raise RuleError(f"{name} stores entry {record.offset} at {at}")
+
+    def starts(self, name: str, disk: Disk, *, witness: bool) -> None:
+        """Hard-case 2: log and database agree, whatever a crash came between."""
+        applied = disk.applied
+        if not witness and not disk.first - 1 <= applied <= disk.end:
+            raise RuleError(
+                f"{name} starts with a log of {disk.first} to {disk.end}, and a "
+                f"database at {applied}"
+            )
+        rows = disk.rows[disk.first - 1 :]
+        if rows != disk.log[: len(rows)]:
+            raise RuleError(f"{name} starts with a database that is not its log's")
+
+    def persists(self, name: str, epoch: int) -> None:
+        """Another cluster's epoch is nobody's here."""
+        if epoch >= EPOCH:
+            raise RuleError(f"{name} takes over epoch {epoch} of another cluster")
+
+    def welcomes(self, name: str) -> None:
+        """A node of another cluster was told that it may follow."""
+        raise RuleError(f"{name} welcomes a node of another cluster")
 
     def stands(self, name: str, deaf_ms: int) -> None:
         """Pre-vote: who hears nobody does not raise its epoch, or it would disturb."""
@@ -83,6 +112,8 @@ class Checkers:
         other = self._reigns.setdefault(epoch, name)
         if other != name:
             raise RuleError(f"{name} and {other} both reign in epoch {epoch}")
+        if self._weak:
+            return
         # A process that was paused may still win an election that is long over.
         needed = bisect_left(self._committed_in, epoch)
         if disk.end < needed:
@@ -97,20 +128,26 @@ class Checkers:
     ) -> None:
         """A master says that entries are committed: a majority must really hold them.
 
-        In async mode as well: what replicas apply is what a majority holds.
+        In async mode as well: what replicas apply is what a majority holds. Where
+        another quorum was configured, so many must.
         """
+        needed = self._quorum or len(voters) // 2 + 1
+        if self._weak:
+            del self.committed[self._first_lost(name, offset) :]
         for at in range(len(self.committed) + 1, offset + 1):
             record = self._disks[name].holds(at)
             if record is None:
                 raise RuleError(f"{name} commits {at}, which its log does not hold")
             holders = [voter for voter, one in voters.items() if _holds(one, record)]
-            if len(holders) <= len(voters) // 2:
+            if len(holders) < needed:
                 raise RuleError(
                     f"{name} commits entry {at}, which only {holders} of "
                     f"{sorted(voters)} hold durably"
                 )
-            self._can_stay(name, record, holders, voters)
+            if not self._weak:
+                self._can_stay(name, record, holders, voters)
             self.committed.append(record)
+            self._ever_committed.add(record)
             self._committed_in.append(epoch)
         last = self._disks[name].at(offset)
         if last is not None and last.epoch != epoch:
@@ -120,13 +157,24 @@ class Checkers:
             )
         self._same(name, self._disks[name], offset)
 
+    def _first_lost(self, name: str, offset: int) -> int:
+        """How many committed entries this master has too; the others are lost."""
+        disk = self._disks[name]
+        for at, record in enumerate(self.committed[:offset], start=1):
+            if disk.holds(at) != record:
+                return at - 1
+        return len(self.committed)
+
     def _can_stay(
         self, name: str, record: Record, holders: list[str], voters: dict[str, Disk]
     ) -> None:
         """No voter without the entry could be elected by the logs as they stand."""
         ends = {voter: _end(one) for voter, one in voters.items()}
         for voter in voters.keys() - set(holders):
-            votes = sum(end <= ends[voter] for end in ends.values())
+            votes = sum(
+                end <= ends[voter] and voters[other].is_sound
+                for other, end in ends.items()
+            )
             if votes > len(voters) // 2:
                 raise RuleError(
                     f"{name} commits entry {record.offset} of epoch {record.epoch}; "
@@ -149,7 +197,7 @@ class Checkers:
                 raise RuleError(f"{name} applies {at}, durable only to {disk.durable}")
             if self._mode is Mode.ASYNC and reigns:
                 continue
-            if at > len(self.committed) or self.committed[at - 1] != record:
+            if record not in self._ever_committed:
                 raise RuleError(f"{name} applies entry {at}, which is not committed")
 
     def taken_back(
@@ -157,7 +205,8 @@ class Checkers:
     ) -> None:
         """Invariants 5 and 7: nothing committed goes, and all that goes is kept."""
         for record in gone:
-            if self.committed[record.offset - 1 : record.offset] == [record]:
+            known = self.committed[record.offset - 1 : record.offset]
+            if known == [record] and not self._weak:
                 raise RuleError(f"{name} takes back entry {record.offset}: committed")
             if record.payload in disk.exported:
                 continue
@@ -175,14 +224,19 @@ class Checkers:
             )
         if self._acknowledges.setdefault(epoch, name) != name:
             raise RuleError(f"two nodes acknowledge in epoch {epoch}")
-        if self._mode is Mode.SYNC and offset > len(self.committed):
+        if self._mode is Mode.SYNC and not self._was_committed(name, offset):
             raise RuleError(f"{name} acknowledges {offset}: it is not committed")
         self._last_acknowledged = max(self._last_acknowledged, offset)
         before = self._acknowledged.setdefault(transaction_id, offset)
-        if self._mode is Mode.SYNC and before != offset:
+        if self._mode is Mode.SYNC and before != offset and not self._weak:
             raise RuleError(
                 f"{transaction_id} is acknowledged at {offset} and at {before}"
             )
+
+    def _was_committed(self, name: str, offset: Offset) -> bool:
+        if not self._weak:
+            return offset <= len(self.committed)
+        return self._disks[name].holds(offset) in self._ever_committed
 
     def captures(self, name: str, applied: Offset, end: Offset) -> None:
         """Hard case 13: a client's statement runs on all that the log holds."""
@@ -206,7 +260,7 @@ class Checkers:
     def reads(self, name: str, read_id: str, offset: Offset) -> None:
         """A master lets it run at this offset."""
         least = self._read_least.pop(read_id)
-        if self._mode is Mode.SYNC and offset < least:
+        if self._mode is Mode.SYNC and offset < least and not self._weak:
             raise RuleError(
                 f"{name} serves a strong read at {offset}; {least} was acknowledged "
                 "before it began"
@@ -228,6 +282,8 @@ class Checkers:
                     f"{name} {disk.applied}, and they are not the same"
                 )
         ids = _ids_of(disk.rows)
+        if self._weak:
+            return
         if disk.rows[: len(self.committed)] != self.committed:
             raise RuleError("what was committed is not what the databases hold")
         if self._mode is Mode.SYNC:
@@ -241,6 +297,8 @@ class Checkers:
             raise RuleError(f"refused, and there all the same: {sorted(refused)}")
 
     def _same(self, name: str, disk: Disk, up_to: int) -> None:
+        if self._weak:
+            return
         for at in range(max(disk.first, disk.checked + 1), up_to + 1):
             if disk.at(at) != self.committed[at - 1]:
                 raise RuleError(f"{name} holds another entry {at} than was committed")
@@ -269,4 +327,4 @@ def _holds(disk: Disk, record: Record) -> bool:
     offset = record.offset
     if offset < disk.first:  # the log was shortened: the rows, or a snapshot, have it
         return True
-    return offset <= disk.durable and disk.at(offset) == record
+    return record in disk.lost or (offset <= disk.durable and disk.at(offset) == record)

@@ -225,7 +225,7 @@ def strong_read(
         return
     replica = member.replica
     master = replica.master if replica is not None and replica.is_connected else None
-    other = world.processes.get(master.master_id) if master else None
+    other = world.of_id(master.master_id) if master else None
     if other is None or world.network.is_cut(process.name, other.name):
         return
 

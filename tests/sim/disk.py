@@ -4,12 +4,16 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from nexus.model.entry import Record, decode_payload
 from nexus.model.operation import Membership, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Reign
 from nexus.replication.election_effects import VoteRecord
 from nexus.replication.electorate import Configuration
+
+if TYPE_CHECKING:
+    from sim.surgery import Intent
 
 
 @lru_cache(maxsize=65_536)
@@ -65,9 +69,13 @@ class Disk:
         """The reigns of what the log does not hold any more."""
         self.formed: tuple[Configuration, ...] = (formed,)
         self.exported: set[bytes] = set()
+        self.intent: Intent | None = None
+        """A rewind or an install that has begun, as the catalog has it."""
         self.full = False
         self.watermark = NO_OFFSET
         """As far as the catalog knows that the log was once durable."""
+        self.lost: set[Record] = set()
+        """What it held, and acknowledged, before it was wiped."""
         self.checked = 0
         """Up to here the log was found to be the committed one."""
 
@@ -123,16 +131,20 @@ class Disk:
         self.synced = len(self.log)
         self.first = first
 
-    def replace(self, copy: Copy, *, rows: bool) -> None:
-        """A snapshot takes the place of everything; a witness has no rows."""
-        self.rows = list(copy.rows) if rows else []
-        self.rows_synced = len(self.rows)
+    def restart(self, copy: Copy) -> list[Record]:
+        """The log begins behind a snapshot, synced; what is gone and not in it."""
+        gone = [
+            one
+            for one in self.log
+            if one.offset > copy.offset or copy.rows[one.offset - 1] != one
+        ]
         self.log = []
         self.synced = 0
         self.checked = 0
         self.first = Offset(copy.offset + 1)
         self.base = copy.history
         self.formed = copy.configurations or self.formed
+        return gone
 
     def history(self) -> EpochHistory:
         """Every reign, as the log's first entries of reigns say."""
@@ -167,9 +179,19 @@ class Disk:
         """The last records are unreadable, though they were synced."""
         self.watermark = max(self.watermark, self.durable)
         least = max(self.first - 1, self.end - count)
-        self.cut(least)
+        self.lost.update(self.cut(least))
         del self.rows[least:]
         self.rows_synced = len(self.rows)
+
+    def wipe(self) -> None:
+        """Log and database are gone; the catalog knows that they were there."""
+        self.watermark = max(self.watermark, self.durable, Offset(1))
+        self.lost.update(self.rows, self.log[: self.synced])
+        self.intent = None
+        self.first = Offset(1)
+        self.log, self.rows = [], []
+        self.synced = self.rows_synced = self.checked = 0
+        self.base = EpochHistory()
 
     def lose_power(self, chance: random.Random) -> None:
         """What was not synced is there, or is not; a torn record ends the log."""

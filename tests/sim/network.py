@@ -4,6 +4,7 @@ Between two connections nothing is ordered. A cut goes one way or both; what is 
 a connection meanwhile arrives late, or never.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 DIAL_TIMEOUT_MS = 150
 RETRANSMIT_MS = 60
 ANNOUNCE_EVERY_MS = 120
+REPEATED_MOST = 30
+"""Of so many of the last frames any may come again."""
 
 Frame = Message | tuple[WalEntry, ...]
+
+
+def place_of(node_id: str) -> str:
+    """Where a node is, or was: the name of its machine, and its address."""
+    return node_id.rstrip("~")
 
 
 class Connection:
@@ -37,7 +45,10 @@ class Connection:
         self.peer = Peer(f"{client.name}#{network.world.number()}")
         self._take, self._lost = take, lost
         self._client_open = self._server_open = True
+        self._greeted = False
         self._up_ms = self._down_ms = 0
+        self._up: deque[Frame] = deque(maxlen=REPEATED_MOST)
+        self._down: deque[Frame] = deque(maxlen=REPEATED_MOST)
         server.doors[self.peer] = self
 
     @property
@@ -47,15 +58,17 @@ class Connection:
 
     def to_server(self, message: Frame) -> None:
         """The client says something."""
-        self._up_ms = self.network.carry(
-            self.client.name, self.server, self._up_ms, self._at_server, message
-        )
+        for frame in self.network.repeated(message, self._up):
+            self._up_ms = self.network.carry(
+                self.client.name, self.server, self._up_ms, self._at_server, frame
+            )
 
     def to_client(self, message: Frame) -> None:
         """The server says something."""
-        self._down_ms = self.network.carry(
-            self.server.name, self.client, self._down_ms, self._at_client, message
-        )
+        for frame in self.network.repeated(message, self._down):
+            self._down_ms = self.network.carry(
+                self.server.name, self.client, self._down_ms, self._at_client, frame
+            )
 
     def close_client(self) -> None:
         """The client hangs up; what it said before still arrives."""
@@ -85,7 +98,8 @@ class Connection:
         if not self._server_open:
             return
         server, now_ms = self.server, self.server.now()
-        if isinstance(message, Hello):
+        if isinstance(message, Hello) and not self._greeted:
+            self._greeted = True
             server.take(server.member.hello(self.peer, message, now_ms))
         elif not isinstance(message, tuple):
             server.take(server.member.receive(self.peer, message, now_ms))
@@ -118,6 +132,19 @@ class Network:
         self.cut: dict[tuple[str, str], tuple[int, int]] = {}
         """From, to: since when, and until when, nothing arrives."""
         self.storm_until = 0
+        self.echo_until = 0
+        self._votes: deque[tuple[Process, str, Any]] = deque(maxlen=REPEATED_MOST)
+
+    def repeated(self, message: Frame, earlier: deque[Frame]) -> Iterable[Frame]:
+        """What arrives when this is sent: in an echo twice, or an old frame again."""
+        earlier.append(message)
+        yield message
+        if self.world.time < self.echo_until:
+            chance = self.world.chance
+            if chance.random() < 0.15:
+                yield message
+            if chance.random() < 0.15:
+                yield chance.choice(earlier)
 
     def latency(self) -> int:
         """Of one message, in milliseconds."""
@@ -143,7 +170,7 @@ class Network:
         """For how long a node has heard of none of the others; 0 if it may have."""
         since = [
             self.cut[other, name][0] if self.is_cut(other, name) else self.world.time
-            for other in others
+            for other in map(place_of, others)
             if other != name
         ]
         return self.world.time - max(since, default=self.world.time)
@@ -165,23 +192,35 @@ class Network:
             self.world.at(target, at_ms, arrive, message)
         return at_ms
 
-    def vote(self, source: str, target: str, message: Any) -> None:
-        """A datagram, as it were: lost, late or twice."""
+    def vote(self, source: "Process", target: str, message: Any) -> None:
+        """To the node of this id, as a datagram: lost, late or twice."""
         chance, loss = self.world.chance, self.world.plan.loss_percent
         if self.world.time < self.storm_until:
             loss += 30
         copies = 1 if not loss or chance.random() * 100 >= loss else 0
         if loss and chance.random() * 100 < loss:
             copies += 1
-        process = self.world.processes.get(target)
-        if process is None or self.is_cut(source, target):
+        process = self.world.of_id(target)
+        if process is None or self.is_cut(source.name, process.name):
             return
+        sender = source.node_id
         for _ in range(copies):
-            self.world.later(process, self.latency(), process.vote, source, message)
+            self.world.later(process, self.latency(), process.vote, sender, message)
+        self._echo_votes()
+        self._votes.append((process, sender, message))
+
+    def _echo_votes(self) -> None:
+        """In an echo, what was said in some election is heard again."""
+        if self._votes and self.world.time < self.echo_until:
+            process, sender, message = self.world.chance.choice(self._votes)
+            if not self.is_cut(place_of(sender), process.name):
+                self.world.later(process, self.latency(), process.vote, sender, message)
 
     def dial(self, client: "Process", address: str, number: int) -> None:
         """Open a link; the answer comes in a while."""
         server = self.world.processes.get(address)
+        if self.world.strangers.answers():
+            server = self.world.strangers.as_process
         there = not (
             self.is_cut(client.name, address) or self.is_cut(address, client.name)
         )

@@ -8,16 +8,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import HistoryId, Offset, Reign
 from nexus.protocol.messages import (
     Error,
+    Hello,
     Message,
+    Pong,
     SnapshotChunk,
     SnapshotComplete,
     SnapshotMeta,
+    WalAck,
     WalEntry,
 )
 from nexus.replication.effects import (
@@ -63,6 +68,7 @@ from nexus.replication.settings import LogExtent, Standing
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
 from sim.network import Connection
+from sim.surgery import lost_in_install, lost_in_rewind, resolve
 from sim.writer import Writer
 
 if TYPE_CHECKING:
@@ -78,6 +84,8 @@ class Process:
     def __init__(self, world: "World", name: str, disk: Disk) -> None:
         self.world = world
         self.name = name
+        """Of the machine: it is its address, too."""
+        self.node_id = NodeId(name + "~" * world.generation_of(name))
         self.disk = disk
         self.witness = name.startswith("w")
         self.alive = True
@@ -97,7 +105,10 @@ class Process:
         self.reads: dict[str, Callable[[Offset | None], None]] = {}
         self.waiting: list[tuple[Offset, Callable[[], None]]] = []
         """Who waits until so much is applied."""
-        self.member: Member = world.member(name, disk)
+        self.lies_until = 0
+        resolve(self)
+        world.checkers.starts(name, disk, witness=self.witness)
+        self.member: Member = world.member(self.node_id, disk)
         self.writer = Writer(self)
 
     def start(self) -> None:
@@ -154,7 +165,8 @@ class Process:
     def _persist(self, effect: PersistVote) -> None:
         record = VoteRecord(effect.epoch, effect.voted_for)
         self.disk.writing = record
-        if effect.voted_for == self.name and not self.rested:
+        self.world.checkers.persists(self.name, effect.epoch)
+        if effect.voted_for == self.node_id and not self.rested:
             deaf_ms = self.world.network.deaf_ms(self.name, self.member.voters)
             self.world.checkers.stands(self.name, deaf_ms)
 
@@ -168,7 +180,7 @@ class Process:
             raise RuleError(f"{self.name} adopts an epoch that is not durable")
 
     def _send_vote(self, effect: SendVote) -> None:
-        self.world.network.vote(self.name, effect.to, effect.message)
+        self.world.network.vote(self, effect.to, effect.message)
 
     def _become_master(self, effect: BecomeMaster) -> None:
         self.goal = self.disk.applied
@@ -176,7 +188,7 @@ class Process:
         first = Offset(disk.end + 1)
         name = f"{self.name}{epoch}.{self.world.step}"
         reign = Reign(
-            epoch, HistoryId(name), self.name, first, self.world.time, effect.why
+            epoch, HistoryId(name), self.node_id, first, self.world.time, effect.why
         )
         self.take(self.member.reign(reign, LogExtent(disk.first, disk.end), self.now()))
         if self.member.master is None:
@@ -222,8 +234,8 @@ class Process:
             self.world.network.announce(self, address)
 
     def _committed(self, effect: CommitAdvanced) -> None:
-        disks = self.world.disks
-        voters: dict[str, Disk] = {one: disks[one] for one in self.member.voters}
+        disk_of = self.world.disk_of
+        voters = {str(one): disk_of(one) for one in self.member.voters}
         epoch = self.member.epoch
         self.world.checkers.commits(self.name, epoch, effect.offset, voters)
 
@@ -241,9 +253,23 @@ class Process:
     def _send(self, effect: Send) -> None:
         if effect.peer == MASTER:
             if self.link is not None:
-                self.link.to_server(effect.message)
+                self.link.to_server(self._said(effect.message))
         elif (door := self.doors.get(effect.peer)) is not None:
             door.to_client(effect.message)
+
+    def _said(self, message: Message) -> Message:
+        """What it says to its master: now and then more than is true."""
+        if self.world.time >= self.lies_until:
+            return message
+        counts = self.world.is_voter(self.node_id)
+        more = 1_000 if counts else self.world.chance.randrange(8)
+        if isinstance(message, WalAck | Pong):
+            said = Offset(message.durable_offset + more)
+            return replace(message, durable_offset=said, applied_offset=said)
+        if isinstance(message, Hello) and not counts and message.history.reigns:
+            offset = Offset(message.position.offset + more)
+            return replace(message, position=message.history.position_at(offset))
+        return message
 
     def _close(self, effect: Close) -> None:
         door = self.doors.pop(effect.peer, None)
@@ -456,13 +482,16 @@ class Process:
         if to + 1 < disk.first:
             self._fail_rewind("the log does not reach back")
             return
+        if lost_in_rewind(self, to):
+            return
         del disk.rows[to:]
         disk.rows_synced = len(disk.rows)
         self.goal = disk.applied
-        self._gone(disk.cut(to))
+        self.gone(disk.cut(to))
         self.take(self.member.rewound(self.now()))
 
-    def _gone(self, gone: list[Record]) -> None:
+    def gone(self, gone: list[Record]) -> None:
+        """These entries are not in its log any more."""
         others = [one for one in self.world.disks.values() if one is not self.disk]
         self.world.checkers.taken_back(self.name, self.disk, gone, others)
 
@@ -477,13 +506,12 @@ class Process:
 
     def _installed(self, effect: Install) -> None:
         disk, copy = self.disk, self.world.copies[effect.snapshot_id]
-        gone = [
-            one
-            for one in disk.log
-            if one.offset > copy.offset or copy.rows[one.offset - 1] != one
-        ]
-        disk.replace(copy, rows=not self.witness)
-        self._gone(gone)
+        if lost_in_install(self, copy):
+            return
+        if not self.witness:
+            disk.rows = list(copy.rows)
+            disk.rows_synced = len(disk.rows)
+        self.gone(disk.restart(copy))
         self.goal = disk.applied
         known, position = copy.configurations, effect.position
         self.take(self.member.installed(position, copy.history, known, self.now()))

@@ -44,6 +44,13 @@ class Plan:
     loss_percent: int = 0
     faults: tuple[Fault, ...] = ()
     stress_ms: int = STRESS_MS
+    sync_quorum: int = 0
+    """Voters that must hold an entry in sync mode; 0: a majority."""
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether less than a majority is asked for: then a failover may lose."""
+        return 0 < self.sync_quorum <= len(self.voters) // 2
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -56,9 +63,10 @@ class Plan:
 
     @override
     def __str__(self) -> str:
+        asked = f" by {self.sync_quorum}" if self.sync_quorum else ""
         head = (
             f"seed {self.seed}: voters {' '.join(self.voters)}, "
-            f"learners {' '.join(self.learners) or 'none'}, {self.mode}, "
+            f"learners {' '.join(self.learners) or 'none'}, {self.mode}{asked}, "
             f"{self.clients} clients, drift {self.drift_percent} %, "
             f"{self.loss_percent} % of votes lost, {self.stress_ms} ms"
         )
@@ -108,6 +116,11 @@ KINDS: Final = {
 
 def plan_of(seed: int) -> Plan:
     """The plan that a seed stands for."""
+    return _beset(early_plan_of(seed), random.Random(~seed))
+
+
+def early_plan_of(seed: int) -> Plan:
+    """What the seed stood for at first, before there were later kinds."""
     chance = random.Random(seed)
     voters, learners = chance.choice(SHAPES)
     names = voters + learners
@@ -125,6 +138,63 @@ def plan_of(seed: int) -> Plan:
     )
 
 
+LATER_KINDS: Final = {
+    "surgery": 5,
+    "echo": 4,
+    "lie": 4,
+    "stranger": 4,
+    "wipe": 2,
+    "replace": 2,
+    "leap": 3,
+}
+"""What else can happen; kept apart, so that early seeds stay the runs that they are."""
+
+
+def _beset(plan: Plan, chance: random.Random) -> Plan:
+    """The plan with some of the later kinds, and perhaps another quorum."""
+    faults = list(plan.faults)
+    for _ in range(chance.randrange(4)):
+        kind = chance.choices(list(LATER_KINDS), list(LATER_KINDS.values()))[0]
+        at_ms = chance.randrange(CALM_MS, STRESS_MS)
+        node, for_ms = chance.choice(plan.nodes), chance.choice(LASTING_MS)
+        kinds = {fault.kind for fault in faults}
+        # The other voters must be a majority that keeps its disks.
+        if kind in LOSES_DISK and (kinds & LOSES_DISK or len(plan.voters) < 3):
+            continue
+        nodes = () if kind in LATER_OF_NOBODY else (node,)
+        amount = chance.randrange(1, 4) if kind == "surgery" else 0
+        faults.append(Fault(at_ms, kind, nodes, for_ms, amount))
+    faults.sort(key=lambda fault: fault.at_ms)
+    quorum = 0
+    replaced = any(fault.kind == "replace" for fault in faults)
+    if plan.mode is Mode.SYNC and not replaced and chance.random() < 0.2:
+        quorum = chance.randint(1, len(plan.voters))
+    return replace(plan, faults=tuple(faults), sync_quorum=quorum)
+
+
+def plan_with(kind: str, seed: int) -> Plan:
+    """A plan of three voters or more in which this is sure to happen, and again."""
+    chance = random.Random(~seed)
+    voters, learners = chance.choice([one for one in SHAPES if len(one[0]) > 2])
+    names = voters + learners
+    times = sorted(chance.randrange(CALM_MS, STRESS_MS) for _ in range(5))
+    kinds = {kind} if kind in LOSES_DISK else set()
+    faults = [
+        fault
+        for at_ms in times
+        if (fault := _fault(chance, at_ms, names)).kind not in LOSES_DISK
+    ]
+    for at_ms in times[: 1 if kinds else 3]:
+        nodes = () if kind in LATER_OF_NOBODY else (chance.choice(names),)
+        faults.append(Fault(at_ms, kind, nodes, chance.choice(LASTING_MS), 3))
+    faults.sort(key=lambda fault: fault.at_ms)
+    # In async mode a deposed master has rows to take back.
+    mode = Mode.ASYNC if kind == "surgery" and seed % 2 else Mode.SYNC
+    return Plan(seed, voters, learners, mode, faults=tuple(faults))
+
+
+LATER_OF_NOBODY: Final = {"surgery", "echo", "stranger", "leap"}
+LOSES_DISK: Final = {"wipe", "replace", "remove voter"}
 OF_MASTER: Final = {"crash master", "pause master", "isolate master", "fade", "daze"}
 OF_NOBODY: Final = {"maintenance", "storm"} | OF_MASTER
 LASTING_MS: Final = (30, 150, 400, 700, 1_200)

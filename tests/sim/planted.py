@@ -7,22 +7,26 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
-from nexus.model.position import Offset
+from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Pong
-from nexus.replication import admission, votes
+from nexus.replication import acceptance, admission, votes
 from nexus.replication.effects import CommitAdvanced, Diverged, Store
 from nexus.replication.elected import ElectedMaster, Phase
 from nexus.replication.election import Elector
 from nexus.replication.election_effects import PersistVote, TakeWrites, VoteRecord
+from nexus.replication.incoming import Incoming
 from nexus.replication.lease import Lease
 from nexus.replication.member_effects import ReadReady
+from nexus.replication.progress import Progress
 from nexus.replication.quorum import committed_offset
 from nexus.replication.streams import Streams
 from nexus.replication.voting_replica import VotingReplica
 from sim import disk as disks
-from sim import node
+from sim import node, surgery
 from sim.node import Process
+from sim.world import World
 from sim.writer import Writer
 
 Patch = pytest.MonkeyPatch
@@ -232,6 +236,106 @@ def read_before_the_first_entry(patch: Patch) -> None:
     patch.setattr(ElectedMaster, "progressed", progressed)
 
 
+def a_repeated_entry_is_taken_for_the_next(patch: Patch) -> None:
+    """A replica numbers what comes by itself."""
+    take = Incoming.take
+
+    def takes(self: Incoming, entries: Any, now_ms: int) -> Any:
+        numbered = [
+            replace(entry, offset=Offset(offset))
+            for offset, entry in enumerate(entries, start=self.received + 1)
+        ]
+        return take(self, numbered, now_ms)
+
+    patch.setattr(Incoming, "take", takes)
+
+
+def a_repeated_ack_counts_again(patch: Patch) -> None:
+    """A master adds up what its replicas acknowledge."""
+    acked = Progress.acknowledged
+
+    def adds(self: Progress, durable: Offset, applied: Offset, now_ms: int) -> None:
+        is_repeated = durable == self.acked > self.shared
+        acked(self, Offset(durable + is_repeated), applied, now_ms)
+
+    patch.setattr(Progress, "acknowledged", adds)
+
+
+def an_install_without_an_intent(patch: Patch) -> None:
+    """Nothing is known at the start of what had begun before a crash."""
+    patch.setattr(surgery, "begin", lambda *_: None)
+
+
+def a_rewind_that_is_not_synced(patch: Patch) -> None:
+    """Hard-case 2: the log is cut, and after a power cut the rows are back."""
+    lose_power = disks.Disk.lose_power
+
+    def loses(disk: disks.Disk, chance: Any) -> None:
+        intent = disk.intent
+        lose_power(disk, chance)
+        if intent is not None and intent.kind == "rewind":
+            disk.rows = list(intent.before)
+            disk.rows_synced = len(disk.rows)
+
+    patch.setattr(disks.Disk, "lose_power", loses)
+
+
+def a_wiped_voter_votes(patch: Patch) -> None:
+    """Its catalog is there, its log is not, and it stands and votes at once."""
+    patch.setattr(disks.Disk, "is_sound", True)
+
+
+def a_new_disk_under_the_old_id(patch: Patch) -> None:
+    """Hard-case 3: whoever answers at a voter's address is that voter."""
+
+    def replaced(world: World, name: str, for_ms: int) -> None:
+        world.crash(name, for_ms)
+        disk = world.disks[name]
+        disk.wipe()
+        disk.record, disk.watermark = VoteRecord(), NO_OFFSET
+
+    patch.setattr(World, "replace", replaced)
+
+
+def fewer_than_the_quorum(patch: Patch) -> None:
+    """A majority is enough, whatever was configured."""
+
+    def quorum(streams: Streams) -> int:
+        return streams._majority if streams.voters else streams._settings.quorum
+
+    patch.setattr(Streams, "quorum", property(quorum))
+
+
+def every_position_is_believed(patch: Patch) -> None:
+    """A master does not ask whether an acknowledgement can be true."""
+    patch.setattr(Streams, "refuted", lambda *_: "")
+
+
+def follows_another_cluster(patch: Patch) -> None:
+    """A replica does not look at its master's cluster."""
+    patch.setattr(acceptance, "_foreign", lambda *_: None)
+
+
+def admits_another_cluster(patch: Patch) -> None:
+    """A master welcomes whoever comes."""
+    patch.setattr(admission, "_stranger", lambda *_: None)
+
+
+def votes_for_another_cluster(patch: Patch) -> None:
+    """A voter does not ask whose candidate it is."""
+    patch.setattr(votes, "_stranger", lambda *_: None)
+
+
+def strong_read_by_the_lease(patch: Patch) -> None:
+    """Clocks are trusted: who may acknowledge answers without asking (they jump)."""
+
+    def read(self: ElectedMaster, read_id: str, now_ms: int) -> None:
+        asked = -1 if self.may_acknowledge(now_ms) else self._streams.lease.last_stamp
+        self._reads.ask(read_id, asked, now_ms)
+
+    patch.setattr(ElectedMaster, "read", read)
+
+
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     ack_before_sync,
     vote_twice,
@@ -253,4 +357,20 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     restarted_voter_votes_at_once,
     answer_to_an_older_ping,
     read_before_the_first_entry,
+    a_repeated_entry_is_taken_for_the_next,
+    a_repeated_ack_counts_again,
+    fewer_than_the_quorum,
+    every_position_is_believed,
+    follows_another_cluster,
+    admits_another_cluster,
+    votes_for_another_cluster,
 )
+
+PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
+    ("surgery", an_install_without_an_intent),
+    ("surgery", a_rewind_that_is_not_synced),
+    ("wipe", a_wiped_voter_votes),
+    ("replace", a_new_disk_under_the_old_id),
+    ("leap", strong_read_by_the_lease),
+)
+"""What it takes to find them is rare in a run of any kind."""

@@ -1,11 +1,24 @@
-"""Every seed that ever failed, with what it found; they are run for ever."""
+"""Every seed that ever failed, with what it found; they are run for ever.
+
+`EARLY` are those of `early_plan_of`, before there were the later kinds of trouble.
+"""
 
 from typing import Final
 
-REGRESSIONS: Final = {
+EARLY: Final = {
     19: "a voter was added between a reign's first commit and its first apply: the "
     "next client's statement ran on a database that lacked that entry",
     2683: "the same, in a cluster's very first reign",
     2773: "a replica whose rewind had failed was sent a snapshot older than its own "
     "log, and took back an entry that had been counted in a quorum",
+}
+
+LATER: Final = {
+    14: "a voter was removed although the configured quorum asked for as many as there "
+    "were: nothing was ever committed again",
+    128: "a voter that its own log did not name yet refused its vote to the only "
+    "candidates that did: no majority was left when the old voter's disk was gone",
+    201: "the same, with a new voter that had almost all",
+    3106: "power failed after a full sync had written its intent: the database stood "
+    "further back than before, which was taken for the snapshot, and the log was cut",
 }

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.plan import Fault, Plan, plan_of
-from sim.planted import PLANTED, learner_counts
+from sim.plan import Fault, Plan, plan_of, plan_with
+from sim.planted import PLANTED, PLANTED_FOR, learner_counts
 from sim.shrink import failure_of, shrunk
 
 SEEDS_MOST = 450
@@ -20,6 +20,25 @@ def test_the_simulator_finds_a_planted_fault(
 
     found = next(filter(None, (failure_of(plan_of(s)) for s in range(SEEDS_MOST))), "")
 
+    assert found
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+@pytest.mark.parametrize(
+    ("kind", "plant"), PLANTED_FOR, ids=[plant.__name__ for _, plant in PLANTED_FOR]
+)
+def test_the_simulator_finds_a_fault_that_only_one_kind_of_trouble_shows(
+    kind: str,
+    plant: Callable[[pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans = [plan_with(kind, seed) for seed in range(SEEDS_MOST)]
+    sound = [failure_of(plan) for plan in plans[:10]]
+    plant(monkeypatch)
+
+    found = next(filter(None, map(failure_of, plans)), "")
+
+    assert not any(sound)
     assert found
 
 

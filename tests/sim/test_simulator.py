@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from nexus.model.cluster import Mode
 from sim.disk import Disk
-from sim.plan import Fault, Plan, plan_of
-from sim.regressions import REGRESSIONS
+from sim.plan import LOSES_DISK, Fault, Plan, early_plan_of, plan_of
+from sim.regressions import EARLY, LATER
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
 
@@ -31,9 +32,14 @@ def test_no_invariant_breaks(first: int) -> None:
         assert told(seed) == ""
 
 
-@pytest.mark.parametrize("seed", sorted(REGRESSIONS))
-def test_what_failed_once_does_not_fail_again(seed: int) -> None:
-    assert failure_of(plan_of(seed)) == "", REGRESSIONS[seed]
+@pytest.mark.parametrize("seed", sorted(EARLY))
+def test_what_failed_early_does_not_fail_again(seed: int) -> None:
+    assert failure_of(early_plan_of(seed)) == "", EARLY[seed]
+
+
+@pytest.mark.parametrize("seed", sorted(LATER))
+def test_what_failed_later_does_not_fail_again(seed: int) -> None:
+    assert failure_of(plan_of(seed)) == "", LATER[seed]
 
 
 def test_a_seed_replays_its_run_exactly() -> None:
@@ -63,8 +69,8 @@ def forgetful(seeds: range) -> Iterator[Plan]:
     The others are a majority: of two voters both are needed.
     """
     for plan in map(plan_of, seeds):
-        shrinks = any(fault.kind == "remove voter" for fault in plan.faults)
-        if len(plan.voters) > 2 and not shrinks:
+        others = LOSES_DISK & {fault.kind for fault in plan.faults}
+        if len(plan.voters) > 2 and not others:
             at_ms = 1_200 + plan.seed * 13 % 1_500
             rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)
             yield replace(plan, faults=(*plan.faults, rot))
@@ -76,6 +82,22 @@ def test_hard_case_12_a_disk_that_forgets_costs_nothing_acknowledged(
 ) -> None:
     for plan in forgetful(range(first, first + 30)):
         assert failure_of(plan) == ""
+
+
+def test_a_quorum_of_all_outlives_a_voter_that_votes_although_its_disk_forgot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Disk, "is_sound", True)
+
+    for plan in forgetful(range(80)):
+        if plan.mode is Mode.SYNC:
+            assert failure_of(replace(plan, sync_quorum=len(plan.voters))) == ""
+
+
+def test_a_quorum_below_a_majority_keeps_all_but_what_it_gave_up() -> None:
+    for plan in map(plan_of, range(40)):
+        if plan.mode is Mode.SYNC and len(plan.voters) > 2:
+            assert failure_of(replace(plan, sync_quorum=1)) == ""
 
 
 def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(

@@ -1,11 +1,12 @@
 """How each kind of fault is brought about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.operation import Membership
+from sim.network import place_of
 from sim.plan import Fault
 
 if TYPE_CHECKING:
@@ -121,6 +122,15 @@ def _jump(world: "World", fault: Fault) -> None:
     world.jump(fault.nodes[0], fault.amount)
 
 
+def _leap(world: "World", fault: Fault) -> None:
+    """The master is alone, and the others' clocks leap: they elect at once."""
+    alone = _named(world, fault)
+    _isolate(world, Fault(0, "isolate", (alone,), fault.for_ms))
+    for name in world.plan.nodes:
+        if name != alone:
+            world.jump(name, 900)
+
+
 def _break(world: "World", fault: Fault) -> None:
     world.break_connections(fault.nodes[0])
 
@@ -129,10 +139,12 @@ def _switchover(world: "World", fault: Fault) -> None:
     master = _master(world)
     if master is None or master.paused:
         return
-    heirs = [name for name in master.member.voters if name != master.name]
-    heir = fault.nodes[0] if fault.nodes[0] in heirs else heirs[0]
+    heirs = [one for one in master.member.voters if one != master.node_id]
+    if not heirs:
+        return
+    heir = next((one for one in heirs if place_of(one) == fault.nodes[0]), heirs[0])
     try:
-        master.take(master.member.switchover(NodeId(heir), master.now()))
+        master.take(master.member.switchover(heir, master.now()))
     except WrongRoleError:
         return
 
@@ -172,26 +184,77 @@ def _configure(world: "World", *, auto_failover: bool) -> None:
     master = _master(world)
     if master is None or master.paused:
         return
-    now = tuple((name, name) for name in master.member.voters)
-    master.configure(Membership("cluster", now, auto_failover))
+    master.configure(_membership(master.member.voters, auto_failover=auto_failover))
+
+
+def _membership(voters: Iterable[NodeId], *, auto_failover: bool = True) -> Membership:
+    named = tuple((one, place_of(one)) for one in sorted(voters))
+    return Membership("cluster", named, auto_failover)
 
 
 def _add_voter(world: "World", fault: Fault) -> None:
     master = _master(world)
     if master is None or master.paused:
         return
-    voters = sorted({*master.member.voters, NodeId(fault.nodes[0])})
-    membership = Membership("cluster", tuple((name, name) for name in voters))
-    master.configure(membership)
+    process = world.processes.get(fault.nodes[0])
+    if process is not None:
+        master.configure(_membership({*master.member.voters, process.node_id}))
 
 
 def _remove_voter(world: "World", fault: Fault) -> None:
     master = _master(world)
     if master is None or master.paused or len(master.member.voters) < 3:
         return
-    voters = [name for name in master.member.voters if name != fault.nodes[0]]
-    membership = Membership("cluster", tuple((name, name) for name in voters))
-    master.configure(membership)
+    gone = fault.nodes[0]
+    left = [one for one in master.member.voters if place_of(one) != gone]
+    master.configure(_membership(left))
+
+
+def _surgery(world: "World", fault: Fault) -> None:
+    """Whoever goes back or is given a snapshot next crashes in the midst of it."""
+    world.surgeries = fault.amount
+
+
+def _echo(world: "World", fault: Fault) -> None:
+    """Frames arrive twice, and old ones again."""
+    world.network.echo_until = world.time + fault.for_ms
+
+
+def _lie(world: "World", fault: Fault) -> None:
+    """A node says that it holds more than it does."""
+    process = world.processes.get(fault.nodes[0])
+    if process is not None:
+        process.lies_until = world.time + fault.for_ms
+
+
+def _stranger(world: "World", fault: Fault) -> None:
+    """Nodes of another cluster speak to these, and answer where these dial."""
+    world.strangers.meet(fault.for_ms)
+
+
+def _wipe(world: "World", fault: Fault) -> None:
+    """Log and database of a node are gone; its catalog, with its id, is not."""
+    world.crash(fault.nodes[0], fault.for_ms)
+    world.disks[fault.nodes[0]].wipe()
+
+
+def _replace(world: "World", fault: Fault) -> None:
+    """A node's whole disk is gone; an operator gives its place to the new node."""
+    world.replace(fault.nodes[0], fault.for_ms)
+    world.soon(fault.for_ms + 300, _gives_place, world, fault.nodes[0])
+
+
+def _gives_place(world: "World", name: str) -> None:
+    """Until it is done: the new one becomes a voter, then the old one is none."""
+    master, new = _master(world), world.processes.get(name)
+    if master is not None and new is not None and not master.paused:
+        voters = set(master.member.voters)
+        dead = {one for one in voters if place_of(one) == name} - {new.node_id}
+        if not dead:
+            return
+        both = voters | {new.node_id}
+        master.configure(_membership(both if both != voters else both - dead))
+    world.soon(150, _gives_place, world, name)
 
 
 def _storm(world: "World", fault: Fault) -> None:
@@ -217,6 +280,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "slow disk": _slow,
     "full disk": _full,
     "jump": _jump,
+    "leap": _leap,
     "break": _break,
     "switchover": _switchover,
     "campaign": _campaign,
@@ -225,4 +289,10 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "add voter": _add_voter,
     "remove voter": _remove_voter,
     "storm": _storm,
+    "surgery": _surgery,
+    "echo": _echo,
+    "lie": _lie,
+    "stranger": _stranger,
+    "wipe": _wipe,
+    "replace": _replace,
 }

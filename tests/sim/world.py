@@ -26,13 +26,15 @@ from sim.checkers import Checkers, RuleError
 from sim.clients import LONG_PATIENCE_MS, Client
 from sim.disk import Copy, Disk
 from sim.linearizable import explain
-from sim.network import Connection, Network
+from sim.network import Connection, Network, place_of
 from sim.node import Process, standing_of
 from sim.plan import Plan
+from sim.stranger import Strangers
 from sim.trouble import TROUBLE, end_maintenance
 
 HEARTBEAT_MS: Final = 100
 HEAL_MS: Final = 500
+CLOCKS_LEAP: Final = {"jump", "leap"}
 STEPS_LEAST: Final = 1_000
 STEPS_MOST: Final = 60_000
 """A run that has not ended by then goes round in circles."""
@@ -53,19 +55,27 @@ class World:
             tuple[int, int, Process | None, Callable[..., None], tuple[Any, ...]]
         ] = []
         self.network = Network(self)
+        self.strangers = Strangers(self)
         self.connections: list[Connection] = []
         self.copies: dict[str, Copy] = {}
         voters = tuple((name, name) for name in plan.voters)
-        formed = Configuration(Offset(0), Membership("cluster", voters))
-        self.disks = {name: Disk(formed) for name in plan.nodes}
-        self.checkers = Checkers(plan.mode, self.disks)
-        self.checkers.clocks_run = all(one.kind != "jump" for one in plan.faults)
+        self.formed = Configuration(Offset(0), Membership("cluster", voters))
+        self.disks = {name: Disk(self.formed) for name in plan.nodes}
+        self._generations: dict[str, int] = {}
+        self._dead: dict[str, Disk] = {}
+        """What is left of the disks of nodes that were replaced: nothing."""
+        self.checkers = Checkers(plan, self.disks)
+        self.checkers.clocks_run = not any(
+            one.kind in CLOCKS_LEAP for one in plan.faults
+        )
         self.processes: dict[str, Process] = {}
         self._slow: dict[str, tuple[int, int]] = {}
         self._offsets = dict.fromkeys(plan.nodes, 0)
         self._meanings: dict[bytes, tuple[str, str]] = {}
         self.strikes = 0
         """So many masters to come crash as soon as they reign."""
+        self.surgeries = 0
+        """So many rewinds and installs to come end in a crash, half done."""
         self.clients_act = True
         self.clients = [Client(self, number) for number in range(plan.clients)]
 
@@ -127,18 +137,40 @@ class World:
 
     # --- What nodes need -------------------------------------------------------------
 
-    def member(self, name: str, disk: Disk) -> Member:
+    def generation_of(self, name: str) -> int:
+        """How often the node on a machine was replaced by a new one."""
+        return self._generations.get(name, 0)
+
+    def of_id(self, node_id: str) -> Process | None:
+        """The process of a node, if it runs and was not replaced."""
+        process = self.processes.get(place_of(node_id))
+        return process if process and process.node_id == node_id else None
+
+    def disk_of(self, node_id: str) -> Disk:
+        """A node's disk; of one that was replaced nothing is left."""
+        name = place_of(node_id)
+        is_there = node_id == name + "~" * self.generation_of(name)
+        return self.disks[name] if is_there else self._dead[node_id]
+
+    def is_voter(self, node_id: str) -> bool:
+        """Whether anybody counts it."""
+        return any(
+            node_id in process.member.voters for process in self.processes.values()
+        )
+
+    def member(self, node_id: NodeId, disk: Disk) -> Member:
         """The pure node, as its disk has it."""
+        name = place_of(node_id)
         witness = name.startswith("w")
         identity = Identity(
-            node_id=NodeId(name),
+            node_id=node_id,
             cluster_id="cluster",
             address=name,
             features=(WITNESS,) if witness else (),
         )
         settings = MemberSettings(
             election=ElectionSettings(
-                node_id=NodeId(name),
+                node_id=node_id,
                 cluster_id="cluster",
                 stands=not witness,
                 heartbeat_ms=HEARTBEAT_MS,
@@ -154,6 +186,7 @@ class World:
             ),
             master=MasterSettings(heartbeat_ms=HEARTBEAT_MS, window_entries=16),
             mode=self.plan.mode,
+            sync_quorum=self.plan.sync_quorum,
         )
         standing = MemberStanding(
             log=standing_of(disk),
@@ -232,6 +265,15 @@ class World:
     def _forget_connections(self) -> None:
         self.connections = [one for one in self.connections if one.is_open]
 
+    def replace(self, name: str, for_ms: int) -> None:
+        """Its disk is gone; what comes back under its address is another node."""
+        self.crash(name, for_ms)
+        generation = self._generations.get(name, 0)
+        self._dead[name + "~" * generation] = self.disks[name]
+        self.disks[name].wipe()
+        self._generations[name] = generation + 1
+        self.disks[name] = Disk(self.formed)
+
     def pause(self, name: str, for_ms: int) -> None:
         """SIGSTOP; what comes meanwhile waits."""
         process = self.processes.get(name)
@@ -283,7 +325,10 @@ class World:
     def _heal(self) -> None:
         """Everything is repaired; clients stop after a while."""
         self.network.cut.clear()
-        self.network.storm_until = self.strikes = 0
+        self.network.storm_until = self.network.echo_until = 0
+        self.strikes = self.surgeries = self.strangers.until_ms = 0
+        for process in self.processes.values():
+            process.lies_until = 0
         self._slow.clear()
         for name, disk in self.disks.items():
             disk.full = False
@@ -318,7 +363,7 @@ class World:
             name: disk for name, disk in self.disks.items() if not name.startswith("w")
         }
         self.checkers.at_the_end(databases)
-        if self.plan.mode is Mode.SYNC:
+        if self.plan.mode is Mode.SYNC and not self.plan.is_weak:
             clients = self.clients
             told = explain(one for own in clients for one in own.whole_history())
             if told:

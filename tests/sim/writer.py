@@ -181,8 +181,7 @@ class Writer:
         process = self._process
         world, voters = process.world, process.member.voters
         loyal = sum(
-            (one := world.processes.get(voter)) is None
-            or one.member.elector._sticks(one.now())
+            (one := world.of_id(voter)) is None or one.member.elector._sticks(one.now())
             for voter in voters
         )
         world.checkers.lease_holds(process.name, len(voters), loyal)

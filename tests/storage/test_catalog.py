@@ -28,7 +28,11 @@ WHOLE = CatalogState(
     master_addr="10.0.0.1:15480",
     members=((NodeId("b"), "10.0.0.1:15480", "http://10.0.0.1:15474"),),
     log_watermark=Offset((1 << 63) - 1),
-    intent=Intent("full_sync", Position(Epoch(7), Offset(3), HistoryId("h"))),
+    intent=Intent(
+        "full_sync",
+        Position(Epoch(7), Offset(3), HistoryId("h")),
+        Position(Epoch(7), Offset(9), HistoryId("h")),
+    ),
 )
 
 UPDATER = """

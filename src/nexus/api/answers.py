@@ -55,6 +55,8 @@ class ReignView(msgspec.Struct, frozen=True):
     """As `epoch:offset@history_id`."""
     started_at: str
     why: str
+    mode: str
+    """`sync` or `async`, as it began; empty where nobody reigned."""
 
 
 class History(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class History(msgspec.Struct, frozen=True):
                     str(Position(reign.epoch, reign.first_offset, reign.history_id)),
                     datetime.fromtimestamp(reign.started_us / 1e6, UTC).isoformat(),
                     reign.why,
+                    reign.mode,
                 )
                 for reign in history.reigns
             ]

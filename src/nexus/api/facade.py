@@ -12,12 +12,14 @@ from nexus.config import Config
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
@@ -50,6 +52,13 @@ class DivergedEntries(Protocol):
 
     def rows(self, diverged_id: str, /) -> Iterable[Any]:
         """The rows of one; raises NotFoundError."""
+
+
+class Pieces(Protocol):
+    """A stream of changes, read for one consumer."""
+
+    async def read(self) -> bytes | None:
+        """The next piece, None at the end; raises NexusError."""
 
 
 class NodeFacade(Protocol):
@@ -101,6 +110,9 @@ class NodeFacade(Protocol):
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""
 
+    async def changes(self, wish: Wish, write: Write, /) -> Pieces:
+        """What it has applied and applies, change by change."""
+
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""
 
@@ -124,6 +136,9 @@ class NodeFacade(Protocol):
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(
         self, role: Role, master_addr: str | None

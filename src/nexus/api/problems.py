@@ -25,6 +25,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     what_to_do: str
     index: int | UnsetType = UNSET
     """The statement at fault: its place in `statements`, from 0."""
+    error_offset: int | UnsetType = UNSET
+    """The byte of its UTF-8 text at which SQLite met the error, where it says so."""
     offset: int | UnsetType = UNSET
     """Where the write stands in the log, when its outcome is unknown."""
     master_url: str | UnsetType = UNSET
@@ -247,6 +249,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.BusyError: Row(
         503, "Too many large requests", "Nothing happened: send it again.", 1
     ),
+    refusals.TooManyConsumersError: Row(
+        503,
+        "Too many consumers of changes",
+        "Read at another node, or close what is idle.",
+        5,
+    ),
     refusals.CrowdedError: Row(
         503,
         "Too many connections",
@@ -282,6 +290,7 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
     """The error as a client reads it; `master_url` names the node that can."""
     row = row_of(type(error))
     url = getattr(error, "master_url", "") or master_url
+    place = getattr(error, "error_offset", None)
     return Problem(
         type=f"urn:nexus:problem:{error.code}",
         title=row.title,
@@ -290,6 +299,7 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
         code=error.code,
         what_to_do=row.what_to_do,
         index=getattr(error, "index", UNSET),
+        error_offset=UNSET if place is None else place,
         offset=getattr(error, "offset", UNSET),
         master_url=url or UNSET,
         oldest_offset=getattr(error, "oldest_offset", UNSET),

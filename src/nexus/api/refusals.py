@@ -144,6 +144,12 @@ class BusyError(NexusError):
     code = "busy"
 
 
+class TooManyConsumersError(NexusError):
+    """As many read the changes as may."""
+
+    code = "too_many_consumers"
+
+
 class CrowdedError(NexusError):
     """Too many connections are open; this one was closed unheard."""
 

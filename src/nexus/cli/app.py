@@ -10,9 +10,10 @@ import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import check, importing, operate, restore, serve, sql, status, verify
+from nexus.cli import check, importing, operate, restore, serve, status, verify
 from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
+from nexus.cli.sql import command as sql
 from nexus.cli.terminal import print_error
 from nexus.errors import NexusError
 
@@ -56,6 +57,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "verify": verify.verify,
     "promote": operate.promote,
     "switchover": operate.switchover,
+    "mode": operate.mode,
     "pause": operate.pause,
     "resume": operate.resume,
     "snapshot": operate.snapshot,
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(ended.code or DONE)
         print_error("interrupted; nothing was undone")
     except NexusError as error:
-        print_error(str(error))
+        print_error(error)
     except OSError as error:
         print_error(f"{_file(error)}{error.strerror or error}; mend that and try again")
     except Exception as error:

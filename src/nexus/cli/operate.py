@@ -1,4 +1,4 @@
-"""Change what a node does: promote, switchover, pause, resume, snapshot."""
+"""Change what a node does: promote, switchover, mode, pause, resume, snapshot."""
 
 from typing import Annotated, Any, Final
 
@@ -7,6 +7,7 @@ import typer
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import count, print_json, size
+from nexus.model.cluster import Mode
 
 SNAPSHOT_TIMEOUT_S: Final = 3600.0
 """A snapshot reads and packs the whole database before the node answers."""
@@ -48,6 +49,19 @@ def switchover(
         answer = remote.post("/replication/switchover", {"to": to})
     said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
     _tell(answer, said, as_json=as_json)
+
+
+def mode(
+    url: NodeUrl,
+    to: Annotated[Mode, typer.Argument(metavar="sync|async", help="From now on.")],
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Have the master at URL log what an acknowledgement means from now on."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/replication/mode", {"mode": to})
+    _tell(answer, f"the mode is {answer['mode']}, whoever reigns", as_json=as_json)
 
 
 def pause(

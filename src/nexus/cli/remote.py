@@ -28,11 +28,23 @@ class NodeUnreachableError(NexusError):
 
 
 class NodeCallError(NotDoneError):
-    """The node answered, and refused; `status` is the HTTP status."""
+    """The node answered, and refused; `status` is the HTTP status.
 
-    def __init__(self, message: str, *, status: int) -> None:
+    `index` and `error_offset` tell where the error is, as in StatementError.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        index: int = 0,
+        error_offset: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.index = index
+        self.error_offset = error_offset
 
 
 def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -104,8 +116,12 @@ class Remote:
                 "correct the URL"
             ) from None
         if response.is_error:
+            index, error_offset = _place(response)
             raise NodeCallError(
-                f"{self.url}: {_problem(response)}", status=response.status_code
+                f"{self.url}: {_problem(response)}",
+                status=response.status_code,
+                index=index,
+                error_offset=error_offset,
             )
         try:
             return response.json()
@@ -135,3 +151,12 @@ def _problem(response: httpx.Response) -> str:
     if not detail:
         return f"answered {response.status_code} {response.reason_phrase}"
     return f"{detail}; {mend[0].lower()}{mend[1:]}" if mend else detail
+
+
+def _place(response: httpx.Response) -> tuple[int, int | None]:
+    """Which statement is at fault, and where in it."""
+    try:
+        problem = response.json()
+        return int(problem.get("index", 0)), problem.get("error_offset")
+    except (ValueError, AttributeError):
+        return 0, None

@@ -12,6 +12,7 @@ from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.errors import StatementError
 from nexus.model.statements import split
+from nexus.storage.complaints import error_offset
 
 DATABASE_NAME: Final = "nexus.db"
 BUSY_TIMEOUT_MS: Final = 5000
@@ -127,7 +128,9 @@ class FileSource:
             ) from None
         except apsw.Error as error:
             raise StatementError(
-                f"{error} (statement {index + 1})", index=index
+                f"{error} (statement {index + 1})",
+                index=index,
+                error_offset=error_offset(error),
             ) from None
         return Rows(columns=columns, rows=rows)
 

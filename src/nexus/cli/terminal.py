@@ -40,9 +40,14 @@ def print_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def print_error(message: str) -> None:
-    """One line on standard error; line ends within the message become spaces."""
-    print("nexus: " + " ".join(message.split()), file=sys.stderr)
+def print_error(error: object) -> None:
+    """One line on standard error; line ends within the message become spaces.
+
+    An exception's notes follow as they are: they show a place in what was typed.
+    """
+    print("nexus: " + " ".join(str(error).split()), file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(note, file=sys.stderr)
 
 
 def count(number: float) -> str:

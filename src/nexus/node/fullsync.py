@@ -24,6 +24,7 @@ from nexus.storage.snapshot import (
     SnapshotInfo,
     SnapshotStore,
     install_into,
+    manifest_beside,
 )
 from nexus.storage.wal import WriteAheadLog
 
@@ -224,13 +225,14 @@ def install_snapshot(
     StorageError; if the intent still stands then, the node must start again. After a
     DatabaseBusyError it can be tried again.
     """
+    target = manifest_beside(copy).position
     database.set_mode_applying()
-    catalog.update(intent=Intent("full_sync", database.position))
+    catalog.update(intent=Intent("full_sync", database.position, target))
     try:
         manifest = install_into(copy, database, work, max_size=max_size)
     except NexusError:
         # The database is as it was. Left standing, the intent would have a later start
-        # empty the log, because the position has moved on.
+        # empty the log, if the entries of the log had led there by then.
         catalog.update(intent=None)
         raise
     wal.reset(manifest.position.offset)

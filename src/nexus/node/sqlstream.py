@@ -31,7 +31,6 @@ from nexus.model.statements import (
     savepoint_name,
     words,
 )
-from nexus.node.dbapi import read
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.jobs import Transaction
 from nexus.node.transactions import TransactionManager
@@ -199,8 +198,8 @@ class SqlStream:
         if self._writing is not None:
             return await self._write(statement)
         if self.is_autocommit:
-            database = self._host.database
-            return await self._viewing.call(lambda: read(database, statement))
+            views = self._host.views
+            return await self._viewing.call(lambda: views.query(statement))
         view = await self._view_of_transaction()
         return await self._viewing.call(lambda: view.query(statement))
 

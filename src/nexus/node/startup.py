@@ -13,6 +13,7 @@ from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.functions import Functions
 from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
@@ -81,7 +82,11 @@ def open_standing(config: Config) -> Standing:
                 "give it an empty data directory, or another role"
             )
         opening = Database.expect if expects else Database.open
-        database = opening(directory.database, readers=config.limits.readers)
+        database = opening(
+            directory.database,
+            readers=config.limits.readers,
+            functions=Functions.of_modules(config.functions),
+        )
         opened.callback(database.close)
         if witness:
             _agree_without_database(catalog, log, database)
@@ -97,7 +102,9 @@ def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
     if intent is not None and intent.kind == "rewind":
         resolve(intent, database, log, catalog)
         intent = None
-    replaced = intent is not None and database.position != intent.before
+    # Not `!= before`: after a power cut the database may stand before that, and the
+    # log is what this node has acknowledged.
+    replaced = intent is not None and database.position == intent.target
     if replaced or (log.entry_count == 0 and log.last_offset != applied):
         # What was durable before says nothing of the log that begins here.
         catalog.update(log_watermark=NO_OFFSET)

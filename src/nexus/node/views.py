@@ -15,7 +15,7 @@ import msgspec
 
 from nexus.errors import DatabaseBusyError, NexusError, NodeStoppedError
 from nexus.model.position import Offset
-from nexus.node.dbapi import query
+from nexus.node.querying import query
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.connections import Column, column_reader, size_of
@@ -145,6 +145,11 @@ class Views:
         view.close()
         if was_open:
             self._count_down()
+
+    def query(self, statement: Statement) -> StatementResult:
+        """All rows of a query on the database as it stands now."""
+        with self._database.reader() as reader:
+            return query(reader, statement)
 
     def describe(self, sql: str) -> "Description":
         """What a statement takes and gives, without running it; StatementError."""

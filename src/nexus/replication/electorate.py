@@ -43,6 +43,11 @@ class Electorate:
         return not self._known or self._known[-1].membership.auto_failover
 
     @property
+    def mode(self) -> str:
+        """What acknowledgements mean, whoever reigns; empty: nobody has said."""
+        return self._known[-1].membership.mode if self._known else ""
+
+    @property
     def configurations(self) -> tuple[Configuration, ...]:
         """All that are known, oldest first."""
         return tuple(self._known)
@@ -73,8 +78,12 @@ class Electorate:
         ] + [configuration]
 
     def settled(self, commit: Offset) -> None:
-        """Up to `commit` nothing is ever undone: older ones need not be known."""
-        while len(self._known) > 1 and self._known[1].offset <= commit:
+        """Up to `commit` nothing is undone: older ones need not be known.
+
+        Save the one before the last: where less than a majority commits, the last may
+        be undone. No other can be: the next one waits until a majority holds it.
+        """
+        while self._known[1:-1] and self._known[1].offset <= commit:
             del self._known[0]
 
     def truncated_after(self, last_kept: Offset) -> None:

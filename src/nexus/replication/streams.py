@@ -1,5 +1,7 @@
 """What each replica is sent, and what their acknowledgements prove."""
 
+from msgspec.structs import replace
+
 from nexus.model.cluster import MasterStats, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
@@ -42,16 +44,23 @@ class Streams:
     @property
     def quorum(self) -> int:
         """Nodes that must hold an entry; a majority of the voters unless configured."""
-        return self._settings.quorum or majority(len(self.voters))
+        return self._settings.quorum or self._majority
+
+    @property
+    def _majority(self) -> int:
+        return majority(len(self.voters))
 
     def elected(self, voters: frozenset[NodeId]) -> None:
         """These count; nothing is known to be committed yet, whatever the mode."""
         self.voters = voters
         self.commit = NO_OFFSET
 
-    def configured(self, voters: frozenset[NodeId], now_ms: int) -> Effects:
-        """Who counts from now on."""
+    def configured(
+        self, voters: frozenset[NodeId], quorum: int, now_ms: int
+    ) -> Effects:
+        """Who counts from now on, and how many of them must hold an entry."""
         self.voters = voters
+        self._settings = replace(self._settings, quorum=quorum)
         advanced = self._advanced()
         return (*advanced, *self.fed(now_ms)) if advanced else ()
 
@@ -77,6 +86,16 @@ class Streams:
     def retained(self, first_offset: Offset) -> None:
         """The log begins at `first_offset` now."""
         self.log = LogExtent(first_offset, self.log.durable_offset)
+
+    @property
+    def held_by_majority(self) -> Offset:
+        """The last entry that a majority of voters holds, whatever the quorum is.
+
+        What voters decide with each other stands on that: 0 before this reign's first
+        entry is among it.
+        """
+        majority_held = committed_offset(self._counted(), quorum=self._majority)
+        return majority_held if majority_held >= self._reign.first_offset else NO_OFFSET
 
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
@@ -221,17 +240,19 @@ class Streams:
         held[self._node_id] = self.log.durable_offset
         return held
 
+    def _counted(self) -> dict[str, Offset]:
+        return {
+            node: offset
+            for node, offset in self._held().items()
+            if self._counts(NodeId(node))
+        }
+
     def _advanced(self) -> Effects:
         if not self.voters and not self.required and self.quorum == 1:
             committed = self.log.durable_offset
         else:
             held = self._held()
-            counted = {
-                node: offset
-                for node, offset in held.items()
-                if self._counts(NodeId(node))
-            }
-            committed = committed_offset(counted, quorum=self.quorum)
+            committed = committed_offset(self._counted(), quorum=self.quorum)
             listed = (held.get(node, NO_OFFSET) for node in self.required)
             committed = min((committed, *listed))
             # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;

@@ -64,11 +64,14 @@ def _stranger(
         )
     if request.epoch > record.epoch + FARTHEST:
         return Refused(f"epoch {request.epoch} is out of this world")
+    # A candidate with a longer log may know of voters that are not in the log here:
+    # itself, or this node, without whose vote there may be no majority. It counts the
+    # votes of those that its own log names, and of nobody else.
+    if is_behind(log.position, request.position):
+        return None
     if settings.node_id not in log.voters:
         return Refused(f"{settings.node_id} is no voter as far as its own log says")
-    # A candidate with a longer log may have been added by an entry not yet here.
-    ahead = is_behind(log.position, request.position)
-    if request.candidate_id not in log.voters and not ahead:
+    if request.candidate_id not in log.voters:
         return Refused(f"{request.candidate_id} is no voter")
     return None
 

@@ -15,7 +15,6 @@ from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import (
-    ORIGIN,
     Epoch,
     EpochHistory,
     HistoryId,
@@ -39,8 +38,8 @@ class Intent(msgspec.Struct, frozen=True):
     kind: Literal["full_sync", "rewind"]
     before: Position
     """Where the database stood when it began."""
-    target: Position = ORIGIN
-    """Where a rewind goes back to."""
+    target: Position
+    """Where a rewind goes back to, or a snapshot stands."""
 
 
 class Base(msgspec.Struct, frozen=True):

@@ -30,7 +30,18 @@ def statement_error(error: apsw.Error, index: int) -> NexusError:
     )
     # apsw's own complaints (a missing binding) have no code of SQLite's.
     code = getattr(error, "extendedresult", None)
-    return kind(str(error), index=index, sqlite_errorcode=code)
+    return kind(
+        str(error),
+        index=index,
+        sqlite_errorcode=code,
+        error_offset=error_offset(error),
+    )
+
+
+def error_offset(error: apsw.Error) -> int | None:
+    """The byte of the statement at which SQLite met it, where SQLite says so."""
+    place: int = getattr(error, "error_offset", -1)
+    return place if place >= 0 else None
 
 
 def binding_error(error: Exception, index: int) -> StatementError:

@@ -40,7 +40,7 @@ def install_into(
     either. Runs on the writer's thread. Raises SnapshotError, StorageError, or
     DatabaseBusyError if others must go first, with the database as it was.
     """
-    manifest = _manifest_beside(copy)
+    manifest = manifest_beside(copy)
     _check(manifest, copy, max_size)
     try:
         if database.stands or database.path.exists():
@@ -60,7 +60,8 @@ def install_into(
     return manifest
 
 
-def _manifest_beside(copy: Path) -> Manifest:
+def manifest_beside(copy: Path) -> Manifest:
+    """What a receiver has verified of this copy; raises SnapshotError."""
     try:
         text = (copy.parent / MANIFEST_NAME).read_bytes()
     except FileNotFoundError:

@@ -23,7 +23,7 @@ from nexus.storage.archive import FORMAT, Manifest
 from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, Packed
 from nexus.storage.disk import storage_errors, sync_data, sync_directory
-from nexus.storage.installer import install, install_into
+from nexus.storage.installer import install, install_into, manifest_beside
 from nexus.storage.packing import Packer
 from nexus.storage.pinning import FrozenFile, describe, pin_for_copy
 from nexus.storage.receiver import SnapshotReceiver
@@ -36,6 +36,7 @@ __all__ = [
     "SnapshotStore",
     "install",
     "install_into",
+    "manifest_beside",
 ]
 
 FILES_COUNT: Final = 2

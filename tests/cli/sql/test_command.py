@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -10,8 +10,6 @@ import pytest
 
 from cli.conftest import Run
 from cli.fake_nodes import FakeNode
-from nexus.cli import sql
-from nexus.cli.sources import FileSource
 
 Start = Callable[[], FakeNode]
 
@@ -107,102 +105,3 @@ def test_standard_input_is_a_script(
     ended = run("sql", directory, "--csv")
 
     assert ended.output == "1\n1\n2\n2\n3\n3\n"
-
-
-def test_lines_join_until_a_statement_is_whole() -> None:
-    lines = [
-        "create trigger r after insert on t begin\n",
-        "  delete from u;\n",
-        "end;\n",
-        "select 1",
-    ]
-
-    assert list(sql.complete_statements(lines)) == ["".join(lines[:3]), "select 1\n"]
-
-
-@pytest.fixture
-def typed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[list[str | type[BaseException]]], None]:
-    """Let these lines be typed; an exception stands for its key."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def type_them(lines: list[str | type[BaseException]]) -> None:
-        remaining: Iterator[str | type[BaseException]] = iter([*lines, EOFError])
-
-        def read(_prompt: str) -> str:
-            line = next(remaining)
-            if isinstance(line, str):
-                return line
-            raise line
-
-        monkeypatch.setattr("builtins.input", read)
-
-    return type_them
-
-
-def test_the_shell_runs_statements_over_several_lines_and_survives_errors(
-    directory: Path,
-    typed: Callable[[list[str | type[BaseException]]], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    typed(["", "select a", "from t;", "select 1 from u;", "select 9 as nine;"])
-    source = FileSource(directory)
-
-    sql.shell(source, sql.show_csv)
-    source.close()
-
-    output, error = capsys.readouterr()
-    assert "a\n1\n2\n3\n" in output
-    assert "nine\n9\n" in output
-    assert error == "nexus: no such table: u (statement 1)\n"
-
-
-def test_the_shell_knows_dot_commands(
-    directory: Path,
-    typed: Callable[[list[str | type[BaseException]]], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    typed([".tables", ".schema t", ".schema none", ".help", ".quit", "select 7;"])
-    source = FileSource(directory)
-
-    sql.shell(source, sql.show_csv)
-    source.close()
-
-    output = capsys.readouterr().out
-    assert output.splitlines()[1:3] == [
-        "t",
-        "CREATE TABLE t (a integer primary key, b);",
-    ]
-    assert "nexus_position" not in output
-    assert ".schema [NAME]" in output
-    assert "7" not in output.splitlines()
-
-
-def test_control_c_drops_the_line_and_not_the_session(
-    directory: Path,
-    typed: Callable[[list[str | type[BaseException]]], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    typed(["select (", KeyboardInterrupt, "select 5 as five;"])
-    source = FileSource(directory)
-
-    sql.shell(source, sql.show_csv)
-    source.close()
-
-    assert "five\n5\n" in capsys.readouterr().out
-
-
-def test_the_shell_tells_an_error_of_a_dot_command(
-    tmp_path: Path,
-    typed: Callable[[list[str | type[BaseException]]], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "nexus.db").write_bytes(b"x" * 5000)
-    typed([".tables"])
-    source = FileSource(tmp_path)
-
-    sql.shell(source, sql.show_csv)
-    source.close()
-
-    assert "not a database" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""`nexus sql`: one statement, a script, or a shell with history and completion."""

@@ -1,0 +1,46 @@
+"""Run SQL: one statement, a script from standard input, or a shell."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nexus.cli.options import AsJson, SecretFile
+from nexus.cli.remote import known_secret
+from nexus.cli.sources import open_source
+from nexus.cli.sql.printing import Mode
+from nexus.cli.sql.prompt import typed
+from nexus.cli.sql.script import entries
+from nexus.cli.sql.shell import Shell
+
+
+def sql(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="URL|DIR", help="A node, or a data directory to read."),
+    ],
+    statement: Annotated[
+        str | None,
+        typer.Argument(help="SQL to run; without it, a shell (or standard input)."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Run SQL on a node, or read a data directory."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    mode = Mode.JSON if as_json else Mode.CSV if as_csv else Mode.TABLE
+    source = open_source(target, known_secret(secret_file))
+    shell = Shell(source, mode)
+    try:
+        if statement is not None:
+            shell.run(statement)
+        elif sys.stdin.isatty():
+            print(f"{source.name}   (.help for help)")
+            shell.converse(typed(shell))
+        else:
+            shell.obey(entries(sys.stdin))
+    finally:
+        source.close()

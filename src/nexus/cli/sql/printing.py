@@ -1,0 +1,152 @@
+"""Print what statements gave: for people, for spreadsheets, for programs."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Final
+
+from rich.text import Text
+
+from nexus.cli.sources import Answer, Rows, write_value
+from nexus.cli.terminal import console, count, plain_table, print_json
+
+Show = Callable[[Answer], None]
+
+
+class Mode(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    LINE = "line"
+    LIST = "list"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def show_table(answer: Answer) -> None:
+    """For people: tables, and what a write did."""
+    for result in answer.results:
+        if result.columns:
+            console().print(_table(result))
+        else:
+            _say_changed(result)
+    _say_offset(answer)
+
+
+def show_lines(answer: Answer) -> None:
+    """One column a line: for rows that are wider than the screen."""
+    for result in answer.results:
+        width = max(map(len, result.columns), default=0)
+        for number, row in enumerate(result.rows):
+            if number:
+                print()
+            for column, value in zip(result.columns, row, strict=True):
+                print(f"{column:>{width}} = {written(value)}")
+        if not result.columns:
+            _say_changed(result)
+    _say_offset(answer)
+
+
+def show_list(answer: Answer) -> None:
+    """One row a line, its values between bars, no head: for other tools."""
+    for result in answer.results:
+        for row in result.rows:
+            print("|".join("" if value is None else written(value) for value in row))
+
+
+def show_markdown(answer: Answer) -> None:
+    """A table as Markdown writes it."""
+    for result in answer.results:
+        if result.columns:
+            print(_barred(result.columns))
+            print(_barred("---" for _ in result.columns))
+            for row in result.rows:
+                print(_barred(map(written, row)))
+
+
+def show_json(answer: Answer) -> None:
+    """For programs: every result with its columns and rows."""
+    document: dict[str, object] = {
+        "results": [
+            {
+                "columns": result.columns,
+                "rows": [[write_value(cell) for cell in row] for row in result.rows],
+                "rows_affected": result.rows_affected,
+                "last_insert_rowid": result.last_insert_rowid,
+            }
+            for result in answer.results
+        ]
+    }
+    if answer.offset:
+        document |= {
+            "offset": answer.offset,
+            "epoch": answer.epoch,
+            "outcome": answer.outcome,
+            "durable_on": answer.durable_on,
+        }
+    print_json(document)
+
+
+def show_csv(answer: Answer) -> None:
+    """For spreadsheets: the rows of every query, each under its header."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for result in answer.results:
+        if result.columns:
+            writer.writerow(result.columns)
+            writer.writerows(
+                ["" if cell is None else written(cell) for cell in row]
+                for row in result.rows
+            )
+
+
+SHOWS: Final[dict[Mode, Show]] = {
+    Mode.TABLE: show_table,
+    Mode.LINE: show_lines,
+    Mode.LIST: show_list,
+    Mode.CSV: show_csv,
+    Mode.JSON: show_json,
+    Mode.MARKDOWN: show_markdown,
+}
+
+
+def written(value: object) -> str:
+    """A value as SQL would write it, text without quotes."""
+    if value is None:
+        return "NULL"
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
+
+
+def _table(result: Rows) -> object:
+    table = plain_table()
+    for place, column in enumerate(result.columns):
+        numeric = any(isinstance(row[place], int | float) for row in result.rows[:20])
+        table.add_column(Text(column), justify="right" if numeric else "left")
+    for row in result.rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> Text:
+    return Text(written(value), style="dim" if value is None else "")
+
+
+def _barred(cells: Iterable[str]) -> str:
+    safe = (cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells)
+    return f"| {' | '.join(safe)} |"
+
+
+def _say_changed(result: Rows) -> None:
+    if result.rows_affected < 0:
+        print("done")  # a statement that counts no rows, like CREATE TABLE
+    else:
+        rows = "row" if result.rows_affected == 1 else "rows"
+        print(f"{count(result.rows_affected)} {rows} changed")
+
+
+def _say_offset(answer: Answer) -> None:
+    if answer.offset:
+        nodes = f"{answer.durable_on} node{'' if answer.durable_on == 1 else 's'}"
+        line = f"{answer.outcome} at offset {count(answer.offset)}, durable on {nodes}"
+        console().print(Text(line, style="dim"))

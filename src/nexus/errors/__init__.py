@@ -1,0 +1,138 @@
+"""Every error that a caller may catch, each with a stable code.
+
+    NexusError
+    ├── ConfigurationError           the operator's: a key, a value, a combination
+    ├── TransactionError             the client's transaction did not happen
+    │   ├── StatementError           SQLite refused a statement
+    │   │   └── ConstraintError      …because a constraint of the schema forbids it
+    │   ├── RefusedStatementError    Nexus cannot replicate what the statement does
+    │   ├── TransactionTooLargeError
+    │   ├── AnswerTooLargeError      more rows than an answer may have
+    │   ├── TransactionExpiredError  an interactive transaction idled too long
+    │   ├── ReadOnlyReplicaError     the write belongs on the master
+    │   ├── NoMasterError            there is no master to write to just now
+    │   ├── QuorumLostError          too few replicas are there to hold a write
+    │   ├── DatabaseBusyError        another process holds the lock for writing
+    │   └── WritesStoppedError       this node takes no writes until an operator acts
+    ├── OutcomeUnknownError          the write is in the log and may still commit
+    ├── WrongRoleError               the call belongs on a node of another role
+    ├── ClusterChangeError           the master or the members cannot change so now
+    ├── NoDatabaseError              a new replica has received nothing to read yet
+    ├── EtcdError                    etcd did not do what was asked, or perhaps did
+    ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── ChangesGoneError             the change feed no longer reaches back so far
+    ├── PositionLostError            a consumer has read what a failover took back
+    ├── NotFoundError                no such snapshot, replica or divergence
+    ├── RequestError                 a malformed request
+    ├── ProtocolError                the peer sent what no correct peer sends
+    ├── HandshakeRefusedError        the peers do not belong together
+    ├── StorageError                 the disk, or what is on it
+    │   ├── CorruptLogError
+    │   ├── LogGapError              the log no longer (or not yet) holds the entry
+    │   ├── SnapshotError            an archive that cannot be trusted
+    │   ├── DiskFullError
+    │   ├── DataDirectoryLockedError
+    │   ├── SecondSQLiteError        another SQLite in this process broke the locks
+    │   ├── ForkedError              a connection was carried across fork()
+    │   ├── ForeignWriteError        somebody else wrote to the database file
+    │   ├── RewindError              entries cannot be taken back here
+    │   └── ApplyError               an entry does not fit the rows of this database
+    │       ├── ApplyConflictError
+    │       └── SchemaMismatchError
+    └── NodeStoppedError             the node is shutting down or has failed
+
+A message says what happened, what was found against what was expected, and what
+to do.
+"""
+
+from nexus.errors.base import (
+    ConfigurationError,
+    NexusError,
+    NodeStoppedError,
+)
+from nexus.errors.calls import (
+    ChangesGoneError,
+    ClusterChangeError,
+    EtcdError,
+    HandshakeRefusedError,
+    NoDatabaseError,
+    NotAppliedError,
+    NotFoundError,
+    PositionLostError,
+    ProtocolError,
+    RequestError,
+    WrongRoleError,
+)
+from nexus.errors.storage import (
+    ApplyConflictError,
+    ApplyError,
+    CorruptLogError,
+    DataDirectoryLockedError,
+    DiskFullError,
+    ForeignWriteError,
+    ForkedError,
+    LogGapError,
+    RewindError,
+    SchemaMismatchError,
+    SecondSQLiteError,
+    SnapshotError,
+    StorageError,
+)
+from nexus.errors.transactions import (
+    AnswerTooLargeError,
+    ConstraintError,
+    DatabaseBusyError,
+    NoMasterError,
+    OutcomeUnknownError,
+    QuorumLostError,
+    ReadOnlyReplicaError,
+    RefusedStatementError,
+    StatementError,
+    TransactionError,
+    TransactionExpiredError,
+    TransactionTooLargeError,
+    WritesStoppedError,
+)
+
+__all__ = [
+    "AnswerTooLargeError",
+    "ApplyConflictError",
+    "ApplyError",
+    "ChangesGoneError",
+    "ClusterChangeError",
+    "ConfigurationError",
+    "ConstraintError",
+    "CorruptLogError",
+    "DataDirectoryLockedError",
+    "DatabaseBusyError",
+    "DiskFullError",
+    "EtcdError",
+    "ForeignWriteError",
+    "ForkedError",
+    "HandshakeRefusedError",
+    "LogGapError",
+    "NexusError",
+    "NoDatabaseError",
+    "NoMasterError",
+    "NodeStoppedError",
+    "NotAppliedError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PositionLostError",
+    "ProtocolError",
+    "QuorumLostError",
+    "ReadOnlyReplicaError",
+    "RefusedStatementError",
+    "RequestError",
+    "RewindError",
+    "SchemaMismatchError",
+    "SecondSQLiteError",
+    "SnapshotError",
+    "StatementError",
+    "StorageError",
+    "TransactionError",
+    "TransactionExpiredError",
+    "TransactionTooLargeError",
+    "WritesStoppedError",
+    "WrongRoleError",
+]
