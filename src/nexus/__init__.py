@@ -8,7 +8,9 @@ Any other process reads the node's database with plain `sqlite3`.
 """
 
 import apsw
+from apsw import complete as complete_statement
 
+from nexus.client.changes import Change, Changes, changes
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
     BINARY,
@@ -47,14 +49,15 @@ from nexus.client.row import Row
 from nexus.embedded.node import EmbeddedNode
 from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
+    ChangesGoneError,
     ConstraintError,
     NexusError,
     OutcomeUnknownError,
+    PositionLostError,
     StatementError,
     TransactionError,
 )
 from nexus.model.position import Position
-from nexus.model.statements import is_complete as complete_statement
 
 apilevel = "2.0"
 paramstyle = "qmark"
@@ -76,6 +79,9 @@ __all__ = [
     "ROWID",
     "STRING",
     "Binary",
+    "Change",
+    "Changes",
+    "ChangesGoneError",
     "Connection",
     "ConstraintError",
     "Cursor",
@@ -93,6 +99,7 @@ __all__ = [
     "OperationalError",
     "OutcomeUnknownError",
     "Position",
+    "PositionLostError",
     "PrepareProtocol",
     "ProgrammingError",
     "Row",
@@ -106,6 +113,7 @@ __all__ = [
     "__version__",
     "adapt",
     "apilevel",
+    "changes",
     "complete_statement",
     "open",
     "paramstyle",

@@ -37,6 +37,7 @@ from nexus.model.position import (
 )
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -261,6 +262,14 @@ class FakeNode(FakeSql):
         if self.stream is not None:
             return self.stream
         return FakeStream(list(map(write, self.feed)), self.feed_end, self.feed_stays)
+
+    async def losses(self) -> Losses:
+        return Losses(
+            may_be_lost="up to 2 entries after offset 10",
+            durable_offset=10,
+            commit_offset=10,
+            lag=2,
+        )
 
     async def promote(self, *, force: bool) -> NodeStatus:
         self._need(Role.REPLICA)

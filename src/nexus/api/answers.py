@@ -17,6 +17,8 @@ class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     force: bool = False
     """For disasters: even if a master is still there, or voters are missing."""
+    dry_run: bool = False
+    """Only say what `force` may lose; nothing is changed."""
 
 
 class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

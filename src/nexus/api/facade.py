@@ -21,6 +21,7 @@ from nexus.model.cluster import (
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -112,6 +113,9 @@ class NodeFacade(Protocol):
 
     async def changes(self, wish: Wish, write: Write, /) -> Pieces:
         """What it has applied and applies, change by change."""
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""

@@ -37,7 +37,7 @@ class Executor:
     ) -> SqlResponse:
         """Run a request; `writer` is called only if something is to be written."""
         if request.min_offset is not None:
-            await self._reach(Offset(request.min_offset))
+            await self.reach(Offset(request.min_offset))
         statements = tuple(
             [
                 Statement(s.sql, p if isinstance(p := s.params, dict) else tuple(p))
@@ -63,8 +63,11 @@ class Executor:
             return _response(answer, epoch)
         return await self._one_by_one(statements, manager, request, epoch)
 
-    async def _reach(self, offset: Offset) -> None:
-        """Wait until this node has applied `offset`: clients read their own writes."""
+    async def reach(self, offset: Offset) -> None:
+        """Wait until this node has applied `offset`: clients read their own writes.
+
+        Raises NotAppliedError where it has not in time.
+        """
         try:
             await self._milestones.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:

@@ -18,6 +18,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
@@ -25,6 +26,7 @@ from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.keyholding import Keyholding
+from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -51,6 +53,9 @@ class Node:
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
+        self._callers = Callers(
+            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+        )
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Node:
             duties.stop_writes,
             duties.send_snapshot,
             duties.asked_for_votes,
+            self._callers.serve,
         )
         parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
         duties.use(parts)
@@ -107,6 +113,7 @@ class Node:
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
+        await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
 
     # --- What others ask --------------------------------------------------------------
@@ -120,6 +127,11 @@ class Node:
     def database(self) -> Database:
         """The node's database, for reads."""
         return self._parts.database
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where its coroutines run."""
+        return self._parts.loop
 
     @property
     def idle_limit_s(self) -> float:
@@ -227,6 +239,10 @@ class Node:
             acting.resume()
         else:
             self._duties.reigning("another's stream is the master's").resume(replica)
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+        return await losses(self._duties)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master: by election, or by raising the epoch.
