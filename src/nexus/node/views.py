@@ -18,7 +18,7 @@ from nexus.model.position import Offset
 from nexus.node.querying import query
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import Column, column_reader, size_of
+from nexus.storage.connections import Column, execute, size_of
 from nexus.storage.database import Database
 from nexus.storage.system import read_position
 
@@ -57,13 +57,11 @@ class View:
 
     def open(self, statement: Statement) -> list[Column]:
         """Begin a query whose rows `next_rows` gives; its columns."""
-        columns: list[Column] = []
         with self._lock:
             self._require_open()
             cursor = self._reader.cursor()
-            cursor.exec_trace = column_reader(columns)
             try:
-                cursor.execute(statement.sql, statement.params)
+                columns = execute(cursor, statement.sql, statement.params)
             except (apsw.Error, *BINDING_ERRORS) as error:
                 raise _told(error) from error
             self._rows = cursor
