@@ -46,7 +46,9 @@ class Preparer(SQLiteIdentifierPreparer):
         return self.quote_identifier(f"{schema}.{table.name if name is None else name}")
 
     @override
-    def _render_schema_translates(self, statement: str, schema_translate_map: Any) -> str:
+    def _render_schema_translates(
+        self, statement: str, schema_translate_map: Any
+    ) -> str:
         names = dict(schema_translate_map)
         # For its errors: what may be translated must not change between two runs.
         super()._render_schema_translates(statement, names)
@@ -70,7 +72,9 @@ class Compiler(SQLiteCompiler):
             return super().visit_table(table, *args, **{**options, "use_schema": False})
         if options.get("from_linter"):
             options["from_linter"].froms[table] = table.fullname
-        shown = any(options.get(name) for name in ("asfrom", "ashint", "within_tstring"))
+        shown = any(
+            options.get(name) for name in ("asfrom", "ashint", "within_tstring")
+        )
         return self.preparer.format_table(table) if args or shown else ""
 
     @override

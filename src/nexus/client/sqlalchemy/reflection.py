@@ -29,7 +29,7 @@ class Reflection(SQLiteDialect_pysqlite):
         self,
         connection: Any,
         schema: str | None = None,
-        sqlite_include_internal: bool = False,  # noqa: FBT001, FBT002 - SQLAlchemy's
+        sqlite_include_internal: bool = False,
         **kw: Any,
     ) -> Any:
         names = connection.exec_driver_sql(_OBJECTS, ("table",)).scalars()
@@ -41,18 +41,22 @@ class Reflection(SQLiteDialect_pysqlite):
         self,
         connection: Any,
         schema: str | None = None,
-        sqlite_include_internal: bool = False,  # noqa: FBT001, FBT002 - SQLAlchemy's
+        sqlite_include_internal: bool = False,
         **kw: Any,
     ) -> Any:
         names = connection.exec_driver_sql(_OBJECTS, ("view",)).scalars()
         return _within(schema, names, internal=sqlite_include_internal)
 
     @override
-    def get_temp_table_names(self, connection: Any, **kw: Any) -> Any:
+    def get_temp_table_names(
+        self, connection: Any, *args: Any, schema: str | None = None, **kw: Any
+    ) -> Any:
         return []
 
     @override
-    def get_temp_view_names(self, connection: Any, **kw: Any) -> Any:
+    def get_temp_view_names(
+        self, connection: Any, *args: Any, schema: str | None = None, **kw: Any
+    ) -> Any:
         return []
 
     @override
@@ -109,9 +113,7 @@ class Reflection(SQLiteDialect_pysqlite):
         return super()._get_table_pragma(connection, pragma, name, schema=MAIN)
 
 
-def _within(
-    schema: str | None, names: Iterable[str], *, internal: bool
-) -> list[str]:
+def _within(schema: str | None, names: Iterable[str], *, internal: bool) -> list[str]:
     """The names of a schema's objects, among all names."""
     wanted = None if schema in (None, "", MAIN) else schema
     parts = [parted(name) for name in names if internal or not _is_internal(name)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 _CREATES: Final = re.compile(
-    r'\s*CREATE\s+TEMP(?:ORARY)?\s+(?P<kind>TABLE|VIEW)\s+(?P<rest>'
+    r"\s*CREATE\s+TEMP(?:ORARY)?\s+(?P<kind>TABLE|VIEW)\s+(?P<rest>"
     r'(?P<guard>IF\s+NOT\s+EXISTS\s+)?(?P<name>"(?:[^"]|"")+"|\w+).*)',
     re.IGNORECASE | re.DOTALL,
 )
