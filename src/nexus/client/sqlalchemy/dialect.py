@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import exc, pool
 from sqlalchemy.engine import URL
+from sqlalchemy.sql.expression import TextClause, TextualSelect
 from typing_extensions import override
 
 from nexus.client.parameters import plan_for
@@ -101,7 +102,7 @@ class NexusDialect(Reflection):
     def _prepared(self, connection: Any, statement: str, context: Any) -> str:
         """What to run for a statement, once the transaction that it needs has begun."""
         compiled = None if context is None else context.compiled
-        if compiled is None or context.isddl or compiled.statement.is_text:
+        if compiled is None or context.isddl or _by_hand(compiled):
             statement = whole_names(statement)
         kind = plan_for(statement).kind
         if kind is StatementKind.COMMIT:
@@ -111,6 +112,10 @@ class NexusDialect(Reflection):
         if not connection.in_transaction:
             connection.execute("BEGIN")
         return self._temporary.as_run(connection, statement)
+
+
+def _by_hand(compiled: Any) -> bool:
+    return isinstance(compiled.statement, TextClause | TextualSelect)
 
 
 def _driver_connection(connection: Any) -> Any:
@@ -126,7 +131,7 @@ def target(url: URL) -> str:
     """What `nexus.connect` is given for an engine's URL: addresses, or a directory.
 
     Several addresses stand in brackets, or in more `host`s of the query: SQLAlchemy
-    itself reads but one port. Raises ArgumentError where there is neither.
+    itself reads but one port. Empty where there is neither.
     """
     query = {name: url.query[name] for name in url.query if name not in _OURS}
     more = url.query.get("host", ())
@@ -138,10 +143,4 @@ def target(url: URL) -> str:
         user = "" if url.password is None else f":{url.password}@"
         options = f"?{urlencode(query, doseq=True)}" if query else ""
         return f"nexus://{user}{','.join(addresses)}/{options}"
-    if not url.database:
-        raise exc.ArgumentError(
-            f"{url} names no place: nexus://host:port/ for a cluster, "
-            "nexus://[a:15475,b:15475]/ where several nodes are known, "
-            "nexus:///data/dir for a directory in this machine"
-        )
-    return url.database
+    return url.database or ""

@@ -4,7 +4,7 @@ from typing import Any
 
 import apsw
 
-from nexus.client.connection import Connection
+from nexus.client import connecting
 from nexus.client.converters import Binary
 from nexus.client.exceptions import (
     DatabaseError,
@@ -47,8 +47,12 @@ __all__ = [
 ]
 
 
-def connect(target: str, **options: Any) -> Connection:
-    """`nexus.connect`."""
-    from nexus.client.connecting import connect as nexus_connect
-
-    return nexus_connect(target, **options)
+def connect(target: str, **options: Any) -> Any:
+    """`nexus.connect`; ProgrammingError where the engine's URL names no place."""
+    if not target:
+        raise ProgrammingError(
+            "the URL names no place: nexus://host:port/ for a cluster, "
+            "nexus://[a:15475,b:15475]/ where several of its nodes are known, "
+            "nexus:///data/dir for a directory in this machine"
+        )
+    return connecting.connect(target, **options)
