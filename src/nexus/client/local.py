@@ -117,12 +117,16 @@ class LocalSession:
         assert self._node is not None, "whoever asks began a transaction"
         return self._node
 
+    def _connected(self) -> Session:
+        """The node's session, opened where none is."""
+        if self._node is None:
+            self._node = self._remote(self._address())
+            self._node.foreign_keys = self._foreign_keys
+        return self._node
+
     def _written(self, call: Callable[[Session], Answer]) -> Answer:
         """Ask the node, and note what the file must hold from now on."""
-        node = self._node
-        if node is None:
-            node = self._node = self._remote(self._address())
-            node.foreign_keys = self._foreign_keys
+        node = self._connected()
         before = node.last_position
         try:
             return call(node)
