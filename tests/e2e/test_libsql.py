@@ -13,7 +13,6 @@ from typing import Any, Final
 import aiohttp
 import libsql_client  # type: ignore[import-untyped]
 import pytest
-
 from typing_extensions import override
 
 from e2e.cluster import Cluster, NodeProcess, master_of, wait_until
