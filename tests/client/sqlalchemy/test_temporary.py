@@ -46,6 +46,6 @@ def test_a_commit_in_sql_ends_temporary_tables_too(engine: Engine) -> None:
 
 def test_without_a_transaction_there_is_no_temporary_table(engine: Engine) -> None:
     engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        with pytest.raises(exc.NotSupportedError, match="temporary objects"):
-            connection.execute(text("create temp table aside(a)"))
+    refused = pytest.raises(exc.NotSupportedError, match="temporary objects")
+    with engine.connect() as connection, refused:
+        connection.execute(text("create temp table aside(a)"))
