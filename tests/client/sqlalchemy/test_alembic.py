@@ -62,16 +62,17 @@ def test_a_batch_rebuilds_a_table_and_keeps_what_refers_to_it(engine: Engine) ->
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine) -> None:
     make_tables(engine)
 
-    with engine.connect() as connection:
-        context = configured(connection)
-        op = Operations(context)
-        with (
-            pytest.raises(exc.IntegrityError),
-            context.begin_transaction(_per_migration=False),
-        ):
-            op.add_column("users", sa.Column("born", sa.Integer))
-            op.create_table("half", sa.Column("id", sa.Integer))
-            op.execute("insert into users(id, name) values (1, 'twice')")
+    def migrate() -> None:
+        with engine.connect() as connection:
+            context = configured(connection)
+            with context.begin_transaction(_per_migration=False):
+                op = Operations(context)
+                op.add_column("users", sa.Column("born", sa.Integer))
+                op.create_table("half", sa.Column("id", sa.Integer))
+                op.execute("insert into users(id, name) values (1, 'twice')")
+
+    with pytest.raises(exc.IntegrityError):
+        migrate()
 
     found = inspect(engine)
     assert found.get_table_names() == ["orders", "users"]
