@@ -8,6 +8,7 @@ Any other process reads the node's database with plain `sqlite3`.
 """
 
 import apsw
+from apsw import complete as complete_statement
 
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
@@ -54,7 +55,6 @@ from nexus.errors import (
     TransactionError,
 )
 from nexus.model.position import Position
-from nexus.model.statements import is_complete as complete_statement
 
 apilevel = "2.0"
 paramstyle = "qmark"

@@ -36,6 +36,7 @@ from nexus.model.position import (
 )
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -260,6 +261,14 @@ class FakeNode:
             return self.stream
         return FakeStream(list(map(write, self.feed)), self.feed_end, self.feed_stays)
 
+    async def losses(self) -> Losses:
+        return Losses(
+            may_be_lost="up to 2 entries after offset 10",
+            durable_offset=10,
+            commit_offset=10,
+            lag=2,
+        )
+
     async def promote(self, *, force: bool) -> NodeStatus:
         self._need(Role.REPLICA)
         self.asked.append(("promote", force))
@@ -270,6 +279,11 @@ class FakeNode:
         self._need(Role.MASTER)
         self.asked.append(("switch_over", heir))
         return Handover("n1", heir, 0.1)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        self._need(Role.MASTER)
+        self.asked.append(("set_mode", mode))
+        return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
         return MEMBERS

@@ -15,7 +15,7 @@ from nexus.client.exceptions import translated
         (errors.StatementError("x", sqlite_errorcode=1), "OperationalError"),
         (errors.StatementError("x", sqlite_errorcode=18), "DataError"),
         (errors.StatementError("x", sqlite_errorcode=20), "IntegrityError"),
-        (errors.StatementError("a parameter is missing"), "ProgrammingError"),
+        (errors.StatementError("it is not UTF-8"), "OperationalError"),
         (errors.ConstraintError("x", sqlite_errorcode=2067), "IntegrityError"),
         (errors.RefusedStatementError("x"), "NotSupportedError"),
         (errors.TransactionExpiredError("x"), "OperationalError"),

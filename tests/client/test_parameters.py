@@ -73,7 +73,7 @@ def test_a_text_that_is_no_single_statement_has_no_plan(sql: str) -> None:
 
 def test_a_place_beyond_sqlites_is_refused() -> None:
     with pytest.raises(OperationalError, match="between"):
-        plan_for("select ?99999")
+        plan_for("select ?999999")
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

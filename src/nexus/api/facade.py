@@ -12,6 +12,7 @@ from nexus.config import Config
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
@@ -20,6 +21,7 @@ from nexus.model.cluster import (
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -102,6 +104,9 @@ class NodeFacade(Protocol):
     async def changes(self, wish: Wish, write: Write, /) -> Pieces:
         """What it has applied and applies, change by change."""
 
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""
 
@@ -125,6 +130,9 @@ class NodeFacade(Protocol):
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(
         self, role: Role, master_addr: str | None

@@ -2,15 +2,17 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Self
 
 from nexus.client import exceptions
 from nexus.client.control import Control
 from nexus.client.cursor import Cursor
+from nexus.client.dump import dumped
 from nexus.client.exceptions import ProgrammingError, translated
 from nexus.client.parameters import Plan, plan_for
 from nexus.client.session import Result, Session, Statement
+from nexus.client.unsupported import Unsupported
 from nexus.errors import NexusError
 from nexus.model.position import Position
 
@@ -20,7 +22,7 @@ LEGACY_TRANSACTION_CONTROL: Final = -1
 _LEVELS: Final = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 
 
-class Connection:
+class Connection(Unsupported):
     """One client of a node or a cluster; for one thread at a time.
 
     As with sqlite3 the first INSERT, UPDATE, DELETE or REPLACE begins a transaction
@@ -150,6 +152,11 @@ class Connection:
         if self._autocommit is not True:
             self._settle(self._opened.rollback)
 
+    def iterdump(self) -> Iterator[str]:
+        """The database as SQL: statements that make it anew elsewhere."""
+        self.require_open()
+        return dumped(lambda sql: Cursor(self).execute(sql))
+
     def interrupt(self) -> None:
         """End the statement that runs, with OperationalError; from any thread."""
         self._opened.session.interrupt()
@@ -265,7 +272,7 @@ def _level(level: str | None) -> str | None:
         raise ValueError(
             "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"
         )
-    return level
+    return level.upper()
 
 
 def _require_mode(autocommit: object) -> None:

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
 
-from nexus.client.exceptions import OperationalError
+from nexus.client.exceptions import (
+    IntegrityError,
+    OperationalError,
+    translated,
+)
 from nexus.client.parameters import Plan
 from nexus.client.session import Result, Session, Statement
-from nexus.errors import ConstraintError, NexusError
+from nexus.errors import NexusError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import (
     StatementKind,
@@ -104,7 +108,7 @@ class Control:
         try:
             return self.run(plan, statement)
         except NexusError as error:
-            if begins and not isinstance(error, ConstraintError):
+            if begins and not isinstance(translated(error), IntegrityError):
                 self.rollback()
             raise
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import index
 from typing import Any, Final, Protocol, Self
 
 from nexus.client.converters import converter_for, shown_name, to_bytes
@@ -114,9 +115,10 @@ class Cursor:
             many = [bind(plan, one) for one in parameters]
         finally:
             self._locked = False
-        if plan.changes_rows:
+        if plan.kind is StatementKind.WRITE:
             result = self._connection.run(plan, Statement(sql, many=many))
-            self._rowcount = max(result.rows_affected, 0)
+            if plan.changes_rows:
+                self._rowcount = max(result.rows_affected, 0)
         else:
             self._run_each(plan, many)
         return self
@@ -132,7 +134,7 @@ class Cursor:
         self._forget()
         sql_script.encode()
         if "\0" in sql_script:
-            raise ProgrammingError("the query contains a null character")
+            raise ValueError("embedded null character")
         self._connection.run_script([plan_for(part) for part in split(sql_script)])
         return self
 
@@ -144,7 +146,7 @@ class Cursor:
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next `size` rows, `arraysize` unless given; all where that is below 1."""
         self._require_open()
-        wanted = self.arraysize if size is None else size
+        wanted = self.arraysize if size is None else index(size)
         return list(islice(self, wanted) if wanted > 0 else self)
 
     def fetchall(self) -> list[Any]:
@@ -229,13 +231,13 @@ def _shape_of(connection: Owner, result: Result) -> Callable[[Row], Row]:
 
     def shape(row: Row) -> Row:
         values: list[Any] = list(row)
-        for index, value in enumerate(row):
-            reader = readers[index]
+        for place, value in enumerate(row):
+            reader = readers[place]
             if reader is not None:
                 written = to_bytes(value)
-                values[index] = None if written is None else reader(written)
+                values[place] = None if written is None else reader(written)
             elif text_factory is not str and isinstance(value, str):
-                values[index] = text_factory(value.encode())
+                values[place] = text_factory(value.encode())
         return tuple(values)
 
     return shape

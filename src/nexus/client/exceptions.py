@@ -134,9 +134,7 @@ def translated(error: NexusError) -> Error:
 
 def _class_of(error: NexusError) -> type[Error]:
     sqlite_code = getattr(error, "sqlite_errorcode", None)
-    if error.code == "sql":
-        if sqlite_code is None:
-            return ProgrammingError  # SQLite was not asked: the parameters are wrong
+    if error.code == "sql" and sqlite_code is not None:
         return _BY_SQLITE_CODE.get(sqlite_code & _PRIMARY, OperationalError)
     return _BY_CODE.get(error.code, OperationalError)
 

@@ -23,8 +23,8 @@ LONGEST_REMEMBERED: Final = 4096
 
 _BEYOND: Final = 1 << 63
 
-MOST_PARAMETERS: Final = 32_766
-"""As sqlite3's SQLite has it."""
+MOST_PARAMETERS: Final = 250_000
+"""Places; SQLite itself is built with fewer or as many."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -36,11 +36,9 @@ class Plan(msgspec.Struct, frozen=True):
     """Of its parameters, without the sign; None where one has only a place."""
     inserts: bool
     """Whether it is an INSERT or REPLACE, and so has a rowid to tell."""
-
-    @property
-    def changes_rows(self) -> bool:
-        """INSERT, UPDATE, DELETE or REPLACE: what begins a transaction by itself."""
-        return self.kind is StatementKind.WRITE
+    changes_rows: bool
+    """Whether it begins with INSERT, UPDATE, DELETE or REPLACE, and so begins a
+    transaction and counts: with WITH before them it does neither, as in sqlite3."""
 
 
 _plans: Final[dict[str, Plan]] = {}
@@ -116,15 +114,15 @@ def _read(sql: str) -> Plan:
     if has_several(sql):
         raise ProgrammingError("You can only execute one statement at a time.")
     kind = classify(sql)
-    return Plan(sql, kind, _parameters(sql), _inserts(sql, kind))
-
-
-def _inserts(sql: str, kind: StatementKind) -> bool:
-    if kind is not StatementKind.WRITE:
-        return False
-    first = words(sql, most=1)[0].lower()
+    first = words(sql, most=1)[0].lower() if kind is StatementKind.WRITE else ""
     verbs = identifiers(sql) if first == "with" else {first}
-    return bool(verbs & {"insert", "replace"})
+    return Plan(
+        sql,
+        kind,
+        _parameters(sql),
+        inserts=bool(verbs & {"insert", "replace"}),
+        changes_rows=first not in ("", "with"),
+    )
 
 
 def _parameters(sql: str) -> tuple[str | None, ...]:

@@ -10,6 +10,7 @@ import apsw
 from nexus.client.session import Result, Statement
 from nexus.errors import NodeStoppedError, StatementError
 from nexus.model.position import Position
+from nexus.model.statements import is_vacuum
 from nexus.node import jobs
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.querying import query
@@ -79,8 +80,11 @@ class NodeSession:
         return list(map(_result, answer.results))
 
     def run_alone(self, statement: Statement) -> Result:
-        """Run what no transaction can hold."""
-        return self.run([statement])[0]
+        """Run what no transaction can hold; VACUUM is this node's own matter."""
+        if not is_vacuum(statement.sql):
+            return self.run([statement])[0]
+        self._host.writer().run_blocking(self._host.database.vacuum)
+        return Result()
 
     def begin(self) -> None:
         """Wait for the writer, and hold it."""

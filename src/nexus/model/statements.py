@@ -255,11 +255,6 @@ def split(sql: str) -> list[str]:
     return found
 
 
-def is_complete(sql: str) -> bool:
-    """Whether a text ends where a statement does: at a semicolon of its own."""
-    return bool(split(sql)) and len(split(f"{sql}\nselect")) > len(split(sql))
-
-
 _TRIGGER_WORDS: Final = 4
 """EXPLAIN CREATE TEMP TRIGGER."""
 

@@ -9,6 +9,7 @@ from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeId,
     NodeStatus,
     ReplicaStats,
@@ -24,6 +25,7 @@ from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.keyholding import Keyholding
+from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -169,7 +171,9 @@ class Node:
         """
         parts = self._parts
         if request.consistency == "strong":
-            at_least = max(await self._duties.read_offset(), request.min_offset or 0)
+            at_least = max(
+                await governing.read_offset(self._duties), request.min_offset or 0
+            )
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 
@@ -210,6 +214,10 @@ class Node:
             acting.resume()
         else:
             self._duties.reigning("another's stream is the master's").resume(replica)
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+        return await losses(self._duties)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master: by election, or by raising the epoch.
@@ -263,6 +271,11 @@ class Node:
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance for the cluster."""
         return await governing.set_auto_failover(self._duties, enabled=enabled)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
+        await governing.set_mode(self._duties, mode)
+        return self.status()
 
     async def start_replication(
         self, role: Role, master_addr: str | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Mode, Role
+from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
@@ -138,8 +138,6 @@ async def open_parts(
         hooks,
         secret=config.cluster_secret,
         timeout_s=config.replication.connect_timeout_ms / 1000,
-        # In sync mode clients wait for what is sent.
-        pace_s=ASYNC_PACE_S if config.replication.mode is Mode.ASYNC else 0.0,
     )
     standing = await asyncio.to_thread(open_standing, config)
     try:

@@ -3,8 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -114,24 +114,41 @@ def fetch(
 
     Raises AnswerTooLargeError where the rows take more than `most_bytes` (0: any).
     """
-    columns: list[Column] = []
     cursor = connection.cursor()
-    cursor.exec_trace = column_reader(columns)
     try:
-        rows = all_rows(cursor.execute(sql, params), most_bytes)
+        columns = execute(cursor, sql, params)
+        rows = all_rows(cursor, most_bytes)
     finally:
         cursor.close(force=True)  # half read, it would keep its snapshot
     return columns, rows
 
 
-def column_reader(columns: list[Column]) -> Callable[..., bool]:
-    """Notes the columns before the first step: afterwards SQLite has forgotten them."""
+def execute(cursor: apsw.Cursor, sql: str, params: Any) -> list[Column]:
+    """Run a statement up to its first row; returns its columns.
+
+    They are known for certain once it has begun: a statement that was compiled before
+    the schema changed is compiled anew by its first step.
+    """
+    cursor.execute(sql, params)
+    try:
+        return list(cursor.get_description())
+    except apsw.ExecutionCompleteError:
+        return _columns_of(cursor.connection, sql, params)
+
+
+def _columns_of(connection: apsw.Connection, sql: str, params: Any) -> list[Column]:
+    """The columns of a statement that gave no row, and so has forgotten them."""
+    columns: list[Column] = []
 
     def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
         columns[:] = cursor.get_description()
-        return True
+        return False
 
-    return read
+    cursor = connection.cursor()
+    cursor.exec_trace = read
+    with suppress(apsw.ExecTraceAbort):
+        cursor.execute(sql, params)
+    return columns
 
 
 def all_rows(cursor: apsw.Cursor, most_bytes: int) -> list[tuple[Any, ...]]:
