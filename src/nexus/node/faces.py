@@ -39,6 +39,10 @@ class PortFace:
         """The connection is gone."""
         return self._all(self._member.disconnected(peer, now_ms))
 
+    def written(self, offset: Offset) -> None:
+        """The log holds entries up to `offset`, which are being synced."""
+        self._take(self._member.written(offset, now_ms()))
+
     def stored(self, offset: Offset, now_ms: int) -> Effects:
         """The log is durable up to `offset`."""
         return self._all(self._member.stored(offset, now_ms))

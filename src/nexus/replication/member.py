@@ -236,6 +236,12 @@ class Member(Composition):
 
     # --- The disk --------------------------------------------------------------------
 
+    def written(self, offset: Offset, now_ms: int) -> MemberEffects:
+        """A master's log holds entries up to `offset`, which are being synced."""
+        if self.master is None:
+            return ()
+        return self._from_master(self.master.written(offset, now_ms), now_ms)
+
     def stored(self, offset: Offset, now_ms: int) -> MemberEffects:
         """The log is durable up to `offset`."""
         if self.master is not None:
