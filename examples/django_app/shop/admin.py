@@ -1,6 +1,7 @@
 """The shop's back office."""
 
 from django.contrib import admin
+
 from shop.models import Album, Artist, Sale
 
 

@@ -32,7 +32,9 @@ class Album(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint("artist", "title", name="one_album_of_a_title"),
-            models.CheckConstraint(condition=Q(price__gte=0), name="price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(price__gte=0), name="price_not_negative"
+            ),
         ]
         ordering = ["title"]
 

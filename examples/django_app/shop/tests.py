@@ -4,10 +4,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Avg, Count, F, StdDev, Window
 from django.db.models.functions import ExtractYear, Lower, RowNumber, TruncMonth
 from django.test import TestCase, TransactionTestCase
+
 from shop.models import Album, Artist, Sale
 
 
@@ -46,7 +48,8 @@ class Shelf(TestCase):
         self.assertTrue(Album.objects.filter(title__regex=r"^Opus 1\d$").count() == 10)
         self.assertTrue(Album.objects.aggregate(d=StdDev("price"))["d"] > 0)
         self.assertEqual(
-            Album.objects.annotate(m=TruncMonth("released")).filter(m__month=3).count(), 4
+            Album.objects.annotate(m=TruncMonth("released")).filter(m__month=3).count(),
+            4,
         )
 
     def test_json_windows_and_grouping(self) -> None:
@@ -55,8 +58,12 @@ class Shelf(TestCase):
             place=Window(RowNumber(), partition_by="artist", order_by=F("price").desc())
         ).filter(place=1)
         self.assertEqual({album.title for album in ranked}, {"Opus 38", "Opus 39"})
-        mean = Artist.objects.annotate(mean=Avg("albums__price")).order_by(Lower("name"))
-        self.assertEqual([round(a.mean, 2) for a in mean], [Decimal("28.90"), Decimal("29.90")])
+        mean = Artist.objects.annotate(mean=Avg("albums__price")).order_by(
+            Lower("name")
+        )
+        self.assertEqual(
+            [round(a.mean, 2) for a in mean], [Decimal("28.90"), Decimal("29.90")]
+        )
 
     def test_an_inner_block_is_taken_back_alone(self) -> None:
         with transaction.atomic():
@@ -105,3 +112,9 @@ class Business(TransactionTestCase):
         with connection.cursor() as cursor:
             cursor.execute("pragma foreign_keys")
             self.assertEqual(cursor.fetchone(), (1,))
+
+    def test_the_migrations_are_those_of_the_models(self) -> None:
+        call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("select count(*) from django_migrations where app = 'shop'")
+            self.assertEqual(cursor.fetchone(), (2,))

@@ -5,6 +5,7 @@ from django.db.models import F, Sum
 from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
+
 from shop.models import Album, Sale
 
 

@@ -20,16 +20,13 @@ IDLE_LIMIT_MS: Final = 3_600_000
 
 
 class DatabaseCreation(BaseDatabaseCreation):
-    """Opens connections; those to a test database go to the node that holds it."""
+    """Opens connections, and the nodes of test databases."""
 
     _nodes: ClassVar[dict[str, EmbeddedNode]] = {}
     """Of the test databases of this process, by their directories."""
 
     def open(self, database: Any, **options: Any) -> nexus.Connection:
-        """A new connection to what the settings name, or to the test database."""
-        node = self._nodes.get(str(database))
-        if node is not None:
-            return node.connect(**options)
+        """A new connection to what the settings name."""
         connection: nexus.Connection = nexus.connect(str(database), **options)
         return connection
 

@@ -115,6 +115,15 @@ class Streams:
         majority_held = committed_offset(self._counted(), quorum=self._majority)
         return majority_held if majority_held >= self._reign.first_offset else NO_OFFSET
 
+    @property
+    def held_by_all(self) -> Offset:
+        """The last entry that every voter is known to hold; 0 without voters.
+
+        What each of them has, whoever is elected has: no witness need keep it.
+        """
+        held = self._held()
+        return min((held.get(one, NO_OFFSET) for one in self.voters), default=NO_OFFSET)
+
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
         return durable_on(self._held().values(), offset)
@@ -210,6 +219,7 @@ class Streams:
             epoch=self._reign.epoch,
             cluster_id=self._cluster_id,
             history_id=self._reign.history_id,
+            held_offset=self.held_by_all,
         )
         return (Send(progress.peer, ping),)
 

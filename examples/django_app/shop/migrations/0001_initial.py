@@ -6,51 +6,102 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Artist',
+            name="Artist",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("name", models.CharField(max_length=120, unique=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Album',
+            name="Album",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(db_index=True, max_length=120)),
-                ('price', models.DecimalField(decimal_places=2, max_digits=8)),
-                ('stock', models.PositiveIntegerField(default=0)),
-                ('released', models.DateField(blank=True, null=True)),
-                ('facts', models.JSONField(blank=True, default=dict)),
-                ('value', models.GeneratedField(db_persist=False, expression=django.db.models.expressions.CombinedExpression(models.F('price'), '*', models.F('stock')), output_field=models.DecimalField(decimal_places=2, max_digits=12))),
-                ('artist', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='albums', to='shop.artist')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("title", models.CharField(db_index=True, max_length=120)),
+                ("price", models.DecimalField(decimal_places=2, max_digits=8)),
+                ("stock", models.PositiveIntegerField(default=0)),
+                ("released", models.DateField(blank=True, null=True)),
+                ("facts", models.JSONField(blank=True, default=dict)),
+                (
+                    "value",
+                    models.GeneratedField(
+                        db_persist=False,
+                        expression=django.db.models.expressions.CombinedExpression(
+                            models.F("price"), "*", models.F("stock")
+                        ),
+                        output_field=models.DecimalField(
+                            decimal_places=2, max_digits=12
+                        ),
+                    ),
+                ),
+                (
+                    "artist",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="albums",
+                        to="shop.artist",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['title'],
+                "ordering": ["title"],
             },
         ),
         migrations.CreateModel(
-            name='Sale',
+            name="Sale",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('paid', models.DecimalField(decimal_places=2, max_digits=8)),
-                ('album', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sales', to='shop.album')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                ("paid", models.DecimalField(decimal_places=2, max_digits=8)),
+                (
+                    "album",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sales",
+                        to="shop.album",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='album',
-            constraint=models.UniqueConstraint(models.F('artist'), models.F('title'), name='one_album_of_a_title'),
+            model_name="album",
+            constraint=models.UniqueConstraint(
+                models.F("artist"), models.F("title"), name="one_album_of_a_title"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='album',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='price_not_negative'),
+            model_name="album",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("price__gte", 0)), name="price_not_negative"
+            ),
         ),
     ]

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('shop', '0001_initial'),
+        ("shop", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='artist',
-            name='country',
-            field=models.CharField(blank=True, default='', max_length=2),
+            model_name="artist",
+            name="country",
+            field=models.CharField(blank=True, default="", max_length=2),
         ),
         migrations.AlterField(
-            model_name='album',
-            name='title',
+            model_name="album",
+            name="title",
             field=models.CharField(db_index=True, max_length=200),
         ),
     ]
