@@ -6,12 +6,10 @@ from msgspec.structs import replace
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
-from nexus.protocol.messages import VoteReply, WalAck
-from nexus.replication.effects import Apply, Peer, StepDown
-from nexus.replication.member import Member
-from replication.alone import member, only, reigns
-from replication.examples import hello
+from nexus.model.position import Epoch, Offset
+from nexus.protocol.messages import VoteReply
+from nexus.replication.effects import StepDown
+from replication.alone import elected, follows, member, reigns
 
 
 def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
@@ -58,28 +56,6 @@ def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobod
     assert one.tick(2_000)[0] == StepDown(
         Epoch(1), "", "no quorum of voters has answered for a dead-time"
     )
-
-
-def elected(*voters: str, sync_quorum: int) -> Member:
-    """`a` by the vote of `b`, its first entry durable on its own disk."""
-    one = member(*voters, sync_quorum=sync_quorum)
-    one.tick(1_000)
-    yes = VoteReply(Epoch(1), granted=True, pre_vote=True)
-    one.vote(NodeId("b"), yes, 1_010)
-    won = one.vote(NodeId("b"), replace(yes, pre_vote=False), 1_020)
-    reigns(one, won, 1_030)
-    return one
-
-
-def follows(one: Member, name: str) -> None:
-    """The node holds the reign's first entry."""
-    peer = Peer(name)
-    empty = hello(node_id=NodeId(name), history=EpochHistory(), position=ORIGIN)
-    one.hello(peer, empty, 1_040)
-    one.streamed(peer, Offset(2), 10, 1_050)
-    stored = one.receive(peer, WalAck(Offset(1), Offset(0)), 1_060)
-    for order in only(stored, Apply):
-        one.applied(order.up_to, 1_070)
 
 
 def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:
