@@ -41,6 +41,9 @@ class Scale:
     memory_entries: int
     http_s: int
     kills: int
+    slow_kills: int
+    slow_heartbeat_ms: int
+    """Of those: what `replication.heartbeat_ms` is unless configured."""
 
 
 FULL: Final = Scale(
@@ -52,6 +55,8 @@ FULL: Final = Scale(
     memory_entries=1_000_000,
     http_s=8,
     kills=20,
+    slow_kills=3,
+    slow_heartbeat_ms=5_000,
 )
 QUICK: Final = Scale(
     rounds=1,
@@ -62,6 +67,8 @@ QUICK: Final = Scale(
     memory_entries=2_000,
     http_s=1,
     kills=1,
+    slow_kills=1,
+    slow_heartbeat_ms=300,
 )
 
 
