@@ -22,6 +22,8 @@ DEAD_TIME_S: Final = 3 * HEARTBEAT_MS / 1000
 LOG_ENTRIES: Final = 1_500
 """That the log keeps. More are written past a node that is to need a full sync."""
 
+CHURN_SCHEMA: Final = ("create table churn(turns int)", "insert into churn values (0)")
+
 WRITERS: Final = 16
 FLICKERS: Final = 12
 """Of a node that hangs again and again."""
@@ -243,7 +245,7 @@ def hand_over(master: NodeProcess, heir: NodeProcess) -> None:
 
 def churned(scene: Scene) -> Iterator[threading.Thread]:
     """Writers that send the log beyond what it keeps."""
-    touch = {"sql": "update totals set entries = entries where id = 1"}
+    touch = {"sql": "update churn set turns = turns + 1"}
     body = {"statements": [touch] * (2 * LOG_ENTRIES // WRITERS), "transaction": False}
 
     def write(node: NodeProcess) -> None:
