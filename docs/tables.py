@@ -21,6 +21,7 @@ MEANINGS = {
     "cluster_secret": "What all nodes and operators of the cluster share.",
     "cluster_secret_file": "A file with the secret, instead of `cluster_secret`.",
     "insecure": "Listen beyond loopback without a secret.",
+    "functions": "Python modules with SQL functions of your own; see below.",
     "replication.role": "`standalone`, `master`, `replica` or `witness`.",
     "replication.bind_addr": "Where replicas connect.",
     "replication.master_addr": "The master's `bind_addr`. A replica needs it, or peers.",

@@ -7,6 +7,44 @@ A node in this process is opened by `open`; its connections are DB-API 2.0 (PEP 
 Any other process reads the node's database with plain `sqlite3`.
 """
 
+import apsw
+from apsw import complete as complete_statement
+
+from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
+from nexus.client.converters import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    PARSE_COLNAMES,
+    PARSE_DECLTYPES,
+    ROWID,
+    STRING,
+    Binary,
+    Date,
+    DateFromTicks,
+    PrepareProtocol,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+    adapt,
+    register_adapter,
+    register_converter,
+)
+from nexus.client.cursor import Cursor
+from nexus.client.exceptions import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Warning,  # noqa: A004 - PEP 249's name
+)
+from nexus.client.row import Row
 from nexus.embedded.node import EmbeddedNode
 from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
@@ -17,42 +55,63 @@ from nexus.errors import (
     TransactionError,
 )
 from nexus.model.position import Position
-from nexus.node.dbapi import (
-    Connection,
-    Cursor,
-    InterfaceError,
-    apilevel,
-    paramstyle,
-    threadsafety,
-)
 
-# The exceptions under the names of PEP 249.
-Error = DatabaseError = NexusError
-OperationalError = TransactionError
-ProgrammingError = StatementError
-IntegrityError = ConstraintError
+apilevel = "2.0"
+paramstyle = "qmark"
+threadsafety = 1
+"""Threads may share the module; each uses a connection of its own."""
+
+sqlite_version = apsw.sqlite_lib_version()
+sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "LEGACY_TRANSACTION_CONTROL",
+    "NUMBER",
+    "PARSE_COLNAMES",
+    "PARSE_DECLTYPES",
+    "ROWID",
+    "STRING",
+    "Binary",
     "Connection",
     "ConstraintError",
     "Cursor",
+    "DataError",
     "DatabaseError",
+    "Date",
+    "DateFromTicks",
     "EmbeddedNode",
     "Error",
     "IntegrityError",
     "InterfaceError",
+    "InternalError",
     "NexusError",
+    "NotSupportedError",
     "OperationalError",
     "OutcomeUnknownError",
     "Position",
+    "PrepareProtocol",
     "ProgrammingError",
+    "Row",
     "StatementError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
     "TransactionError",
+    "Warning",
     "__version__",
+    "adapt",
     "apilevel",
+    "complete_statement",
     "open",
     "paramstyle",
+    "register_adapter",
+    "register_converter",
+    "sqlite_version",
+    "sqlite_version_info",
     "threadsafety",
 ]

@@ -1,5 +1,6 @@
 """A node without a database: it answers what a test has told it to."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,10 @@ import httpx
 import msgspec
 
 from nexus.api.application import Application
+from nexus.api.facade import Pieces
 from nexus.config import Config
 from nexus.errors import NotFoundError, WrongRoleError
+from nexus.model.change import Change
 from nexus.model.cluster import (
     LinkState,
     MasterStats,
@@ -31,7 +34,9 @@ from nexus.model.position import (
     Position,
     Reign,
 )
+from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -138,6 +143,24 @@ class FakeDiverged:
         return self.found[diverged_id]
 
 
+@dataclass
+class FakeStream:
+    """Gives one piece after another, then what ends it."""
+
+    pieces: list[bytes]
+    end: BaseException | None = None
+    stays: bool = False
+
+    async def read(self) -> bytes | None:
+        if self.pieces:
+            return self.pieces.pop(0)
+        if self.end is not None:
+            raise self.end
+        if self.stays:
+            await asyncio.Event().wait()
+        return None
+
+
 class FakeNode:
     """Fulfils `NodeFacade`; `error` is raised by the next execute."""
 
@@ -154,6 +177,10 @@ class FakeNode:
         self.error: BaseException | None = None
         self.hashes: dict[int, Fingerprints | None] = {}
         self.executes: Execute | None = None
+        self.feed: list[Change] = []
+        self.feed_end: BaseException | None = None
+        self.feed_stays = False
+        self.stream: Pieces | None = None
 
     def status(self) -> NodeStatus:
         return self.current
@@ -226,6 +253,22 @@ class FakeNode:
             raise self.error
         return self.answer
 
+    async def changes(self, wish: Wish, write: Write) -> Pieces:
+        self.asked.append(wish)
+        if self.error is not None:
+            raise self.error
+        if self.stream is not None:
+            return self.stream
+        return FakeStream(list(map(write, self.feed)), self.feed_end, self.feed_stays)
+
+    async def losses(self) -> Losses:
+        return Losses(
+            may_be_lost="up to 2 entries after offset 10",
+            durable_offset=10,
+            commit_offset=10,
+            lag=2,
+        )
+
     async def promote(self, *, force: bool) -> NodeStatus:
         self._need(Role.REPLICA)
         self.asked.append(("promote", force))
@@ -236,6 +279,11 @@ class FakeNode:
         self._need(Role.MASTER)
         self.asked.append(("switch_over", heir))
         return Handover("n1", heir, 0.1)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        self._need(Role.MASTER)
+        self.asked.append(("set_mode", mode))
+        return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
         return MEMBERS

@@ -20,6 +20,7 @@ from nexus.errors import ClusterChangeError
         ),
         ("POST", "/cluster/members", {"node_id": "n4"}, ("add_voter", "n4", "")),
         ("DELETE", "/cluster/members/n3", None, ("remove_voter", "n3")),
+        ("POST", "/replication/mode", {"mode": "sync"}, ("set_mode", "sync")),
         (
             "POST",
             "/cluster/maintenance",

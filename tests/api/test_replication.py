@@ -75,6 +75,7 @@ async def test_history_tells_every_reign(node: FakeNode) -> None:
         "first_position": "2:8@h2",
         "started_at": "2023-11-14T22:15:00+00:00",
         "why": "promote",
+        "mode": "",
     }
 
 
@@ -120,6 +121,17 @@ async def test_a_promotion_says_what_may_be_lost(replica: FakeNode) -> None:
     assert (promoted["role"], promoted["epoch"]) == ("master", 3)
     assert "after offset 10" in promoted["may_be_lost"]
     assert "2 entries" in promoted["may_be_lost"]
+
+
+async def test_what_a_forced_promotion_may_lose_is_told_before_and_nothing_is_done(
+    replica: FakeNode,
+) -> None:
+    wish = {"force": True, "dry_run": True}
+    told = await called(replica, "POST", "/replication/promote", json=wish)
+
+    assert "2 entries" in told["may_be_lost"]
+    assert (told["durable_offset"], told["voters"]) == (10, [])
+    assert replica.asked == []
 
 
 async def test_a_promotion_without_a_body_is_not_forced(replica: FakeNode) -> None:

@@ -19,7 +19,7 @@ def test_no_command_and_an_unknown_one_are_wrong_usage(run: Run) -> None:
 
 def test_every_documented_command_is_there(run: Run) -> None:
     documented = (
-        "demo serve check import sql status verify promote pause resume snapshot "
+        "demo serve check import sql status verify promote mode pause resume snapshot "
         "restore"
     )
     for command in documented.split():

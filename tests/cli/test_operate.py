@@ -1,7 +1,10 @@
 """promote, pause, resume, snapshot."""
 
+import io
 import json
 from collections.abc import Callable
+
+import pytest
 
 from cli.conftest import Run
 from cli.fake_nodes import FakeNode, node_status
@@ -28,12 +31,39 @@ def test_promote_tells_the_new_epoch(run: Run, start: Start) -> None:
     assert node.bodies("/replication/promote") == [{}]
 
 
-def test_a_forced_promotion_says_so_to_the_node(run: Run, start: Start) -> None:
+def test_a_forced_promotion_that_is_agreed_to_says_so_to_the_node(
+    run: Run, start: Start
+) -> None:
     node = start().on("POST /replication/promote", node_status())
 
-    run("promote", node.url, "--force")
+    run("promote", node.url, "--force", "--yes")
 
     assert node.bodies("/replication/promote") == [{"force": True}]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "error"),
+    [("y", 0, ""), ("n", 1, "as you said"), ("", 1, "--yes")],
+)
+def test_a_forced_promotion_tells_what_may_be_lost_before_it_asks(
+    run: Run,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    status: int,
+    error: str,
+) -> None:
+    answer = node_status(may_be_lost="Voter n3 has 7 entries more.")
+    node = start().on("POST /replication/promote", answer)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{said}\n" if said else ""))
+
+    ended = run("promote", node.url, "--force")
+
+    trial, *done = node.bodies("/replication/promote")
+    assert trial == {"force": True, "dry_run": True}
+    assert (ended.status, done) == (status, [] if status else [{"force": True}])
+    assert "Voter n3 has 7 entries more." in ended.error
+    assert error in ended.error
 
 
 def test_switchover_names_the_heir_and_tells_how_long_it_took(
@@ -46,6 +76,15 @@ def test_switchover_names_the_heir_and_tells_how_long_it_took(
 
     assert ended.output == "n2 is the master now, after 0.12 s\n"
     assert node.bodies("/replication/switchover") == [{"to": "n2"}]
+
+
+def test_the_mode_is_told_as_it_is_from_now_on(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/mode", node_status(mode="sync"))
+
+    ended = run("mode", node.url, "sync")
+
+    assert ended.output == "the mode is sync, whoever reigns\n"
+    assert node.bodies("/replication/mode") == [{"mode": "sync"}]
 
 
 def test_pause_and_resume_can_name_one_replica(run: Run, start: Start) -> None:

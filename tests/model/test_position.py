@@ -146,3 +146,11 @@ def test_an_imported_database_over_which_nobody_has_reigned_is_told_apart() -> N
     assert EpochHistory((imported,)).is_import
     assert not EpochHistory((imported, first)).is_import
     assert not EpochHistory().is_import
+
+
+def test_the_mode_is_that_of_the_latest_reign_that_names_one() -> None:
+    first = Reign(Epoch(1), HistoryId("a"), "a", Offset(1), 0, "start", "sync")
+    unsaid = Reign(Epoch(2), HistoryId("b"), "b", Offset(2), 0, "failover")
+
+    assert EpochHistory((first, unsaid)).mode == "sync"
+    assert EpochHistory((unsaid,)).mode == ""

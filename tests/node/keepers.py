@@ -45,8 +45,7 @@ def holding(node: Node) -> Keyholding:
 
 def opened(node: Node) -> bool:
     """Whether clients may write there."""
-    reigning = holding(node).reigning
-    return reigning is not None and reigning.is_open
+    return holding(node)._opened.is_set()
 
 
 def listed(node: Node) -> set[str]:

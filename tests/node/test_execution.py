@@ -16,7 +16,7 @@ from nexus.errors import (
 )
 from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
-from nexus.node import dbapi, execution
+from nexus.node import execution, querying
 from nexus.node.execution import Executor
 from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
@@ -106,7 +106,7 @@ async def test_a_query_without_rows_still_names_its_columns(place: Place) -> Non
 async def test_all_queries_of_a_request_see_one_state(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = dbapi.query
+    query = querying.query
 
     def then_write(
         reader: apsw.Connection, statement: Statement, index: int

@@ -28,8 +28,8 @@ from node.builders import Crowd, crowd_in
 def test_without_voters_the_master_and_any_replica_are_a_quorum(
     mode: Mode, configured: int | None, quorum: int
 ) -> None:
-    settings = ReplicationSettings(mode=mode, sync_quorum=configured)
-    assert sync_quorum(settings) == quorum
+    settings = ReplicationSettings(sync_quorum=configured)
+    assert sync_quorum(settings, mode) == quorum
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from nexus.errors import (
 )
 from nexus.model.cluster import LinkState, Role
 from nexus.model.position import Epoch
+from nexus.node.clock import now_ms
 from nexus.node.node import Node
 from nexus.node.reigning import Reigning
 from nexus.replication.effects import StepDown, StopWrites
@@ -115,12 +116,27 @@ async def test_writes_are_refused_while_a_quorum_is_gone_and_taken_when_it_is_ba
     assert isinstance(await refused(node), QuorumLostError)
 
     replica = await crowd.replica("replica", node)
-    await until(lambda: not reign_of(node)._lacks_quorum)
     answer = await run(node, CREATE)
     await caught_up(replica, answer)
 
     assert answer.durable_on == 2
     assert reign_of(node).stats().sync_acks > 0
+
+
+async def test_a_quorum_that_is_back_is_seen_by_the_next_write_not_the_next_tick(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("master", replication__mode="sync")
+    await crowd.replica("replica", node)
+    await until(lambda: reign_of(node).machine.nodes_in_reach(now_ms()) == 2)
+    reign = reign_of(node)
+    reign._lacks_quorum = True  # as the last tick found it, before the replica came
+    reign.manager.refuse_writes(reign._while_quorum_lacks)
+
+    answer = await run(node, CREATE)
+
+    assert answer.durable_on == 2
+    assert not reign._lacks_quorum
 
 
 async def test_a_reign_tells_the_former_master_of_itself_until_it_answers(

@@ -40,11 +40,17 @@ LEASE_MS = 270
 
 
 def member(
-    *voters: str, mode: Mode = Mode.SYNC, stands: bool = True, sync_quorum: int = 0
+    *voters: str,
+    mode: Mode = Mode.SYNC,
+    logged: str = "",
+    stands: bool = True,
+    sync_quorum: int = 0,
 ) -> Member:
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
-    membership = Membership("cluster", tuple((name, name) for name in voters))
+    membership = Membership(
+        "cluster", tuple((name, name) for name in voters), mode=logged
+    )
     settings = MemberSettings(
         election=ElectionSettings(
             node_id=own,

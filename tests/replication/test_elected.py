@@ -9,7 +9,18 @@ from nexus.model.operation import Membership
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import VoteReply
 from nexus.replication.effects import StepDown
-from replication.alone import elected, follows, member, reigns
+from nexus.replication.election_effects import TakeWrites
+from nexus.replication.member import Member
+from nexus.replication.member_effects import MemberEffects
+from replication.alone import elected, follows, member, only, reigns
+
+
+def won(one: Member) -> MemberEffects:
+    """By b's vote too."""
+    one.tick(1_000)
+    yes = VoteReply(Epoch(1), granted=True, pre_vote=True)
+    one.vote(NodeId("b"), yes, 1_010)
+    return one.vote(NodeId("b"), replace(yes, pre_vote=False), 1_020)
 
 
 def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
@@ -42,11 +53,7 @@ def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobod
     None
 ):
     one = member("a", "b")
-    one.tick(1_000)
-    yes = VoteReply(Epoch(1), granted=True, pre_vote=True)
-    one.vote(NodeId("b"), yes, 1_010)
-    elected = one.vote(NodeId("b"), replace(yes, pre_vote=False), 1_020)
-    reigns(one, elected, 1_030)
+    reigns(one, won(one), 1_030)
     both = Membership("cluster", (("a", "a"), ("b", "b")))
 
     with pytest.raises(WrongRoleError, match="not begun for clients"):
@@ -56,6 +63,43 @@ def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobod
     assert one.tick(2_000)[0] == StepDown(
         Epoch(1), "", "no quorum of voters has answered for a dead-time"
     )
+
+
+def test_the_mode_of_the_log_rules_whatever_this_node_is_configured_for() -> None:
+    one = member("a", "b", mode=Mode.ASYNC, logged=Mode.SYNC)
+    assert one.mode is Mode.SYNC
+
+    begun = reigns(one, won(one), 1_030)
+
+    # The first entry waits for the other voter: nobody may write before that.
+    assert not only(begun, TakeWrites)
+
+
+def test_a_strong_read_sees_what_was_told_before_the_mode_became_sync() -> None:
+    one = member("a", "b", mode=Mode.ASYNC)
+    assert only(reigns(one, won(one), 1_030), TakeWrites)
+    one.stored(Offset(2), 1_040)  # acknowledged by this node alone
+    both = Membership("cluster", (("a", "a"), ("b", "b")), mode=Mode.SYNC)
+
+    one.configured(Offset(3), both, 1_050)
+
+    assert one.master is not None
+    assert one.master.commit_offset == 0
+    assert one.master._secured == 2
+
+
+def test_a_sync_quorum_counts_from_the_entry_that_makes_the_mode_sync() -> None:
+    one = member("a", "b", "c", mode=Mode.ASYNC, sync_quorum=3)
+    reigns(one, won(one), 1_030)
+    assert one.master is not None
+    assert one.master.quorum == 0
+    named = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")), mode=Mode.SYNC)
+
+    one.configured(Offset(2), named, 1_050)
+
+    assert one.master.quorum == 3
+    one.configured(Offset(3), replace(named, mode=Mode.ASYNC), 1_060)
+    assert one.master.quorum == 0
 
 
 def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:

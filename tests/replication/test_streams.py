@@ -173,8 +173,8 @@ def test_fewer_who_count_may_commit_what_is_there_already() -> None:
     found.elected(frozenset({MASTER_NODE.node_id, NodeId("b"), NodeId("c")}))
     found.stored(Offset(12), 0)
 
-    same = found.configured(found.voters, 0)
-    alone = found.configured(frozenset({MASTER_NODE.node_id}), 0)
+    same = found.configured(found.voters, 0, 0)
+    alone = found.configured(frozenset({MASTER_NODE.node_id}), 0, 0)
 
     assert same == ()
     assert alone[0] == CommitAdvanced(Offset(12))

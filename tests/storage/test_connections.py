@@ -167,3 +167,19 @@ def test_an_old_sqlite_is_refused_with_the_mend(
 def test_a_database_that_cannot_have_a_log_is_refused() -> None:
     with pytest.raises(StorageError, match="local disk"):
         open_writer(Path(":memory:"))
+
+
+@pytest.mark.parametrize("where", ["", " where rowid > 9"], ids=["rows", "no rows"])
+def test_columns_are_those_of_the_table_as_it_is_now(
+    tmp_path: Path, where: str
+) -> None:
+    writer = apsw.Connection(str(tmp_path / "a.db"))
+    writer.execute("create table t(a); insert into t values (1)")
+    reader = open_reader(tmp_path / "a.db")
+    sql = f"select * from t{where}"
+    assert fetch(reader, sql)[0] == [("a", None)]
+
+    writer.execute("alter table t rename column a to b; alter table t add c integer")
+    columns, _ = fetch(reader, sql)
+
+    assert columns == [("b", None), ("c", "INTEGER")]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage import system
@@ -85,3 +86,19 @@ def test_reserved_names_are_theirs_alone(
     assert system.is_alone(connection)
     connection.execute(made)
     assert system.is_alone(connection) is alone
+
+
+def test_a_history_that_was_kept_before_modes_were_goes_on_without_one() -> None:
+    connection = apsw.Connection("")
+    connection.execute(
+        "create table nexus_history(first_offset integer primary key, epoch integer "
+        "not null, history_id text not null, master_id text not null, started_us "
+        "integer not null, why text not null) strict; "
+        "insert into nexus_history values (1, 1, 'beef', 'b', 9, 'start')"
+    )
+
+    system.create(connection)
+
+    assert [reign.mode for reign in system.read_history(connection).reigns] == [""]
+    system.write_reign(connection, replace(REIGN, mode="sync"))
+    assert system.read_history(connection).mode == "sync"

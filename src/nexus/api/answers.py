@@ -17,6 +17,8 @@ class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     force: bool = False
     """For disasters: even if a master is still there, or voters are missing."""
+    dry_run: bool = False
+    """Only say what `force` may lose; nothing is changed."""
 
 
 class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +57,8 @@ class ReignView(msgspec.Struct, frozen=True):
     """As `epoch:offset@history_id`."""
     started_at: str
     why: str
+    mode: str
+    """`sync` or `async`, as it began; empty where nobody reigned."""
 
 
 class History(msgspec.Struct, frozen=True):
@@ -75,6 +79,7 @@ class History(msgspec.Struct, frozen=True):
                     str(Position(reign.epoch, reign.first_offset, reign.history_id)),
                     datetime.fromtimestamp(reign.started_us / 1e6, UTC).isoformat(),
                     reign.why,
+                    reign.mode,
                 )
                 for reign in history.reigns
             ]

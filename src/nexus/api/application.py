@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from nexus.api import cluster, health, metrics, replication, snapshots, sql
+from nexus.api import changes, cluster, health, metrics, replication, snapshots, sql
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
+from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.openapi import calls_about
@@ -27,6 +28,7 @@ _CALLS: Final = (
     sql.CALL,
     *replication.CALLS,
     *cluster.CALLS,
+    *changes.CALLS,
     *snapshots.CALLS,
     *health.CALLS,
     *metrics.CALLS,
@@ -45,9 +47,11 @@ class Application:
         gate, bodies = Gate(node.config), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
+        self._consumers = Consumers()
+        context = Context(node, bodies, self._consumers)
         routes = [Route(sql.PATH, self._sql, methods=["POST"])]
         for path, handlers in _handlers().items():
-            endpoint = PathEndpoint(handlers, Context(node, bodies), gate)
+            endpoint = PathEndpoint(handlers, context, gate)
             routes.append(Route(path, endpoint, methods=list(handlers)))
         self._router = Starlette(
             routes=routes, exception_handlers={HTTPException: _no_such_route}
@@ -64,6 +68,10 @@ class Application:
             await self._sql(scope, receive, send)
         else:
             await self._router(scope, receive, send)
+
+    def stop(self) -> None:
+        """End the answers that would go on for ever."""
+        self._consumers.stopping.set()
 
     def close(self) -> None:
         """Close the connections to the master."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.bodies import BodyReader, check_media_type, decoded
+from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.errors import NexusError, RequestError
 
@@ -31,6 +32,7 @@ class Context:
 
     node: NodeFacade
     bodies: BodyReader
+    consumers: Consumers = field(default_factory=Consumers)
 
 
 Handler = Callable[[Context, Request], Awaitable[Response]]
@@ -54,6 +56,8 @@ class Answer:
     description: str
     type: Any = None
     media_type: str = JSON
+    other_form: str = ""
+    """Another media type in which the same is told, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)

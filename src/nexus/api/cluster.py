@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
 from nexus.errors import ClusterChangeError, WrongRoleError
-from nexus.model.cluster import MembersView
+from nexus.model.cluster import MembersView, Mode, NodeStatus
 from nexus.node.governing import Handover
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -37,6 +37,13 @@ class MaintenanceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """True: nobody stands for election by itself, until it is false again."""
 
 
+class ModeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /replication/mode."""
+
+    mode: Mode
+    """What an acknowledgement means from now on, whoever reigns."""
+
+
 async def _switchover(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, SwitchoverRequest)
     return json_response(await context.node.switch_over(wish.to))
@@ -53,6 +60,11 @@ async def _add_member(context: Context, request: Request) -> Response:
 
 async def _remove_member(context: Context, request: Request) -> Response:
     return json_response(await context.node.remove_voter(request.path_params["id"]))
+
+
+async def _mode(context: Context, request: Request) -> Response:
+    wish = await read_body(context, request, ModeRequest)
+    return json_response(await context.node.set_mode(wish.mode))
 
 
 async def _maintenance(context: Context, request: Request) -> Response:
@@ -106,6 +118,17 @@ CALLS: Final = (
         parameters=(
             Parameter("id", "path", {"type": "string"}, "The voter's node id."),
         ),
+        problems=_PROBLEMS,
+    ),
+    Call(
+        "POST",
+        "/replication/mode",
+        "mode",
+        "Log whether a write is acknowledged by the master alone or by a quorum.",
+        {200: Answer("How the node fares now.", NodeStatus)},
+        _mode,
+        body=ModeRequest,
+        body_required=True,
         problems=_PROBLEMS,
     ),
     Call(

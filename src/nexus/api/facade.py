@@ -12,13 +12,16 @@ from nexus.config import Config
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeStatus,
     ReplicaStats,
     ReplicaStatus,
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
+from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -49,6 +52,13 @@ class DivergedEntries(Protocol):
 
     def rows(self, diverged_id: str, /) -> Iterable[Any]:
         """The rows of one; raises NotFoundError."""
+
+
+class Pieces(Protocol):
+    """A stream of changes, read for one consumer."""
+
+    async def read(self) -> bytes | None:
+        """The next piece, None at the end; raises NexusError."""
 
 
 class NodeFacade(Protocol):
@@ -91,6 +101,12 @@ class NodeFacade(Protocol):
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run statements here; ReadOnlyReplicaError for a replica's write."""
 
+    async def changes(self, wish: Wish, write: Write, /) -> Pieces:
+        """What it has applied and applies, change by change."""
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master."""
 
@@ -114,6 +130,9 @@ class NodeFacade(Protocol):
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(
         self, role: Role, master_addr: str | None

@@ -155,10 +155,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
         kinds = get_args(answer.type) or (answer.type,)
         references = [_reference(kind) for kind in kinds]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-    return {
-        "description": answer.description,
-        "content": {answer.media_type: {"schema": schema}},
-    }
+    content = {answer.media_type: {"schema": schema}}
+    if answer.other_form:
+        content[answer.other_form] = {"schema": {"type": "string"}}
+    return {"description": answer.description, "content": content}
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
@@ -195,6 +195,9 @@ def _say_what_types_cannot(schemas: dict[str, Any]) -> None:
         "type": "array",
         "items": {"type": "array", "items": value},
     }
+    change = schemas["Change"]["properties"]
+    for side in ("key", "old", "new"):
+        change[side]["anyOf"][0]["additionalProperties"] = value
     request = schemas["SqlRequest"]["properties"]
     request["statements"]["minItems"] = 1
     request["transaction_id"]["maxLength"] = TRANSACTION_ID_LIMIT

@@ -249,6 +249,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.BusyError: Row(
         503, "Too many large requests", "Nothing happened: send it again.", 1
     ),
+    refusals.TooManyConsumersError: Row(
+        503,
+        "Too many consumers of changes",
+        "Read at another node, or close what is idle.",
+        5,
+    ),
     refusals.CrowdedError: Row(
         503,
         "Too many connections",

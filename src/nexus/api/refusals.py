@@ -1,4 +1,4 @@
-"""What only the HTTP side can refuse: each is the caller's, but for the last four.
+"""What only the HTTP side can refuse: each is the caller's, but for the last five.
 
 `headers` are sent with the answer.
 """
@@ -94,6 +94,12 @@ class BusyError(NexusError):
     """Too many large requests at once; nothing happened."""
 
     code = "busy"
+
+
+class TooManyConsumersError(NexusError):
+    """As many read the changes as may."""
+
+    code = "too_many_consumers"
 
 
 class CrowdedError(NexusError):

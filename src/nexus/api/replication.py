@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,8 +46,11 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import Offset
+from nexus.node.losses import Losses
 
 NOT_YET_RETRY_S: Final = "1"
+
+log = structlog.get_logger(__name__)
 
 
 async def _status(context: Context, _request: Request) -> Response:
@@ -90,19 +94,16 @@ async def _divergence(context: Context, request: Request) -> Response:
 
 async def _promote(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, PromoteRequest)
-    before = context.node.status()
-    after = await context.node.promote(force=wish.force)
-    return json_response(
-        Promoted(**msgspec.structs.asdict(after), may_be_lost=_may_be_lost(before))
-    )
-
-
-def _may_be_lost(before: NodeStatus) -> str:
-    return (
-        f"What {before.master_id or 'the old master'} wrote after offset "
-        f"{before.durable_offset}, the last that this node has: as far as known "
-        f"{before.lag} entries. If it comes back, it keeps them under diverged/."
-    )
+    node = context.node
+    losses = await node.losses() if wish.force or wish.dry_run else None
+    if wish.dry_run:
+        return json_response(losses)
+    if losses is not None:
+        # Before it is done; the answer repeats it.
+        log.warning("promotion_forced", may_be_lost=losses.may_be_lost)
+    after = await node.promote(force=wish.force)
+    said = "" if losses is None else losses.may_be_lost
+    return json_response(Promoted(**msgspec.structs.asdict(after), may_be_lost=said))
 
 
 async def _pause(context: Context, request: Request) -> Response:
@@ -232,8 +233,8 @@ CALLS: Final = (
         "POST",
         "/replication/promote",
         "promote",
-        "Make this replica the master, in a higher epoch.",
-        {200: Answer("The new master's status.", Promoted)},
+        "Make this replica the master, in a higher epoch; or say what that may lose.",
+        {200: Answer("The new master's status; what may be lost.", Promoted | Losses)},
         _promote,
         body=PromoteRequest,
         problems=_WRONG_ROLE,

@@ -89,6 +89,7 @@ class HttpServer:
         self._sockets = []
         if self._server is None or self._task is None:
             return
+        self._application.stop()
         self._server.should_exit = True
         await self._task
         self._application.close()

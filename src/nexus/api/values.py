@@ -4,6 +4,7 @@ JSON has no word for three kinds of SQL values, so they travel as objects:
 
     {"$blob": "AP8="}         a BLOB, in base64
     {"$float": "Infinity"}    an infinite REAL, or "-Infinity"
+    {"$text": "gA=="}         TEXT that is not UTF-8, in base64; in changes alone
 
 All else is itself: NULL is null, integers are exact over all 64 bits, true and false
 are bound as 1 and 0. SQLite keeps no NaN: it stores NULL.
@@ -21,6 +22,7 @@ from nexus.node.requests import SqlRequest, SqlResponse, SqlResult, SqlStatement
 
 BLOB: Final = "$blob"
 FLOAT: Final = "$float"
+TEXT: Final = "$text"
 LEAST_INTEGER: Final = -(1 << 63)
 MOST_INTEGER: Final = (1 << 63) - 1
 
@@ -113,9 +115,33 @@ def _written(response: SqlResponse) -> SqlResponse:
     return msgspec.structs.replace(response, results=results)
 
 
+def write_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a change; the same one if all its values are themselves in JSON.
+
+    Text that is not UTF-8 has each byte that is at fault as a lone surrogate.
+    """
+    if not any(map(_is_odd, row.values())):
+        return row
+    return {name: _write_value(value) for name, value in row.items()}
+
+
+def _is_odd(value: Any) -> bool:
+    kind = type(value)
+    return (
+        kind is bytes
+        or (kind is str and not value.isascii())
+        or (kind is float and math.isinf(value))
+    )
+
+
 def _write_value(value: Any) -> Any:
     if type(value) is bytes:
         return {BLOB: value}  # msgspec writes bytes as base64
     if type(value) is float and math.isinf(value):
         return {FLOAT: "Infinity" if value > 0 else "-Infinity"}
+    if type(value) is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return {TEXT: value.encode(errors="surrogateescape")}
     return value

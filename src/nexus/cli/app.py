@@ -57,6 +57,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "verify": verify.verify,
     "promote": operate.promote,
     "switchover": operate.switchover,
+    "mode": operate.mode,
     "pause": operate.pause,
     "resume": operate.resume,
     "snapshot": operate.snapshot,

@@ -67,6 +67,7 @@ def _metavar(setting: Setting) -> str:
             "address": "HOST:PORT",
             "addresses": "HOST:PORT,…",
             "urls": "URL,…",
+            "modules": "MODULE,…",
             "size": "SIZE",
         }[setting.kind]
     return setting.key.rpartition(".")[2].upper()

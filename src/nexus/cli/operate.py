@@ -1,12 +1,14 @@
-"""Change what a node does: promote, switchover, pause, resume, snapshot."""
+"""Change what a node does: promote, switchover, mode, pause, resume, snapshot."""
 
 from typing import Annotated, Any, Final
 
 import typer
 
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
+from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import count, print_json, size
+from nexus.model.cluster import Mode
 
 SNAPSHOT_TIMEOUT_S: Final = 3600.0
 """A snapshot reads and packs the whole database before the node answers."""
@@ -24,12 +26,18 @@ def promote(
         bool,
         typer.Option("--force", help="Although entries of the old master may be lost."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --force: do not ask whether to.")
+    ] = False,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Make the replica at URL the master."""
+    """Make the replica at URL the master; --force first says what may be lost."""
     body = {"force": True} if force else {}
     with Remote(url, known_secret(secret_file)) as remote:
+        if force and not yes:
+            body_of_trial = {"force": True, "dry_run": True}
+            _ask_whether_to(remote.post("/replication/promote", body_of_trial))
         answer = remote.post("/replication/promote", body)
     lost = answer.get("may_be_lost", "")
     said = f"{remote.url} is the master of epoch {answer['epoch']} now. {lost}".strip()
@@ -48,6 +56,19 @@ def switchover(
         answer = remote.post("/replication/switchover", {"to": to})
     said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
     _tell(answer, said, as_json=as_json)
+
+
+def mode(
+    url: NodeUrl,
+    to: Annotated[Mode, typer.Argument(metavar="sync|async", help="From now on.")],
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Have the master at URL log what an acknowledgement means from now on."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/replication/mode", {"mode": to})
+    _tell(answer, f"the mode is {answer['mode']}, whoever reigns", as_json=as_json)
 
 
 def pause(
@@ -85,6 +106,19 @@ def snapshot(
         f"{size(answer['compressed_size'])}; fetch it from {where}"
     )
     _tell(answer, said, as_json=as_json)
+
+
+def _ask_whether_to(losses: Any) -> None:
+    """Raise NotDoneError unless somebody who has read what may be lost says yes."""
+    typer.echo(losses["may_be_lost"], err=True)
+    try:
+        agreed = typer.confirm("Make it the master all the same?", err=True)
+    except typer.Abort:
+        raise NotDoneError(
+            "nothing was changed: nobody has confirmed it; --yes does"
+        ) from None
+    if not agreed:
+        raise NotDoneError("nothing was changed, as you said")
 
 
 def _switch(

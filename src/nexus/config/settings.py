@@ -82,6 +82,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     cluster_secret_file: Path | None = None
     insecure: bool = False
     """Listen beyond loopback without a secret."""
+    functions: Annotated[tuple[str, ...], Meta(extra={"kind": "modules"})] = ()
+    """Python modules whose SQL functions every connection of this node has."""
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()

@@ -107,7 +107,7 @@ def prepared(kind: str, value: Any, *, textual: bool) -> Any:
         case "address":
             split_address(value)
             return value
-        case "addresses" | "urls" if textual:
+        case "addresses" | "urls" | "modules" if textual:
             return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

@@ -13,11 +13,13 @@ from typing import Any, Final, Self
 
 import uvloop
 
+from nexus.client.connection import Connection
+from nexus.client.exceptions import translated
 from nexus.config import Config, load
+from nexus.embedded.session import NodeSession
 from nexus.errors import NodeStoppedError
 from nexus.model.cluster import NodeStatus
 from nexus.model.position import Position
-from nexus.node.dbapi import Connection
 from nexus.node.node import Node
 
 STOP_TIMEOUT_S: Final = 30.0
@@ -46,11 +48,11 @@ class EmbeddedNode:
         """The node itself; its coroutines run on its own loop."""
         return self._node
 
-    def connect(self, *, autocommit: bool = False) -> Connection:
-        """A DB-API 2.0 connection; see `Connection` for what commits when."""
+    def connect(self, **options: Any) -> Connection:
+        """A DB-API 2.0 connection; `options` are those of `nexus.Connection`."""
         if self._closed:
-            raise NodeStoppedError("this node is closed; open it again")
-        return Connection(self._node, autocommit=autocommit)
+            raise translated(NodeStoppedError("this node is closed; open it again"))
+        return Connection(NodeSession(self._node), **options)
 
     def status(self) -> NodeStatus:
         """The same as GET /replication/status."""

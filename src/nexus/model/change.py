@@ -29,8 +29,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where to go on after this change (`since`): see `Place`."""
     epoch: int
     offset: int
-    index: int = 0
-    """Its place among the changes of its transaction, those filtered out included."""
+    index: int = -1
+    """Its place among the changes of its transaction, those filtered out included; of a
+    heartbeat -1."""
     last: bool = False
     """Whether the transaction is complete with it, as far as the filter shows it."""
     timestamp_us: int = 0

@@ -23,6 +23,11 @@ class Mode(StrEnum):
     ASYNC = "async"
     SYNC = "sync"
 
+    @classmethod
+    def named(cls, name: str, default: "Mode") -> "Mode":
+        """The mode of that name; where a log names none, the default."""
+        return cls(name) if name in set(cls) else default
+
 
 class Outcome(StrEnum):
     """What a client is told of its transaction."""

@@ -65,6 +65,8 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, tag=7):
     cluster_id: str
     voters: tuple[tuple[str, str], ...]
     auto_failover: bool = True
+    mode: str = ""
+    """`sync` or `async`, whoever reigns; empty: as each master is configured."""
 
     @property
     def voter_ids(self) -> tuple[str, ...]:

@@ -63,7 +63,9 @@ class Reign(msgspec.Struct, frozen=True, array_like=True):
     started_us: int
     """Microseconds since 1970."""
     why: str
-    """`start`, `promote`, `switchover`, `failover`, `force` or `import`."""
+    """`start`, `promote`, `switchover`, `failover`, `force`, `mode` or `import`."""
+    mode: str = ""
+    """`sync` or `async`: what its acknowledgements mean; empty where nobody said."""
 
 
 class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +82,11 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
     def history_id(self) -> HistoryId:
         """The latest history id, empty before the first reign."""
         return self.reigns[-1].history_id if self.reigns else HistoryId("")
+
+    @property
+    def mode(self) -> str:
+        """What the latest reign that says so has acknowledged in; empty: none does."""
+        return next((one.mode for one in reversed(self.reigns) if one.mode), "")
 
     @property
     def is_import(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import structlog
 
 from nexus.errors import NexusError
-from nexus.model.cluster import Role
+from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import Offset, Reign
@@ -64,6 +64,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         Offset(parts.log.last_offset + 1),
         time.time_ns() // 1000,
         order.why,
+        member.mode,
     )
     extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
     voting.take(member.reign(reign, extent, now_ms()))
@@ -72,7 +73,9 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     voting.reigning = await _enthroned(voting, member.master)
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
-        formed = Membership(parts.state.cluster_id, parts.state.voters)
+        formed = Membership(
+            parts.state.cluster_id, parts.state.voters, mode=member.mode
+        )
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
@@ -89,6 +92,7 @@ async def _enthroned(voting: Throne, master: Master) -> Reigning:
         lambda: Reigning(
             voting.parts,
             master,
+            voting.member.mode,
             port=voting.port,
             lease=lambda: voting.member.may_acknowledge(now_ms()),
         )
@@ -100,8 +104,7 @@ def append_first(
     parts: Parts, reign: Reign, operations: tuple[Operation, ...]
 ) -> Offset:
     """Write a reign's first entry to the log, synced; blocks."""
-    mode = parts.config.replication.mode
-    payload = Payload(reign.started_us, "", b"", operations, mode=mode)
+    payload = Payload(reign.started_us, "", b"", operations, mode=reign.mode)
     parts.log.append([Record(reign.epoch, reign.first_offset, encode_payload(payload))])
     return parts.log.sync()
 
@@ -165,12 +168,15 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
 def stand_alone(parts: Parts) -> None:
     """Make this node the only voter, by an entry of an epoch that nobody gave; blocks.
 
-    What its log holds counts as decided. Raises StorageError.
+    What its log holds counts as decided, its mode too. Raises StorageError.
     """
     standing = parts.standing
     if not parts.database.stands:
         parts.database.open_writer()
     redo(standing)
+    known = read_chronicle(standing).configurations
+    logged = known[-1].membership.mode if known else ""
+    mode = Mode.named(logged, parts.config.replication.mode)
     reign = Reign(
         next_epoch(standing.catalog, parts.database.history(), step=PROMOTION_STEP),
         new_history_id(),
@@ -178,8 +184,11 @@ def stand_alone(parts: Parts) -> None:
         Offset(parts.log.last_offset + 1),
         time.time_ns() // 1000,
         "force",
+        mode,
     )
-    alone = Membership(parts.state.cluster_id, ((parts.state.node_id, parts.address),))
+    alone = Membership(
+        parts.state.cluster_id, ((parts.state.node_id, parts.address),), mode=mode
+    )
     standing.catalog.update(epoch=reign.epoch, history_id=reign.history_id)
     append_first(parts, reign, (Reigned(reign), alone))
     redo(standing)

@@ -35,6 +35,7 @@ class Commitment:
         writer thread, after the sync, at the moment of each acknowledgement.
         """
         self.quorum = quorum
+        """May change on the loop, while the writer has the entry that says so."""
         self._lease = lease
         self.timeout_s = timeout_s
         """After so long a client is told that its outcome is unknown yet."""

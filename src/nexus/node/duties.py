@@ -10,10 +10,9 @@ from nexus.config import Config
 from nexus.errors import (
     NodeStoppedError,
     NoMasterError,
-    RequestError,
     WrongRoleError,
 )
-from nexus.model.cluster import Role
+from nexus.model.cluster import Mode, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.accession import stand_alone
 from nexus.node.chronicle import has_voters
@@ -21,6 +20,7 @@ from nexus.node.connection import Connection
 from nexus.node.following import Following
 from nexus.node.forming import Forming, is_of_no_cluster, warn_of_peers
 from nexus.node.keyholding import ETCD_DECIDES, Keyholding
+from nexus.node.modes import warn_of_mode
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
@@ -118,23 +118,6 @@ class Duties:
         url = acting.master_url if isinstance(acting, Following) else ""
         raise WrongRoleError(f"{why}; ask the master{f' at {url}' if url else ''}")
 
-    async def read_offset(self) -> Offset:
-        """What a strong read that begins now must see; raises why it is not known."""
-        duty = self.duty
-        if isinstance(duty, Voting) and duty.reigning is not None:
-            return await duty.read_offset()
-        acting = self.acting
-        if isinstance(acting, Following | Forming):
-            raise acting.write_refusal()  # its master answers it
-        if acting is None:
-            raise NoMasterError(f"nothing was read: {self.trouble}; try again soon")
-        if self._role is Role.STANDALONE:
-            return self.parts.database.position.offset
-        raise RequestError(
-            "a strong read needs voters, whose majority confirms that this node still "
-            "reigns; this cluster has none (replication.peers): read here with 'local'"
-        )
-
     def voting(self) -> Voting:
         """This node as one of a cluster with voters; raises WrongRoleError."""
         if isinstance(self.duty, Voting):
@@ -167,6 +150,7 @@ class Duties:
         if voters:
             self.duty = await Voting.begin(parts, self._configuration_met)
             warn_of_peers(parts, dict(self.duty.voters))
+            warn_of_mode(parts, self.duty.member.mode)
             return
         if parts.config.replication.peers and is_of_no_cluster(parts):
             self.duty = Forming(parts, self._formed)
@@ -177,13 +161,23 @@ class Duties:
         role = effective_role(parts.config, parts.standing.catalog)
         await self._take_up(role, "start", parts.master_addresses())
 
-    async def change(self, role: Role, why: str, master_addr: str = "") -> None:
-        """Give up the role, and every connection of it, for another one."""
+    async def change(
+        self,
+        role: Role,
+        why: str,
+        master_addr: str = "",
+        *,
+        mode: Mode | None = None,
+    ) -> None:
+        """Give up the role, and every connection of it, for another one.
+
+        `mode` is what an operator says; else the log's stays.
+        """
         await self.parts.publisher.retire("this node changes its role")
         await self.leave()
         self.failure = ""
         try:
-            await self._take_up(role, why, (master_addr,))
+            await self._take_up(role, why, (master_addr,), mode)
         except BaseException as error:
             self.failure = f"this node could not become {role}: {error}"
             raise
@@ -214,7 +208,13 @@ class Duties:
         if duty is not None:
             await duty.leave()
 
-    async def _take_up(self, role: Role, why: str, masters: tuple[str, ...]) -> None:
+    async def _take_up(
+        self,
+        role: Role,
+        why: str,
+        masters: tuple[str, ...],
+        mode: Mode | None = None,
+    ) -> None:
         self._role = role
         if role is Role.REPLICA:
             catalog = self.parts.standing.catalog
@@ -223,7 +223,7 @@ class Duties:
                 self.parts, masters, self._configuration_met
             )
         else:
-            self.duty = await Reigning.begin(self.parts, role, why)
+            self.duty = await Reigning.begin(self.parts, role, why, mode)
 
     def _formed(self, decided: Formed | Joins) -> None:
         self.spawn(self._settle(decided))

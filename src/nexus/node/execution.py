@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
-from nexus.node.dbapi import query
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.milestones import Milestones
+from nexus.node.querying import query
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult

@@ -18,7 +18,7 @@ from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.intake import IntakeHooks, SnapshotIntake
-from nexus.node.machines import replica_of
+from nexus.node.machines import mode_of, replica_of
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
@@ -66,11 +66,7 @@ class Following:
         intake = SnapshotIntake(
             parts,
             self._rescue,
-            IntakeHooks(
-                self.on_worker,
-                self._restart,
-                lambda: self._follower,
-            ),
+            IntakeHooks(self.on_worker, self._restart, lambda: self._follower),
         )
         self._follower = Follower(
             face or machine,
@@ -177,6 +173,7 @@ class Following:
             master_url=self.master_url,
             state=machine.state,
             paused=machine.paused,
+            mode=mode_of(self._parts, machine.history),
             last_error=self._follower.last_error,
         )
 

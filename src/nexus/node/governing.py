@@ -7,12 +7,21 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from nexus.errors import ClusterChangeError, NodeStoppedError, WrongRoleError
-from nexus.model.cluster import MembersView, MemberView, NodeId
+from nexus.errors import (
+    ClusterChangeError,
+    NodeStoppedError,
+    NoMasterError,
+    RequestError,
+    WrongRoleError,
+)
+from nexus.model.cluster import MembersView, MemberView, Mode, NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.following import Following
+from nexus.node.forming import Forming
+from nexus.node.keyholding import Keyholding
 from nexus.node.voting import Voting
 
 HANDOVER_DEAD_TIMES: Final = 4
@@ -124,6 +133,43 @@ async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
     return await _configure(duties, replace(membership, auto_failover=enabled))
 
 
+async def set_mode(duties: Duties, mode: Mode) -> None:
+    """Have acknowledgements mean this from now on, whoever reigns; logged on return.
+
+    Raises WrongRoleError where this node is no master, or etcd wants sync.
+    """
+    if isinstance(duties.duty, Keyholding):
+        raise WrongRoleError(
+            "with replication.coordinator = 'etcd' the mode is sync, always"
+        )
+    if isinstance(duties.duty, Voting):
+        _, membership = duties.duty.configuration
+        if membership.mode != mode:
+            await _configure(duties, replace(membership, mode=mode))
+        return
+    async with duties.changing:
+        reigning = duties.reigning("the mode is the master's to change")
+        if reigning.mode is not mode:
+            await duties.change(duties.role, "mode", mode=mode)
+
+
+async def read_offset(duties: Duties) -> Offset:
+    """What a strong read that begins now must see; raises why it is not known."""
+    duty, acting = duties.duty, duties.acting
+    if isinstance(duty, Voting) and duty.reigning is not None:
+        return await duty.read_offset()
+    if isinstance(acting, Following | Forming):
+        raise acting.write_refusal()  # its master answers it
+    if acting is None:
+        raise NoMasterError(f"nothing was read: {duties.trouble}; try again soon")
+    if duties.role is Role.STANDALONE:
+        return duties.parts.database.position.offset
+    raise RequestError(
+        "a strong read needs voters, whose majority confirms that this node still "
+        "reigns; this cluster has none (replication.peers): read here with 'local'"
+    )
+
+
 async def _configure(duties: Duties, membership: Membership) -> MembersView:
     """Log the configuration: in force from its append, committed on return.
 
@@ -132,11 +178,14 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
     voting, loop = duties.voting(), duties.parts.loop
     reigning = duties.reigning("the members are the master's to change")
     async with voting.configuring:
+        mode = Mode.named(membership.mode, reigning.mode)
         objection = voting.member.objection(membership)
         if objection:
             raise ClusterChangeError(f"nothing was changed: {objection}")
 
         async def in_force(offset: Offset) -> None:
+            if mode is Mode.SYNC:
+                reigning.wait_as(mode)
             voting.take(voting.member.configured(offset, membership, now_ms()))
 
         def before() -> None:
@@ -146,6 +195,7 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
 
         try:
             offset = await reigning.manager.write(membership, before)
+            reigning.wait_as(mode)
         except NodeStoppedError as error:
             raise ClusterChangeError(
                 "this node's reign ended meanwhile: whether the change stands is known "

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from nexus.errors import NoMasterError
-from nexus.model.cluster import NodeId, Role
+from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
 from nexus.model.position import Epoch, EpochHistory, Offset, Reign
 from nexus.node.accession import append_first
@@ -47,14 +47,17 @@ class KeyedReign:
         self._is_committed = False
         self.machine = KeyedMaster(
             parts.identity(),
-            master_settings(parts),
+            master_settings(parts, Mode.SYNC),
             history,
             LogExtent(parts.log.first_offset, parts.log.durable_offset),
             required,
             now_ms(),
         )
         self.reigning = Reigning(
-            parts, self.machine, lease=lambda: may_acknowledge(now_ms())
+            parts,
+            self.machine,
+            Mode.SYNC,
+            lease=lambda: may_acknowledge(now_ms()),
         )
         self.reigning.manager.refuse_writes(lambda: NoMasterError(NOT_YET))
         parts.publisher.reign(self.machine)
@@ -108,6 +111,7 @@ async def new_reign(parts: Parts, epoch: Epoch) -> EpochHistory:
         Offset(parts.log.last_offset + 1),
         time.time_ns() // 1000,
         "failover" if history.reigns else "start",
+        Mode.SYNC,
     )
     await asyncio.to_thread(
         parts.standing.catalog.update,

@@ -106,21 +106,26 @@ def spread_ms(settings: ReplicationSettings) -> int:
 
 
 def master_of(parts: Parts, history: EpochHistory) -> Master:
-    """The machine of a reign that `history` ends with."""
+    """The machine of a reign that `history` ends with, in that reign's mode."""
     return Master(
         parts.identity(),
-        master_settings(parts),
+        master_settings(parts, mode_of(parts, history)),
         history,
         LogExtent(parts.log.first_offset, parts.log.durable_offset),
         now_ms(),
     )
 
 
-def master_settings(parts: Parts) -> MasterSettings:
+def mode_of(parts: Parts, history: EpochHistory) -> Mode:
+    """The log's mode; where no reign has said one, the configured."""
+    return Mode.named(history.mode, parts.config.replication.mode)
+
+
+def master_settings(parts: Parts, mode: Mode) -> MasterSettings:
     """The bounds of a master that no voters elected."""
     settings = parts.config.replication
     return MasterSettings(
-        quorum=sync_quorum(settings),
+        quorum=sync_quorum(settings, mode),
         heartbeat_ms=settings.heartbeat_ms,
         missed_heartbeats=settings.missed_heartbeats,
         max_transfers=parts.config.snapshot.max_transfers,
@@ -136,7 +141,7 @@ def leadership_settings(parts: Parts) -> LeadershipSettings:
         ttl_s=lease_ttl_s(settings),
         dead_after_ms=settings.heartbeat_ms * settings.missed_heartbeats,
         poll_ms=min(MOST_POLL_MS, settings.heartbeat_ms),
-        quorum=sync_quorum(settings),
+        quorum=sync_quorum(settings, Mode.SYNC),
         founds=settings.role is Role.MASTER,
         stands=settings.auto_failover,
     )
@@ -161,13 +166,13 @@ def lease_ttl_s(settings: ReplicationSettings) -> int:
     return max(LEAST_LEASE_S, -(-dead_after_ms // 1000))
 
 
-def sync_quorum(settings: ReplicationSettings) -> int:
+def sync_quorum(settings: ReplicationSettings, mode: Mode) -> int:
     """Nodes that must hold an entry before it is committed, the master included.
 
     In async mode the master alone; in sync mode as configured, else the master and
     any one replica.
     """
-    if settings.mode is Mode.ASYNC:
+    if mode is Mode.ASYNC:
         return 1
     return settings.sync_quorum or LEAST_SYNC_QUORUM
 

@@ -9,6 +9,7 @@ from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
+    Mode,
     NodeId,
     NodeStatus,
     ReplicaStats,
@@ -17,12 +18,14 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.keyholding import Keyholding
+from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -168,13 +171,19 @@ class Node:
         """
         parts = self._parts
         if request.consistency == "strong":
-            at_least = max(await self._duties.read_offset(), request.min_offset or 0)
+            at_least = max(
+                await governing.read_offset(self._duties), request.min_offset or 0
+            )
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""
         await self._parts.milestones.wait(offset, timeout_s=timeout_s)
+
+    async def changes(self, wish: Wish, write: Write) -> ChangeStream:
+        """What this node has applied and applies, change by change, as written."""
+        return await self._parts.changes.open(wish, write, self.history)
 
     async def make_snapshot(self) -> SnapshotInfo:
         """A new snapshot, made while writes go on; durable on return."""
@@ -205,6 +214,10 @@ class Node:
             acting.resume()
         else:
             self._duties.reigning("another's stream is the master's").resume(replica)
+
+    async def losses(self) -> Losses:
+        """What a forced promotion of this node may lose; changes nothing."""
+        return await losses(self._duties)
 
     async def promote(self, *, force: bool) -> NodeStatus:
         """Make this replica the master: by election, or by raising the epoch.
@@ -258,6 +271,11 @@ class Node:
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance for the cluster."""
         return await governing.set_auto_failover(self._duties, enabled=enabled)
+
+    async def set_mode(self, mode: Mode) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns."""
+        await governing.set_mode(self._duties, mode)
+        return self.status()
 
     async def start_replication(
         self, role: Role, master_addr: str | None

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Mode, Role
+from nexus.model.cluster import Role
+from nexus.node.changes import ChangeFeed
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.milestones import Milestones
@@ -47,6 +48,7 @@ class Parts:
     diverged: DivergedStore
     verifications: Verifications
     milestones: Milestones
+    changes: ChangeFeed
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -113,6 +115,7 @@ class Parts:
 
     def close(self) -> None:
         """Close what `open_parts` opened, but for the publisher; blocks."""
+        self.changes.close()
         self.database.close_readers()
         self.executor.close()
         self.verifications.close()
@@ -135,8 +138,6 @@ async def open_parts(
         hooks,
         secret=config.cluster_secret,
         timeout_s=config.replication.connect_timeout_ms / 1000,
-        # In sync mode clients wait for what is sent.
-        pace_s=ASYNC_PACE_S if config.replication.mode is Mode.ASYNC else 0.0,
     )
     standing = await asyncio.to_thread(open_standing, config)
     try:
@@ -176,5 +177,6 @@ async def open_parts(
         diverged=DivergedStore(directory.diverged),
         verifications=Verifications(database, hashing),
         milestones=milestones,
+        changes=ChangeFeed(database, standing.log, milestones),
         failed=failed,
     )

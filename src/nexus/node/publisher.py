@@ -98,14 +98,14 @@ class Publisher:
         timeout_s: float,
         pace_s: float = 0.0,
     ) -> None:
-        """`pace_s` lies at least between two small sends to one replica."""
+        self.pace_s = pace_s
+        """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
         self.rejected = 0
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
         self._door = Door(timeout_s=timeout_s)
-        self._pace_s = pace_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
@@ -276,11 +276,11 @@ class Publisher:
                 log.warning("stream_ended", peer=link.peer, reason=str(error))
                 await link.connection.close()
                 return
-            if self._pace_s and len(frames) < SMALL_BYTES:
+            if self.pace_s and len(frames) < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
                 # every node a wake-up, a sync and an acknowledgement of its own. All
                 # senders wake at the same beats, to send the same frames.
-                await asyncio.sleep(self._pace_s - time.monotonic() % self._pace_s)
+                await asyncio.sleep(self.pace_s - time.monotonic() % self.pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
             self.perform(

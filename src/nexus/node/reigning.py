@@ -24,6 +24,7 @@ from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
 from nexus.node.machines import master_of
+from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
@@ -50,22 +51,26 @@ class Reigning:
         self,
         parts: Parts,
         machine: Master,
+        mode: Mode,
         *,
         port: PortFace | None = None,
         lease: Callable[[], bool] | None = None,
     ) -> None:
-        """Where voters gave it, `port` is the member's.
+        """`mode` is the log's. Where voters gave the reign, `port` is the member's.
 
         And `lease` tells whether the voters still follow this reign.
         """
         self.machine = machine
+        self.mode = mode
+        """What its acknowledgements mean; `wait_as` changes it."""
         self._port = port or machine
         self.is_open = False
         """Whether the writer takes transactions, now or between two refusals."""
         self._parts = parts
         self._elected = lease is not None
         replication = parts.config.replication
-        sync = replication.mode is Mode.SYNC
+        sync = mode is Mode.SYNC
+        parts.publisher.pace_s = pace_s(mode)
         self._commitment = (
             Commitment(replication.sync_timeout_ms / 1000, quorum=sync, lease=lease)
             if sync or self._elected
@@ -96,16 +101,20 @@ class Reigning:
         """Whether writes have ended for good: no quorum's return changes that."""
 
     @classmethod
-    async def begin(cls, parts: Parts, role: Role, why: str) -> "Reigning":
+    async def begin(
+        cls, parts: Parts, role: Role, why: str, mode: Mode | None = None
+    ) -> "Reigning":
         """A new epoch and history, durable before they are used.
 
-        Raises StorageError, and DiskFullError where the first entry has no room.
+        In the log's mode, unless an operator says another one. Raises StorageError, and
+        DiskFullError where the first entry has no room.
         """
         if not parts.database.stands:
             await asyncio.to_thread(parts.database.open_writer)
         await asyncio.to_thread(redo, parts.standing)
         history = parts.database.history()
-        step = 1 if why == "start" else PROMOTION_STEP
+        step = 1 if why in ("start", "mode") else PROMOTION_STEP
+        mode = mode or mode_at_start(parts, history, why)
         reign = Reign(
             next_epoch(parts.standing.catalog, history, step=step),
             new_history_id(),
@@ -113,6 +122,7 @@ class Reigning:
             Offset(parts.log.last_offset + 1),
             time.time_ns() // 1000,
             why,
+            mode,
         )
         parts.standing.catalog.update(
             role=role,
@@ -121,9 +131,8 @@ class Reigning:
             cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
             master_addr="",
         )
-        reigning = cls(parts, master_of(parts, history.begun(reign)))
+        reigning = cls(parts, master_of(parts, history.begun(reign)), mode)
         parts.publisher.reign(reigning.machine)
-        mode = parts.config.replication.mode
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
         log.info("reign_began", epoch=reign.epoch, why=why, offset=reign.first_offset)
@@ -156,6 +165,7 @@ class Reigning:
             master_url=self._parts.http_url,
             state=LinkState.STREAMING,
             paused=self.machine.paused,
+            mode=self.mode,
         )
 
     def _commit_offset(self) -> Offset:
@@ -222,15 +232,21 @@ class Reigning:
         self._lacks_quorum = here < needed
         if self._lacks_quorum:
             log.warning("quorum_lost", nodes=here, needed=needed)
-            self.manager.refuse_writes(
-                lambda: QuorumLostError(
-                    f"only {here} of the {needed} nodes that must hold a write are "
-                    "there; nothing happened, try again when replicas have returned"
-                )
-            )
+            self.manager.refuse_writes(self._while_quorum_lacks)
         else:
             log.info("quorum_is_back", nodes=here, needed=needed)
             self.manager.refuse_writes(None)
+
+    def _while_quorum_lacks(self) -> QuorumLostError | None:
+        """The refusal of a write; None if the nodes are back: no tick is waited for."""
+        here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
+        if here >= needed:
+            self.watch_quorum()
+            return None
+        return QuorumLostError(
+            f"only {here} of the {needed} nodes that must hold a write are "
+            "there; nothing happened, try again when replicas have returned"
+        )
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""
@@ -254,6 +270,16 @@ class Reigning:
             first = wal.first_offset
             while await self.manager.run(lambda: database.forget_answers_before(first)):
                 pass
+
+    def wait_as(self, mode: Mode) -> None:
+        """Acknowledge in this mode from now on, in a reign that voters gave.
+
+        From async to sync: before the entry that says so. Back: once that is committed.
+        """
+        assert self._commitment is not None, "voters' masters wait for their lease"
+        self.mode = mode
+        self._commitment.quorum = mode is Mode.SYNC
+        self._parts.publisher.pace_s = pace_s(mode)
 
     def deposed_by(self, order: StepDown) -> None:
         """Take no more writes, and acknowledge none: a higher epoch was met."""

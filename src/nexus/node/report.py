@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nexus.model.cluster import LinkState, NodeStatus, Role
+from nexus.model.cluster import LinkState, Mode, NodeStatus, Role
 from nexus.model.position import Offset
 from nexus.node.parts import Parts
 
@@ -19,6 +19,8 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     master_url: str = ""
     state: LinkState = LinkState.STOPPED
     paused: bool = False
+    mode: Mode | None = None
+    """None: the log names none, so it would be the configured one."""
     auto_failover: bool | None = None
     """None: as configured."""
     last_error: str = ""
@@ -30,7 +32,7 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
     return NodeStatus(
         role=role,
         running=not failure,
-        mode=replication.mode,
+        mode=duty.mode or replication.mode,
         connected=duty.connected,
         node_id=state.node_id,
         cluster_id=state.cluster_id,

@@ -13,10 +13,16 @@ from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.functions import Functions
 from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
+
+ENTRY_BYTES: Final = 1 << 10
+"""More than most entries have; a file of larger ones has fewer of them."""
+
+LEAST_SEGMENT_BYTES: Final = 1 << 20
 
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
@@ -64,7 +70,7 @@ def open_standing(config: Config) -> Standing:
             catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
         log = WriteAheadLog.open(
             directory.wal,
-            WalSettings(max_entries=config.replication.max_log_size),
+            log_settings(config.replication.max_log_size),
             watermark=(
                 NO_OFFSET if catalog.state.intent else catalog.state.log_watermark
             ),
@@ -81,7 +87,11 @@ def open_standing(config: Config) -> Standing:
                 "give it an empty data directory, or another role"
             )
         opening = Database.expect if expects else Database.open
-        database = opening(directory.database, readers=config.limits.readers)
+        database = opening(
+            directory.database,
+            readers=config.limits.readers,
+            functions=Functions.of_modules(config.functions),
+        )
         opened.callback(database.close)
         if witness:
             _agree_without_database(catalog, log, database)
@@ -89,6 +99,13 @@ def open_standing(config: Config) -> Standing:
             _agree(catalog, log, database)
         opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
+
+
+def log_settings(max_entries: int) -> WalSettings:
+    """A log that keeps few entries has small files: each is preallocated."""
+    quarter = max_entries // 4 * ENTRY_BYTES
+    size = min(max(quarter, LEAST_SEGMENT_BYTES), WalSettings().segment_bytes)
+    return WalSettings(max_entries=max_entries, segment_bytes=size)
 
 
 def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:

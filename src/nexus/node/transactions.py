@@ -36,7 +36,7 @@ class TransactionManager:
         self._turns = WriterTurns(database, self._writer, hooks)
         self._gathering: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         """Of each loop: what its tasks have asked for since its last turn."""
-        self._refusal: Callable[[], NexusError] | None = None
+        self._refusal: Callable[[], NexusError | None] | None = None
         """Of transactions, for now; errands pass it."""
 
     def start(self, reign: Reign, *, mode: str) -> None:
@@ -69,8 +69,11 @@ class TransactionManager:
         """
         self._turns.stop()
 
-    def refuse_writes(self, refusal: Callable[[], NexusError] | None) -> None:
-        """Refuse new transactions with this error from now on; None: take them."""
+    def refuse_writes(self, refusal: Callable[[], NexusError | None] | None) -> None:
+        """Refuse new transactions with this error from now on; None: take them.
+
+        It is asked for each one, in whatever thread; where it says None, one is taken.
+        """
         self._refusal = refusal
 
     async def execute(self, transaction: Transaction) -> Answer:
@@ -138,6 +141,10 @@ class TransactionManager:
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
+    def run_blocking(self, errand: Callable[[], Any]) -> Any:
+        """As `run`, for a client in a thread of its own."""
+        return self._submit(Errand(run=errand), None).wait()
+
     async def write(
         self, operation: Operation, before: Callable[[], None] = lambda: None
     ) -> Offset:
@@ -166,8 +173,9 @@ class TransactionManager:
         turns = self._turns
         if turns.end is not None:
             raise turns.end()
-        if self._refusal is not None and not errand:
-            raise self._refusal()
+        refusal = None if errand or self._refusal is None else self._refusal()
+        if refusal is not None:
+            raise refusal
         if turns.shortage is not None:
             raise short_of_space(turns.shortage)
         if turns.waiting + self._gathered >= MAX_WAITING_JOBS:

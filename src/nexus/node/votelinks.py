@@ -94,13 +94,20 @@ class VoteLinks:
         for _, connection in list(self._open):
             await connection.close()
 
-    async def sight(self, address: str) -> Sighting | None:
-        """What the node at this address says of itself; None if it does not answer."""
+    async def ask(self, address: str) -> Welcome | None:
+        """Who the node at this address is, and its log; None: it does not answer."""
         try:
             connection, welcome = await self._introduced(address)
         except (OSError, TimeoutError, NexusError):
             return None
         await connection.close()
+        return welcome
+
+    async def sight(self, address: str) -> Sighting | None:
+        """What the node at this address says of itself; None if it does not answer."""
+        welcome = await self.ask(address)
+        if welcome is None:
+            return None
         return Sighting(
             welcome.master_id,
             welcome.cluster_id,

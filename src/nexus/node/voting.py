@@ -173,7 +173,8 @@ class Voting:
         report = (self.reigning or self.following).report()
         in_force = self.configuration[1].auto_failover
         configured = self.parts.config.replication.auto_failover
-        report = replace(report, auto_failover=in_force and configured)
+        allowed, mode = in_force and configured, self.member.mode
+        report = replace(report, auto_failover=allowed, mode=mode)
         if self.parts.is_witness and report.state is LinkState.PAUSED:
             # It applies nothing, ever: that is no pause.
             return replace(report, state=LinkState.STREAMING, paused=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import Mode, NodeId
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Position, Reign
 from nexus.replication.effects import (
     Adopt,
@@ -104,6 +104,11 @@ class Composition:
     def configurations(self) -> tuple[Configuration, ...]:
         """What a later rewind may need of them, oldest first."""
         return self.electorate.configurations
+
+    @property
+    def mode(self) -> Mode:
+        """The log's; the configured one while it names none."""
+        return Mode.named(self.electorate.mode, self._settings.mode)
 
     @property
     def history(self) -> EpochHistory:

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import EpochHistory, Offset
+from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Message, Pong
 from nexus.replication.effects import Apply, Effects, Peer, StepDown
 from nexus.replication.election_effects import TakeWrites
@@ -46,11 +46,13 @@ class ElectedMaster(Master):
         now_ms: int,
     ) -> None:
         """`history` ends with this reign, whose first entry is not durable yet."""
-        sync = settings.mode is Mode.SYNC
-        bounds = replace(settings.master, quorum=settings.sync_quorum if sync else 0)
-        super().__init__(identity, bounds, history, log, now_ms)
         self._own = settings
         self._electorate = electorate
+        self._waits = self._is_sync
+        self._waits_from = NO_OFFSET
+        """Up to here clients were told of what this node alone may hold."""
+        bounds = replace(settings.master, quorum=self._sync_quorum)
+        super().__init__(identity, bounds, history, log, now_ms)
         self._began_ms = now_ms
         self._node_id = identity.node_id
         self._first = history.reigns[-1].first_offset
@@ -69,6 +71,22 @@ class ElectedMaster(Master):
     def durable_offset(self) -> Offset:
         """The end of the own log, as far as it is synced."""
         return self._streams.log.durable_offset
+
+    @property
+    @override
+    def quorum(self) -> int:
+        """How many nodes must hold an entry; 0: a majority of the voters."""
+        return self._sync_quorum
+
+    @property
+    def _is_sync(self) -> bool:
+        """The mode is the log's, in force from its entry's append."""
+        named = Mode.named(self._electorate.mode, self._own.mode)
+        return named is Mode.SYNC
+
+    @property
+    def _sync_quorum(self) -> int:
+        return self._own.sync_quorum if self._is_sync else 0
 
     @property
     def _voters(self) -> frozenset[NodeId]:
@@ -95,14 +113,17 @@ class ElectedMaster(Master):
         return now_ms - since_ms > self._own.election.dead_after_ms
 
     def configured(self, now_ms: int) -> Effects:
-        """The electorate has changed: others count from now on."""
+        """The electorate or the mode has changed: it counts from now on."""
+        if self._is_sync and not self._waits:
+            self._waits_from = self._electorate.offset
+        self._waits = self._is_sync
         voters = frozenset(self._electorate.voters)
-        return self._streams.configured(voters, now_ms)
+        return self._streams.configured(voters, self._sync_quorum, now_ms)
 
     def objection(self, membership: Membership) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
         voters = {NodeId(node_id) for node_id, _ in membership.voters}
-        held, least = self._streams.held_by_majority, self._settings.quorum
+        held, least = self._streams.held_by_majority, self._sync_quorum
         if not held or not self.takes_writes:
             return "this reign's first entry is not committed yet; try again soon"
         if held < self._electorate.offset:
@@ -188,7 +209,8 @@ class ElectedMaster(Master):
     def progressed(self, now_ms: int) -> MemberEffects:
         """What the events so far lead to; call it after each of them."""
         late = self._reads.late(now_ms) if self._reads.any_waits else ()
-        if self._phase is Phase.BEGINS and self._secured >= self._first:
+        begun = self.commit_offset if self._waits else self.durable_offset
+        if self._phase is Phase.BEGINS and begun >= self._first:
             self._phase = Phase.APPLIES
             return (Apply(self._first), *late)
         if self._phase is not Phase.OPEN or not self._reads.any_waits:
@@ -197,9 +219,9 @@ class ElectedMaster(Master):
 
     @property
     def _secured(self) -> Offset:
-        """The last entry that the mode's quorum holds: what a client may be told of."""
-        sync = self._own.mode is Mode.SYNC
-        return self.commit_offset if sync else self.durable_offset
+        """The last entry that a client may have been told of."""
+        waits = self._waits and self.commit_offset >= self._waits_from
+        return self.commit_offset if waits else self.durable_offset
 
     def _answered_reads(self, now_ms: int) -> MemberEffects:
         lease, voters = self._streams.lease, self._voters

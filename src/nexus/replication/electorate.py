@@ -43,6 +43,11 @@ class Electorate:
         return not self._known or self._known[-1].membership.auto_failover
 
     @property
+    def mode(self) -> str:
+        """What acknowledgements mean, whoever reigns; empty: nobody has said."""
+        return self._known[-1].membership.mode if self._known else ""
+
+    @property
     def configurations(self) -> tuple[Configuration, ...]:
         """All that are known, oldest first."""
         return tuple(self._known)

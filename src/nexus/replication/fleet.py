@@ -20,7 +20,8 @@ class Fleet:
         self.all_paused = False
 
     def __iter__(self) -> Iterator[Progress]:
-        return iter(self._by_node.values())
+        # A client's thread may ask who is there while somebody joins on the loop.
+        return iter(tuple(self._by_node.values()))
 
     def connected(self) -> tuple[tuple[Peer, Progress], ...]:
         """Those that have a connection, with it."""

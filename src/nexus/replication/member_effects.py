@@ -26,6 +26,7 @@ class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
     master: MasterSettings = MasterSettings()
     """Its `quorum` is not looked at: mode, voters and `sync_quorum` say it."""
     mode: Mode = Mode.SYNC
+    """Where the log's configuration names none: that rules, whoever reigns."""
     sync_quorum: int = 0
     """Voters that must hold an entry in sync mode; 0: a majority of them."""
     drift_percent: int = 10

@@ -1,5 +1,7 @@
 """What each replica is sent, and what their acknowledgements prove."""
 
+from msgspec.structs import replace
+
 from nexus.model.cluster import MasterStats, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
@@ -53,9 +55,12 @@ class Streams:
         self.voters = voters
         self.commit = NO_OFFSET
 
-    def configured(self, voters: frozenset[NodeId], now_ms: int) -> Effects:
-        """Who counts from now on."""
+    def configured(
+        self, voters: frozenset[NodeId], quorum: int, now_ms: int
+    ) -> Effects:
+        """Who counts from now on, and how many of them must hold an entry."""
         self.voters = voters
+        self._settings = replace(self._settings, quorum=quorum)
         advanced = self._advanced()
         return (*advanced, *self.fed(now_ms)) if advanced else ()
 

@@ -18,6 +18,7 @@ from nexus.storage.connections import (
     stands,
     storage_error,
 )
+from nexus.storage.functions import NO_FUNCTIONS, Functions
 from nexus.storage.guard import Guard, refuse_second_opener, require_locks
 from nexus.storage.onlooker import Onlooker
 from nexus.storage.permissions import Permissions
@@ -36,13 +37,16 @@ _ENFORCEMENT: Final = (
 class Access:
     """Opens the file, or waits until there is one; lends its connections."""
 
-    def __init__(self, path: Path, *, readers: int = 8) -> None:
+    def __init__(
+        self, path: Path, *, readers: int = 8, functions: Functions = NO_FUNCTIONS
+    ) -> None:
         """The database at `path`: there is one once `open_writer` has returned."""
         self.path = path
         self.permissions: Permissions
         """Of clients' statements on the writer."""
         self._writer: apsw.Connection | None = None
-        self._readers = ReaderPool(path, readers)
+        self._readers = ReaderPool(path, readers, functions)
+        self._functions = functions
         self._guard = Guard(path)
         self._onlooker = Onlooker(path)
         self._enforcing = True
@@ -56,24 +60,27 @@ class Access:
         page_size: int = PAGE_SIZE,
         encoding: str = ENCODING,
         readers: int = 8,
+        functions: Functions = NO_FUNCTIONS,
     ) -> Self:
         """Open or create; page size and encoding count for a new file only.
 
         Raises SecondSQLiteError, StorageError.
         """
-        access = cls(path, readers=readers)
+        access = cls(path, readers=readers, functions=functions)
         access.open_writer(page_size=page_size, encoding=encoding)
         return access
 
     @classmethod
-    def expect(cls, path: Path, *, readers: int = 8) -> Self:
+    def expect(
+        cls, path: Path, *, readers: int = 8, functions: Functions = NO_FUNCTIONS
+    ) -> Self:
         """Open what stands there; where nothing does, wait for a master to say how.
 
         Raises SecondSQLiteError, StorageError.
         """
         if stands(path):
-            return cls.open(path, readers=readers)
-        return cls(path, readers=readers)
+            return cls.open(path, readers=readers, functions=functions)
+        return cls(path, readers=readers, functions=functions)
 
     def open_writer(
         self, *, page_size: int = PAGE_SIZE, encoding: str = ENCODING
@@ -139,7 +146,7 @@ class Access:
         """A read-only connection beside the pool: nobody waits for who reads long."""
         self.require_own_process()
         self.require()
-        return closing(open_reader(self.path))
+        return closing(open_reader(self.path, self._functions))
 
     def require(self) -> None:
         """Raise NoDatabaseError where none stands yet."""
@@ -186,7 +193,7 @@ class Access:
     def _take(self) -> None:
         writer = None
         try:
-            writer = open_writer(self.path)
+            writer = open_writer(self.path, self._functions)
             system.create(writer)
             columns.begin(writer)
             self._writer, self.permissions = writer, Permissions(writer)

@@ -3,8 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from nexus.errors import (
     NodeStoppedError,
     StorageError,
 )
+from nexus.storage.functions import NO_FUNCTIONS, Functions
 
 LEAST_SQLITE: Final = 3_054_001
 """Before 3.51.3 a checkpoint can race a write; before 3.54.1 applying a changeset that
@@ -46,7 +47,7 @@ def create(path: Path, page_size: int, encoding: str) -> apsw.Connection:
     return connection
 
 
-def open_writer(path: Path) -> apsw.Connection:
+def open_writer(path: Path, functions: Functions = NO_FUNCTIONS) -> apsw.Connection:
     """The one connection that writes."""
     require_version()
     connection = apsw.Connection(str(path), statementcachesize=256)
@@ -59,6 +60,7 @@ def open_writer(path: Path) -> apsw.Connection:
     connection.pragma("synchronous", _NORMAL)  # the node's own log is synced before
     connection.pragma("wal_autocheckpoint", 0)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    functions.add_to(connection)
     return connection
 
 
@@ -72,12 +74,13 @@ def synced_commits(writer: apsw.Connection) -> Iterator[None]:
         writer.execute(f"pragma synchronous = {_NORMAL}")
 
 
-def open_reader(path: Path) -> apsw.Connection:
+def open_reader(path: Path, functions: Functions = NO_FUNCTIONS) -> apsw.Connection:
     """A connection that cannot write."""
     connection = apsw.Connection(str(path), statementcachesize=128)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("query_only", 1)
     connection.pragma("wal_autocheckpoint", 0)
+    functions.add_to(connection)
     return connection
 
 
@@ -111,24 +114,41 @@ def fetch(
 
     Raises AnswerTooLargeError where the rows take more than `most_bytes` (0: any).
     """
-    columns: list[Column] = []
     cursor = connection.cursor()
-    cursor.exec_trace = column_reader(columns)
     try:
-        rows = all_rows(cursor.execute(sql, params), most_bytes)
+        columns = execute(cursor, sql, params)
+        rows = all_rows(cursor, most_bytes)
     finally:
         cursor.close(force=True)  # half read, it would keep its snapshot
     return columns, rows
 
 
-def column_reader(columns: list[Column]) -> Callable[..., bool]:
-    """Notes the columns before the first step: afterwards SQLite has forgotten them."""
+def execute(cursor: apsw.Cursor, sql: str, params: Any) -> list[Column]:
+    """Run a statement up to its first row; returns its columns.
+
+    They are known for certain once it has begun: a statement that was compiled before
+    the schema changed is compiled anew by its first step.
+    """
+    cursor.execute(sql, params)
+    try:
+        return list(cursor.get_description())
+    except apsw.ExecutionCompleteError:
+        return _columns_of(cursor.connection, sql, params)
+
+
+def _columns_of(connection: apsw.Connection, sql: str, params: Any) -> list[Column]:
+    """The columns of a statement that gave no row, and so has forgotten them."""
+    columns: list[Column] = []
 
     def read(cursor: apsw.Cursor, _: str, __: Any) -> bool:
         columns[:] = cursor.get_description()
-        return True
+        return False
 
-    return read
+    cursor = connection.cursor()
+    cursor.exec_trace = read
+    with suppress(apsw.ExecTraceAbort):
+        cursor.execute(sql, params)
+    return columns
 
 
 def all_rows(cursor: apsw.Cursor, most_bytes: int) -> list[tuple[Any, ...]]:
@@ -179,9 +199,12 @@ def storage_error(what: str, error: apsw.Error) -> StorageError:
 class ReaderPool:
     """At most `size` read-only connections, made when first needed."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(
+        self, path: Path, size: int, functions: Functions = NO_FUNCTIONS
+    ) -> None:
         self._path = path
         self._size = size
+        self._functions = functions
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         self._lock = threading.Lock()
         self._all: list[apsw.Connection] = []
@@ -197,7 +220,7 @@ class ReaderPool:
             if self._closed:
                 raise NodeStoppedError("this node is stopping; read on another one")
             if connection is None:
-                connection = open_reader(self._path)
+                connection = open_reader(self._path, self._functions)
                 self._all.append(connection)
             yield connection
         finally:

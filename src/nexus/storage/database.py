@@ -23,6 +23,7 @@ from nexus.storage import columns, system
 from nexus.storage.access import ENCODING, PAGE_SIZE, Access
 from nexus.storage.columns import SchemaChange
 from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
+from nexus.storage.functions import NO_FUNCTIONS, Functions
 from nexus.storage.tables import hash_schema, read_tables
 
 CHECKPOINT_PAGES: Final = 4_000
@@ -36,8 +37,10 @@ ANSWERS_FORGOTTEN: Final = 2_000
 class Database(Access):
     """The node's database; the writer's methods are for one thread at a time."""
 
-    def __init__(self, path: Path, *, readers: int = 8) -> None:
-        super().__init__(path, readers=readers)
+    def __init__(
+        self, path: Path, *, readers: int = 8, functions: Functions = NO_FUNCTIONS
+    ) -> None:
+        super().__init__(path, readers=readers, functions=functions)
         self._position = ORIGIN
         self._page_size, self._encoding = PAGE_SIZE, ENCODING
         self._checkpointed = Offset(0)
@@ -221,7 +224,7 @@ class Database(Access):
 
     def columns_known_since(self) -> Offset:
         """Of every entry behind this one it is known which columns its rows had."""
-        with self.reader() as reader:
+        with self.extra_reader() as reader:
             return columns.known_since(reader)
 
     def forget_answers_before(self, offset: Offset) -> int:

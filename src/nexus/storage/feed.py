@@ -138,7 +138,7 @@ class EntryReader:
         return _KINDS[change.opcode], own
 
     def _find(self, change: RowChange, offset: Offset, step: int) -> columns.Columns:
-        with self._database.reader() as reader:
+        with self._database.extra_reader() as reader:
             found = columns.find(reader, change.table, offset, step)
         if found is None or len(found.names) != len(change.row):
             raise StorageError(
@@ -150,7 +150,7 @@ class EntryReader:
 
     def _schema(self, operation: Schema, offset: Offset, step: int) -> dict[str, Any]:
         self._columns.clear()
-        with self._database.reader() as reader:
+        with self._database.extra_reader() as reader:
             shapes = columns.shapes_at(reader, offset, step)
         return {
             "sql": operation.sql,

@@ -7,7 +7,7 @@ import msgspec
 
 from nexus.errors import AnswerTooLargeError
 from nexus.model.statements import may_have_rows, writes_and_answers
-from nexus.storage.connections import Column, all_rows, column_reader
+from nexus.storage.connections import Column, all_rows, execute
 from nexus.storage.database import Database
 from nexus.storage.permissions import Scope
 from nexus.storage.recorder import Recorder
@@ -80,13 +80,12 @@ class RowStatements:
         )
 
     def _fetch(self, statement: Statement) -> StatementResult:
-        columns: list[Column] = []
         cursor = self._writer.cursor()
-        cursor.exec_trace = column_reader(columns)
         # What RETURNING gives was changed: the transaction's own limit bounds it.
         most_bytes = 0 if writes_and_answers(statement.sql) else statement.most_bytes
         try:
-            rows = all_rows(cursor.execute(statement.sql, statement.params), most_bytes)
+            columns = execute(cursor, statement.sql, statement.params)
+            rows = all_rows(cursor, most_bytes)
         except (UnicodeDecodeError, AnswerTooLargeError):
             cursor.close(force=True)  # half read, it would keep any savepoint open
             raise

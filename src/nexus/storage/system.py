@@ -31,7 +31,7 @@ create table if not exists nexus_position(
 create table if not exists nexus_history(
   first_offset integer primary key, epoch integer not null,
   history_id text not null, master_id text not null,
-  started_us integer not null, why text not null
+  started_us integer not null, why text not null, mode text not null default ''
 ) strict;
 create table if not exists nexus_membership(
   "offset" integer primary key, configuration text not null
@@ -60,6 +60,11 @@ _OBJECTS: Final = {
 def create(connection: apsw.Connection) -> None:
     """Create the tables where they are missing."""
     connection.execute(f"begin immediate; {_SCHEMA} commit")
+    columns = connection.execute("select name from pragma_table_info('nexus_history')")
+    if "mode" not in {name for (name,) in columns}:  # of a node before modes were kept
+        connection.execute(
+            "alter table nexus_history add column mode text not null default ''"
+        )
 
 
 def is_alone(connection: apsw.Connection) -> bool:
@@ -91,7 +96,7 @@ def write_position(connection: apsw.Connection, position: Position) -> None:
 def read_history(connection: apsw.Connection) -> EpochHistory:
     """All reigns up to the applied position."""
     rows = connection.execute(
-        "select epoch, history_id, master_id, first_offset, started_us, why "
+        "select epoch, history_id, master_id, first_offset, started_us, why, mode "
         "from nexus_history order by first_offset"
     )
     return EpochHistory(tuple(Reign(*row) for row in rows))
@@ -100,7 +105,7 @@ def read_history(connection: apsw.Connection) -> EpochHistory:
 def write_reign(connection: apsw.Connection, reign: Reign) -> None:
     """Store one reign, within the caller's transaction."""
     connection.execute(
-        "insert into nexus_history values (?, ?, ?, ?, ?, ?)",
+        "insert into nexus_history values (?, ?, ?, ?, ?, ?, ?)",
         (
             reign.first_offset,
             reign.epoch,
@@ -108,6 +113,7 @@ def write_reign(connection: apsw.Connection, reign: Reign) -> None:
             reign.master_id,
             reign.started_us,
             reign.why,
+            reign.mode,
         ),
     )
 

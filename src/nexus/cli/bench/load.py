@@ -9,7 +9,8 @@ from typing import Final
 import apsw
 
 from nexus.cli.bench.bed import INSERT, SCHEMA, TEXT
-from nexus.node.dbapi import Connection
+from nexus.client.connection import Connection
+from nexus.embedded.session import NodeSession
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlStatement
 
@@ -72,7 +73,7 @@ async def many_clients(
 
 def one_client(node: Node, count: int) -> float:
     """`count` transactions of one row, one after another; blocks the thread."""
-    connection = Connection(node, autocommit=True)
+    connection = Connection(NodeSession(node), autocommit=True)
     begun = time.perf_counter()
     for number in range(count):
         connection.execute(INSERT, (number, TEXT))
@@ -81,7 +82,7 @@ def one_client(node: Node, count: int) -> float:
 
 def bulk(node: Node, rows: int) -> float:
     """`rows` rows in transactions of 1,000, one after another; blocks the thread."""
-    connection = Connection(node, autocommit=True)
+    connection = Connection(NodeSession(node), autocommit=True)
     begun = time.perf_counter()
     for first in range(0, rows, ROWS_A_TRANSACTION):
         connection.executemany(INSERT, _rows(first))

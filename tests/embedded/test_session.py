@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import nexus
+from nexus.client.connection import Connection
 from nexus.embedded.node import EmbeddedNode
 from nexus.errors import TransactionExpiredError
-from nexus.node.dbapi import Connection
 
 Embedded = tuple[EmbeddedNode, Connection]
 

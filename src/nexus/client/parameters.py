@@ -1,0 +1,164 @@
+"""What a statement's text asks of a connection: its kind, and how it is bound."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from nexus.client.converters import plain, to_value
+from nexus.client.exceptions import OperationalError, ProgrammingError
+from nexus.client.session import Row
+from nexus.model.statements import (
+    StatementKind,
+    classify,
+    has_several,
+    identifiers,
+    tokens,
+    words,
+)
+
+REMEMBERED: Final = 4096
+LONGEST_REMEMBERED: Final = 4096
+"""Texts and characters; together they bound what is remembered."""
+
+_BEYOND: Final = 1 << 63
+
+MOST_PARAMETERS: Final = 250_000
+"""Places; SQLite itself is built with fewer or as many."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What there is to know of a text before it is run."""
+
+    sql: str
+    kind: StatementKind
+    names: tuple[str | None, ...]
+    """Of its parameters, without the sign; None where one has only a place."""
+    inserts: bool
+    """Whether it is an INSERT or REPLACE, and so has a rowid to tell."""
+    changes_rows: bool
+    """Whether it begins with INSERT, UPDATE, DELETE or REPLACE, and so begins a
+    transaction and counts: with WITH before them it does neither, as in sqlite3."""
+
+
+_plans: Final[dict[str, Plan]] = {}
+
+
+def plan_for(sql: str) -> Plan:
+    """The plan of a text; raises ProgrammingError where it is no single statement."""
+    plan = _plans.get(sql)
+    if plan is None:
+        plan = _read(sql)
+        if len(sql) <= LONGEST_REMEMBERED:
+            if len(_plans) >= REMEMBERED:
+                _plans.clear()
+            _plans[sql] = plan
+    return plan
+
+
+def bind(plan: Plan, parameters: Any) -> Row:
+    """The values by place, as SQLite numbers them.
+
+    Raises ProgrammingError, and what Python raises for a value of no use.
+    """
+    names = plan.names
+    if isinstance(parameters, Mapping):
+        return _bind_names(names, parameters)
+    if type(parameters) is not tuple:
+        if not hasattr(type(parameters), "__getitem__"):
+            raise ProgrammingError("parameters are of unsupported type")
+        parameters = tuple([parameters[index] for index in range(len(parameters))])
+    given: Row = parameters
+    if len(given) != len(names):
+        raise ProgrammingError(
+            "Incorrect number of bindings supplied. The current statement uses "
+            f"{len(names)}, and there are {len(given)} supplied."
+        )
+    if not all(map(_is_ready, given)):
+        return tuple([to_value(v, n) for n, v in enumerate(given, 1)])
+    return given
+
+
+def _is_ready(value: Any) -> bool:
+    """Whether a parameter can go to SQLite as it is; quick, for most can."""
+    kind = type(value)
+    if kind not in plain:
+        return False
+    if kind is int:
+        return bool(-_BEYOND <= value < _BEYOND)
+    return kind is not str or bool(value.isascii())
+
+
+def _bind_names(names: tuple[str | None, ...], parameters: Mapping[str, Any]) -> Row:
+    values = []
+    for number, name in enumerate(names, 1):
+        if name is None:
+            raise ProgrammingError(
+                f"Binding {number} has no name, but you supplied a dictionary (which "
+                "has only names)."
+            )
+        try:
+            given = parameters[name]
+        except LookupError:
+            raise ProgrammingError(
+                f"You did not supply a value for binding parameter :{name}."
+            ) from None
+        values.append(to_value(given, number))
+    return tuple(values)
+
+
+def _read(sql: str) -> Plan:
+    sql.encode()  # a lone surrogate: UnicodeEncodeError, as sqlite3 has it
+    if "\0" in sql:
+        raise ProgrammingError("the query contains a null character")
+    if has_several(sql):
+        raise ProgrammingError("You can only execute one statement at a time.")
+    kind = classify(sql)
+    first = words(sql, most=1)[0].lower() if kind is StatementKind.WRITE else ""
+    verbs = identifiers(sql) if first == "with" else {first}
+    return Plan(
+        sql,
+        kind,
+        _parameters(sql),
+        inserts=bool(verbs & {"insert", "replace"}),
+        changes_rows=first not in ("", "with"),
+    )
+
+
+def _parameters(sql: str) -> tuple[str | None, ...]:
+    """The parameters' names by place (https://www.sqlite.org/lang_expr.html#varparam).
+
+    `?` takes the next place, `?5` the fifth, a name the next one at its first use.
+    """
+    found: dict[int, str | None] = {}
+    places: dict[str, int] = {}
+    highest = 0
+    for text in _variables(sql):
+        number = int(text[1:]) if text[0] == "?" and text[1:] else 0
+        if text == "?":
+            place = highest + 1
+        else:
+            place = number or places.setdefault(text, highest + 1)
+            found.setdefault(place, text[1:])
+        if place > MOST_PARAMETERS:
+            raise OperationalError(
+                f"variable number must be between ?1 and ?{MOST_PARAMETERS}"
+            )
+        highest = max(highest, place)
+    return tuple([found.get(place) for place in range(1, highest + 1)])
+
+
+def _variables(sql: str) -> list[str]:
+    """`?`, `?5`, `:name`, `@name` and `$name`, in their order."""
+    if not any(sign in sql for sign in "?:@$"):
+        return []
+    variables: list[str] = []
+    counting = False
+    for kind, text in tokens(sql):
+        if counting and text.isdigit() and kind == "other":
+            variables[-1] += text
+            continue
+        counting = text == "?"
+        if counting or (kind == "variable" and text[0] != "#"):
+            variables.append(text)
+    return variables

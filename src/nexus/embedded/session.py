@@ -1,0 +1,153 @@
+"""The session of a connection whose node is in this process."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import apsw
+
+from nexus.client.session import Result, Statement
+from nexus.errors import NodeStoppedError, StatementError
+from nexus.model.position import Position
+from nexus.model.statements import is_vacuum
+from nexus.node import jobs
+from nexus.node.interactive import InteractiveTransaction
+from nexus.node.querying import query
+from nexus.node.transactions import TransactionManager
+from nexus.storage import capture
+from nexus.storage.database import Database
+
+
+class Host(Protocol):
+    """What a session needs of its node."""
+
+    @property
+    def database(self) -> Database:
+        """The node's database, for reads."""
+
+    def writer(self) -> TransactionManager:
+        """The manager of writes; raises ReadOnlyReplicaError on a replica."""
+
+    @property
+    def idle_limit_s(self) -> float:
+        """How long a transaction may stay idle."""
+
+
+class NodeSession:
+    """Reads from the node's pool of readers; all else passes its writer."""
+
+    def __init__(self, host: Host) -> None:
+        self.foreign_keys = True
+        self._host = host
+        self._last_position: Position | None = None
+        self._transaction: InteractiveTransaction | None = None
+        self._lock = threading.Lock()
+        """Held to change or to interrupt what reads."""
+        self._reading: apsw.Connection | None = None
+        self._interrupted = False
+
+    @property
+    def last_position(self) -> Position | None:
+        """Where the last committed write of this session stands in the log."""
+        return self._last_position
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this session holds the writer."""
+        return self._transaction is not None and not self._transaction.ended
+
+    def read(self, statement: Statement) -> Result:
+        """Run a query on a reader: it sees all that is committed on this node."""
+        with self._reader() as reader:
+            try:
+                return _result(query(reader, _statement(statement)))
+            except NodeStoppedError:
+                if not self._interrupted:
+                    raise
+                raise StatementError(
+                    "interrupted", sqlite_errorcode=apsw.SQLITE_INTERRUPT
+                ) from None
+
+    def run(self, statements: Sequence[Statement]) -> list[Result]:
+        """Run these as one transaction; it may share its batch with others'."""
+        answer = self._host.writer().execute_blocking(
+            jobs.Transaction(
+                tuple(map(_statement, statements)), foreign_keys=self.foreign_keys
+            )
+        )
+        self._remember(answer)
+        return list(map(_result, answer.results))
+
+    def run_alone(self, statement: Statement) -> Result:
+        """Run what no transaction can hold; VACUUM is this node's own matter."""
+        if not is_vacuum(statement.sql):
+            return self.run([statement])[0]
+        self._host.writer().run_blocking(self._host.database.vacuum)
+        return Result()
+
+    def begin(self) -> None:
+        """Wait for the writer, and hold it."""
+        self._transaction = self._host.writer().begin(
+            idle_limit_s=self._host.idle_limit_s, foreign_keys=self.foreign_keys
+        )
+
+    def run_inside(self, statement: Statement) -> Result:
+        """Run a statement in the open transaction."""
+        return _result(self._begun.execute(_statement(statement)))
+
+    def commit(self) -> None:
+        """Commit the open transaction; durable on return."""
+        transaction, self._transaction = self._begun, None
+        self._remember(transaction.commit())
+
+    def rollback(self) -> None:
+        """Take the open transaction back, if there is one."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.rollback()
+
+    def interrupt(self) -> None:
+        """End the query that runs; a write runs to its end."""
+        with self._lock:
+            if self._reading is not None:
+                self._interrupted = True
+                self._reading.interrupt()
+
+    def close(self) -> None:
+        """Take back what is not committed."""
+        self.rollback()
+
+    @property
+    def _begun(self) -> InteractiveTransaction:
+        assert self._transaction is not None, "whoever asks began a transaction"
+        return self._transaction
+
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        with self._host.database.reader() as reader:
+            self._interrupted = False
+            self._reading = reader
+            try:
+                yield reader
+            finally:
+                with self._lock:
+                    self._reading = None
+
+    def _remember(self, answer: jobs.Answer) -> None:
+        if answer.position is not None:
+            self._last_position = answer.position
+
+
+def _statement(statement: Statement) -> capture.Statement:
+    return capture.Statement(statement.sql, statement.params, statement.many)
+
+
+def _result(result: capture.StatementResult) -> Result:
+    return Result(
+        result.columns,
+        iter(result.rows),
+        result.rows_affected,
+        result.last_insert_rowid,
+        result.decltypes,
+    )

@@ -1,0 +1,133 @@
+"""Where a connection deliberately does not do what one of sqlite3 does."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from client.behaviours import Behaviour, Side
+from client.calls import INSERT, tried
+
+DIFFERENCES: Final[dict[str, tuple[Behaviour, Any, Any]]] = {}
+"""Behaviours by what differs, with the outcomes of sqlite3 and of Nexus."""
+
+
+def differs(name: str, theirs: Any, ours: Any) -> Callable[[Behaviour], Behaviour]:
+    """Note a function under the words of the documentation."""
+
+    def note(behaviour: Behaviour) -> Behaviour:
+        DIFFERENCES[name] = (behaviour, theirs, ours)
+        return behaviour
+
+    return note
+
+
+def held(connection: Any) -> list[Any]:
+    """The rows of `t`."""
+    rows: list[Any] = connection.execute("select a from t order by id").fetchall()
+    return rows
+
+
+@differs("`PRAGMA` that is not known", [], "NotSupportedError")
+def _(side: Side) -> Any:
+    return tried(lambda: side.connect().execute("pragma nobody").fetchall())
+
+
+@differs("`PRAGMA` that makes nodes differ", [], "NotSupportedError")
+def _(side: Side) -> Any:
+    connection = side.connect()
+    return tried(
+        lambda: connection.execute("pragma case_sensitive_like = on").fetchall()
+    )
+
+
+@differs("temporary tables", [], "NotSupportedError")
+def _(side: Side) -> Any:
+    connection = side.connect()
+    return tried(lambda: connection.execute("create temp table u(x)").fetchall())
+
+
+@differs("`ATTACH`", [], "NotSupportedError")
+def _(side: Side) -> Any:
+    connection = side.connect()
+    return tried(lambda: connection.execute("attach ':memory:' as m").fetchall())
+
+
+@differs("`total_changes` and triggers", 2, 1)
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.execute(
+        "create trigger r after insert on t begin update t set b = 1; end"
+    )
+    connection.execute(INSERT, (1,))
+    return connection.total_changes
+
+
+@differs("`rowcount` of `RETURNING`", (0, 1), (1, 1))
+def _(side: Side) -> Any:
+    cursor = side.connect().execute("insert into t(a) values (1) returning a")
+    before = cursor.rowcount
+    cursor.fetchall()
+    return before, cursor.rowcount
+
+
+@differs("`executemany` that fails", ("IntegrityError", [(1,)]), ("IntegrityError", []))
+def _(side: Side) -> Any:
+    connection = side.connect()
+    many = [(1, 1), (1, 2)]
+    insert = "insert into t(id, a) values (?, ?)"
+    return tried(lambda: connection.executemany(insert, many)), held(connection)
+
+
+@differs(
+    "`executescript` that fails", ("OperationalError", [(1,)]), ("OperationalError", [])
+)
+def _(side: Side) -> Any:
+    connection = side.connect()
+    script = "insert into t(a) values (1); insert into nobody values (1);"
+    return tried(lambda: connection.executescript(script)), held(connection)
+
+
+@differs("`commit` that fails", ("IntegrityError", True), ("IntegrityError", False))
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.execute(
+        "create table u(x references t(id) deferrable initially deferred)"
+    )
+    connection.execute("insert into u values (99)")
+    failed = tried(connection.commit)
+    open_still = connection.in_transaction
+    connection.rollback()
+    return failed, open_still
+
+
+@differs("`last_insert_rowid()` outside a transaction", [(7,)], [(0,)])
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.execute("insert into t(id) values (7)")
+    connection.commit()
+    return connection.execute("select last_insert_rowid()").fetchall()
+
+
+@differs(
+    "`text_factory = bytes` and text that is not UTF-8",
+    [(b"\xff",)],
+    "OperationalError",
+)
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.text_factory = bytes
+    return tried(lambda: connection.execute("select cast(x'ff' as text)").fetchall())
+
+
+@differs("functions of Python's", None, "NotSupportedError")
+def _(side: Side) -> Any:
+    return tried(lambda: side.connect().create_function("f", 1, abs))
+
+
+@differs("`blobopen`, `backup`, `serialize`", b"", "NotSupportedError")
+def _(side: Side) -> Any:
+    return tried(lambda: side.connect().serialize()[:0])
+
+
+@differs("`threadsafety`", 3, 1)
+def _(side: Side) -> Any:
+    return side.module.threadsafety

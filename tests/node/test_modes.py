@@ -1,0 +1,127 @@
+"""The log's mode rules, whoever reigns, until an operator has another one logged."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from nexus.errors import QuorumLostError, WrongRoleError
+from nexus.model.cluster import Mode
+from nexus.node.node import Node
+from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
+from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+
+INSERT = "insert into t values (1)"
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd_in(tmp_path) as crowd:
+        yield crowd
+
+
+async def refuses_writes(node: Node) -> None:
+    """Return once a write is refused because there is no quorum."""
+
+    async def refused() -> bool:
+        try:
+            await run(node, INSERT)
+        except QuorumLostError:
+            return True
+        return False
+
+    while not await refused():
+        pass
+
+
+async def test_a_promoted_replica_keeps_the_mode_of_the_log(crowd: Crowd) -> None:
+    master = await crowd.node("master", replication__mode="sync")
+    replica = await crowd.replica("replica", master, replication__mode="async")
+    await caught_up(replica, await run(master, CREATE))
+    assert replica.status().mode is Mode.SYNC
+    await master.stop()
+
+    with capture_logs() as logs:
+        status = await replica.promote(force=True)
+
+    assert status.mode is Mode.SYNC
+    assert replica.history().reigns[-1].mode == "sync"
+    told = next(one for one in logs if one["event"] == "mode_differs")
+    assert "nexus mode URL async" in told["detail"]
+    await refuses_writes(replica)
+
+
+async def test_an_operator_has_the_mode_logged_without_voters(crowd: Crowd) -> None:
+    master = await crowd.node("master", replication__mode="sync")
+    replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, CREATE))
+    with pytest.raises(WrongRoleError, match="the master's to change"):
+        await replica.set_mode(Mode.ASYNC)
+    await replica.stop()
+
+    assert (await master.set_mode(Mode.ASYNC)).mode is Mode.ASYNC
+
+    await run(master, INSERT)
+    assert await count(master) == 1
+    assert [reign.why for reign in master.history().reigns] == ["start", "mode"]
+    assert (await master.set_mode(Mode.ASYNC)).epoch == master.status().epoch
+    assert len(master.history().reigns) == 2
+
+
+async def test_a_master_that_starts_again_makes_the_mode_stronger_and_never_weaker(
+    crowd: Crowd,
+) -> None:
+    modes = []
+    for configured in ("async", "sync", "async"):
+        master = await crowd.node("master", replication__mode=configured)
+        modes.append(master.status().mode)
+        await master.stop()
+
+    assert modes == [Mode.ASYNC, Mode.SYNC, Mode.SYNC]
+
+
+async def test_voters_keep_the_mode_of_the_log_whatever_they_are_configured_for(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await written(nodes, CREATE)
+    heir = next(node for node in nodes if node is not master)
+    peers = ",".join(address_of(node) for node in nodes)
+    name, own = f"n{nodes.index(heir)}", address_of(heir)
+    await heir.stop()
+    heir = await crowd.node(
+        name,
+        "replica",
+        replication__bind_addr=own,
+        replication__peers=peers,
+        replication__heartbeat_ms=HEARTBEAT_MS,
+        replication__mode="async",
+    )
+    await caught_up(heir, await run(master, INSERT))
+    await until(lambda: len(master.replicas()) == 2)
+
+    await master.switch_over(heir.node_id)
+
+    assert heir.status().mode is Mode.SYNC
+    assert (await run(heir, INSERT)).durable_on >= 2
+
+
+async def test_an_operator_has_the_mode_logged_and_every_voter_knows_it(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd, mode="async")
+    master = await master_among(nodes)
+    await run(master, CREATE)
+
+    assert (await master.set_mode(Mode.SYNC)).mode is Mode.SYNC
+
+    response = await run(master, INSERT)
+    assert response.durable_on >= 2
+    for node in nodes:
+        await caught_up(node, response)
+        assert node.status().mode is Mode.SYNC
+    await master.set_mode(Mode.ASYNC)
+    assert master.status().mode is Mode.ASYNC
+    for node in nodes:
+        await caught_up(node, await run(master, INSERT))
