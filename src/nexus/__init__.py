@@ -10,6 +10,7 @@ Any other process reads the node's database with plain `sqlite3`.
 import apsw
 from apsw import complete as complete_statement
 
+from nexus.client.changes import Change, Changes, changes
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
     BINARY,
@@ -48,9 +49,11 @@ from nexus.client.row import Row
 from nexus.embedded.node import EmbeddedNode
 from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
+    ChangesGoneError,
     ConstraintError,
     NexusError,
     OutcomeUnknownError,
+    PositionLostError,
     StatementError,
     TransactionError,
 )
@@ -76,6 +79,9 @@ __all__ = [
     "ROWID",
     "STRING",
     "Binary",
+    "Change",
+    "Changes",
+    "ChangesGoneError",
     "Connection",
     "ConstraintError",
     "Cursor",
@@ -93,6 +99,7 @@ __all__ = [
     "OperationalError",
     "OutcomeUnknownError",
     "Position",
+    "PositionLostError",
     "PrepareProtocol",
     "ProgrammingError",
     "Row",
@@ -106,6 +113,7 @@ __all__ = [
     "__version__",
     "adapt",
     "apilevel",
+    "changes",
     "complete_statement",
     "open",
     "paramstyle",

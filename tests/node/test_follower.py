@@ -80,6 +80,7 @@ class Stage:
         connection = Connection(reader, writer)
         self.connections.append(connection)
         hello, _ = await receive_hello(connection, "", timeout_s=PATIENCE_S)
+        assert isinstance(hello, Hello)
         connection.handshake_done()
         if self.refusal is not None:
             connection.send(self.refusal)

@@ -95,6 +95,7 @@ async def welcomed(
     async def serve() -> Hello:
         known = secret if other_secret is None else other_secret
         hello, challenge = await receive_hello(served, known, timeout_s=PATIENCE_S)
+        assert isinstance(hello, Hello)
         served.send(proven_welcome(welcome, known, hello.nonce, challenge))
         return hello
 
@@ -255,6 +256,7 @@ async def test_an_oversized_history_is_told_from_its_end_as_far_as_it_fits() -> 
             introduce(client, hello, "s", timeout_s=PATIENCE_S)
         )
         heard, challenge = await receive_hello(served, "s", timeout_s=PATIENCE_S)
+        assert isinstance(heard, Hello)
         proven = proven_welcome(welcome, "s", heard.nonce, challenge)
         served.send(proven)
         told = await introducing

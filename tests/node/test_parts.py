@@ -25,6 +25,7 @@ HOOKS = PublisherHooks(
     stop_writes=unexpected,
     send_snapshot=unexpected,
     votes=unexpected,
+    client=unexpected,
 )
 
 

@@ -63,6 +63,7 @@ class Voter:
         connection = Connection(reader, writer)
         try:
             hello, nonce = await receive_hello(connection, SECRET, timeout_s=2)
+            assert isinstance(hello, Hello)
             await self.links.serve(connection, hello, nonce)
         except (HandshakeRefusedError, ProtocolError, OSError, TimeoutError):
             pass

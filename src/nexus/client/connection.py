@@ -2,18 +2,24 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Self
 
 from nexus.client import exceptions
+from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.control import Control
 from nexus.client.cursor import Cursor
 from nexus.client.dump import dumped
-from nexus.client.exceptions import ProgrammingError, translated
+from nexus.client.exceptions import (
+    NotSupportedError,
+    ProgrammingError,
+    translated,
+)
 from nexus.client.parameters import Plan, plan_for
 from nexus.client.session import Result, Session, Statement
 from nexus.client.unsupported import Unsupported
 from nexus.errors import NexusError
+from nexus.model.change import Change
 from nexus.model.position import Position
 
 LEGACY_TRANSACTION_CONTROL: Final = -1
@@ -152,6 +158,19 @@ class Connection(Unsupported):
         if self._autocommit is not True:
             self._settle(self._opened.rollback)
 
+    def changes(self, **wanted: Any) -> Iterator[Change]:
+        """Every committed change, live: the options are those of `nexus.changes`.
+
+        Raises NotSupportedError where the place of this connection has no such feed.
+        """
+        self.require_open()
+        session = self._opened.session
+        if not isinstance(session, ChangesSource):
+            raise NotSupportedError(
+                "this connection has no change feed; read it with nexus.changes(URL)"
+            )
+        return _told(session.changes(Wanted(**wanted)))
+
     def iterdump(self) -> Iterator[str]:
         """The database as SQL: statements that make it anew elsewhere."""
         self.require_open()
@@ -261,6 +280,14 @@ class Connection(Unsupported):
     def _begin_if_always(self) -> None:
         if self._autocommit is False:
             self._opened.begin()
+
+
+def _told(changes: Iterator[Change]) -> Generator[Change]:
+    """The same, with a connection's errors."""
+    try:
+        yield from changes
+    except NexusError as error:
+        raise translated(error) from error
 
 
 def _level(level: str | None) -> str | None:

@@ -50,3 +50,9 @@ def answer_again(transaction_id: str, offset: Offset, stored: bytes) -> Answer:
         )
     position = Position(Epoch(answer.epoch), offset, answer.history_id)
     return Answer(answer.results, position)
+
+
+def position_of(offset: Offset, stored: bytes) -> Position:
+    """Where the transaction of a kept answer stands in the log."""
+    answer = decode_stored(stored)
+    return Position(Epoch(answer.epoch), offset, answer.history_id)

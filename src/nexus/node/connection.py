@@ -67,6 +67,19 @@ class Connection:
         """
         return self._writer.transport.get_write_buffer_size() > CONGESTED_BYTES
 
+    def hand_over(self) -> tuple[asyncio.Transport, Decoder]:
+        """The socket, and what reads it, for who serves the peer in another way.
+
+        Raises ProtocolError if the peer has said more than it was asked for.
+        """
+        if self._early:
+            raise ProtocolError(
+                f"{self.peer_address} did not wait for the end of the handshake"
+            )
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.Transport), "a socket is read and written"
+        return transport, self._decoder
+
     def handshake_done(self) -> None:
         """From now on accept frames of the full size."""
         self._decoder.handshake_done()

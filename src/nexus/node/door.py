@@ -18,6 +18,7 @@ import structlog
 from nexus.errors import HandshakeRefusedError
 from nexus.node.connection import Connection
 from nexus.node.handshake import receive_hello
+from nexus.protocol.calls import Attach
 from nexus.protocol.messages import ErrorCode, Hello
 
 MOST_STRANGERS: Final = 128
@@ -49,8 +50,13 @@ class Door:
         self._untold = 0
         self._told_s = -TELL_EVERY_S
 
-    async def hello(self, connection: Connection, secret: str) -> tuple[Hello, bytes]:
-        """A stranger's Hello and our nonce; raises what the two calls within raise."""
+    async def hello(
+        self, connection: Connection, secret: str
+    ) -> tuple[Hello | Attach, bytes]:
+        """How a stranger introduces itself, and our nonce.
+
+        Raises what the two calls within raise.
+        """
         async with self.stranger(connection.peer_host):
             return await receive_hello(connection, secret, timeout_s=self._timeout_s)
 

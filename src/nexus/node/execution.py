@@ -25,18 +25,19 @@ class Executor:
         self._database = database
         self._milestones = milestones
         self._patience_s = patience_s
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+        self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+        """For whatever reads the database."""
 
     def close(self) -> None:
         """Wait for the queries that run, and take no more."""
-        self._threads.shutdown()
+        self.threads.shutdown()
 
     async def execute(
         self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
     ) -> SqlResponse:
         """Run a request; `writer` is called only if something is to be written."""
         if request.min_offset is not None:
-            await self._reach(Offset(request.min_offset))
+            await self.reach(Offset(request.min_offset))
         statements = tuple(
             [
                 Statement(s.sql, p if isinstance(p := s.params, dict) else tuple(p))
@@ -48,7 +49,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._threads, self._read, statements)
+            results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
         if StatementKind.VACUUM in kinds and _is_vacuum_alone(statements):
@@ -62,8 +63,11 @@ class Executor:
             return _response(answer, epoch)
         return await self._one_by_one(statements, manager, request, epoch)
 
-    async def _reach(self, offset: Offset) -> None:
-        """Wait until this node has applied `offset`: clients read their own writes."""
+    async def reach(self, offset: Offset) -> None:
+        """Wait until this node has applied `offset`: clients read their own writes.
+
+        Raises NotAppliedError where it has not in time.
+        """
         try:
             await self._milestones.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:

@@ -21,7 +21,7 @@ from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
-from nexus.node.publisher import report
+from nexus.node.reporting import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry

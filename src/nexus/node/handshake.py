@@ -14,22 +14,24 @@ import msgspec
 from nexus.errors import HandshakeRefusedError
 from nexus.node.addresses import reachable, reachable_url
 from nexus.node.connection import Connection
+from nexus.protocol.calls import Attach
 from nexus.protocol.codec import history_for_handshake
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Hello, Welcome
+from nexus.protocol.proofs import attach_proof, proves
 
 NONCE_BYTES: Final = 16
 
 
 async def receive_hello(
     connection: Connection, secret: str, *, timeout_s: float
-) -> tuple[Hello, bytes]:
-    """Server side: the peer's Hello, proven where there is a secret, and our nonce.
+) -> tuple[Hello | Attach, bytes]:
+    """Server side: a Hello or Attach, proven where there is a secret, and our nonce.
 
     Raises HandshakeRefusedError with the code to answer, ProtocolError, OSError or
     TimeoutError.
     """
     hello = await connection.receive_one(timeout_s=timeout_s)
-    if not isinstance(hello, Hello):
+    if not isinstance(hello, Hello | Attach):
         raise HandshakeRefusedError(
             f"{connection.peer_address} began with {type(hello).__name__} where a "
             "Hello is expected",
@@ -40,9 +42,7 @@ async def receive_hello(
     nonce = secrets.token_bytes(NONCE_BYTES)
     connection.send(Challenge(nonce))
     hello = await connection.receive_one(timeout_s=timeout_s)
-    if not isinstance(hello, Hello) or not hmac.compare_digest(
-        hello.auth, hello_proof(secret, nonce, hello)
-    ):
+    if not (isinstance(hello, Hello | Attach) and _is_proven(secret, nonce, hello)):
         raise HandshakeRefusedError(
             f"{connection.peer_address} does not know this cluster's secret; give it "
             "the same NEXUS_CLUSTER_SECRET",
@@ -108,6 +108,12 @@ def hello_proof(secret: str, nonce: bytes, hello: Hello) -> bytes:
     return hmac.digest(secret.encode(), b"hello" + nonce + said, "sha256")
 
 
+def _is_proven(secret: str, nonce: bytes, hello: Hello | Attach) -> bool:
+    if isinstance(hello, Attach):
+        return proves(hello.auth, attach_proof(secret, nonce, hello))
+    return hmac.compare_digest(hello.auth, hello_proof(secret, nonce, hello))
+
+
 def welcome_proof(
     secret: str, hello_nonce: bytes, challenge: bytes, welcome: Welcome
 ) -> bytes:
@@ -118,8 +124,10 @@ def welcome_proof(
     )
 
 
-def _reachable(hello: Hello, seen_host: str) -> Hello:
+def _reachable(hello: Hello | Attach, seen_host: str) -> Hello | Attach:
     """The Hello with addresses that this node can use."""
+    if isinstance(hello, Attach):
+        return hello
     return msgspec.structs.replace(
         hello,
         address=reachable(hello.address, seen_host),

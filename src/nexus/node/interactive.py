@@ -47,9 +47,18 @@ class InteractiveTransaction:
     def __init__(self, idle_limit_s: float) -> None:
         self.idle_limit_s = idle_limit_s
         self.ended = False
+        self.running: Job | None = None
+        """What the writer does of it just now."""
         self._end: NexusError | None = None
         self._deadline_s: float | None = None
         self._calls: queue.SimpleQueue[Job] = queue.SimpleQueue()
+
+    @property
+    def end_error(self) -> NexusError:
+        """What whoever comes after its end is told."""
+        return self._end or TransactionExpiredError(
+            "this transaction has ended; begin a new one"
+        )
 
     def execute(self, statement: Statement) -> StatementResult:
         """Run one statement; an error leaves the transaction open, as SQLite does."""
@@ -81,6 +90,12 @@ class InteractiveTransaction:
         if not self.ended:
             self._calls.put(Job(_ROLLBACK))
             self._answer_if_late()
+
+    def interrupt(self) -> None:
+        """End the statement that runs, with an error for who waits; from any thread."""
+        job = self.running
+        if job is not None:
+            job.cancelled = True
 
     def next_call(self) -> Job:
         """The writer's end: wait for the client.
@@ -137,9 +152,7 @@ class InteractiveTransaction:
 
     def _put(self, job: Job) -> Job:
         if self.ended:
-            raise self._end or TransactionExpiredError(
-                "this transaction has ended; begin a new one"
-            )
+            raise self.end_error
         self._calls.put(job)
         self._answer_if_late()
         return job
@@ -188,6 +201,7 @@ def _serve_calls(
             transaction.ended = True
             deliver([job])
             return TransactionExpiredError("this transaction was rolled back")
+        transaction.running = writer.capture.watched = job
         try:
             job.result = writer.capture.execute(job.work)
         except NexusError as error:
@@ -195,6 +209,8 @@ def _serve_calls(
         except BaseException as error:
             _refuse(job, nothing_happened(error))
             raise
+        finally:
+            transaction.running = writer.capture.watched = None
         if not writer.capture.outer_stands:
             writer.abandon()
             transaction.ended = True

@@ -42,12 +42,29 @@ class Answer(msgspec.Struct, frozen=True):
 class Job:
     """One piece of work for the writer thread; answered exactly once."""
 
-    __slots__ = ("_wake", "delivered", "error", "loop", "result", "waiter", "work")
+    __slots__ = (
+        "_settled",
+        "_wake",
+        "cancelled",
+        "delivered",
+        "error",
+        "loop",
+        "result",
+        "waiter",
+        "work",
+    )
 
     def __init__(
-        self, work: Any, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        work: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
+        settled: Callable[["Job"], None] | None = None,
     ) -> None:
+        """Who waits is a thread, or a task of `loop`; or `settled` is called there."""
         self.work = work
+        self.cancelled = False
+        """Whether its client wants it interrupted; asked while it runs."""
+        self._settled = settled
         self.result: Any = None
         self.error: BaseException | None = None
         self.delivered = False
@@ -58,7 +75,7 @@ class Job:
         if loop is None:
             self._wake = threading.Lock()
             self._wake.acquire()
-        else:
+        elif settled is None:
             self.waiter = loop.create_future()
 
     def wait(self) -> Any:
@@ -75,7 +92,10 @@ class Job:
         self._wake.release()
 
     def settle(self) -> None:
-        """Give the answer to the awaiting task; runs on its loop."""
+        """Give the answer to who waits; runs on their loop."""
+        if self._settled is not None:
+            self._settled(self)
+            return
         waiter = self.waiter
         if waiter is None or waiter.done():
             return

@@ -27,9 +27,9 @@ from nexus.node.keyedreign import KeyedReign, new_reign
 from nexus.node.keyrequests import KeyRequests
 from nexus.node.machines import etcd_settings, leadership_settings
 from nexus.node.parts import Parts
-from nexus.node.publisher import report
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
+from nexus.node.reporting import report
 from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
 from nexus.replication.key_effects import (
@@ -301,6 +301,7 @@ class Keyholding:
     def _is_whole(self) -> bool:
         """Whether its data are all there, and nothing is about to replace them."""
         following = self.following
-        if following is None or self._parts.state.intent is not None:
+        state = self._parts.state
+        if following is None or state.intent is not None or state.incomplete:
             return False
         return following.is_idle and following.machine.state not in UNSETTLED

@@ -18,6 +18,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
+from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
@@ -32,6 +33,7 @@ from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
@@ -51,6 +53,9 @@ class Node:
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
+        self._callers = Callers(
+            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+        )
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Node:
             duties.stop_writes,
             duties.send_snapshot,
             duties.asked_for_votes,
+            self._callers.serve,
         )
         parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
         duties.use(parts)
@@ -107,6 +113,7 @@ class Node:
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
+        await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
 
     # --- What others ask --------------------------------------------------------------
@@ -120,6 +127,11 @@ class Node:
     def database(self) -> Database:
         """The node's database, for reads."""
         return self._parts.database
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where its coroutines run."""
+        return self._parts.loop
 
     @property
     def idle_limit_s(self) -> float:
@@ -176,6 +188,19 @@ class Node:
             )
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
+
+    def open_stream(self) -> SqlStream:
+        """What a connection to SQLite would be, for a client from afar."""
+        parts = self._parts
+        return SqlStream(
+            StreamHost(
+                parts.database,
+                parts.views,
+                parts.executor.threads,
+                self.writer,
+                self.idle_limit_s,
+            )
+        )
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""

@@ -15,6 +15,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
+from nexus.node.views import Views
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -41,6 +42,7 @@ class Parts:
     """Where clients reach it."""
     publisher: Publisher
     executor: Executor
+    views: Views
     hashing: ThreadPoolExecutor
     snapshots: SnapshotStore
     sender: SnapshotSender
@@ -117,6 +119,7 @@ class Parts:
         """Close what `open_parts` opened, but for the publisher; blocks."""
         self.changes.close()
         self.database.close_readers()
+        self.views.close()
         self.executor.close()
         self.verifications.close()
         self.hashing.shutdown()
@@ -168,6 +171,7 @@ async def open_parts(
             milestones,
             patience_s=config.limits.idle_transaction_ms / 1000,
         ),
+        views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
         sender=SnapshotSender(snapshots, database, standing.log),

@@ -29,6 +29,8 @@ from nexus.node.door import Door
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
+from nexus.node.reporting import report
+from nexus.protocol.calls import Attach
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -85,20 +87,15 @@ class PublisherHooks:
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     """A proven Hello that asks for votes, with the challenge it has answered."""
+    client: Callable[[Connection, Attach, bytes], Awaitable[None]]
+    """A proven client, with the challenge it has answered: serve it until it goes."""
 
 
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(
-        self,
-        hooks: PublisherHooks,
-        *,
-        secret: str,
-        timeout_s: float,
-        pace_s: float = 0.0,
-    ) -> None:
-        self.pace_s = pace_s
+    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+        self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
         self.rejected = 0
@@ -224,6 +221,9 @@ class Publisher:
     async def _serve(self, link: _Link) -> None:
         connection = link.connection
         hello, link.challenge = await self._door.hello(connection, self._secret)
+        if isinstance(hello, Attach):
+            await self._hooks.client(connection, hello, link.challenge)
+            return
         link.hello_nonce = hello.nonce
         if VOTES in hello.features:
             await self._hooks.votes(connection, hello, link.challenge)
@@ -343,8 +343,3 @@ class Publisher:
             link.cursor = None
         if link.transfer is not None:
             link.transfer.cancel()
-
-
-def report(effect: Report) -> None:
-    """Log what a machine reports, at its level."""
-    getattr(log, effect.level.value)(effect.event, detail=effect.detail)

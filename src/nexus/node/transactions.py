@@ -87,6 +87,18 @@ class TransactionManager:
         answer: Answer = await job.waiter
         return answer
 
+    def submit(
+        self,
+        transaction: Transaction,
+        loop: asyncio.AbstractEventLoop,
+        settled: Callable[[Job], None],
+    ) -> Job:
+        """As `execute`, for who has no task: `settled` is called on the loop.
+
+        What one turn of the loop submits is put as one batch.
+        """
+        return self._submit(transaction, loop, settled=settled)
+
     def execute_blocking(self, transaction: Transaction) -> Answer:
         """As `execute`, for a client in a thread of its own."""
         answer: Answer = self._submit(transaction, None).wait()
@@ -115,7 +127,11 @@ class TransactionManager:
         return transaction
 
     async def begin_soon(
-        self, *, idle_limit_s: float, foreign_keys: bool = True
+        self,
+        *,
+        idle_limit_s: float,
+        foreign_keys: bool = True,
+        transaction_id: str = "",
     ) -> InteractiveTransaction:
         """As `begin`, for a client in an event loop.
 
@@ -123,7 +139,9 @@ class TransactionManager:
         """
         job = self._submit(
             Interactive(
-                foreign_keys=foreign_keys, transaction_id="", idle_limit_s=idle_limit_s
+                foreign_keys=foreign_keys,
+                transaction_id=transaction_id,
+                idle_limit_s=idle_limit_s,
             ),
             asyncio.get_running_loop(),
         )
@@ -168,6 +186,7 @@ class TransactionManager:
         loop: asyncio.AbstractEventLoop | None,
         *,
         errand: bool = False,
+        settled: Callable[[Job], None] | None = None,
     ) -> Job:
         self._database.require_own_process()
         turns = self._turns
@@ -182,7 +201,7 @@ class TransactionManager:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
             )
-        job = Job(work, loop)
+        job = Job(work, loop, settled)
         shared = isinstance(work, Transaction) and work.foreign_keys
         if loop is not None:
             self._gather(job, loop)

@@ -22,12 +22,7 @@ from nexus.model.operation import Fingerprint, Membership, Operation, Reigned
 from nexus.model.position import Offset, Position, Reign
 from nexus.node.answers import answer_again, stored_answer
 from nexus.node.commitment import Commitment, ReignEndedError
-from nexus.node.jobs import (
-    Answer,
-    Job,
-    Transaction,
-    deliver,
-)
+from nexus.node.jobs import Answer, Job, Transaction, deliver
 from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
@@ -129,10 +124,13 @@ class BatchWriter:
                 if known is not None:
                     job.result = answer_again(transaction.transaction_id, *known)
                     return
+            self.capture.watched = job
             captured = self.capture.run(transaction.statements)
             job.result = self._record(captured, transaction.transaction_id, batch)
         except NexusError as error:
             job.error = error
+        finally:
+            self.capture.watched = None
 
     def _record(self, captured: Captured, transaction_id: str, batch: _Batch) -> Answer:
         """Turn a captured transaction into the batch's next entry."""
@@ -293,7 +291,13 @@ class BatchWriter:
     def finish_interactive(self, job: Job, transaction_id: str) -> None:
         """Commit an interactive transaction; `job` is its client's commit call."""
         batch = _Batch([], [], [])
-        job.result = self._record(self.capture.finish(), transaction_id, batch)
+        captured = self.capture.finish()
+        if not captured.operations:
+            transaction_id = ""  # nothing happened that could be done twice
+        elif transaction_id:
+            # Its client has the results already: what a retry asks is the position.
+            captured = Captured(captured.operations, [], captured.schema_hash)
+        job.result = self._record(captured, transaction_id, batch)
         batch.answered.append(job)
         self._decide(batch)
 

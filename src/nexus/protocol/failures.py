@@ -13,7 +13,7 @@ TOLD: Final = (
     "size_bytes",
     "limit_bytes",
     "sqlite_errorcode",
-    "sqlite_errorname",
+    "error_offset",
 )
 """Attributes of errors that travel with them."""
 
@@ -48,7 +48,11 @@ def error_of(failed: Failed) -> NexusError:
     return error
 
 
-_SQL: Final[dict[str, int | str | None]] = {"index": 0, "sqlite_errorcode": None}
+_SQL: Final[dict[str, int | str | None]] = {
+    "index": 0,
+    "sqlite_errorcode": None,
+    "error_offset": None,
+}
 _DEFAULTS: Final[dict[type[NexusError], dict[str, int | str | None]]] = {
     errors.StatementError: _SQL,
     errors.ConstraintError: _SQL,

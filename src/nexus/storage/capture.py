@@ -7,7 +7,7 @@ respelled, and savepoints that are taken back.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import apsw
 import msgspec
@@ -52,6 +52,12 @@ MOST_TEXTS: Final = 4_096
 _ROWS_ONLY: Final = (StatementKind.WRITE, StatementKind.READ)
 
 
+class Watched(Protocol):
+    """What may be given up while it runs."""
+
+    cancelled: bool
+
+
 class Captured(msgspec.Struct, frozen=True):
     """What a transaction did."""
 
@@ -71,6 +77,8 @@ class Capture:
         self._writer = database.writer
         self._permissions = database.permissions
         self._limit_bytes = limit_bytes
+        self.watched: Watched | None = None
+        """For whom the statements run: a running one ends once this is cancelled."""
         self._recorder = Recorder(database)
         self._rows = RowStatements(database, self._recorder)
         self._results: list[StatementResult] = []
@@ -262,7 +270,8 @@ class Capture:
         """Called by SQLite while a statement runs; True interrupts it."""
         if self._recorder.size_bytes > self._limit_bytes:
             self._too_large = True
-        return self._too_large
+        cancelled = self.watched is not None and self.watched.cancelled
+        return self._too_large or cancelled
 
     def _check_size(self) -> None:
         size = self._recorder.size_bytes
