@@ -100,14 +100,17 @@ class Parts:
 
     def on_loop(
         self,
-        call: Callable[[Any], None],
+        call: Callable[[Any], None] | None,
         *,
         unless: Callable[[], bool] = lambda: False,
     ) -> Callable[[Any], None]:
         """The same call, to be made from another thread, once, on the loop.
 
         Waking the loop costs as much as a small transaction: `unless` spares it.
+        Without a call nothing is done.
         """
+        if call is None:
+            return lambda _: None
 
         def soon(value: Any) -> None:
             if not unless() and not self.loop.is_closed():

@@ -323,7 +323,7 @@ class Replica:
         master = self.master
         assert master is not None, "only a welcomed replica listens to pings"
         check_ping(ping, master)
-        self._log.told(ping.current_offset, ping.commit_offset, now_ms)
+        self._log.pinged(ping, now_ms)
         pong = Pong(ping.timestamp, self._log.durable, self._log.applied)
         return (self._link.say(pong, now_ms), *self._applies())
 
