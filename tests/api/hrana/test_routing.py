@@ -41,6 +41,7 @@ def test_what_only_reads_stays_on_a_replica(text: str) -> None:
         "pragma user_version = 2",
         "pragma foreign_keys = off",
         "vacuum",
+        "attach 'x' as y",
     ],
 )
 def test_what_writes_or_may_write_later_is_the_masters(text: str) -> None:

@@ -25,7 +25,6 @@ _HERE = (
     StatementKind.EMPTY,
     StatementKind.COMMIT,
     StatementKind.ROLLBACK,
-    StatementKind.REFUSED,
 )
 _AT_ONCE = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 
