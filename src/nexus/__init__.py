@@ -10,6 +10,7 @@ Any other process reads the node's database with plain `sqlite3`.
 import apsw
 from apsw import complete as complete_statement
 
+from nexus.client.connecting import connect
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
     BINARY,
@@ -107,6 +108,7 @@ __all__ = [
     "adapt",
     "apilevel",
     "complete_statement",
+    "connect",
     "open",
     "paramstyle",
     "register_adapter",
