@@ -45,7 +45,7 @@ lint: $(VENV)/.ready ## ruff
 layers: $(VENV)/.ready ## who may import whom
 	$(BIN)/lint-imports
 
-types: $(VENV)/.ready ## mypy, strict
+types: $(VENV)/.ready $(VENV)/.libsql ## mypy, strict
 	$(BIN)/mypy
 
 # The tests under etcd run a real one. Whoever is not root installs it beforehand.
@@ -55,7 +55,18 @@ $(VENV)/.etcd: $(VENV)/.ready
 	@command -v etcd >/dev/null || { echo "The tests need etcd: apt-get install etcd-server" >&2; exit 1; }
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd ## pytest with branch coverage
+# The tests of Hrana run libSQL's own clients, for Python and for JavaScript.
+$(VENV)/.libsql: $(VENV)/.ready requirements-libsql.lock tests/e2e/libsql/package-lock.json
+	@{ command -v node && command -v npm; } >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install nodejs npm; }
+	@{ command -v node && command -v npm; } >/dev/null || { echo "The tests need Node: apt-get install nodejs npm" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-libsql.lock
+	mkdir -p $(VENV)/libsql
+	cp tests/e2e/libsql/package.json tests/e2e/libsql/package-lock.json $(VENV)/libsql/
+	npm --prefix $(VENV)/libsql ci --silent --no-audit --no-fund
+	@touch $@
+
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95

@@ -1,4 +1,4 @@
-"""Nexus: a master in this process, as in `nexus bench`, two replicas in theirs."""
+"""Nexus: the master in this process, as in `nexus bench`, two voters in theirs."""
 
 import asyncio
 import sqlite3
@@ -34,8 +34,9 @@ class Nexus:
 
     name = "Nexus"
     settings = (
-        f"replication.mode = sync, sync_quorum = {QUORUM} (the master and one of two "
-        "replicas, both synced), else the defaults; 64 tasks of the master's event loop"
+        "three voters, replication.mode = sync: the master and one of two replicas, "
+        "both synced; heartbeat 200 ms, else the defaults; 64 tasks of the master's "
+        "event loop"
     )
 
     def __init__(self, cluster: bed.Cluster) -> None:
@@ -95,10 +96,5 @@ def rows_in(database: Path) -> int:
 async def running(ground: Ground) -> AsyncIterator[Nexus]:
     """Three nodes from nothing; all are ended."""
     ground.tell("Nexus starts")
-    async with bed.running(
-        ground.root,
-        replicas=2,
-        replication__mode="sync",
-        replication__sync_quorum=QUORUM,
-    ) as cluster:
+    async with bed.electing(ground.root, others=2) as cluster:
         yield Nexus(cluster)

@@ -10,6 +10,7 @@ Any other process reads the node's database with plain `sqlite3`.
 import apsw
 from apsw import complete as complete_statement
 
+from nexus.client.changes import Change, Changes, changes
 from nexus.client.connecting import connect
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
@@ -49,9 +50,11 @@ from nexus.client.row import Row
 from nexus.embedded.node import EmbeddedNode
 from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
+    ChangesGoneError,
     ConstraintError,
     NexusError,
     OutcomeUnknownError,
+    PositionLostError,
     StatementError,
     TransactionError,
 )
@@ -77,6 +80,9 @@ __all__ = [
     "ROWID",
     "STRING",
     "Binary",
+    "Change",
+    "Changes",
+    "ChangesGoneError",
     "Connection",
     "ConstraintError",
     "Cursor",
@@ -94,6 +100,7 @@ __all__ = [
     "OperationalError",
     "OutcomeUnknownError",
     "Position",
+    "PositionLostError",
     "PrepareProtocol",
     "ProgrammingError",
     "Row",
@@ -107,6 +114,7 @@ __all__ = [
     "__version__",
     "adapt",
     "apilevel",
+    "changes",
     "complete_statement",
     "connect",
     "open",

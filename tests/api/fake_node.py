@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from api.fake_stream import FakeSql
 from nexus.api.application import Application
 from nexus.api.facade import Pieces
 from nexus.config import Config
@@ -161,12 +162,13 @@ class FakeStream:
         return None
 
 
-class FakeNode:
+class FakeNode(FakeSql):
     """Fulfils `NodeFacade`; `error` is raised by the next execute."""
 
     def __init__(
         self, directory: Path, config: Config | None = None, *, replica: bool = False
     ) -> None:
+        super().__init__()
         self.config = config or Config()
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS

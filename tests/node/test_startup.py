@@ -37,9 +37,10 @@ from storage.snapshots import fill, position
 
 
 @contextmanager
-def standing_at(root: Path) -> Iterator[Standing]:
+def standing_at(root: Path, role: Role = Role.STANDALONE) -> Iterator[Standing]:
     """Opened for the block."""
-    standing = open_standing(Config(data_dir=root))
+    replication = ReplicationSettings(role=role)
+    standing = open_standing(Config(data_dir=root, replication=replication))
     try:
         yield standing
     finally:
@@ -104,6 +105,49 @@ def test_parts_of_different_copies_are_refused_and_leave_the_directory_free(
         open_standing(Config(data_dir=tmp_path))
 
     assert_free(tmp_path)
+
+
+def test_hard_case_2_parts_that_do_not_fit_are_a_full_sync_where_a_master_is_expected(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path) as standing:
+        standing.log.append(batch(1, 5))
+        standing.log.sync()
+        fill(standing.database, generation=9)
+
+    for _ in range(2):
+        with standing_at(tmp_path, Role.REPLICA) as standing:
+            state, log = standing.catalog.state, standing.log
+            assert "parts of different copies were mixed" in state.incomplete
+            assert (log.first_offset, log.last_offset) == (10, 9)
+            assert standing.database.position.offset == 9
+    (kept,) = DataDirectory(tmp_path).diverged.glob("log-*")
+    assert list(kept.glob("*.wal"))
+
+
+def test_hard_case_12_a_replica_whose_log_is_gone_is_incomplete(tmp_path: Path) -> None:
+    with standing_at(tmp_path, Role.REPLICA) as standing:
+        standing.log.append(batch(1, 5))
+        standing.log.sync()
+    for segment in DataDirectory(tmp_path).wal.glob("*.wal"):
+        segment.unlink()
+
+    with standing_at(tmp_path, Role.REPLICA) as standing:
+        assert standing.catalog.state.incomplete
+        assert standing.log.entry_count == 0
+
+
+def test_hard_case_2_a_witness_whose_log_begins_after_its_base_is_incomplete(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path, Role.WITNESS) as standing:
+        standing.log.reset(Offset(3))
+        standing.log.append(batch(4, 5))
+        standing.log.sync()
+
+    with standing_at(tmp_path, Role.WITNESS) as standing:
+        assert "goes on after 0" in standing.catalog.state.incomplete
+        assert standing.log.last_offset == 0
 
 
 @pytest.mark.parametrize("name", ["nexus.db", "catalog.db"])

@@ -1,5 +1,6 @@
 """Two machines and a witness: it votes and keeps the log, and holds no database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -123,6 +124,64 @@ async def test_a_new_witness_joins_a_cluster_whose_log_begins_later(
     try:
         assert again.history().reigns == master.history().reigns
         assert fresh.config.replication.role is Role.WITNESS
+    finally:
+        await again.stop()
+
+
+async def test_hard_case_11_a_witness_drops_only_what_every_voter_holds(
+    crowd: Crowd,
+) -> None:
+    master, replica, witness = await with_witness(crowd, max_log_size=8)
+    await caught_up(replica, await run(master, CREATE))
+    heir_config = replica.config
+    lacks_from = replica.status().durable_offset
+    await replica.stop()
+    for value in range(30):
+        await written([master], f"insert into t values ({value})")
+    await until(lambda: witness.status().durable_offset > 30)
+    await asyncio.sleep(HEARTBEAT_MS * 5 / 1000)
+    assert witness._parts.log.first_offset <= lacks_from + 1
+
+    again = Node(heir_config)
+    await again.start()
+    try:
+        await until(lambda: witness._parts.log.first_offset > lacks_from + 8)
+        base = witness._parts.state.base
+        assert base is not None
+        assert len(base.membership.voters) == 3
+    finally:
+        await again.stop()
+
+
+async def test_a_witness_with_a_shortened_log_starts_again_and_lends_what_it_has(
+    crowd: Crowd,
+) -> None:
+    master, replica, witness = await with_witness(crowd, max_log_size=8)
+    await run(master, CREATE)
+    for value in range(30):
+        await run(master, f"insert into t values ({value})")
+    await until(lambda: witness._parts.log.first_offset > 8)
+    first, reigns = witness._parts.log.first_offset, witness.history().reigns
+    await witness.stop()
+    await replica.stop()
+
+    again = Node(witness.config)
+    await again.start()
+    try:
+        assert not again._parts.state.incomplete
+        assert again._parts.log.first_offset >= first
+        assert again.history().reigns[: len(reigns)] == reigns
+        await written([master], "insert into t values (31)")
+        end = master.status().durable_offset
+        await until(lambda: again.status().durable_offset == end)
+        await master.stop()
+        heir = Node(replica.config)
+        await heir.start()
+        try:
+            await written([heir], "insert into t values (32)")
+            assert await count(heir) == 32
+        finally:
+            await heir.stop()
     finally:
         await again.stop()
 

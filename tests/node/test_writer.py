@@ -92,11 +92,18 @@ def test_the_log_is_durable_before_sqlite_commits_and_both_before_any_answer(
 
     writer = desk.writer()
     writer.hooks = replace(
-        desk.hooks(), stored=lambda _: note("stored"), applied=lambda _: note("applied")
+        desk.hooks(),
+        written=lambda _: note("written"),
+        stored=lambda _: note("stored"),
+        applied=lambda _: note("applied"),
     )
     writer.run_batch([job])
 
-    assert seen == [("stored", 2, 1, False), ("applied", 2, 2, False)]
+    assert seen == [
+        ("written", 1, 1, False),
+        ("stored", 2, 1, False),
+        ("applied", 2, 2, False),
+    ]
     assert job.delivered
 
 

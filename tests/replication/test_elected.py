@@ -7,8 +7,15 @@ from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
-from nexus.protocol.messages import VoteReply, WalAck
-from nexus.replication.effects import Apply, Peer, StepDown
+from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
+from nexus.replication.effects import (
+    Apply,
+    CommitAdvanced,
+    Peer,
+    Send,
+    StepDown,
+    Stream,
+)
 from nexus.replication.election_effects import TakeWrites
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
@@ -139,3 +146,60 @@ def test_there_are_never_fewer_voters_than_the_quorum_asks_for() -> None:
     follows(one, "b")
 
     assert "asks for as many" in one.objection(Membership("cluster", (("a", "a"),)))
+
+
+def pair(mode: Mode) -> Member:
+    """`a` of two voters, which reigns; `b` holds its first entry and follows as `p`."""
+    one = member("a", "b", mode=mode)
+    reigns(one, won(one), 1_030)
+    joins(one, "p", 0)
+    one.streamed(Peer("p"), Offset(2), 0, 1_050)
+    one.receive(Peer("p"), WalAck(Offset(1), Offset(0)), 1_060)
+    return one
+
+
+def joins(one: Member, peer: str, durable: int) -> Welcome:
+    """`b` connects under this name, with so much of the log."""
+    history = one.history if durable else one.history.truncated_after(Offset(0))
+    said = replace(
+        hello(durable, history), node_id=NodeId("b"), cluster_id="cluster", epoch=1
+    )
+    effects = one.hello(Peer(peer), said, 1_040)
+    (welcome,) = [
+        effect.message
+        for effect in only(effects, Send)
+        if isinstance(effect.message, Welcome)
+    ]
+    return welcome
+
+
+def test_in_sync_mode_entries_go_ahead_of_the_masters_own_sync() -> None:
+    one = pair(Mode.SYNC)
+
+    sent = one.written(Offset(2), 1_100)
+
+    assert sent == (Stream(Peer("p"), Offset(2), Offset(3), Offset(1)),)
+    one.streamed(Peer("p"), Offset(3), 9, 1_110)
+    acked = one.receive(Peer("p"), WalAck(Offset(2), Offset(0)), 1_120)
+    assert not only(acked, CommitAdvanced)
+    stored = one.stored(Offset(2), 1_130)
+    assert only(stored, CommitAdvanced) == [CommitAdvanced(Offset(2))]
+
+
+def test_who_has_what_went_ahead_is_not_asked_to_take_it_back() -> None:
+    one = pair(Mode.SYNC)
+    one.written(Offset(2), 1_100)
+
+    welcome = joins(one, "again", 2)
+
+    assert (welcome.plan, welcome.from_offset) == (Plan.STREAM, Offset(2))
+    assert welcome.current_offset == 2
+
+
+def test_nothing_goes_ahead_in_async_mode_nor_after_the_reign() -> None:
+    one, ended = pair(Mode.ASYNC), pair(Mode.SYNC)
+    assert ended.master is not None
+    ended.master.deposed_by(StepDown(Epoch(9), "", "over"), 1_090)
+
+    assert one.written(Offset(2), 1_100) == ()
+    assert ended.written(Offset(2), 1_100) == ()

@@ -146,6 +146,7 @@ def test_between_reign_and_replica_late_news_of_either_is_nothing() -> None:
     assert one.from_master(Ping(1), 1_200) == nothing
     assert one.entries_from_master((entry(1),), 1_200) == nothing
     assert one.stored(Offset(2), 1_200) == nothing
+    assert one.written(Offset(2), 1_200) == nothing
     assert one.applied(Offset(2), 1_200) == nothing
     assert one.apply_failed("late", 1_200) == nothing
     assert one.retention_floor() == 1

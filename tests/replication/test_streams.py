@@ -54,6 +54,22 @@ def test_with_a_quorum_an_entry_is_committed_when_the_replica_has_it() -> None:
     assert found.durable_on(Offset(13)) == 0
 
 
+def test_what_goes_ahead_of_the_own_sync_is_committed_after_it() -> None:
+    found, progress = streams(quorum=2)
+    found.joined(progress, Admission(Plan.STREAM, Offset(10)), 0)
+    progress.streamed(Offset(11), 0)
+
+    sent = found.written(Offset(12), 0)
+
+    assert sent == (Stream(PEER, Offset(11), Offset(13), found.commit),)
+    assert found.extent == LogExtent(Offset(1), Offset(12))
+    progress.streamed(Offset(13), 100)
+    assert found.refuted(progress, ack(12)) == ""
+    assert found.acknowledged(progress, ack(12), 0) == ()
+    assert found.durable_on(Offset(12)) == 1
+    assert found.stored(Offset(12), 0)[0] == CommitAdvanced(Offset(12))
+
+
 def test_a_count_alone_does_not_commit_entries_of_an_earlier_reign() -> None:
     found, progress = streams(durable=10, quorum=2, of=TWO_REIGNS)
 

@@ -293,7 +293,7 @@ class Process:
         entries = []
         for offset in range(order.start, stop):
             record = self.disk.at(offset)
-            assert record is not None, "a stream reads what is durable"
+            assert record is not None, "a stream reads what was written"
             history_id = history.position_at(record.offset).history_id
             entries.append(
                 WalEntry(

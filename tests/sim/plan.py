@@ -193,6 +193,17 @@ def plan_with(kind: str, seed: int) -> Plan:
     return Plan(seed, voters, learners, mode, faults=tuple(faults))
 
 
+def plan_of_switchovers(seed: int) -> Plan:
+    """Two voters that hand over to each other again and again, under many writes."""
+    chance = random.Random(~seed)
+    faults: list[Fault] = []
+    for at_ms in range(CALM_MS, STRESS_MS, 200):
+        heir, later = chance.choice("ab"), at_ms + chance.randrange(100)
+        faults.append(Fault(at_ms, "storm", (), LASTING_MS[-1]))
+        faults.append(Fault(later, "switchover", (heir,), LASTING_MS[-1]))
+    return Plan(seed, ("a", "b"), (), faults=tuple(faults))
+
+
 LATER_OF_NOBODY: Final = {"surgery", "echo", "stranger", "leap"}
 LOSES_DISK: Final = {"wipe", "replace", "remove voter"}
 OF_MASTER: Final = {"crash master", "pause master", "isolate master", "fade", "daze"}

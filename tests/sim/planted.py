@@ -236,6 +236,16 @@ def read_before_the_first_entry(patch: Patch) -> None:
     patch.setattr(ElectedMaster, "progressed", progressed)
 
 
+def counts_itself_before_its_sync(patch: Patch) -> None:
+    """A master that sends ahead of its own sync takes its copy for durable."""
+
+    def written(self: Streams, offset: Offset, now_ms: int) -> Any:
+        self._written = offset
+        return self.stored(offset, now_ms)
+
+    patch.setattr(Streams, "written", written)
+
+
 def a_repeated_entry_is_taken_for_the_next(patch: Patch) -> None:
     """A replica numbers what comes by itself."""
     take = Incoming.take
@@ -351,12 +361,12 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     snapshot_without_position,
     learner_counts,
     lease_from_the_answer,
-    loyal_to_the_old_master,
     clients_too_early,
     thrown_away,
     restarted_voter_votes_at_once,
     answer_to_an_older_ping,
     read_before_the_first_entry,
+    counts_itself_before_its_sync,
     a_repeated_entry_is_taken_for_the_next,
     a_repeated_ack_counts_again,
     fewer_than_the_quorum,

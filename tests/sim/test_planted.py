@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.plan import Fault, Plan, plan_of, plan_with
-from sim.planted import PLANTED, PLANTED_FOR, learner_counts
+from sim.plan import Fault, Plan, plan_of, plan_of_switchovers, plan_with
+from sim.planted import (
+    PLANTED,
+    PLANTED_FOR,
+    learner_counts,
+    loyal_to_the_old_master,
+)
 from sim.shrink import failure_of, shrunk
 
 SEEDS_MOST = 450
@@ -40,6 +45,20 @@ def test_the_simulator_finds_a_fault_that_only_one_kind_of_trouble_shows(
 
     assert not any(sound)
     assert found
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+def test_switchovers_show_a_voter_that_is_loyal_to_the_old_master(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans = list(map(plan_of_switchovers, range(100)))
+    sound = [failure_of(plan) for plan in plans[:10]]
+    loyal_to_the_old_master(monkeypatch)
+
+    found = next(filter(None, map(failure_of, plans)), "")
+
+    assert not any(sound)
+    assert "are loyal" in found
 
 
 def test_a_failing_plan_is_shrunk_to_what_it_needs(

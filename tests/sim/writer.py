@@ -143,6 +143,7 @@ class Writer:
         process.disk.append(records)
         self._end = process.disk.end
         self._syncing = True
+        process.take(process.member.written(self._end, process.now()))
         process.world.later(process, process.world.disk_ms(process.name), self._synced)
 
     def _synced(self) -> None:

@@ -16,6 +16,8 @@ from nexus.api.calls import Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
+from nexus.api.hrana import calls as hrana
+from nexus.api.hrana.endpoints import HranaCalls
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
@@ -32,6 +34,7 @@ _CALLS: Final = (
     *snapshots.CALLS,
     *health.CALLS,
     *metrics.CALLS,
+    *hrana.CALLS,
 )
 CALLS: Final = (*_CALLS, *calls_about(_CALLS))
 """Every call there is."""
@@ -47,9 +50,10 @@ class Application:
         gate, bodies = Gate(node.config), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
+        self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
+        routes = [Route(sql.PATH, self._sql, methods=["POST"]), *self._hrana.routes()]
         self._consumers = Consumers()
         context = Context(node, bodies, self._consumers)
-        routes = [Route(sql.PATH, self._sql, methods=["POST"])]
         for path, handlers in _handlers().items():
             endpoint = PathEndpoint(handlers, context, gate)
             routes.append(Route(path, endpoint, methods=list(handlers)))
@@ -74,7 +78,8 @@ class Application:
         self._consumers.stopping.set()
 
     def close(self) -> None:
-        """Close the connections to the master."""
+        """Close the streams, and the connections to the master."""
+        self._hrana.close()
         self._forwarder.close()
 
 

@@ -77,6 +77,8 @@ class Call:
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[type[NexusError], ...] = field(default=())
     """The errors of its own, beside those that every call has."""
+    failure: type[msgspec.Struct] | None = None
+    """What tells of its errors, in JSON; None: problems alone."""
     public: bool = False
     """Needs no token."""
 

@@ -23,6 +23,7 @@ from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -100,6 +101,15 @@ class NodeFacade(Protocol):
 
     async def execute(self, request: SqlRequest) -> SqlResponse:
         """Run statements here; ReadOnlyReplicaError for a replica's write."""
+
+    def writer(self) -> object:
+        """What takes writes here; ReadOnlyReplicaError on a replica."""
+
+    def open_stream(self) -> SqlStream:
+        """What a connection to SQLite would be, for a client from afar."""
+
+    async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
+        """Return once the database holds `offset`; TimeoutError if not by then."""
 
     async def changes(self, wish: Wish, write: Write, /) -> Pieces:
         """What it has applied and applies, change by change."""

@@ -1,4 +1,4 @@
-"""Pass a replica's write on to its master, and its answer back as it is."""
+"""Pass a replica's request on to its master, and its answer back as it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,17 +21,22 @@ from nexus.errors import NoMasterError, ReadOnlyReplicaError
 HEADER: Final = b"nexus-forwarded-by"
 """Names the node that passed the write on; such a write is not passed on again."""
 
-PASSED_BACK: Final = frozenset((b"content-type", b"retry-after", b"www-authenticate"))
+OFFSET: Final = b"nexus-offset"
+"""In answers: where the last write of a stream stands in the log."""
+
+PASSED_BACK: Final = frozenset(
+    (b"content-type", b"retry-after", b"www-authenticate", OFFSET)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """Where the master's POST /sql is."""
+    """Where the master's API is."""
 
     url: str
     address: Address
     head: bytes
-    """Of a request, with %d for the length of its body."""
+    """Of a request, with %b for its path and %d for the length of its body."""
 
 
 class Forwarder:
@@ -43,9 +48,13 @@ class Forwarder:
         self._master = Master("", ("", 0), b"")
 
     async def forward(
-        self, error: ReadOnlyReplicaError, headers: Mapping[bytes, bytes], body: bytes
+        self,
+        error: ReadOnlyReplicaError,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        path: str = "/sql",
     ) -> Response:
-        """The master's answer to this POST /sql.
+        """The master's answer to this POST.
 
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
@@ -61,9 +70,8 @@ class Forwarder:
             self._master = self._master_at(error.master_url)
         master = self._master
         try:
-            answer = await self._connections.exchange(
-                master.address, master.head % len(body), body
-            )
+            head = master.head % (path.encode(), len(body))
+            answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
             raise NoMasterError(
                 f"the master at {master.url} cannot be reached ({failure})"
@@ -84,7 +92,6 @@ class Forwarder:
         if parts.scheme != "http" or not parts.hostname:
             raise _no_address(url)
         lines = [
-            f"POST {parts.path.rstrip('/')}/sql HTTP/1.1",
             f"host: {parts.netloc}",
             "content-type: application/json",
             f"{HEADER.decode()}: {self._node.node_id}",
@@ -92,7 +99,9 @@ class Forwarder:
         if secret := self._node.config.cluster_secret:
             lines.append(f"authorization: Bearer {secret}")
         head = "\r\n".join(lines).replace("%", "%%").encode()
-        return Master(url, address, head + b"\r\ncontent-length: %d\r\n\r\n")
+        start = f"POST {parts.path.rstrip('/').replace('%', '%%')}%b HTTP/1.1\r\n"
+        length = b"\r\ncontent-length: %d\r\n\r\n"
+        return Master(url, address, start.encode() + head + length)
 
     def close(self) -> None:
         """Close the connections."""

@@ -133,9 +133,17 @@ def _responses(call: Call) -> dict[str, Any]:
     for status, told in sorted(titles.items()):
         responses[str(status)] = {
             "description": " ".join(dict.fromkeys(told)),
-            "content": {MEDIA_TYPE: {"schema": _reference(Problem)}},
+            "content": _told_as(call),
         }
     return responses
+
+
+def _told_as(call: Call) -> dict[str, Any]:
+    """How an error of the call is told."""
+    told = {MEDIA_TYPE: {"schema": _reference(Problem)}}
+    if call.failure is not None:
+        told[JSON] = {"schema": _reference(call.failure)}
+    return told
 
 
 def _errors_of(call: Call) -> list[type[NexusError]]:
@@ -168,7 +176,7 @@ def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
 def _schemas(calls: Iterable[Call]) -> dict[str, Any]:
     kinds: list[Any] = [Problem]
     for call in calls:
-        kinds.extend([call.body] if call.body is not None else [])
+        kinds.extend(kind for kind in (call.body, call.failure) if kind is not None)
         for answer in call.answers.values():
             if answer.type is not None:
                 kinds.extend(get_args(answer.type) or [answer.type])

@@ -267,6 +267,17 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Nothing happened: close what is idle, or try again later.",
         1,
     ),
+    refusals.StreamGoneError: Row(
+        404,
+        "No such stream",
+        "Begin again on a new stream; what was not committed is taken back.",
+    ),
+    refusals.BatonUsedError: Row(
+        409, "A baton is used once", "Send the baton of the stream's last answer."
+    ),
+    refusals.TooManyStreamsError: Row(
+        503, "Too many streams", "Close streams that are not needed, then try again.", 1
+    ),
     refusals.AnswerLostError: Row(
         504,
         "The write may be done or not",

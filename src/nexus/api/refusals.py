@@ -84,6 +84,54 @@ class RangeError(RequestError):
         self.headers = {"Content-Range": f"bytes */{size}"}
 
 
+class ArgumentsError(RequestError):
+    """A statement's parameters and arguments do not fit each other."""
+
+    code = "args_invalid"
+
+
+class SqlTextError(RequestError):
+    """Not just one of `sql` and `sql_id`, or an id that is not known, or is taken."""
+
+    code = "sql_text_invalid"
+
+
+class NoStatementError(RequestError):
+    """A text that is to be a statement has none."""
+
+    code = "sql_no_statement"
+
+
+class SeveralStatementsError(RequestError):
+    """A text that is to be one statement has more."""
+
+    code = "sql_many_statements"
+
+
+class StreamGoneError(RequestError):
+    """No stream of this node has this baton: it has expired, or never was one."""
+
+    code = "stream_expired"
+
+
+class BatonUsedError(RequestError):
+    """A baton is good for one request."""
+
+    code = "baton_reused"
+
+
+class StreamClosedError(RequestError):
+    """The stream was closed by an earlier request of the same pipeline."""
+
+    code = "stream_closed"
+
+
+class TooManyStreamsError(NexusError):
+    """The node keeps no more streams, or no more of their texts."""
+
+    code = "too_many_streams"
+
+
 class NotReadyError(NexusError):
     """A health check's no."""
 

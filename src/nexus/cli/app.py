@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import check, importing, operate, restore, serve, status, verify
+from nexus.cli import changes, check, importing, operate, restore, serve, status, verify
 from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.sql import command as sql
@@ -53,6 +53,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "check": check.check,
     "import": importing.import_file,
     "sql": sql.sql,
+    "changes": changes.changes,
     "status": status.status,
     "verify": verify.verify,
     "promote": operate.promote,

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import uvloop
 
+from nexus.client.connecting import in_this_process
 from nexus.client.connection import Connection
 from nexus.client.exceptions import translated
 from nexus.config import Config, load
@@ -42,6 +43,8 @@ class EmbeddedNode:
         except BaseException:
             self._stop_loop()
             raise
+        self._directory = config.data_dir.resolve()
+        in_this_process[self._directory] = lambda: NodeSession(self._node)
 
     @property
     def node(self) -> Node:
@@ -72,6 +75,7 @@ class EmbeddedNode:
         if self._closed:
             return
         self._closed = True
+        in_this_process.pop(self._directory, None)
         try:
             self._wait(self._node.stop(), timeout=STOP_TIMEOUT_S)
         finally:

@@ -1,5 +1,6 @@
 """The session of a connection whose node is in this process."""
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,11 +8,15 @@ from typing import Protocol
 
 import apsw
 
+from nexus.client.changes import Wanted
 from nexus.client.session import Result, Statement
+from nexus.embedded.changes import follow
 from nexus.errors import NodeStoppedError, StatementError
+from nexus.model.change import Change
 from nexus.model.position import Position
 from nexus.model.statements import is_vacuum
 from nexus.node import jobs
+from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.querying import query
 from nexus.node.transactions import TransactionManager
@@ -32,6 +37,13 @@ class Host(Protocol):
     @property
     def idle_limit_s(self) -> float:
         """How long a transaction may stay idle."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where its coroutines run."""
+
+    async def changes(self, wish: Wish, write: Write, /) -> ChangeStream:
+        """What it has applied and applies."""
 
 
 class NodeSession:
@@ -68,6 +80,10 @@ class NodeSession:
                 raise StatementError(
                     "interrupted", sqlite_errorcode=apsw.SQLITE_INTERRUPT
                 ) from None
+
+    def changes(self, wanted: Wanted) -> Iterator[Change]:
+        """The node's change feed; each step waits for the next change."""
+        return follow(self._host, wanted)
 
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction; it may share its batch with others'."""

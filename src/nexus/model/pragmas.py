@@ -91,6 +91,24 @@ _UNCHANGED: Final = {
 
 def read_pragma(sql: str) -> PragmaStatement:
     """What this pragma is; raises RefusedStatementError where it may not be used."""
+    name, argument = setting_of(sql)
+    if name == "defer_foreign_keys":
+        return PragmaStatement(name, PragmaUse.DEFERRAL)
+    if argument and name in _STORED:
+        return PragmaStatement(name, PragmaUse.STORED)
+    if argument in _UNCHANGED.get(name, ()):
+        return PragmaStatement(name, PragmaUse.UNCHANGED)
+    if is_read(name, has_argument=bool(argument)):
+        return PragmaStatement(name, PragmaUse.READ)
+    mend = _MENDS.get(name, "it would make this node differ from the others")
+    raise RefusedStatementError(f"PRAGMA {name} may not be set here: {mend}")
+
+
+def setting_of(sql: str) -> tuple[str, str]:
+    """A pragma's name and its argument, empty where it has none; in lower case.
+
+    Raises RefusedStatementError where it names another schema than `main`.
+    """
     parts = [text for _, text in tokens(sql) if text != ";"][1:]
     if len(parts) > 2 and parts[1] == ".":  # noqa: PLR2004 - schema . name
         if unquote(parts[0]).lower() != "main":
@@ -99,17 +117,8 @@ def read_pragma(sql: str) -> PragmaStatement:
             )
         parts = parts[2:]
     name = unquote(parts[0]).lower() if parts else ""
-    argument = [unquote(part).lower() for part in parts[1:] if part not in "=()"]
-    if name == "defer_foreign_keys":
-        return PragmaStatement(name, PragmaUse.DEFERRAL)
-    if argument and name in _STORED:
-        return PragmaStatement(name, PragmaUse.STORED)
-    if argument and argument[0] in _UNCHANGED.get(name, ()):
-        return PragmaStatement(name, PragmaUse.UNCHANGED)
-    if is_read(name, has_argument=bool(argument)):
-        return PragmaStatement(name, PragmaUse.READ)
-    mend = _MENDS.get(name, "it would make this node differ from the others")
-    raise RefusedStatementError(f"PRAGMA {name} may not be set here: {mend}")
+    arguments = [unquote(part).lower() for part in parts[1:] if part not in "=()"]
+    return name, arguments[0] if arguments else ""
 
 
 def is_read(name: str, *, has_argument: bool) -> bool:

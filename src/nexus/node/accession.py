@@ -189,7 +189,9 @@ def stand_alone(parts: Parts) -> None:
     alone = Membership(
         parts.state.cluster_id, ((parts.state.node_id, parts.address),), mode=mode
     )
-    standing.catalog.update(epoch=reign.epoch, history_id=reign.history_id)
+    standing.catalog.update(
+        epoch=reign.epoch, history_id=reign.history_id, incomplete=""
+    )
     append_first(parts, reign, (Reigned(reign), alone))
     redo(standing)
 

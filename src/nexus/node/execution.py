@@ -25,11 +25,12 @@ class Executor:
         self._database = database
         self._milestones = milestones
         self._patience_s = patience_s
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+        self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+        """For whatever reads the database."""
 
     def close(self) -> None:
         """Wait for the queries that run, and take no more."""
-        self._threads.shutdown()
+        self.threads.shutdown()
 
     async def execute(
         self, request: SqlRequest, writer: Callable[[], TransactionManager], epoch: int
@@ -48,7 +49,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._threads, self._read, statements)
+            results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
         if StatementKind.VACUUM in kinds and _is_vacuum_alone(statements):

@@ -13,6 +13,7 @@ from nexus.protocol.messages import Hello, Message, WalEntry
 from nexus.replication.effects import Effects, Peer
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
+from nexus.storage.catalog import Base
 
 
 class PortFace:
@@ -38,6 +39,10 @@ class PortFace:
     def disconnected(self, peer: Peer, now_ms: int) -> Effects:
         """The connection is gone."""
         return self._all(self._member.disconnected(peer, now_ms))
+
+    def written(self, offset: Offset) -> None:
+        """The log holds entries up to `offset`, which are being synced."""
+        self._take(self._member.written(offset, now_ms()))
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
         """The log is durable up to `offset`."""
@@ -114,6 +119,15 @@ class LinkFace:
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before that."""
         self._member.retained(first_offset)
+
+    def base_at(self, offset: Offset) -> Base | None:
+        """What a log that goes on behind that entry must know; None: not at hand."""
+        known = self._member.configurations
+        named = [one for one in known if one.offset <= offset]
+        if not named:
+            return None
+        history = self._member.history.truncated_after(offset)
+        return Base(offset, history, named[-1].offset, named[-1].membership)
 
     def start(self) -> MemberEffects:
         """Look for the master."""

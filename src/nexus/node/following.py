@@ -23,6 +23,7 @@ from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
 from nexus.node.rewinding import take_back
+from nexus.node.shortening import shorten
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
@@ -252,10 +253,12 @@ class Following:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        if self._parts.is_witness:  # it cannot know what others lack (hard-case 11)
-            return
+        face = self._follower.machine
         try:
-            await self._drop_old()
+            if self._parts.is_witness and isinstance(face, LinkFace):
+                await shorten(self._parts, face, self.on_worker)
+            else:
+                await self._drop_old()
         except NexusError as error:
             # A full disk, say: the next tick tries again.
             log.warning("log_not_shortened", reason=str(error))

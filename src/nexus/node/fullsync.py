@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus.errors import NexusError, SnapshotError
-from nexus.model.position import NO_OFFSET, EpochHistory, Position
+from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
@@ -258,7 +258,8 @@ def install_base(
             "the snapshot names no voters, so a witness has no place in that cluster"
         )
     base = Base(position.offset, history, *stored)
-    catalog.update(base=base, log_watermark=NO_OFFSET)
+    intent = Intent("full_sync", ORIGIN, position)
+    catalog.update(base=base, intent=intent, log_watermark=NO_OFFSET)
     wal.reset(position.offset)
-    catalog.update(log_watermark=wal.durable_offset)
+    catalog.update(intent=None, log_watermark=wal.durable_offset)
     return position, history

@@ -53,6 +53,13 @@ class InteractiveTransaction:
         self._deadline_s: float | None = None
         self._calls: queue.SimpleQueue[Job] = queue.SimpleQueue()
 
+    @property
+    def end_error(self) -> NexusError:
+        """What whoever comes after its end is told."""
+        return self._end or TransactionExpiredError(
+            "this transaction has ended; begin a new one"
+        )
+
     def execute(self, statement: Statement) -> StatementResult:
         """Run one statement; an error leaves the transaction open, as SQLite does."""
         result: StatementResult = self._call(statement)
@@ -145,9 +152,7 @@ class InteractiveTransaction:
 
     def _put(self, job: Job) -> Job:
         if self.ended:
-            raise self._end or TransactionExpiredError(
-                "this transaction has ended; begin a new one"
-            )
+            raise self.end_error
         self._calls.put(job)
         self._answer_if_late()
         return job

@@ -301,6 +301,7 @@ class Keyholding:
     def _is_whole(self) -> bool:
         """Whether its data are all there, and nothing is about to replace them."""
         following = self.following
-        if following is None or self._parts.state.intent is not None:
+        state = self._parts.state
+        if following is None or state.intent is not None or state.incomplete:
             return False
         return following.is_idle and following.machine.state not in UNSETTLED

@@ -56,10 +56,12 @@ def member_of(parts: Parts) -> Member:
             durable_offset=log.durable_offset,
             applied_offset=database.position.offset,
             epoch=state.epoch,
+            incomplete=bool(state.incomplete),
         ),
         record=VoteRecord(state.epoch, voted),
         configurations=chronicle.configurations,
         first_offset=log.first_offset,
+        sound=not state.incomplete,
     )
     return Member(identity, member_settings(parts), standing, random.random, now_ms())
 
@@ -195,6 +197,7 @@ def replica_of(
             durable_offset=parts.log.durable_offset,
             applied_offset=parts.database.position.offset,
             epoch=parts.state.epoch,
+            incomplete=bool(parts.state.incomplete),
         ),
         random.random,
     )

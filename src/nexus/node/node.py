@@ -33,6 +33,7 @@ from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
@@ -128,6 +129,11 @@ class Node:
         return self._parts.database
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where its coroutines run."""
+        return self._parts.loop
+
+    @property
     def idle_limit_s(self) -> float:
         """How long an interactive transaction may stay idle."""
         return self.config.limits.idle_transaction_ms / 1000
@@ -182,6 +188,19 @@ class Node:
             )
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
+
+    def open_stream(self) -> SqlStream:
+        """What a connection to SQLite would be, for a client from afar."""
+        parts = self._parts
+        return SqlStream(
+            StreamHost(
+                parts.database,
+                parts.views,
+                parts.executor.threads,
+                self.writer,
+                self.idle_limit_s,
+            )
+        )
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""

@@ -15,6 +15,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
+from nexus.node.views import Views
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -41,6 +42,7 @@ class Parts:
     """Where clients reach it."""
     publisher: Publisher
     executor: Executor
+    views: Views
     hashing: ThreadPoolExecutor
     snapshots: SnapshotStore
     sender: SnapshotSender
@@ -98,14 +100,17 @@ class Parts:
 
     def on_loop(
         self,
-        call: Callable[[Any], None],
+        call: Callable[[Any], None] | None,
         *,
         unless: Callable[[], bool] = lambda: False,
     ) -> Callable[[Any], None]:
         """The same call, to be made from another thread, once, on the loop.
 
         Waking the loop costs as much as a small transaction: `unless` spares it.
+        Without a call nothing is done.
         """
+        if call is None:
+            return lambda _: None
 
         def soon(value: Any) -> None:
             if not unless() and not self.loop.is_closed():
@@ -117,6 +122,7 @@ class Parts:
         """Close what `open_parts` opened, but for the publisher; blocks."""
         self.changes.close()
         self.database.close_readers()
+        self.views.close()
         self.executor.close()
         self.verifications.close()
         self.hashing.shutdown()
@@ -145,6 +151,12 @@ async def open_parts(
     except BaseException:
         await asyncio.to_thread(standing.close)
         raise
+    try:
+        standing.lock.publish(address)
+    except BaseException:
+        await publisher.stop()
+        await asyncio.to_thread(standing.close)
+        raise
     database, directory = standing.database, standing.directory
     snapshots = SnapshotStore(
         directory.snapshots,
@@ -168,6 +180,7 @@ async def open_parts(
             milestones,
             patience_s=config.limits.idle_transaction_ms / 1000,
         ),
+        views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
         sender=SnapshotSender(snapshots, database, standing.log),

@@ -93,15 +93,8 @@ class PublisherHooks:
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(
-        self,
-        hooks: PublisherHooks,
-        *,
-        secret: str,
-        timeout_s: float,
-        pace_s: float = 0.0,
-    ) -> None:
-        self.pace_s = pace_s
+    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+        self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
         self.rejected = 0

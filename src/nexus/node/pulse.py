@@ -2,13 +2,26 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
+import structlog
+
+from nexus.errors import StorageError
+from nexus.model.cluster import LinkState
+from nexus.model.position import Offset
+from nexus.node.following import Following
+from nexus.node.keyholding import Keyholding
 from nexus.node.parts import Parts
+from nexus.node.voting import Voting
 
 TICKS_PER_HEARTBEAT: Final = 4
 
 LONGEST_TICK_S: Final = 1.0
+
+FIRST: Final = Offset(1)
+
+log = structlog.get_logger(__name__)
 
 
 class Duty(Protocol):
@@ -33,6 +46,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
             if duty is None:
                 continue
             duty.tick()
+            with suppress(StorageError):  # a full disk, say: the next tick tries again
+                _watch(parts, duty)
             too_long = parts.log.entry_count > settings.max_log_size
             if too_long and (retaining is None or retaining.done()):
                 # Beside the ticks: it waits for its turn among the writes.
@@ -40,3 +55,27 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     finally:
         if retaining is not None:
             retaining.cancel()
+
+
+def _watch(parts: Parts, duty: Duty) -> None:
+    """Note once that the log has begun, and that what was lost is there again."""
+    catalog, state = parts.standing.catalog, parts.state
+    if not (state.log_watermark or state.intent) and parts.log.durable_offset:
+        # From now on a log without any entry is one that was lost.
+        catalog.update(log_watermark=FIRST)
+    if state.incomplete and _has_all(parts, duty):
+        catalog.update(incomplete="")
+        log.info("node_complete", offset=parts.log.durable_offset)
+
+
+def _has_all(parts: Parts, duty: Duty) -> bool:
+    """Whether an incomplete node has had its full sync, and what came after it."""
+    if isinstance(duty, Voting):
+        return duty.member.is_sound
+    following = duty.following if isinstance(duty, Keyholding) else duty
+    if not isinstance(following, Following):
+        return False
+    machine, end = following.machine, parts.log.durable_offset
+    if machine.state is not LinkState.STREAMING or machine.master is None:
+        return False
+    return end >= machine.master.current_offset

@@ -76,6 +76,7 @@ class Reigning:
             if sync or self._elected
             else None
         )
+        early = lambda: self.mode is not Mode.SYNC  # noqa: E731
         self.manager = TransactionManager(
             parts.database,
             parts.log,
@@ -89,6 +90,7 @@ class Reigning:
                 ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
+                written=parts.on_loop(port.written if port else None, unless=early),
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
             ),

@@ -54,5 +54,5 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
             else duty.auto_failover
         ),
         has_database=parts.database.stands,
-        last_error=failure or duty.last_error,
+        last_error=failure or state.incomplete or duty.last_error,
     )

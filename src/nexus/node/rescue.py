@@ -54,9 +54,20 @@ class Rescue:
         already stand nowhere else. Raises StorageError; on the writer's thread.
         """
         made, database = self._made, self._parts.database
-        if made is None or not database.stands or database.position == self._copied:
+        if not database.stands or database.position == self._copied:
             return
-        if database.position.offset > made.after_offset:
+        incomplete = self._parts.state.incomplete
+        if incomplete and made is None:
+            made = self._parts.diverged.export(
+                (),
+                database.history(),
+                after=database.position.offset,
+                last=database.position,
+                reason=incomplete,
+            )
+        if made is None:
+            return
+        if incomplete or database.position.offset > made.after_offset:
             copy = self._parts.diverged.keep_copy(database.path, made)
             self._copied = database.position
             log.warning("database_kept", id=made.id, file=str(copy))

@@ -1,9 +1,12 @@
 """Open what a node stands on, in order, and mend what a crash left half done."""
 
+import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
+
+import structlog
 
 from nexus.config import Config
 from nexus.errors import CorruptLogError, StorageError
@@ -13,12 +16,14 @@ from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.disk import storage_errors, sync_directory
 from nexus.storage.functions import Functions
 from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
 
+log = structlog.get_logger(__name__)
 RESTING_READERS: Final = 32
 """Connections beside `limits.readers`, for queries that wait for their clients."""
 
@@ -66,14 +71,6 @@ def open_standing(config: Config) -> Standing:
         opened.callback(catalog.close)
         if not catalog.state.node_id:
             catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
-        log = WriteAheadLog.open(
-            directory.wal,
-            WalSettings(max_entries=config.replication.max_log_size),
-            watermark=(
-                NO_OFFSET if catalog.state.intent else catalog.state.log_watermark
-            ),
-        )
-        opened.callback(log.close)
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
             or config.replication.coordinator == "etcd"
@@ -91,12 +88,67 @@ def open_standing(config: Config) -> Standing:
             functions=Functions.of_modules(config.functions),
         )
         opened.callback(database.close)
-        if witness:
-            _agree_without_database(catalog, log, database)
-        else:
-            _agree(catalog, log, database)
+        log = _open_agreeing(config, directory, catalog, database, expects=expects)
         opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
+
+
+def _open_agreeing(
+    config: Config,
+    directory: DataDirectory,
+    catalog: Catalog,
+    database: Database,
+    *,
+    expects: bool,
+) -> WriteAheadLog:
+    """The log, in agreement with the database.
+
+    Where they cannot agree, or the log is damaged, a node that `expects` a master
+    begins with an empty log and takes a full sync (hard-cases 2 and 12); any other
+    raises CorruptLogError, for nobody could send it what it lacks.
+    """
+    try:
+        return _opened_log(config, directory, catalog, database)
+    except CorruptLogError as error:
+        if not expects:
+            raise
+        _set_aside(directory, catalog, str(error))
+    return _opened_log(config, directory, catalog, database)
+
+
+def _set_aside(directory: DataDirectory, catalog: Catalog, reason: str) -> None:
+    """Begin with an empty log; this node is incomplete from now on, durably.
+
+    The catalog comes first: a crash in between leaves an incomplete node too. The
+    database stays where its readers have it until a snapshot replaces it.
+    """
+    catalog.update(incomplete=reason, log_watermark=NO_OFFSET)
+    kept = directory.diverged / f"log-{time.time_ns()}"
+    with storage_errors(f"setting {directory.wal} aside"):
+        directory.wal.rename(kept)
+        directory.wal.mkdir()
+        for changed in (directory.root, directory.diverged):
+            sync_directory(changed)
+    log.error("node_incomplete", reason=reason, log_kept=str(kept))
+
+
+def _opened_log(
+    config: Config, directory: DataDirectory, catalog: Catalog, database: Database
+) -> WriteAheadLog:
+    state = catalog.state
+    wal = WriteAheadLog.open(
+        directory.wal,
+        WalSettings(max_entries=config.replication.max_log_size),
+        watermark=NO_OFFSET if state.intent else state.log_watermark,
+    )
+    with ExitStack() as opened:
+        opened.callback(wal.close)
+        if config.replication.role is Role.WITNESS:
+            _agree_without_database(catalog, wal, database)
+        else:
+            _agree(catalog, wal, database)
+        opened.pop_all()
+    return wal
 
 
 def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
@@ -125,13 +177,23 @@ def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
 def _agree_without_database(
     catalog: Catalog, log: WriteAheadLog, database: Database
 ) -> None:
-    """A witness's log begins where its catalog says."""
+    """A witness's log holds the entry at its base, or begins right behind it."""
     intent, base = catalog.state.intent, catalog.state.base
     if intent is not None and intent.kind == "rewind":
         resolve(intent, database, log, catalog)
-    if base is not None and log.first_offset != base.offset + 1:
+        intent = None
+    end = NO_OFFSET if base is None else base.offset
+    if intent is not None or (log.entry_count == 0 and log.last_offset != end):
         catalog.update(log_watermark=NO_OFFSET)
-        log.reset(base.offset)
+        log.reset(end)
+    elif not log.first_offset - 1 <= end <= log.last_offset:
+        raise CorruptLogError(
+            f"the log holds entries {log.first_offset} to {log.last_offset}, but the "
+            f"catalog says that it goes on after {end}: parts of different copies were "
+            "mixed; restore the whole data directory, or start with an empty one"
+        )
+    if intent is not None:
+        catalog.update(intent=None)
 
 
 def redo(standing: Standing) -> None:

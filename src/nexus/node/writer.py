@@ -48,6 +48,8 @@ class Hooks:
     """The database stands exactly at this entry: pin it now and hash it later."""
     durable_on: Callable[[Offset], int]
     """On how many nodes the entry is known to be durable, this one included."""
+    written: Callable[[Offset], None]
+    """The log holds everything up to this offset, and is about to be synced."""
     commitment: Commitment | None = None
     """In sync mode: where to wait for the quorum before SQLite commits."""
 
@@ -181,6 +183,8 @@ class BatchWriter:
         """
         try:
             self._log.append(batch.records)
+            # From here on others may hold it: a failure stops this node (hard-case 1).
+            self.hooks.written(batch.records[-1].offset)
             durable = self._log.sync()
         except DiskFullError as error:
             if not self._log.failed:

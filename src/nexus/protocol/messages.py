@@ -125,6 +125,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     epoch: Epoch = Epoch(0)
     cluster_id: str = ""
     history_id: HistoryId = HistoryId("")
+    held_offset: Offset = Offset(0)
+    """Every voter holds the log durably up to here: a witness may drop that."""
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

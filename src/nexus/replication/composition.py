@@ -106,6 +106,11 @@ class Composition:
         return self.electorate.configurations
 
     @property
+    def is_sound(self) -> bool:
+        """Whether the log has all that was acknowledged, as far as is known."""
+        return self._sound
+
+    @property
     def mode(self) -> Mode:
         """The log's; the configured one while it names none."""
         return Mode.named(self.electorate.mode, self._settings.mode)

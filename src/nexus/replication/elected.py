@@ -138,6 +138,17 @@ class ElectedMaster(Master):
 
     # --- What comes ------------------------------------------------------------------
 
+    def written(self, offset: Offset, now_ms: int) -> Effects:
+        """The log holds entries up to `offset`, and is being synced.
+
+        In sync mode they go ahead, so that the replicas' syncs run beside this node's.
+        It counts itself only once `stored` says so, and a failed sync must stop it: it
+        never takes back what others may hold (hard-case 1).
+        """
+        if self.deposed is not None or not self._is_sync:
+            return ()
+        return self._streams.written(offset, now_ms)
+
     @override
     def receive(self, peer: Peer, message: Message, now_ms: int) -> Effects:
         """As every master; a Pong also proves that its voter follows this reign."""

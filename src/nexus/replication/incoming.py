@@ -12,7 +12,7 @@ from nexus.model.position import (
     Position,
     Reign,
 )
-from nexus.protocol.messages import WalEntry, Welcome
+from nexus.protocol.messages import Ping, WalEntry, Welcome
 from nexus.replication.ages import EntryAges
 from nexus.replication.settings import Standing
 
@@ -33,6 +33,7 @@ class Incoming:
         self._ages = EntryAges()
         self.master_offset = NO_OFFSET
         self._told_commit = NO_OFFSET
+        self._told_held = NO_OFFSET
         self._matched = False
         """Whether the master's log is this log, up to its end (hard-case 9)."""
         self._reign: Reign | None = None
@@ -53,6 +54,11 @@ class Incoming:
     def commit(self) -> Offset:
         """The least of what the master said and what was matched with it."""
         return min(self._told_commit, self.received) if self._matched else NO_OFFSET
+
+    @property
+    def held_by_all(self) -> Offset:
+        """What every voter holds for good, as far as it is committed here too."""
+        return min(self._told_held, self.commit)
 
     @property
     def to_apply(self) -> Offset:
@@ -123,6 +129,11 @@ class Incoming:
             self.entries_received += len(records)
         self.told(self.received, entries[-1].commit_offset, now_ms)
         return records
+
+    def pinged(self, ping: Ping, now_ms: int) -> None:
+        """What the master says of its log, and of what every voter holds of it."""
+        self._told_held = max(self._told_held, ping.held_offset)
+        self.told(ping.current_offset, ping.commit_offset, now_ms)
 
     def told(self, current: Offset, commit: Offset, now_ms: int) -> None:
         """The master's log reaches `current`, and is committed up to `commit`."""

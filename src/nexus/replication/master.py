@@ -95,7 +95,7 @@ class Master:
         """
         if self._deposed is not None:
             return (self._refusal(peer, ErrorCode.NOT_MASTER, self._deposed.reason),)
-        verdict = judged(hello, self._identity, self._history, self._streams.log)
+        verdict = judged(hello, self._identity, self._history, self._streams.extent)
         if isinstance(verdict, Refusal):
             return self._refused(peer, hello, verdict, now_ms)
         effects: Effects = ()
@@ -290,7 +290,7 @@ class Master:
             master_id=identity.node_id,
             cluster_id=identity.cluster_id,
             epoch=self._history.epoch,
-            current_offset=streams.log.durable_offset,
+            current_offset=streams.end,
             commit_offset=streams.commit,
             page_size=identity.page_size,
             encoding=identity.encoding,

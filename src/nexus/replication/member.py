@@ -159,12 +159,16 @@ class Member(Composition):
     def retention_floor(self) -> Offset:
         """The first offset that the log must keep: all after the commit offset.
 
-        Even what the database has: in async mode it may have to be taken back.
+        Even what the database has: in async mode it may have to be taken back. A
+        witness keeps all that another voter may lack.
         """
         if self.master is not None:
             return self.master.retention_floor()
-        commit = self.replica.commit_offset if self.replica is not None else NO_OFFSET
-        return Offset(commit + 1)
+        if self.replica is None:
+            return Offset(NO_OFFSET + 1)
+        if not self._settings.election.stands:
+            return Offset(self.replica.held_by_all + 1)
+        return Offset(self.replica.commit_offset + 1)
 
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before `first_offset`."""
@@ -235,6 +239,12 @@ class Member(Composition):
         return (*persisted, *self._from_replica(effects, now_ms))
 
     # --- The disk --------------------------------------------------------------------
+
+    def written(self, offset: Offset, now_ms: int) -> MemberEffects:
+        """A master's log holds entries up to `offset`, which are being synced."""
+        if self.master is None:
+            return ()
+        return self._from_master(self.master.written(offset, now_ms), now_ms)
 
     def stored(self, offset: Offset, now_ms: int) -> MemberEffects:
         """The log is durable up to `offset`."""

@@ -128,14 +128,12 @@ class Progress:
         self.shared = max(self.shared, self.acked)
         self.acked = NO_OFFSET
 
-    def next_stream(
-        self, durable: Offset, commit: Offset, window: int
-    ) -> Stream | None:
+    def next_stream(self, end: Offset, commit: Offset, window: int) -> Stream | None:
         """The entries to send now, if any; the Stream counts as under way."""
         if self.peer is None or not self._streams or self.paused or self._sending_stop:
             return None
         start = self.next_offset
-        stop = Offset(min(durable, self.acked + window) + 1)
+        stop = Offset(min(end, self.acked + window) + 1)
         if start >= stop:
             return None
         self._sending_stop = stop

@@ -63,11 +63,11 @@ class Replica:
         """STOPPED until `start`; `random` gives fractions of [0, 1) for the jitter."""
         self._identity = identity
         self._epoch = max(standing.epoch, standing.history.epoch)
-        self._log = Incoming(standing)
-        self._link = Link(settings, random)
-        link, log, keeping = self._link, self._log, Keeping(self._log)
+        link, log = Link(settings, random), Incoming(standing)
+        self._link, self._log, keeping = link, log, Keeping(log)
         wait = retries(settings, random)
         self._intake = Intake(identity.node_id, link, log, keeping, wait)
+        self._intake.wanted = standing.incomplete
         self._rewinding = Rewinding(link, log, keeping, self._intake)
         self.paused = False
         """Whether an operator has stopped the apply."""
@@ -323,7 +323,7 @@ class Replica:
         master = self.master
         assert master is not None, "only a welcomed replica listens to pings"
         check_ping(ping, master)
-        self._log.told(ping.current_offset, ping.commit_offset, now_ms)
+        self._log.pinged(ping, now_ms)
         pong = Pong(ping.timestamp, self._log.durable, self._log.applied)
         return (self._link.say(pong, now_ms), *self._applies())
 

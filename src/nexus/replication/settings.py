@@ -93,3 +93,5 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     applied_offset: Offset = Offset(0)
     epoch: Epoch = Epoch(0)
     """The highest that the catalog knows of."""
+    incomplete: bool = False
+    """Its log has lost entries, or does not fit the database: it takes a full sync."""

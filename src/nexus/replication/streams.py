@@ -31,6 +31,8 @@ class Streams:
         self._settings = settings
         self._reign = history.reigns[-1]
         self.log = log
+        self._written = log.durable_offset
+        """What may be sent: where nothing goes ahead of the sync, what is durable."""
         self.commit = log.durable_offset if settings.quorum == 1 else NO_OFFSET
         self.fleet = Fleet(settings.max_replicas)
         self.voters: frozenset[NodeId] = frozenset()
@@ -49,6 +51,16 @@ class Streams:
     @property
     def _majority(self) -> int:
         return majority(len(self.voters))
+
+    @property
+    def end(self) -> Offset:
+        """The last entry that a replica may have of this log."""
+        return max(self._written, self.log.durable_offset)
+
+    @property
+    def extent(self) -> LogExtent:
+        """The log as replicas may have it."""
+        return LogExtent(self.log.first_offset, self.end)
 
     def elected(self, voters: frozenset[NodeId]) -> None:
         """These count; nothing is known to be committed yet, whatever the mode."""
@@ -83,6 +95,12 @@ class Streams:
         advanced = self._advanced()
         return (*advanced, *self.fed(now_ms))
 
+    def written(self, offset: Offset, now_ms: int) -> Effects:
+        """The own log holds entries up to `offset`, and is being synced."""
+        assert offset >= self._written, "a failed append or sync stops the node"
+        self._written = offset
+        return self.fed(now_ms)
+
     def retained(self, first_offset: Offset) -> None:
         """The log begins at `first_offset` now."""
         self.log = LogExtent(first_offset, self.log.durable_offset)
@@ -96,6 +114,15 @@ class Streams:
         """
         majority_held = committed_offset(self._counted(), quorum=self._majority)
         return majority_held if majority_held >= self._reign.first_offset else NO_OFFSET
+
+    @property
+    def held_by_all(self) -> Offset:
+        """The last entry that every voter is known to hold; 0 without voters.
+
+        What each of them has, whoever is elected has: no witness need keep it.
+        """
+        held = self._held()
+        return min((held.get(one, NO_OFFSET) for one in self.voters), default=NO_OFFSET)
 
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
@@ -171,7 +198,7 @@ class Streams:
     def feed(self, progress: Progress, now_ms: int) -> Effects:
         """What one replica is to be sent now: entries, or the commit offset alone."""
         stream = progress.next_stream(
-            self.log.durable_offset, self.commit, self._settings.window_entries
+            self.end, self.commit, self._settings.window_entries
         )
         if stream is not None:
             return (stream,)
@@ -192,6 +219,7 @@ class Streams:
             epoch=self._reign.epoch,
             cluster_id=self._cluster_id,
             history_id=self._reign.history_id,
+            held_offset=self.held_by_all,
         )
         return (Send(progress.peer, ping),)
 
@@ -254,7 +282,10 @@ class Streams:
             held = self._held()
             committed = committed_offset(self._counted(), quorum=self.quorum)
             listed = (held.get(node, NO_OFFSET) for node in self.required)
-            committed = min((committed, *listed))
+            # A quorum without this node is one; SQLite's commit here waits for the
+            # own sync all the same.
+            own = self.log.durable_offset
+            committed = min((committed, own, *listed))
             # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;
             # a count alone does not prove that they stay.
             if committed < self._reign.first_offset:

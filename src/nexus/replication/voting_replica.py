@@ -25,6 +25,11 @@ class VotingReplica(Replica):
         return self._log.durable
 
     @property
+    def held_by_all(self) -> Offset:
+        """What no candidate can lack: every voter holds it (hard-case 11)."""
+        return self._log.held_by_all
+
+    @property
     def is_settled(self) -> bool:
         """Whether a reign could begin here: log and database are in agreement.
 

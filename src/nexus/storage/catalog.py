@@ -4,6 +4,7 @@ One row in a SQLite database of its own, written with `synchronous=EXTRA`: what
 `update` has returned is on the disk.
 """
 
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -71,16 +72,19 @@ class CatalogState(msgspec.Struct, frozen=True):
     """Nodes met: id, replication address, HTTP URL."""
     log_watermark: Offset = Offset(0)
     """The log was durable up to here at the last clean stop."""
+    incomplete: str = ""
+    """Why this node lacks what it had acknowledged; it neither votes nor stands."""
     intent: Intent | None = None
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""
 
 
 class Catalog:
-    """Holds the state; one owner, any one thread at a time."""
+    """Holds the state; one owner, whose threads may change it one after the other."""
 
     def __init__(self, connection: apsw.Connection, state: CatalogState) -> None:
         self._connection = connection
+        self._changing = threading.Lock()
         self._state = state
 
     @classmethod
@@ -111,15 +115,16 @@ class Catalog:
 
     def update(self, **changes: Any) -> CatalogState:
         """Change fields; durable on return. Raises StorageError."""
-        state = msgspec.structs.replace(self._state, **changes)
-        try:
-            self._connection.execute(
-                "insert or replace into catalog values (1, ?)",
-                (msgspec.json.encode(state),),
-            )
-        except apsw.Error as error:
-            raise storage_error("the catalog cannot be written", error) from error
-        self._state = state
+        with self._changing:
+            state = msgspec.structs.replace(self._state, **changes)
+            try:
+                self._connection.execute(
+                    "insert or replace into catalog values (1, ?)",
+                    (msgspec.json.encode(state),),
+                )
+            except apsw.Error as error:
+                raise storage_error("the catalog cannot be written", error) from error
+            self._state = state
         return state
 
     def close(self) -> None:

@@ -4,18 +4,19 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from nexus.cli.demo.processes import NodeProcess, stop_all
+from nexus.cli.demo.processes import HEARTBEAT_MS, NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import Remote
+from nexus.cli.remote import NodeCallError, Remote
 from nexus.config import load
-from nexus.errors import QuorumLostError
+from nexus.errors import NoMasterError, QuorumLostError
+from nexus.model.cluster import Role
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlStatement
 
@@ -114,12 +115,54 @@ async def running(
         await node.stop()
 
 
-def _places(root: Path, replicas: int) -> list[NodeProcess]:
+@asynccontextmanager
+async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
+    """Voters in sync mode: the master in this process, the others in theirs."""
+    place, *rest = _places(root, others, follow=False)
+    peers = tuple(one.bind_addr for one in (place, *rest))
+    settings = {
+        "replication__role": "standalone",  # the election decides
+        "replication__peers": ",".join(peers),
+        "replication__mode": "sync",
+        "replication__heartbeat_ms": str(HEARTBEAT_MS),
+    }
+    node = Node(load(None, {}, _flags(place, settings)))
+    try:
+        for one in rest:
+            one.peers = peers
+            one.start()
+        await node.start()
+        for one in rest:
+            await asyncio.to_thread(one.wait_until_up)
+        await _enthroned(node, rest)
+        await _make_table(node)
+        for one in rest:
+            await follows(node, one)
+        yield Cluster(node, tuple(rest))
+    finally:
+        stop_all(rest)
+        await node.stop()
+
+
+async def _enthroned(node: Node, others: list[NodeProcess]) -> None:
+    """Return once this node reigns; another one that was elected hands over."""
+    async with asyncio.timeout(FOLLOW_TIMEOUT_S):
+        while node.status().role is not Role.MASTER:
+            for other in others:
+                with suppress(NodeCallError), Remote(other.url) as remote:
+                    await asyncio.to_thread(
+                        remote.post, "/replication/switchover", {"to": node.node_id}
+                    )
+            await asyncio.sleep(POLL_S)
+
+
+def _places(root: Path, replicas: int, *, follow: bool = True) -> list[NodeProcess]:
     """The master's place, which gets no process, then the replicas'."""
     root.mkdir(parents=True, exist_ok=True)
     place = NodeProcess("master", root, master=None)
     names = [f"replica-{number + 1}" for number in range(replicas)]
-    return [place, *(NodeProcess(name, root, master=place) for name in names)]
+    master = place if follow else None
+    return [place, *(NodeProcess(name, root, master=master) for name in names)]
 
 
 async def _make_table(node: Node) -> None:
@@ -128,7 +171,7 @@ async def _make_table(node: Node) -> None:
         while True:
             try:
                 await node.execute(SqlRequest([SqlStatement(SCHEMA)]))
-            except QuorumLostError:
+            except (NoMasterError, QuorumLostError):
                 await asyncio.sleep(POLL_S)
             else:
                 return

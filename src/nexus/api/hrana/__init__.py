@@ -1,0 +1,1 @@
+"""Hrana, the protocol of libSQL's clients: SQL streams over HTTP and WebSocket."""

@@ -1,0 +1,84 @@
+"""Bind a statement's arguments by place, whether they come by place or by name."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from nexus.api.hrana.messages import NamedArg, Value
+from nexus.api.hrana.values import read_value
+from nexus.api.refusals import ArgumentsError
+from nexus.model.statements import remembered, tokens
+
+MOST_PARAMETERS: Final = 32_766
+"""Of one statement, as SQLite has it."""
+
+_SIGNS: Final = ":@$?"
+
+
+def bind(sql: str, args: list[Value], named_args: list[NamedArg]) -> tuple[Any, ...]:
+    """A value for each parameter of `sql`.
+
+    What comes by name goes before what comes by place. Raises ArgumentsError where a
+    parameter has no argument, or an argument no parameter.
+    """
+    if not args and not named_args and not any(sign in sql for sign in _SIGNS):
+        return ()
+    names = parameters(sql)
+    if len(args) > len(names):
+        raise ArgumentsError(
+            f"the statement has {len(names)} parameters, and {len(args)} arguments came"
+        )
+    values = dict(enumerate(map(read_value, args)))
+    for named in named_args:
+        values[_place_of(named.name, names)] = read_value(named.value)
+    missing = [
+        place for place, name in enumerate(names) if name and place not in values
+    ]
+    if missing:
+        at = missing[0]
+        raise ArgumentsError(f"parameter {at + 1} ({names[at]}) has no argument")
+    return tuple(values.get(place) for place in range(len(names)))
+
+
+def _place_of(name: str, names: Sequence[str]) -> int:
+    spelled = [name] if name[:1] in _SIGNS else [sign + name for sign in ":@$"]
+    for each in spelled:
+        if each in names:
+            return names.index(each)
+    raise ArgumentsError(f"the statement has no parameter {name!r}")
+
+
+@remembered
+def parameters(sql: str) -> tuple[str, ...]:
+    """The parameters by place, as they are written; "" at a place that none has.
+
+    `?` takes the next place, `?5` the fifth, a name the next one at its first use
+    (https://www.sqlite.org/lang_expr.html#varparam). Raises ArgumentsError.
+    """
+    found: dict[int, str] = {}
+    places: dict[str, int] = {}
+    last = 0
+    for text in _variables(sql):
+        if text == "?":
+            place = last + 1
+        elif text[0] == "?":
+            place = int(text[1:])
+        else:
+            place = places.setdefault(text, last + 1)
+        if not 1 <= place <= MOST_PARAMETERS:
+            raise ArgumentsError(f"a parameter is between ?1 and ?{MOST_PARAMETERS}")
+        found.setdefault(place, text)
+        last = max(last, place)
+    return tuple(found.get(place, "") for place in range(1, last + 1))
+
+
+def _variables(sql: str) -> list[str]:
+    variables: list[str] = []
+    counting = False
+    for kind, text in tokens(sql):
+        if counting and kind == "other" and text.isdecimal():
+            variables[-1] += text
+            continue
+        counting = text == "?"
+        if counting or (kind == "variable" and text[0] != "#"):
+            variables.append(text)
+    return variables

@@ -1,0 +1,297 @@
+"""Hrana over HTTP: pipelines, cursors, and the two calls of its first version."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import closing, suppress
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
+from nexus.api.calls import Body, json_response
+from nexus.api.facade import NodeFacade
+from nexus.api.forward import OFFSET, Forwarder
+from nexus.api.hrana.failures import refusal
+from nexus.api.hrana.messages import (
+    Batch,
+    BatchBody,
+    BatchStep,
+    CursorBody,
+    ExecuteBody,
+    PipelineBody,
+    StoreSqlRequest,
+)
+from nexus.api.hrana.results import (
+    BatchAnswer,
+    CursorAnswer,
+    ExecuteAnswer,
+    PipelineAnswer,
+)
+from nexus.api.hrana.routing import batch_needs_master, needs_master
+from nexus.api.hrana.stream import Stream
+from nexus.api.hrana.streams import Streams
+from nexus.api.refusals import AnswerLostError, StreamGoneError
+from nexus.api.security import Gate
+from nexus.errors import NexusError, ReadOnlyReplicaError
+from nexus.model.position import Offset
+
+OWN_WRITE_S: Final = 1.0
+"""How long the answer to a write that was passed on waits until this replica has it:
+whoever writes here then reads it here."""
+
+LINES: Final = "application/x-ndjson"
+
+_CUT_OFF: Final = (
+    "the node stopped before it could answer: what was to be written may be done or not"
+)
+
+STORE: Final = "/v3/pipeline"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+Handler = Callable[[Request, bytes], Awaitable[Response]]
+
+
+class HranaCalls:
+    """What is asked of one node in Hrana."""
+
+    def __init__(
+        self, node: NodeFacade, gate: Gate, bodies: BodyReader, forwarder: Forwarder
+    ) -> None:
+        self._node = node
+        self._forwarder = forwarder
+        self._streams = Streams(lambda: node.node_id, node.open_stream)
+        self._gate = gate
+        self._bodies = bodies
+
+    def routes(self) -> list[Route]:
+        """Where they are asked."""
+        posts: dict[str, Handler] = {
+            "/v1/execute": self._execute,
+            "/v1/batch": self._batch,
+            "/v2/pipeline": self._pipeline,
+            "/v3/pipeline": self._pipeline,
+            "/v3/cursor": self._cursor,
+        }
+        gets: dict[str, Handler] = {"/v2": _supported, "/v3": _supported}
+        return [
+            Route(path, _Endpoint(handler, self._gate, self._bodies), methods=[method])
+            for method, handlers in (("POST", posts), ("GET", gets))
+            for path, handler in handlers.items()
+        ]
+
+    def close(self) -> None:
+        """Close every stream."""
+        self._streams.close()
+
+    # --- Handlers ---------------------------------------------------------------------
+
+    async def _execute(self, request: Request, body: bytes) -> Response:
+        stmt = _read(ExecuteBody, body).stmt
+        master = self._elsewhere()
+        if master and batch_needs_master(Batch([BatchStep(stmt)]), {}, ends=True):
+            return await self._pass_on(master, request, body)
+        with closing(self._streams.new()) as stream:
+            return _marked(ExecuteAnswer(await stream.execute(stmt)), stream)
+
+    async def _batch(self, request: Request, body: bytes) -> Response:
+        batch = _read(BatchBody, body).batch
+        master = self._elsewhere()
+        if master and batch_needs_master(batch, {}, ends=True):
+            return await self._pass_on(master, request, body)
+        with closing(self._streams.new()) as stream:
+            return _marked(BatchAnswer(await stream.batch(batch)), stream)
+
+    async def _pipeline(self, request: Request, body: bytes) -> Response:
+        message = _read(PipelineBody, body)
+        if self._streams.is_foreign(message.baton):
+            return await self._pass_on(self._owner(), request, body)
+        master, stored = self._elsewhere_for(message.baton)
+        if master and needs_master(message.requests, stored):
+            return await self._move(master, request, message)
+        async with self._streams.visit(message.baton) as visit:
+            stream = visit.stream
+            results = [await stream.carry_out(each) for each in message.requests]
+            if not stream.sql.is_autocommit and await request.is_disconnected():
+                stream.close()  # nobody will learn its baton
+            return _marked(PipelineAnswer(visit.baton, None, results), stream)
+
+    async def _cursor(self, request: Request, body: bytes) -> Response:
+        message = _read(CursorBody, body)
+        if self._streams.is_foreign(message.baton):
+            return await self._pass_on(self._owner(), request, body)
+        master, stored = self._elsewhere_for(message.baton)
+        if master and batch_needs_master(message.batch, stored, ends=False):
+            return await self._move(master, request, message)
+        lines = self._lines(message)
+        return CursorResponse(await anext(lines), lines)
+
+    async def _lines(self, message: CursorBody) -> AsyncGenerator[bytes, None]:
+        async with self._streams.visit(message.baton) as visit:
+            yield _encode(CursorAnswer(visit.baton, None)) + b"\n"
+            async for entries in visit.stream.cursor(message.batch):
+                yield b"".join([_encode(entry) + b"\n" for entry in entries])
+
+    # --- The master -------------------------------------------------------------------
+
+    def _elsewhere(self) -> ReadOnlyReplicaError | None:
+        """Where writes go from here, if this node is a replica."""
+        try:
+            self._node.writer()
+        except ReadOnlyReplicaError as error:
+            return error
+        except NexusError:
+            return None  # what writes is told so, what reads is answered
+        return None
+
+    def _elsewhere_for(
+        self, baton: str | None
+    ) -> tuple[ReadOnlyReplicaError | None, dict[int, str]]:
+        """Where a stream of this node would go to write, and the texts that it has.
+
+        In a transaction it goes nowhere: what it has read was read here.
+        """
+        stream = self._streams.peek(baton)
+        if stream is None:
+            return self._elsewhere(), {}
+        if not stream.sql.is_autocommit:
+            return None, {}
+        return self._elsewhere(), stream.texts.all
+
+    def _owner(self) -> ReadOnlyReplicaError:
+        """Who may keep the stream that this node does not."""
+        master = self._elsewhere()
+        if master is None:
+            raise StreamGoneError(
+                "another node kept this stream; begin again on a new one"
+            )
+        return master
+
+    async def _move(
+        self,
+        master: ReadOnlyReplicaError,
+        request: Request,
+        message: PipelineBody | CursorBody,
+    ) -> Response:
+        """Have the master keep the stream from now on."""
+        baton = None
+        if message.baton is not None:
+            async with self._streams.visit(message.baton) as visit:
+                stored = visit.stream.texts.all
+                visit.stream.close()
+            if stored:
+                baton = await self._store_there(master, request, stored)
+        moved = msgspec.structs.replace(message, baton=baton)
+        return await self._pass_on(master, request, _encode(moved))
+
+    async def _store_there(
+        self, master: ReadOnlyReplicaError, request: Request, stored: dict[int, str]
+    ) -> str | None:
+        """A new stream's baton at the master, with these texts."""
+        stores = [StoreSqlRequest(sql_id, sql) for sql_id, sql in stored.items()]
+        headers = dict(request.scope["headers"])
+        said = await self._forwarder.forward(
+            master, headers, _encode(PipelineBody([*stores])), STORE
+        )
+        if said.status_code != HTTPStatus.OK:
+            raise StreamGoneError("the master does not take this stream; begin again")
+        return msgspec.json.decode(said.body, type=PipelineAnswer).baton
+
+    async def _pass_on(
+        self, master: ReadOnlyReplicaError, request: Request, body: bytes
+    ) -> Response:
+        headers = dict(request.scope["headers"])
+        path = request.scope["path"]
+        answer = await self._forwarder.forward(master, headers, body, path)
+        offset = answer.headers.get(OFFSET.decode())
+        if offset is not None:
+            with suppress(TimeoutError):
+                await self._node.wait_applied(
+                    Offset(int(offset)), timeout_s=OWN_WRITE_S
+                )
+        return answer
+
+
+class CursorResponse(StreamingResponse):
+    """A cursor's lines; the stream is free again when they have ended."""
+
+    def __init__(self, first: bytes, lines: AsyncGenerator[bytes, None]) -> None:
+        self._lines = lines
+        super().__init__(_after(first, lines), media_type=LINES)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._lines.aclose()
+
+
+class _Endpoint:
+    """One path: what every call of it has in common."""
+
+    def __init__(self, handler: Handler, gate: Gate, bodies: BodyReader) -> None:
+        self._handler = handler
+        self._gate = gate
+        self._bodies = bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            response = await self._answer(Request(scope, receive))
+        except NexusError as error:
+            response = refusal(error)
+        except ClientGoneError:
+            return
+        except asyncio.CancelledError:
+            # The server ends this task when a stop has waited long enough; not raised
+            # again, because the task ends here and the log needs no trace of it.
+            response = refusal(AnswerLostError(_CUT_OFF))
+        except Exception:
+            bug = NexusError("an unexpected error; it is in the log")
+            await refusal(bug)(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        headers = dict(request.scope["headers"])
+        self._gate.check(headers)
+        if request.method != "POST":
+            return await self._handler(request, b"")
+        body = await self._bodies.read(headers, request.receive)
+        try:
+            check_media_type(headers)
+            return await self._handler(request, body)
+        finally:
+            self._bodies.release(body)
+
+
+async def _supported(_request: Request, _body: bytes) -> Response:
+    return PlainTextResponse("Nexus speaks this version of Hrana, in JSON.\n")
+
+
+async def _after(
+    first: bytes, lines: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for line in lines:
+        yield line
+
+
+def _read(kind: type[Body], body: bytes) -> Body:
+    return decoded(msgspec.json.Decoder(kind), body)
+
+
+def _marked(answer: msgspec.Struct, stream: Stream) -> Response:
+    """The answer, and in a header how far its reader's next node must be."""
+    response = json_response(answer)
+    position = stream.sql.last_position
+    if position is not None:
+        response.headers[OFFSET.decode()] = str(position.offset)
+    return response

@@ -1,0 +1,87 @@
+"""`nexus changes`: the change feed of a cluster, as lines of JSON."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from nexus.api.changestreams import Lines
+from nexus.cli.options import NodeUrls, SecretFile
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import base_url, known_secret
+from nexus.client.changes import Changes
+from nexus.client.changes import changes as read_changes
+from nexus.errors import ChangesGoneError, PositionLostError
+
+
+def changes(  # noqa: PLR0913 - each is an option of the command line
+    urls: NodeUrls,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Begin behind this change's id, or this offset; 0: with the first "
+            "entry. Without it: with what comes.",
+        ),
+    ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="This table alone; repeat it for more."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="End after so many changes.")
+    ] = None,
+    until: Annotated[
+        int | None,
+        typer.Option(metavar="OFFSET", min=0, help="End behind this entry."),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow/--no-follow", help="Wait for what comes, or end with what is."
+        ),
+    ] = True,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Give up without a node for so long."
+        ),
+    ] = 60.0,
+    secret_file: SecretFile = None,
+) -> None:
+    """Print every committed change as a line of JSON, over failovers too."""
+    feed = read_changes(
+        [base_url(url) for url in urls],
+        since=since,
+        tables=table or (),
+        until=until,
+        limit=limit,
+        follow=follow,
+        secret=known_secret(secret_file),
+        timeout=timeout,
+    )
+    with feed:
+        _print(feed)
+
+
+def _print(feed: Changes) -> None:
+    write = Lines().change
+    try:
+        for change in feed:
+            sys.stdout.write(write(change).decode())
+            sys.stdout.flush()
+    except PositionLostError as error:
+        raise NotDoneError(
+            f"{error}; go on with --since {error.resume_from}"
+            if error.resume_from
+            else str(error)
+        ) from None
+    except ChangesGoneError as error:
+        raise NotDoneError(
+            f"{error}; go on with --since {error.oldest_offset - 1}"
+        ) from None
+    except BrokenPipeError:
+        # Whoever read has enough; what Python flushes at its end has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,203 @@
+"""One answer to GET /changes, as changes and as errors of Nexus's own."""
+
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from nexus import errors
+from nexus.errors import (
+    ChangesGoneError,
+    NexusError,
+    PositionLostError,
+    ProtocolError,
+    RequestError,
+)
+from nexus.model.change import Change
+
+CONNECT_TIMEOUT_S: Final = 5.0
+
+MISSED_HEARTBEATS: Final = 3
+"""After so many a node counts as dead."""
+
+MOST_LINE_BYTES: Final = 1 << 30
+"""Of one change: SQLite's longest values, written as base64, are far beyond sense."""
+
+Query = Sequence[tuple[str, str | int]]
+
+_ERRORS: Final[Mapping[str, type[NexusError]]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, NexusError)
+}
+
+_FLOATS: Final = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+class NodeUnreachableError(NexusError):
+    """Nobody answers, or what answers is no node."""
+
+    code = "unreachable"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What a node tells instead of changes, or at their end."""
+
+    code: str
+    detail: str
+    status: int = 0
+    oldest_offset: int = 0
+    resume_from: str = ""
+
+    def as_error(self) -> NexusError:
+        """The error that the node has raised."""
+        if self.code == ChangesGoneError.code:
+            return ChangesGoneError(self.detail, oldest_offset=self.oldest_offset)
+        if self.code == PositionLostError.code:
+            return PositionLostError(self.detail, resume_from=self.resume_from)
+        is_mine = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.CONFLICT
+        kind = _ERRORS.get(self.code, RequestError if is_mine else NexusError)
+        error = kind.__new__(kind, self.detail)
+        Exception.__init__(error, self.detail)
+        return error
+
+
+_change_of: Final = msgspec.json.Decoder(Change).decode
+_problem_of: Final = msgspec.json.Decoder(Problem).decode
+_json_of: Final = msgspec.json.Decoder().decode
+
+
+class FeedLink:
+    """Connections to one node after another."""
+
+    def __init__(self, secret: str, heartbeat_s: float) -> None:
+        silence_s = heartbeat_s * MISSED_HEARTBEATS
+        # No proxy from the environment: a node's address is an address, and a proxy
+        # would see the secret.
+        self._client = httpx.Client(
+            headers={"Authorization": f"Bearer {secret}"} if secret else {},
+            timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=silence_s),
+            trust_env=False,
+        )
+        self._response: httpx.Response | None = None
+
+    def open(self, url: str, query: Query) -> Iterator[Change]:
+        """The changes that this node tells, heartbeats too, until it ends by itself.
+
+        Raises NodeUnreachableError, here or when the connection breaks, and the node's
+        own errors.
+        """
+        self.leave()
+        try:
+            request = self._client.build_request(
+                "GET", f"{url}/changes", params=list(query)
+            )
+            self._response = response = self._client.send(request, stream=True)
+            if not response.is_success:
+                raise _refusal(url, response.read())
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _unreachable(url, error) from None
+        return _told(url, response)
+
+    def known_nodes(self, url: str) -> list[str]:
+        """The other nodes that this one knows of; none where it does not tell."""
+        found = []
+        try:
+            status = self._client.get(f"{url}/replication/status").json()
+            found.append(status["master_url"])
+            replicas = self._client.get(f"{url}/replication/replicas").json()
+            found += [each["http_url"] for each in replicas.get("replicas", [])]
+        except (httpx.TransportError, ValueError, LookupError, AttributeError):
+            pass
+        return [each for each in found if isinstance(each, str) and each]
+
+    def leave(self) -> None:
+        """Close the connection that is open."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.leave()
+        self._client.close()
+
+
+def _told(url: str, response: httpx.Response) -> Iterator[Change]:
+    try:
+        for line in _lines(response):
+            yield _read_line(line)
+    except (httpx.TransportError, httpx.StreamError) as error:
+        raise _unreachable(url, error) from None
+
+
+def _lines(response: httpx.Response) -> Iterator[bytes]:
+    """Whole ones: what a broken connection leaves of the last one is none."""
+    rest = bytearray()
+    for piece in response.iter_raw():
+        rest += piece
+        if b"\n" in piece:
+            *lines, last = bytes(rest).split(b"\n")
+            yield from lines
+            rest = bytearray(last)
+        elif len(rest) > MOST_LINE_BYTES:
+            raise ProtocolError(f"a line has more than {MOST_LINE_BYTES} bytes")
+
+
+def _read_line(line: bytes) -> Change:
+    try:
+        change = _change_of(line)
+    except msgspec.ValidationError:
+        raise _problem(line).as_error() from None
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"a change is no JSON: {error}") from None
+    if b'{"$' not in line:
+        return change
+    key, old, new = map(_read_row, (change.key, change.old, change.new))
+    return msgspec.structs.replace(change, key=key, old=old, new=new)
+
+
+def _problem(line: bytes) -> Problem:
+    try:
+        return _problem_of(line)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"neither a change nor a problem came: {error}") from None
+
+
+def _read_row(row: Any) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {name: _read_value(value) for name, value in row.items()}
+
+
+def _read_value(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    try:
+        [(kind, text)] = value.items()
+        if kind == "$float":
+            return _FLOATS[text]
+        content = binascii.a2b_base64(text, strict_mode=True)
+        return {"$blob": content, "$text": _to_text(content)}[kind]
+    except (ValueError, LookupError, TypeError):
+        raise ProtocolError(f"a change has the value {value!r}") from None
+
+
+def _to_text(content: bytes) -> str:
+    """Text that is not UTF-8, each byte at fault as a lone surrogate (PEP 383)."""
+    return content.decode(errors="surrogateescape")
+
+
+def _refusal(url: str, body: bytes) -> NexusError:
+    try:
+        return _problem_of(body).as_error()
+    except msgspec.DecodeError:
+        return NodeUnreachableError(f"{url} does not answer like a node")
+
+
+def _unreachable(url: str, error: Exception) -> NodeUnreachableError:
+    reason = str(error) or type(error).__name__
+    return NodeUnreachableError(f"{url} does not answer ({reason})")
