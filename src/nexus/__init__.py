@@ -11,6 +11,7 @@ import apsw
 from apsw import complete as complete_statement
 
 from nexus.client.changes import Change, Changes, changes
+from nexus.client.connecting import connect
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
 from nexus.client.converters import (
     BINARY,
@@ -115,6 +116,7 @@ __all__ = [
     "apilevel",
     "changes",
     "complete_statement",
+    "connect",
     "open",
     "paramstyle",
     "register_adapter",

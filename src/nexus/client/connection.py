@@ -1,8 +1,8 @@
 """The connection of PEP 249, as sqlite3's, over a session."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from threading import get_ident
 from typing import Any, Final, Literal, Self
 
 from nexus.client import exceptions
@@ -21,9 +21,13 @@ from nexus.client.unsupported import Unsupported
 from nexus.errors import NexusError
 from nexus.model.change import Change
 from nexus.model.position import Position
+from nexus.model.statements import StatementKind
 
 LEGACY_TRANSACTION_CONTROL: Final = -1
 """`autocommit` as sqlite3 has it unless told: see `Connection.isolation_level`."""
+
+_UNMADE: Final = -1
+"""The thread of a connection whose `__init__` was not called."""
 
 _LEVELS: Final = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 
@@ -37,6 +41,8 @@ class Connection(Unsupported):
     transaction. A transaction that has run a statement holds the cluster's only
     writer: keep it short.
     """
+
+    _thread: int | None = _UNMADE
 
     Warning = exceptions.Warning
     Error = exceptions.Error
@@ -60,7 +66,7 @@ class Connection(Unsupported):
     ) -> None:
         _require_mode(autocommit)
         self._control: Control | None = Control(session)
-        self._thread = threading.get_ident() if check_same_thread else None
+        self._thread = get_ident() if check_same_thread else None
         self._isolation_level = _level(isolation_level)
         self._autocommit = autocommit
         self.detect_types = detect_types
@@ -124,6 +130,8 @@ class Connection(Unsupported):
     def cursor(self, factory: Callable[["Connection"], Any] = Cursor) -> Any:
         """A new cursor, or what `factory` makes of this connection."""
         self.require_open()
+        if factory is Cursor:
+            return Cursor(self)
         cursor = factory(self)
         if not isinstance(cursor, Cursor):
             raise TypeError(
@@ -193,19 +201,21 @@ class Connection(Unsupported):
     def run(self, plan: Plan, statement: Statement) -> Result:
         """What a cursor runs, after this connection has begun what it must."""
         control = self._opened
-        begins = (
-            plan.changes_rows
-            and self._isolation_level is not None
-            and self._autocommit == LEGACY_TRANSACTION_CONTROL
-        )
         try:
-            if begins:
+            if plan.kind is StatementKind.READ and control.is_idle:
+                return control.session.read(statement)
+            if (
+                plan.changes_rows
+                and self._isolation_level is not None
+                and self._autocommit == LEGACY_TRANSACTION_CONTROL
+            ):
                 return control.run_changing(plan, statement)
             return control.run(plan, statement)
         except NexusError as error:
             raise translated(error) from error
         finally:
-            self._begin_if_always()
+            if self._autocommit is False:
+                control.begin()
 
     def run_script(self, plans: Sequence[Plan]) -> None:
         """What a cursor runs of a script."""
@@ -219,11 +229,14 @@ class Connection(Unsupported):
         finally:
             self._begin_if_always()
 
-    def require_open(self) -> None:
-        """Raise ProgrammingError once it is closed, and in another thread."""
-        self._require_thread()
-        if self._control is None:
+    def require_open(self) -> Control:
+        """What runs; raises ProgrammingError once closed, and in another thread."""
+        if self._thread is not None and self._thread != get_ident():
+            self._require_thread()
+        control = self._control
+        if control is None:
             raise ProgrammingError("Cannot operate on a closed database.")
+        return control
 
     def __enter__(self) -> Self:
         self.require_open()
@@ -258,14 +271,13 @@ class Connection(Unsupported):
         return control
 
     def _require_thread(self) -> None:
-        try:
-            owner = self._thread
-        except AttributeError:
-            raise ProgrammingError("Base Connection.__init__ not called.") from None
-        if owner is not None and owner != threading.get_ident():
+        owner = self._thread
+        if owner == _UNMADE:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+        if owner is not None and owner != get_ident():
             raise ProgrammingError(
                 "A connection can only be used in the thread that made it: that was "
-                f"{owner}, this is {threading.get_ident()}; connect in each thread, "
+                f"{owner}, this is {get_ident()}; connect in each thread, "
                 "or with check_same_thread=False"
             )
 

@@ -59,6 +59,11 @@ class Control:
         releasing the first one commits."""
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no transaction is open, nor one that has ended unseen."""
+        return self._state is State.NONE
+
+    @property
     def in_transaction(self) -> bool:
         """Whether the client has a transaction open."""
         if self._state is State.TAKEN:
@@ -84,8 +89,6 @@ class Control:
     def run(self, plan: Plan, statement: Statement) -> Result:
         """Run one statement where it belongs; raises NexusError."""
         kind = plan.kind
-        if kind is StatementKind.READ and self._state is State.NONE:
-            return self.session.read(statement)
         if kind in _ENDS:
             self._run_control(kind)
             return Result()
@@ -133,6 +136,8 @@ class Control:
             )
         if self._state is not State.NONE:
             return self._run_inside(plan, statement)
+        if kind is StatementKind.READ:
+            return self.session.read(statement)
         if kind in _ALONE:
             return self.session.run_alone(statement)
         result = self.session.run([statement])[0]

@@ -5,6 +5,7 @@ from itertools import islice
 from operator import index
 from typing import Any, Final, Protocol, Self
 
+from nexus.client.control import Control
 from nexus.client.converters import converter_for, shown_name, to_bytes
 from nexus.client.exceptions import ProgrammingError, translated
 from nexus.client.parameters import Plan, bind, plan_for
@@ -24,12 +25,8 @@ class Owner(Protocol):
     text_factory: Callable[[bytes], Any]
     detect_types: int
 
-    @property
-    def last_insert_rowid(self) -> int:
-        """The rowid of the last row that this connection inserted, or 0."""
-
-    def require_open(self) -> None:
-        """Raise ProgrammingError once it is closed, and in another thread."""
+    def require_open(self) -> Control:
+        """What runs; raises ProgrammingError once closed, and in another thread."""
 
     def run(self, plan: Plan, statement: Statement) -> Result:
         """Run one statement; raises Error."""
@@ -44,17 +41,19 @@ class Cursor:
     arraysize = 1
     """How many rows `fetchmany` gives unless it is told."""
 
+    # Of a new cursor: most are made for one query, and set few of these.
+    _closed = False
+    _locked = False
+    _rowcount = -1
+    _lastrowid: int | None = None
+    _result: Result = _NOTHING
+    _rows: Iterator[Row] = iter(())
+    _description: Description | None = None
+    _shape: Callable[[Row], Row] | None = None
+
     def __init__(self, connection: Any, /) -> None:
         self._connection: Owner = connection
         self.row_factory: Callable[[Any, Any], Any] | None = connection.row_factory
-        self._closed = False
-        self._locked = False
-        self._rowcount = -1
-        self._lastrowid: int | None = None
-        self._result: Result = _NOTHING
-        self._rows: Iterator[Row] = iter(())
-        self._description: Description | None = None
-        self._shape: Callable[[Row], Row] | None = None
 
     @property
     def connection(self) -> Any:
@@ -86,16 +85,21 @@ class Cursor:
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement."""
-        self._require_open()
+        control = self._require_open()
         if not isinstance(sql, str):
             raise _no_text("execute() argument 1", sql)
-        self._forget()
+        if self._result is not _NOTHING:
+            self._forget()
         connection = self._connection
         plan = plan_for(sql)
         result = connection.run(plan, Statement(sql, bind(plan, parameters)))
-        self._rowcount = result.rows_affected if plan.changes_rows else -1
-        self._lastrowid = connection.last_insert_rowid
-        self._show(result)
+        if plan.changes_rows:
+            self._rowcount = result.rows_affected
+        self._lastrowid = control.last_insert_rowid
+        self._result = result
+        self._rows = result.rows
+        if connection.detect_types or connection.text_factory is not str:
+            self._shape = _shape_of(connection, result)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
@@ -141,7 +145,13 @@ class Cursor:
     def fetchone(self) -> Any:
         """The next row, or None."""
         self._require_open()
-        return next(self, None)
+        try:
+            row: Any = next(self._rows, None)
+        except NexusError as error:
+            raise translated(error) from error
+        if row is None or (self._shape is None and self.row_factory is None):
+            return row
+        return self._made(row)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next `size` rows, `arraysize` unless given; all where that is below 1."""
@@ -179,41 +189,38 @@ class Cursor:
     def __next__(self) -> Any:
         self._require_open()
         try:
-            row: Any = next(self._rows)
+            row = next(self._rows)
         except NexusError as error:
             raise translated(error) from error
+        return self._made(row)
+
+    def _made(self, row: Row) -> Any:
+        """A row as the program wants it."""
         if self._shape is not None:
             row = self._shape(row)
         return row if self.row_factory is None else self.row_factory(self, row)
 
-    def _require_open(self) -> None:
+    def _require_open(self) -> Control:
         try:
-            connection = self._connection
+            control = self._connection.require_open()
         except AttributeError:
             raise ProgrammingError("Base Cursor.__init__ not called.") from None
-        connection.require_open()
         if self._closed:
             raise ProgrammingError("Cannot operate on a closed cursor.")
         if self._locked:
             raise ProgrammingError("Recursive use of cursors not allowed.")
+        return control
 
     def _forget(self) -> None:
-        """Let go of the last statement's rows."""
+        """Let go of the last statement, and of its rows."""
         close = getattr(self._rows, "close", None)
         if close is not None:
             close()
         self._rows = iter(())
         self._result = _NOTHING
         self._description = None
-        self._rowcount = -1
-
-    def _show(self, result: Result) -> None:
-        self._result = result
-        self._rows = result.rows
-        connection = self._connection
         self._shape = None
-        if connection.detect_types or connection.text_factory is not str:
-            self._shape = _shape_of(connection, result)
+        self._rowcount = -1
 
     def _run_each(self, plan: Plan, many: Sequence[Row]) -> None:
         for params in many:

@@ -47,12 +47,13 @@ _plans: Final[dict[str, Plan]] = {}
 def plan_for(sql: str) -> Plan:
     """The plan of a text; raises ProgrammingError where it is no single statement."""
     plan = _plans.get(sql)
-    if plan is None:
-        plan = _read(sql)
-        if len(sql) <= LONGEST_REMEMBERED:
-            if len(_plans) >= REMEMBERED:
-                _plans.clear()
-            _plans[sql] = plan
+    if plan is not None:
+        return plan
+    plan = _read(sql)
+    if len(sql) <= LONGEST_REMEMBERED:
+        if len(_plans) >= REMEMBERED:
+            _plans.clear()
+        _plans[sql] = plan
     return plan
 
 
@@ -62,13 +63,15 @@ def bind(plan: Plan, parameters: Any) -> Row:
     Raises ProgrammingError, and what Python raises for a value of no use.
     """
     names = plan.names
-    if isinstance(parameters, Mapping):
-        return _bind_names(names, parameters)
     if type(parameters) is not tuple:
+        if isinstance(parameters, Mapping):
+            return _bind_names(names, parameters)
         if not hasattr(type(parameters), "__getitem__"):
             raise ProgrammingError("parameters are of unsupported type")
         parameters = tuple([parameters[index] for index in range(len(parameters))])
     given: Row = parameters
+    if not given and not names:
+        return given
     if len(given) != len(names):
         raise ProgrammingError(
             "Incorrect number of bindings supplied. The current statement uses "

@@ -151,6 +151,12 @@ async def open_parts(
     except BaseException:
         await asyncio.to_thread(standing.close)
         raise
+    try:
+        standing.lock.publish(address)
+    except BaseException:
+        await publisher.stop()
+        await asyncio.to_thread(standing.close)
+        raise
     database, directory = standing.database, standing.directory
     snapshots = SnapshotStore(
         directory.snapshots,

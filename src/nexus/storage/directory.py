@@ -81,7 +81,8 @@ class DirectoryLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip()
+            told = os.read(descriptor, 32).decode(errors="replace")
+            holder = told.partition("\n")[0].strip()
             os.close(descriptor)
             raise DataDirectoryLockedError(
                 f"{directory.root} is in use by process {holder or 'unknown'}; stop it "
@@ -102,6 +103,12 @@ class DirectoryLock:
             lock.release()
             raise
         return lock
+
+    def publish(self, address: str) -> None:
+        """Say in the file where the node takes calls: `nexus.client` reads it there."""
+        with storage_errors("writing the lock's file"):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)
 
     def release(self) -> None:
         """Let another process have the directory."""

@@ -1,0 +1,240 @@
+"""Read a database file with this process's own SQLite, and never write to it."""
+
+import os
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from nexus.client.session import Result, Row, Statement
+from nexus.errors import ForkedError, NoDatabaseError, StatementError
+
+BUSY_TIMEOUT_MS: Final = 5_000
+CACHED_STATEMENTS: Final = 256
+
+MOST_READERS: Final = 16
+"""Results that stand half read: of more, the oldest is read to its end into memory."""
+
+MOST_SHAPES: Final = 1_024
+
+Shape = tuple[tuple[str, ...], tuple[str | None, ...]]
+"""The columns' names, and the types that their tables declare."""
+
+_FETCHING: Final = (apsw.Error, UnicodeDecodeError)
+
+
+class _Forks:
+    """How often this process's ancestors have forked since this was imported."""
+
+    count = 0
+
+    def note(self) -> None:
+        self.count += 1
+
+
+_forks: Final = _Forks()
+os.register_at_fork(after_in_child=_forks.note)
+
+
+class Reader:
+    """Queries one file, for one thread at a time; each query sees the last commit."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises NoDatabaseError where there is no file that can be read."""
+        self._path = path
+        self._forks = _forks.count
+        self._all: list[apsw.Connection] = []
+        self._unread: list[weakref.ref[Unread]] = []
+        self._shapes: dict[Any, Shape] = {}
+        self._idle = [self._open()]
+
+    def read(self, statement: Statement) -> Result:
+        """Run a query; of many rows the later ones are read as they are asked for."""
+        if self._forks != _forks.count:
+            raise ForkedError(
+                "this connection was opened before fork(); connect in the child"
+            )
+        idle = self._idle
+        reader = idle.pop() if idle else self._another()
+        try:
+            cursor = reader.execute(statement.sql, statement.params)
+            row = next(cursor, None)
+            if row is None:
+                names, decltypes = self._shape(_described(reader, statement))
+                rows: Iterator[Row] = iter(())
+            else:
+                names, decltypes = self._shape(cursor.get_description())
+                second = next(cursor, None)
+                if second is not None:
+                    unread = Unread(self, reader, cursor, [second, row])
+                    self._unread.append(weakref.ref(unread))
+                    return Result(names, unread, -1, 0, decltypes)
+                rows = iter((row,))
+        except _FETCHING as error:
+            idle.append(reader)
+            raise told(error) from error
+        idle.append(reader)
+        return Result(names, rows, -1, 0, decltypes)
+
+    def take_back(self, reader: apsw.Connection) -> None:
+        """A result has been read to its end, or is of no more interest."""
+        self._idle.append(reader)
+
+    def interrupt(self) -> None:
+        """End the queries that run; from any thread."""
+        for reader in self._all:
+            reader.interrupt()
+
+    def close(self) -> None:
+        """Close the file; in a child after fork() nothing is touched."""
+        if self._forks == _forks.count:
+            for reader in self._all:
+                reader.close(force=True)
+
+    def _another(self) -> apsw.Connection:
+        """A connection beside those that are half read."""
+        open_still = [each for each in map(_called, self._unread) if each is not None]
+        if len(self._all) < MOST_READERS:
+            reader = self._open()
+        else:
+            open_still.pop(0).gather()
+            reader = self._idle.pop()
+        self._unread = [weakref.ref(each) for each in open_still if not each.is_over]
+        return reader
+
+    def _open(self) -> apsw.Connection:
+        try:
+            reader = apsw.Connection(
+                str(self._path),
+                flags=apsw.SQLITE_OPEN_READONLY,
+                statementcachesize=CACHED_STATEMENTS,
+            )
+            reader.set_busy_timeout(BUSY_TIMEOUT_MS)
+            reader.pragma("schema_version")  # a file that is none shows itself now
+        except apsw.Error as error:
+            raise NoDatabaseError(
+                f"{self._path} cannot be read: {error}; is its directory a node's, and "
+                "has the node been started once?"
+            ) from error
+        self._all.append(reader)
+        return reader
+
+    def _shape(self, description: Any) -> Shape:
+        shape = self._shapes.get(description)
+        if shape is None:
+            if len(self._shapes) >= MOST_SHAPES:
+                self._shapes.clear()
+            shape = (
+                tuple([name for name, _ in description]),
+                tuple([declared for _, declared in description]),
+            )
+            self._shapes[description] = shape
+        return shape
+
+
+class Unread:
+    """The rows of a query, the next one always at hand: so its end is seen at once."""
+
+    def __init__(
+        self,
+        owner: Reader,
+        reader: apsw.Connection,
+        cursor: apsw.Cursor,
+        backwards: list[Row],
+    ) -> None:
+        self._owner = owner
+        self._reader: apsw.Connection | None = reader
+        self._cursor = cursor
+        self._ahead = backwards
+        """Rows that were read already, the next one last."""
+        self._failure: StatementError | None = None
+        """What ended the reading; told when the rows before it are."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the file is read no more for it."""
+        return self._reader is None
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        if not self._ahead:
+            if self._failure is not None:
+                raise self._failure
+            raise StopIteration
+        row = self._ahead.pop()
+        if not self._ahead and self._reader is not None:
+            try:
+                following = next(self._cursor, None)
+            except _FETCHING as error:
+                self._fail(error)
+                return row
+            if following is None:
+                self._let_go()
+            else:
+                self._ahead.append(following)
+        return row
+
+    def gather(self) -> None:
+        """Read all that is left into memory, and let go of the file."""
+        if self._reader is not None:
+            try:
+                self._ahead = [*self._cursor.fetchall()[::-1], *self._ahead]
+            except _FETCHING as error:
+                self._fail(error)
+            else:
+                self._let_go()
+
+    def close(self) -> None:
+        """Forget what is left."""
+        self._ahead.clear()
+        self._let_go()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = told(error)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._cursor.close(force=True)
+            self._owner.take_back(reader)
+
+
+def told(error: Exception) -> StatementError:
+    """SQLite's or Python's error about a query as one of ours."""
+    if isinstance(error, UnicodeDecodeError):
+        return StatementError(
+            f"a text that was read is not UTF-8 ({error}); read it as bytes, with "
+            "CAST(column AS BLOB)"
+        )
+    code = getattr(error, "extendedresult", None)
+    return StatementError(str(error), sqlite_errorcode=code)
+
+
+def _called(reference: "weakref.ref[Unread]") -> Unread | None:
+    unread = reference()
+    return None if unread is None or unread.is_over else unread
+
+
+def _described(reader: apsw.Connection, statement: Statement) -> Any:
+    """The columns of a query that gave no row, and so has forgotten them."""
+    found: list[Any] = []
+
+    def look(cursor: apsw.Cursor, _: str, __: Any) -> bool:
+        found.append(cursor.get_description())
+        return False
+
+    cursor = reader.cursor()
+    cursor.exec_trace = look
+    try:
+        cursor.execute(statement.sql, statement.params)
+    except apsw.ExecTraceAbort:
+        return found[0]
+    return ()
