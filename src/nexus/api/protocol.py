@@ -72,6 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._owed = 0
         """Requests whose answers are not complete yet."""
         self._refusal: NexusError | None = None
+        self._has_ended = False
+        """Whether the caller has shut its sending side down, and waits for answers."""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -100,6 +102,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._bound_head(len(data) if was_in_head else 0)
         elif self._in_body and self._timer is None:
             self._start_timer(self.limits.body_timeout_s)
+
+    @override
+    def eof_received(self) -> bool:  # type: ignore[override]  # True: stay open
+        """Whoever sends a whole request and then no more still gets its answer.
+
+        Not the rest of a stream, which has no end: that caller has mostly gone.
+        """
+        self._has_ended = True
+        partial = self._in_head or self._in_body
+        if partial or not self._owed or self.cycle.chunked_encoding:
+            self.transport.close()  # what was written leaves before
+        return True
 
     def _bound_head(self, more_bytes: int) -> None:
         self._head_bytes += more_bytes
@@ -221,6 +235,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._owed -= 1
         super().on_response_complete()
         self._tell_refusal_if_due()
+        if self._has_ended and not self._owed:
+            self.transport.close()
 
     def _refuse(self, error: NexusError) -> None:
         """Answer this after all that came before it, then close."""
