@@ -77,6 +77,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.AnswerTooLargeError: Row(
         413, "The answer is too large", "Ask for fewer rows, or for some at a time."
     ),
+    errors.TransactionLostError: Row(
+        503, "The transaction's node is gone", "Nothing happened: run it again.", 1
+    ),
+    errors.ConnectionLostError: Row(
+        503, "The node went while it answered", "Read again.", 1
+    ),
     errors.TransactionExpiredError: Row(
         409, "The transaction idled too long", "Begin it again and commit sooner."
     ),
@@ -260,6 +266,19 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Too many connections",
         "Nothing happened: close what is idle, or try again later.",
         1,
+    ),
+    refusals.ArgumentsError: Row(
+        400, "Arguments that do not fit", "Send one for each of the parameters."
+    ),
+    refusals.SqlTextError: Row(
+        400, "No such text of SQL", "Send just one of `sql` and `sql_id`."
+    ),
+    refusals.NoStatementError: Row(400, "No statement", "Send one."),
+    refusals.SeveralStatementsError: Row(
+        400, "More than one statement", "Send each as one of its own."
+    ),
+    refusals.StreamClosedError: Row(
+        409, "The stream is closed", "Begin again on a new stream."
     ),
     refusals.StreamGoneError: Row(
         404,
