@@ -170,3 +170,13 @@ def test_shapes_that_are_remembered_are_bounded(
         assert asked(reader, f"select {number}").columns == (str(number),)
     assert len(reader._shapes) <= 2
     assert asked(reader, "").columns == ()
+
+
+def test_a_pragma_tells_of_the_schema_as_it_is(reader: Reader, path: Path) -> None:
+    assert list(asked(reader, "PRAGMA foreign_key_list(child)").rows) == []
+    with closing(apsw.Connection(str(path))) as writer:
+        writer.execute("create table child(a integer references t(a))")
+
+    rows = list(asked(reader, "PRAGMA foreign_key_list(child)").rows)
+
+    assert [row[2:5] for row in rows] == [("t", "a", "a")]
