@@ -106,6 +106,7 @@ def test_an_error_is_the_statements_and_costs_no_connection(
         asked(reader, sql)
     assert caught.value.sqlite_errorcode == code
     assert len(reader._idle) == len(reader._all)
+    assert not any(each.txn_state("main") for each in reader._all)
 
 
 SPOILT = "values (1), (2), (3), (cast(x'ff' as text))"
