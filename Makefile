@@ -37,10 +37,10 @@ demo: $(VENV)/.ready ## the main job on a real database, shown
 test: format lint layers types tests docs ## everything that must pass
 
 format: $(VENV)/.ready ## is every file formatted?
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks examples
 
 lint: $(VENV)/.ready ## ruff
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
 
 layers: $(VENV)/.ready ## who may import whom
 	$(BIN)/lint-imports

@@ -133,6 +133,16 @@ async def test_half_an_answer_is_lost() -> None:
             await Connections().exchange(address, HEAD % 0, b"")
 
 
+async def test_an_answer_that_cannot_come_any_more_is_not_waited_for() -> None:
+    said = iter(["", "it stands still"])
+    pool = Connections(ConnectionLimits(look_s=0.05), lambda: next(said))
+    async with listening() as master:
+        master.hold.clear()
+        with pytest.raises(LostError, match="it stands still"):
+            await ask(pool, master)
+        master.hold.set()
+
+
 async def test_an_answer_without_end_is_cut_off() -> None:
     async with listening(reply(b"x" * 2000)) as master:
         with pytest.raises(LostError, match="exceeds 1000 bytes"):

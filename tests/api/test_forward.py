@@ -2,14 +2,18 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from api.fake_master import FakeMaster, listening, reply
 from api.fake_node import FakeNode, client_of
 from nexus.config import Config
 from nexus.config.values import Secret
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
+from nexus.model.cluster import Role
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
 
@@ -178,3 +182,78 @@ async def test_a_read_stays_on_the_replica(
 
     assert answer.status_code == 200
     assert master.requests == []
+
+
+def knows(node: FakeNode, url: str, **changes: Any) -> None:
+    """What the replica's own link says of its master."""
+    status = msgspec.structs.replace(node.current, master_url=url, connected=True)
+    node.current = msgspec.structs.replace(status, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"connected": False}, "has lost its master"),
+        ({"master_url": "http://other:1"}, "the master is at http://other:1"),
+        ({"role": Role.MASTER}, "this node is the master now"),
+    ],
+)
+async def test_a_write_at_a_master_that_stands_still_is_unknown_soon(
+    master: FakeMaster, replica: FakeNode, changes: dict[str, Any], why: str
+) -> None:
+    knows(replica, master.url)
+    master.hold.clear()
+
+    async with client_of(replica) as client:
+        asking = asyncio.create_task(client.post("/sql", json=INSERT))
+        await master.arrived.wait()
+        await asyncio.sleep(1.5)  # as long as the link stands it is waited for
+        assert not asking.done()
+        knows(replica, master.url, **changes)
+        answer = await asking
+    master.hold.set()
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "outcome_unknown")
+    assert why in answer.json()["detail"]
+
+
+async def test_a_write_with_a_transaction_id_is_asked_for_again_at_the_new_master(
+    master: FakeMaster, replica: FakeNode
+) -> None:
+    knows(replica, master.url)
+    master.hold.clear()
+    named = {**INSERT, "transaction_id": "once"}
+
+    async with listening(reply(b'{"offset":15}')) as heir, client_of(replica) as client:
+        asking = asyncio.create_task(client.post("/sql", json=named))
+        await master.arrived.wait()
+        replica.error = NoMasterError("an election")
+        knows(replica, master.url, connected=False)
+        await asyncio.sleep(1.5)
+        replica.error = ReadOnlyReplicaError("a replica", master_url=heir.url)
+        knows(replica, heir.url)
+        answer = await asking
+    master.hold.set()
+
+    assert answer.json() == {"offset": 15}
+    assert len(heir.requests) == 1
+
+
+async def test_where_nobody_comes_to_reign_the_outcome_stays_unknown(
+    master: FakeMaster, replica: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus.api.sql.LEAST_AGAIN_S", 0.3)
+    config = replace(replica.config.replication, heartbeat_ms=20)
+    replica.config = replace(replica.config, replication=config)
+    knows(replica, master.url, connected=False)
+    master.hold.clear()
+
+    async with client_of(replica) as client:
+        named = {**INSERT, "transaction_id": "once"}
+        asking = asyncio.create_task(client.post("/sql", json=named))
+        await master.arrived.wait()
+        replica.error = NoMasterError("an election")
+        answer = await asking
+    master.hold.set()
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "outcome_unknown")

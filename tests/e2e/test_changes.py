@@ -90,7 +90,7 @@ def test_a_reader_over_killed_masters_misses_nothing_and_gets_nothing_twice(
 def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(
     cluster: Cluster,
 ) -> None:
-    node = cluster.master().start()
+    node = cluster.master()
     node.sql("create table t(id integer primary key, v)")
     stop = threading.Event()
 
@@ -124,7 +124,7 @@ def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(
 def test_the_command_prints_the_feed_and_ends_with_whoever_reads_it(
     cluster: Cluster,
 ) -> None:
-    node = cluster.master().start()
+    node = cluster.master()
     node.sql("create table t(id integer primary key)")
     node.sql("insert into t select value from json_each('[1,2,3,4,5,6,7,8,9]')")
     command = [sys.executable, "-m", "nexus", "changes", node.url, "--since", "0"]

@@ -49,6 +49,8 @@ def test_a_replica_is_waited_for_until_it_has_the_write(tmp_path: Path) -> None:
         connection.execute(INSERT, (1,))
         replica.wait_for(None)
         replica.wait_for(connection.last_position, timeout=20.0)
+        assert connection.last_position is not None
+        replica.wait_for(connection.last_position.offset, timeout=20.0)
 
         with replica.connect() as reader:
             assert reader.execute("select v from t").fetchall() == [(1,)]

@@ -46,3 +46,22 @@ def test_a_query_that_is_interrupted_says_that_the_node_stops(
 
     with pytest.raises(NodeStoppedError):
         query(reader, Statement("select count(*) from t"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PRAGMA foreign_key_list(child)",
+        "select * from pragma_foreign_key_list('child')",
+    ],
+)
+def test_a_pragma_tells_of_the_schema_as_it_is(
+    reader: apsw.Connection, tmp_path: Path, sql: str
+) -> None:
+    assert query(reader, Statement(sql)).rows == []
+    with apsw.Connection(str(tmp_path / "a.db")) as writer:
+        writer.execute("create table child(a integer references t(a))")
+
+    rows = query(reader, Statement(sql)).rows
+
+    assert [row[2:5] for row in rows] == [("t", "a", "a")]

@@ -6,6 +6,7 @@ a byte of the request can have left.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ FIRST_FINAL_STATUS: Final = 200
 
 Headers = list[tuple[bytes, bytes]]
 Address = tuple[str, int]
+Gone = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class ConnectionLimits:
     """For the turn, and then again for a new connection."""
     answer_timeout_s: float = 60.0
     """A large transaction takes its time; after this its outcome is unknown."""
+    look_s: float = 1.0
+    """How often, while it waits, it is asked whether an answer can still come."""
     idle_s: float = 5.0
     """Shorter than a server's: a reused connection must not close under a write."""
     answer_bytes: int = 256 << 20
@@ -58,12 +62,14 @@ class Received:
 class Connection(asyncio.Protocol):
     """One connection to `address`."""
 
-    def __init__(self, address: Address, limits: ConnectionLimits) -> None:
+    def __init__(self, address: Address, limits: ConnectionLimits, gone: Gone) -> None:
         self.address = address
         self.idle_since = 0.0
         self.is_usable = False
         """Whether another request may be sent: no answer is due, nobody has closed."""
         self._limits = limits
+        self._gone = gone
+        self._timer: asyncio.TimerHandle | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[Received] | None = None
         self._transport: asyncio.Transport | None = None
@@ -88,13 +94,12 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head)
             self._transport.write(body)
-        limit_s = self._limits.answer_timeout_s
-        # Not asyncio.timeout, which costs twice as much.
-        timer = loop.call_later(limit_s, self._give_up, f"no answer in {limit_s:g} s")
+        self._look_again(loop.time() + self._limits.answer_timeout_s)
         try:
             return await waiter
         finally:
-            timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self._waiter = None
             if not self.is_usable:
                 self.close()
@@ -128,6 +133,21 @@ class Connection(asyncio.Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(str(exc or "") or "the connection was closed")
+
+    def _look_again(self, deadline: float) -> None:
+        """Not asyncio.timeout, which costs twice as much."""
+        loop = asyncio.get_running_loop()
+        left_s = deadline - loop.time()
+        pause_s = min(self._limits.look_s, left_s)
+        self._timer = loop.call_later(pause_s, self._look, deadline)
+
+    def _look(self, deadline: float) -> None:
+        if asyncio.get_running_loop().time() >= deadline:
+            self._give_up(f"no answer in {self._limits.answer_timeout_s:g} s")
+        elif why := self._gone():
+            self._give_up(why)
+        else:
+            self._look_again(deadline)
 
     def _give_up(self, why: str) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -170,8 +190,12 @@ _DEFAULT_LIMITS: Final = ConnectionLimits()
 class Connections:
     """The connections to one master; to another one as soon as it is asked for."""
 
-    def __init__(self, limits: ConnectionLimits = _DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, limits: ConnectionLimits = _DEFAULT_LIMITS, gone: Gone = lambda: ""
+    ) -> None:
+        """`gone` tells why the master that is asked will not answer, or nothing."""
         self._limits = limits
+        self._gone = gone
         self._slots = asyncio.Semaphore(limits.connections)
         self._idle: list[Connection] = []
         """The one that was used last is used next: those not needed grow old."""
@@ -220,7 +244,7 @@ class Connections:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(address, self._limits), *address
+                    lambda: Connection(address, self._limits, self._gone), *address
                 )
         except TimeoutError:
             raise UnsentError(f"no connection within {timeout_s:g} s") from None

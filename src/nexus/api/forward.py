@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from nexus.api.connections import (
     Address,
+    ConnectionLimits,
     Connections,
     LostError,
     Received,
@@ -17,12 +18,15 @@ from nexus.api.connections import (
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
+from nexus.model.cluster import Role
 
 HEADER: Final = b"nexus-forwarded-by"
 """Names the node that passed the write on; such a write is not passed on again."""
 
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
+
+_DEFAULT_LIMITS: Final = ConnectionLimits()
 
 PASSED_BACK: Final = frozenset(
     (b"content-type", b"retry-after", b"www-authenticate", OFFSET)
@@ -42,9 +46,11 @@ class Master:
 class Forwarder:
     """Sends writes to the master over connections that are kept for the next ones."""
 
-    def __init__(self, node: NodeFacade) -> None:
+    def __init__(
+        self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
+    ) -> None:
         self._node = node
-        self._connections = Connections()
+        self._connections = Connections(limits, self._gone)
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -82,6 +88,21 @@ class Forwarder:
                 f"came back ({failure}): it may be done or not"
             ) from failure
         return _passed_back(answer)
+
+    def _gone(self) -> str:
+        """Why a master that has not answered yet will not: it stands still, say.
+
+        This node's own link to it tells: it is silent for a dead-time, or another one
+        reigns. A paused process keeps its connections, and would be waited for.
+        """
+        status = self._node.status()
+        if status.role not in (Role.REPLICA, Role.WITNESS):
+            return "this node is the master now"
+        if not status.connected:
+            return "this node has lost its master meanwhile"
+        if status.master_url.rstrip("/") != self._master.url.rstrip("/"):
+            return f"the master is at {status.master_url} now"
+        return ""
 
     def _master_at(self, url: str) -> Master:
         try:

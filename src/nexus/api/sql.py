@@ -5,6 +5,8 @@ layer in between would cost more than the call itself.
 """
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +44,11 @@ from nexus.node.requests import SqlRequest, SqlResponse
 _CUT_OFF: Final = (
     "the node stopped before it could answer: what was to be written may be done or not"
 )
+
+LEAST_AGAIN_S: Final = 5.0
+
+AGAIN_PAUSE_S: Final = 0.1
+"""Between two tries to find a master for a write whose answer was lost."""
 
 _decoder: Final = msgspec.json.Decoder(SqlRequest)
 _JSON: Final = (b"content-type", b"application/json")
@@ -89,11 +96,43 @@ class SqlEndpoint:
             request = decoded(_decoder, body)
             read_params(request)
             _check(request)
-            return encode_response(await self._node.execute(request))
-        except ReadOnlyReplicaError as error:
-            return await self._forwarder.forward(error, headers, body)
+            return await self._done(request, headers, body)
         finally:
             self._bodies.release(body)
+
+    async def _done(
+        self, request: SqlRequest, headers: Headers, body: bytes
+    ) -> bytes | Response:
+        try:
+            return encode_response(await self._node.execute(request))
+        except ReadOnlyReplicaError as error:
+            try:
+                return await self._forwarder.forward(error, headers, body)
+            except AnswerLostError as lost:
+                if not request.transaction_id:
+                    raise
+                return await self._done_again(request, headers, body, lost)
+
+    async def _done_again(
+        self, request: SqlRequest, headers: Headers, body: bytes, lost: AnswerLostError
+    ) -> bytes | Response:
+        """Ask whoever is the master by now: its transaction id is done only once.
+
+        Raises `lost` where nobody has answered within two dead-times.
+        """
+        replication = self._node.config.replication
+        dead_after_s = replication.heartbeat_ms * replication.missed_heartbeats / 1000
+        deadline = time.monotonic() + max(LEAST_AGAIN_S, 2 * dead_after_s)
+        while time.monotonic() < deadline:
+            await asyncio.sleep(AGAIN_PAUSE_S)
+            try:
+                return encode_response(await self._node.execute(request))
+            except ReadOnlyReplicaError as error:
+                with suppress(NoMasterError, AnswerLostError):
+                    return await self._forwarder.forward(error, headers, body)
+            except NoMasterError:
+                continue
+        raise lost
 
 
 def _check(request: SqlRequest) -> None:

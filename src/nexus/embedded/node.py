@@ -20,7 +20,7 @@ from nexus.config import Config, load
 from nexus.embedded.session import NodeSession
 from nexus.errors import NodeStoppedError
 from nexus.model.cluster import NodeStatus
-from nexus.model.position import Position
+from nexus.model.position import Offset, Position
 from nexus.node.node import Node
 
 STOP_TIMEOUT_S: Final = 30.0
@@ -62,13 +62,17 @@ class EmbeddedNode:
         status: NodeStatus = self._wait(self._on_loop(self._node.status))
         return status
 
-    def wait_for(self, position: Position | None, timeout: float = 10.0) -> None:
+    def wait_for(
+        self, position: Position | Offset | int | None, timeout: float = 10.0
+    ) -> None:
         """Return once this node has applied `position`: read your own write.
 
-        Raises TimeoutError when it has not by then. None returns at once.
+        An offset will do. Raises TimeoutError when it has not by then. None returns at
+        once.
         """
         if position is not None:
-            self._wait(self._node.wait_applied(position.offset, timeout_s=timeout))
+            offset = position.offset if isinstance(position, Position) else position
+            self._wait(self._node.wait_applied(Offset(offset), timeout_s=timeout))
 
     def close(self) -> None:
         """Stop the node: nothing is acknowledged after this that is not durable."""

@@ -1,0 +1,146 @@
+"""`nexus://`: SQLite's dialect over Nexus's connections."""
+
+from typing import Any, Final
+from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import exc, pool
+from sqlalchemy.engine import URL
+from sqlalchemy.sql.expression import TextClause, TextualSelect
+from typing_extensions import override
+
+from nexus.client.parameters import plan_for
+from nexus.client.sqlalchemy import driver
+from nexus.client.sqlalchemy.naming import Compiler, DdlCompiler, Preparer
+from nexus.client.sqlalchemy.reflection import Reflection
+from nexus.client.sqlalchemy.temporary import TemporaryObjects
+from nexus.client.sqlalchemy.texts import whole_names
+from nexus.model.statements import StatementKind
+
+_BEGINS: Final = (StatementKind.SCHEMA, StatementKind.SAVEPOINT)
+"""What a transaction of SQLAlchemy's is to hold, besides what changes rows."""
+
+
+_OURS: Final = ("host", "foreign_keys")
+"""What of a URL's query `nexus.connect` is not told."""
+
+
+class NexusDialect(Reflection):
+    """SQLite's dialect with transactions that hold schema statements and savepoints.
+
+    A query outside a transaction takes no part in one, and may be answered by a
+    replica; the first statement that changes something takes the cluster's writer.
+    """
+
+    driver = "nexus"
+    supports_statement_cache = True
+    statement_compiler = Compiler
+    ddl_compiler = DdlCompiler
+    preparer = Preparer
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._temporary = TemporaryObjects()
+        self._levels: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    @override
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return driver
+
+    @override
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[pool.Pool]:
+        return pool.QueuePool
+
+    @override
+    def create_connect_args(self, url: URL) -> Any:
+        return ([target(url)], {"check_same_thread": False})
+
+    @override
+    def on_connect_url(self, url: URL) -> Any:
+        """REGEXP and the like are functions of the node's; none is registered here."""
+        choice = url.query.get("foreign_keys", "on")
+        if choice not in ("on", "off"):
+            raise exc.ArgumentError(f"foreign_keys is on or off, not {choice}")
+        return _leave_foreign_keys if choice == "off" else None
+
+    @override
+    def do_execute(
+        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        statement = self._prepared(cursor.connection, statement, context)
+        super().do_execute(cursor, statement, parameters, context)
+
+    @override
+    def do_execute_no_params(
+        self, cursor: Any, statement: str, context: Any = None
+    ) -> None:
+        statement = self._prepared(cursor.connection, statement, context)
+        super().do_execute_no_params(cursor, statement, context)
+
+    @override
+    def do_commit(self, dbapi_connection: Any) -> None:
+        self._temporary.drop(_driver_connection(dbapi_connection))
+        super().do_commit(dbapi_connection)
+
+    @override
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        self._temporary.forget(_driver_connection(dbapi_connection))
+        super().do_rollback(dbapi_connection)
+
+    @override
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """AUTOCOMMIT, or one of SQLite's two: transactions are serial under either."""
+        dbapi_connection.isolation_level = None if level == "AUTOCOMMIT" else ""
+        self._levels[dbapi_connection] = level
+
+    @override
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        return self._levels.get(dbapi_connection, "SERIALIZABLE")
+
+    def _prepared(self, connection: Any, statement: str, context: Any) -> str:
+        """What to run for a statement, once the transaction that it needs has begun."""
+        compiled = None if context is None else context.compiled
+        if compiled is None or context.isddl or _by_hand(compiled):
+            statement = whole_names(statement)
+        kind = plan_for(statement).kind
+        if kind is StatementKind.COMMIT:
+            self._temporary.drop(connection)
+        if kind not in _BEGINS or connection.isolation_level is None:
+            return statement
+        if not connection.in_transaction:
+            connection.execute("BEGIN")
+        return self._temporary.as_run(connection, statement)
+
+
+def _by_hand(compiled: Any) -> bool:
+    return isinstance(compiled.statement, TextClause | TextualSelect)
+
+
+def _driver_connection(connection: Any) -> Any:
+    """The pool lends connections behind one of its own."""
+    return getattr(connection, "dbapi_connection", connection)
+
+
+def _leave_foreign_keys(connection: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = off")
+
+
+def target(url: URL) -> str:
+    """What `nexus.connect` is given for an engine's URL: addresses, or a directory.
+
+    Several addresses stand in brackets, or in more `host`s of the query: SQLAlchemy
+    itself reads but one port. Empty where there is neither.
+    """
+    query = {name: url.query[name] for name in url.query if name not in _OURS}
+    more = url.query.get("host", ())
+    first = url.host or ""
+    if first and url.port:
+        first = f"{first}:{url.port}"
+    addresses = [a for a in (first, *((more,) if isinstance(more, str) else more)) if a]
+    if addresses:
+        user = "" if url.password is None else f":{url.password}@"
+        options = f"?{urlencode(query, doseq=True)}" if query else ""
+        return f"nexus://{user}{','.join(addresses)}/{options}"
+    return url.database or ""

@@ -1,0 +1,3 @@
+"""SQLAlchemy's compliance suite, whole."""
+
+from sqlalchemy.testing.suite import *  # noqa: F403 - this is how a dialect takes it
