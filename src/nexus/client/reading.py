@@ -49,6 +49,8 @@ class Reader:
         self._all: list[apsw.Connection] = []
         self._unread: list[weakref.ref[Unread]] = []
         self._shapes: dict[Any, Shape] = {}
+        self._held: apsw.Cursor | None = None
+        """In a transaction of reads: every query sees the state of its beginning."""
         self._idle = [self._open()]
 
     def read(self, statement: Statement) -> Result:
@@ -57,6 +59,8 @@ class Reader:
             raise ForkedError(
                 "this connection was opened before fork(); connect in the child"
             )
+        if self._held is not None:
+            return self._read_held(self._held, statement)
         idle = self._idle
         cursor = idle.pop() if idle else self._another()
         try:
@@ -79,6 +83,18 @@ class Reader:
         idle.append(cursor)
         return Result(names, rows, -1, 0, decltypes)
 
+    def hold(self) -> None:
+        """Answer from the state as of the next query, until `let_go`."""
+        self._held = self._idle.pop() if self._idle else self._another()
+        self._held.execute("begin")
+
+    def let_go(self) -> None:
+        """See the last commit again."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.execute("rollback")
+            self._idle.append(held)
+
     def take_back(self, cursor: apsw.Cursor) -> None:
         """A result is of no more interest: it holds no state of the file any longer."""
         with suppress(apsw.Error):  # of the statement that it leaves
@@ -95,6 +111,21 @@ class Reader:
         if self._forks == _forks.count:
             for reader in self._all:
                 reader.close(force=True)
+
+    def _read_held(self, cursor: apsw.Cursor, statement: Statement) -> Result:
+        """All rows of a query: the state may be let go before they are asked for."""
+        try:
+            cursor.execute(statement.sql, statement.params)
+            row = next(cursor, None)
+            if row is None:
+                names, decltypes = self._shape(_described(cursor, statement))
+                return Result(names, iter(()), -1, 0, decltypes)
+            names, decltypes = self._shape(cursor.get_description())
+            return Result(names, iter([row, *cursor]), -1, 0, decltypes)
+        except _FETCHING as error:
+            with suppress(apsw.Error):
+                cursor.execute("")
+            raise told(error) from error
 
     def _another(self) -> apsw.Cursor:
         """A cursor of another connection, beside those that are half read."""
