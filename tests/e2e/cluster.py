@@ -92,7 +92,12 @@ class NodeProcess:
     def start(self, *, wait: bool = True) -> Self:
         self.process = CONTEXT.Process(
             target=serve_as,
-            args=(self.environment(), self.log_path, self.namespace),
+            args=(
+                self.environment(),
+                self.log_path,
+                self.namespace,
+                self._slowness,
+            ),
         )
         self.process.start()
         if wait:
@@ -138,6 +143,20 @@ class NodeProcess:
     def resume(self) -> None:
         """Let it go on: SIGCONT."""
         self._signal(signal.SIGCONT)
+
+    @property
+    def _slowness(self) -> Path:
+        return self.log_path.with_suffix(".slow")
+
+    def slow_down(self, sync_ms: int) -> None:
+        """From now on its log's syncs take up to so long; a restart changes nothing."""
+        beside = self._slowness.with_suffix(".slower")
+        beside.write_text(str(sync_ms))
+        beside.rename(self._slowness)
+
+    def speed_up(self) -> None:
+        """Its disk is quick again."""
+        self._slowness.unlink(missing_ok=True)
 
     def _signal(self, number: int) -> None:
         assert self.process is not None

@@ -1,6 +1,7 @@
 """What can befall three nodes; each fault leaves damage that `Scene.heal` ends."""
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +22,20 @@ DEAD_TIME_S: Final = 3 * HEARTBEAT_MS / 1000
 LOG_ENTRIES: Final = 1_500
 """That the log keeps. More are written past a node that is to need a full sync."""
 
+CHURN_SCHEMA: Final = ("create table churn(turns int)", "insert into churn values (0)")
+
 WRITERS: Final = 16
 FLICKERS: Final = 12
-"""Of a node on a disk that takes its time: so many syncs hang."""
+"""Of a node that hangs again and again."""
+
+HANGS_MS: Final = (40, 250, 1_000)
+"""What a sync takes at most on a slow disk: longer than a dead-time, too."""
+
+SLOW_MS: Final = 150
+"""On the disk of a node that is to be struck in the midst of something."""
+
+CAUGHT_S: Final = 3.0
+"""How long it is waited for; it may be over before it was seen."""
 
 
 @dataclass
@@ -56,10 +68,21 @@ class Scene:
             if other is not node and back:
                 self.network.cut(other.host, node.host)
 
+    def wait_for(self, node: NodeProcess, state: str) -> None:
+        """Return when the node is in the midst of this, or soon after anyway."""
+        deadline = time.monotonic() + CAUGHT_S
+        while time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                if node.status()["state"] == state:
+                    sys.stdout.write(f"  {node.data_dir.name} is {state}\n")
+                    return
+            time.sleep(0.005)
+
     def heal(self) -> None:
         """All run, and all hear each other."""
         self.network.heal()
         for node in self.nodes:
+            node.speed_up()
             if node.is_alive:
                 node.resume()
             else:
@@ -125,6 +148,23 @@ def random_cuts(scene: Scene) -> None:
 
 
 def slow_disk(scene: Scene) -> None:
+    """What the master, or a replica, or all of them sync takes its time."""
+    master, replica = scene.master, scene.some_replica()
+    for node in scene.chance.choice([[master], [replica], scene.nodes]):
+        node.slow_down(scene.chance.choice(HANGS_MS))
+    scene.linger(3 * DEAD_TIME_S, 6 * DEAD_TIME_S)
+
+
+def killed_on_a_slow_disk(scene: Scene) -> None:
+    """The master dies while syncs hang, there and at those that are to follow it."""
+    for node in scene.nodes:
+        node.slow_down(SLOW_MS)
+    scene.linger(0, DEAD_TIME_S)
+    scene.master.kill()
+    scene.linger(2 * DEAD_TIME_S, 4 * DEAD_TIME_S)
+
+
+def flickering_node(scene: Scene) -> None:
     """One node hangs again and again, for less than the dead-time."""
     node = scene.chance.choice([scene.master, scene.some_replica()])
     for _ in range(FLICKERS):
@@ -137,6 +177,7 @@ def slow_disk(scene: Scene) -> None:
 def struck_in_an_election(scene: Scene) -> None:
     """The master dies; while the others elect, one of them dies or hangs too."""
     heir = scene.some_replica()
+    heir.slow_down(SLOW_MS)
     scene.master.kill()
     scene.linger(DEAD_TIME_S, 2 * DEAD_TIME_S)
     scene.chance.choice([heir.kill, heir.pause])()
@@ -144,15 +185,17 @@ def struck_in_an_election(scene: Scene) -> None:
 
 
 def struck_in_a_rewind(scene: Scene) -> None:
-    """A master alone keeps what it could not commit; it dies as it comes back."""
+    """A master alone keeps what it could not commit; it dies as it takes it back."""
     master = scene.master
     scene.part(master)
     scene.linger(2 * DEAD_TIME_S)
+    master.slow_down(SLOW_MS)
+    if scene.chance.random() < 0.5:
+        master.kill()
+        master.start(wait=False)
     scene.network.heal()
-    scene.linger(0, DEAD_TIME_S)
-    master.kill()
-    master.start(wait=False)
-    scene.linger(DEAD_TIME_S / 2, DEAD_TIME_S)
+    scene.wait_for(master, "rewinding")
+    scene.linger(0, DEAD_TIME_S / 4)
     scene.chance.choice([master.kill, scene.some_replica().pause])()
     scene.linger(DEAD_TIME_S)
 
@@ -163,8 +206,10 @@ def struck_in_a_full_sync(scene: Scene) -> None:
     replica.kill()
     for one in churned(scene):
         one.join()
+    replica.slow_down(SLOW_MS)
     replica.start(wait=False)
-    scene.linger(DEAD_TIME_S / 2, 2 * DEAD_TIME_S)
+    scene.wait_for(replica, "full_sync")
+    scene.linger(0, DEAD_TIME_S / 2)
     scene.chance.choice([master, replica]).kill()
     scene.linger()
 
@@ -179,6 +224,7 @@ def switched_over(scene: Scene) -> None:
 def struck_in_a_switchover(scene: Scene) -> None:
     """The master or its heir dies, hangs or is cut off while they hand over."""
     master, heir = scene.master, scene.some_replica()
+    scene.chance.choice([master, heir]).slow_down(SLOW_MS)
     asking = threading.Thread(target=hand_over, args=(master, heir))
     asking.start()
     scene.linger(0, DEAD_TIME_S / 3)
@@ -199,7 +245,7 @@ def hand_over(master: NodeProcess, heir: NodeProcess) -> None:
 
 def churned(scene: Scene) -> Iterator[threading.Thread]:
     """Writers that send the log beyond what it keeps."""
-    touch = {"sql": "update totals set entries = entries where id = 1"}
+    touch = {"sql": "update churn set turns = turns + 1"}
     body = {"statements": [touch] * (2 * LOG_ENTRIES // WRITERS), "transaction": False}
 
     def write(node: NodeProcess) -> None:
@@ -228,6 +274,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
     mute_or_deaf_replica,
     random_cuts,
     slow_disk,
+    killed_on_a_slow_disk,
+    flickering_node,
     struck_in_an_election,
     struck_in_a_rewind,
     struck_in_a_full_sync,

@@ -2,21 +2,31 @@
 
 import ctypes
 import os
+import random
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any, Final
 
 import nexus
 from nexus.cli import main
 
+SLOWED: Final = {"fdatasync": 1.0, "fsync": 1.0, "pwrite": 0.1}
+"""What a slow disk delays, and by how much of what it is told."""
 
-def serve_as(settings: Mapping[str, str], log: Path, namespace: str) -> None:
+
+def serve_as(
+    settings: Mapping[str, str], log: Path, namespace: str, slowness: Path
+) -> None:
     """Be one node, as `nexus serve` with these settings would; ends the process.
 
     `namespace` names a mount namespace in which the node is to run, or is empty.
+    Whenever the file `slowness` is there, it says how many milliseconds a sync takes,
+    at most.
     """
     with log.open("ab") as file:
         for stream in (1, 2):
@@ -28,7 +38,24 @@ def serve_as(settings: Mapping[str, str], log: Path, namespace: str) -> None:
     for name in [name for name in os.environ if name.startswith("NEXUS_")]:
         del os.environ[name]
     os.environ.update(settings)
+    put_on_a_disk(slowness)
     sys.exit(main(["serve"]))
+
+
+def put_on_a_disk(slowness: Path) -> None:
+    """What this process writes and syncs by itself takes as long as the file says."""
+
+    def slowed(call: Callable[..., Any], share: float) -> Callable[..., Any]:
+        def taking_its_time(*arguments: Any) -> Any:
+            if slowness.exists():
+                most_s = share * int(slowness.read_text() or 0) / 1000
+                time.sleep(random.uniform(0, most_s))
+            return call(*arguments)
+
+        return taking_its_time
+
+    for name, share in SLOWED.items():
+        setattr(os, name, slowed(getattr(os, name), share))
 
 
 def hold_a_transaction(data_dir: Path, pipe: Pipe) -> None:

@@ -18,7 +18,15 @@ from e2e.cluster import (
     master_of,
     wait_until,
 )
-from e2e.faults import HEARTBEAT_MS, LOG_ENTRIES, Fault, Scene, deck, parted_master
+from e2e.faults import (
+    CHURN_SCHEMA,
+    HEARTBEAT_MS,
+    LOG_ENTRIES,
+    Fault,
+    Scene,
+    deck,
+    parted_master,
+)
 from e2e.ledger import SCHEMA, Lane
 from e2e.namespaces import networked
 from e2e.record import Record
@@ -103,7 +111,7 @@ def settled(nodes: list[NodeProcess]) -> NodeProcess:
 
 def made(nodes: list[NodeProcess]) -> None:
     """The clients' tables are there."""
-    statements = [{"sql": sql} for sql in SCHEMA]
+    statements = [{"sql": sql} for sql in (*SCHEMA, *CHURN_SCHEMA)]
     body = {"statements": statements, "transaction_id": "schema"}
 
     def is_made() -> bool:

@@ -143,8 +143,11 @@ async def test_queries_that_rest_are_bounded_and_the_oldest_gives_way(
     assert rest.rows == [(2,), (3,)]
 
 
-async def test_rows_that_nobody_asks_for_are_dropped(crowd: Crowd) -> None:
-    node = await crowd.node("node", limits__idle_transaction_ms=50)
+async def test_rows_that_nobody_asks_for_are_dropped(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "REST_LIMIT_S", 0.05)
+    node = await crowd.node("node")
 
     async with attached(node) as client:
         client.ask(1, "values (1), (2)", fetch_rows=1)

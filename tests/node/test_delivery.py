@@ -21,7 +21,7 @@ RESULTS = [StatementResult(("v",), [(1,), (2,), (3,)], 3, 3)]
 class Host:
     """A node whose clients wait no longer than a test does."""
 
-    idle_limit_s = 60.0
+    rest_limit_s = 60.0
 
     async def on_reader(self, call: Callable[[], Any]) -> Any:
         return call()
@@ -71,7 +71,7 @@ async def test_a_client_that_does_not_read_is_not_sent_more() -> None:
 
 async def test_rows_are_kept_for_a_time_only() -> None:
     host = Host()
-    host.idle_limit_s = 0.01
+    host.rest_limit_s = 0.01
     told, _ = delivery(host)
     pending = Pending(Execute(1, (), fetch_rows=1), lambda: None)
 

@@ -89,7 +89,7 @@ async def test_a_learner_is_made_a_voter_and_a_voter_is_removed(crowd: Crowd) ->
         await master.remove_voter(master.node_id)
     await run(master, CREATE)
     with pytest.raises(WrongRoleError, match="is a voter of its cluster"):
-        await learner.stop_replication()
+        await learner.start_replication(Role.MASTER, None)
 
 
 def in_maintenance(node: Node) -> bool:

@@ -23,6 +23,7 @@ from nexus.node.startup import (
     Standing,
     effective_role,
     log_history,
+    log_settings,
     new_history_id,
     next_epoch,
     open_standing,
@@ -177,6 +178,18 @@ def test_a_stop_that_fails_frees_the_directory_too(
         standing.close()
 
     assert_free(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "megabytes"), [(10, 1), (40_000, 9), (1_000_000, 64)]
+)
+def test_a_log_that_keeps_few_entries_has_small_files(
+    entries: int, megabytes: int
+) -> None:
+    settings = log_settings(entries)
+
+    assert settings.max_entries == entries
+    assert settings.segment_bytes >> 20 == megabytes
 
 
 def test_an_empty_log_begins_behind_the_database(tmp_path: Path) -> None:

@@ -5,8 +5,16 @@ from typing import TypeVar
 
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import HistoryId, Offset, Reign
-from nexus.replication.effects import Apply
+from nexus.model.position import (
+    ORIGIN,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Reign,
+)
+from nexus.protocol.messages import VoteReply, WalAck
+from nexus.replication.effects import Apply, Peer
 from nexus.replication.election_effects import BecomeMaster, ElectionSettings
 from nexus.replication.electorate import Configuration
 from nexus.replication.member import Member
@@ -22,6 +30,7 @@ from nexus.replication.settings import (
     MasterSettings,
     ReplicaSettings,
 )
+from replication.examples import hello
 
 E = TypeVar("E")
 
@@ -82,3 +91,24 @@ def reigns(one: Member, effects: MemberEffects, now_ms: int) -> list[MemberEffec
         for effect in one.applied(order.up_to, now_ms)
     ]
     return [*began, *stored, *applied]
+
+
+def elected(*voters: str, sync_quorum: int = 0) -> Member:
+    """The first by the vote of the second, its first entry durable on its own disk."""
+    one, other = member(*voters, sync_quorum=sync_quorum), NodeId(voters[1])
+    one.tick(1_000)
+    one.vote(other, VoteReply(Epoch(1), granted=True, pre_vote=True), 1_010)
+    won = one.vote(other, VoteReply(Epoch(1), granted=True), 1_020)
+    reigns(one, won, 1_030)
+    return one
+
+
+def follows(one: Member, name: str, end: int = 1) -> None:
+    """Another node comes, and holds the master's log up to there."""
+    peer, stop = Peer(f"{name}#{end}"), Offset(end + 1)
+    empty = hello(node_id=NodeId(name), history=EpochHistory(), position=ORIGIN)
+    one.hello(peer, empty, 1_040)
+    one.streamed(peer, stop, 10, 1_050)
+    stored = one.receive(peer, WalAck(Offset(end), Offset(0)), 1_060)
+    for order in only(stored, Apply):
+        one.applied(order.up_to, 1_070)

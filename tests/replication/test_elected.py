@@ -6,10 +6,9 @@ from msgspec.structs import replace
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
+from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
 from nexus.replication.effects import (
-    Apply,
     CommitAdvanced,
     Peer,
     Send,
@@ -19,7 +18,7 @@ from nexus.replication.effects import (
 from nexus.replication.election_effects import TakeWrites
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
-from replication.alone import member, only, reigns
+from replication.alone import elected, follows, member, only, reigns
 from replication.examples import hello
 
 
@@ -108,24 +107,6 @@ def test_a_sync_quorum_counts_from_the_entry_that_makes_the_mode_sync() -> None:
     assert one.master.quorum == 3
     one.configured(Offset(3), replace(named, mode=Mode.ASYNC), 1_060)
     assert one.master.quorum == 0
-
-
-def elected(*voters: str, sync_quorum: int) -> Member:
-    """`a` by the vote of `b`, its first entry durable on its own disk."""
-    one = member(*voters, sync_quorum=sync_quorum)
-    reigns(one, won(one), 1_030)
-    return one
-
-
-def follows(one: Member, name: str) -> None:
-    """The node holds the reign's first entry."""
-    peer = Peer(name)
-    empty = hello(node_id=NodeId(name), history=EpochHistory(), position=ORIGIN)
-    one.hello(peer, empty, 1_040)
-    one.streamed(peer, Offset(2), 10, 1_050)
-    stored = one.receive(peer, WalAck(Offset(1), Offset(0)), 1_060)
-    for order in only(stored, Apply):
-        one.applied(order.up_to, 1_070)
 
 
 def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from nexus.errors import WrongRoleError
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
 from sim.network import place_of
 from sim.plan import Fault
@@ -234,14 +234,34 @@ def _stranger(world: "World", fault: Fault) -> None:
 
 def _wipe(world: "World", fault: Fault) -> None:
     """Log and database of a node are gone; its catalog, with its id, is not."""
+    if not _another_database(world, fault.nodes[0]):
+        return
     world.crash(fault.nodes[0], fault.for_ms)
     world.disks[fault.nodes[0]].wipe()
 
 
 def _replace(world: "World", fault: Fault) -> None:
     """A node's whole disk is gone; an operator gives its place to the new node."""
+    if not _another_database(world, fault.nodes[0]):
+        return
     world.replace(fault.nodes[0], fault.for_ms)
     world.soon(fault.for_ms + 300, _gives_place, world, fault.nodes[0])
+
+
+def _another_database(world: "World", name: str) -> bool:
+    """Whether another node can reign: it neither waits for a snapshot nor will.
+
+    In async mode a single other one may have to take back what it cannot.
+    """
+    others = [one for one in world.plan.voters if one != name and one[0] != "w"]
+    if world.plan.mode is Mode.ASYNC and len(others) < 2:
+        return False
+    return any(
+        other != name
+        and not process.witness
+        and (process.member.replica is None or process.member.replica.is_settled)
+        for other, process in world.processes.items()
+    )
 
 
 def _gives_place(world: "World", name: str) -> None:

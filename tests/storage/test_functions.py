@@ -30,6 +30,8 @@ def backwards(one, other):
 
 
 def register(connection):
+    (known,) = connection.execute("select abs(-1)").fetchone()
+    assert known == 1
     connection.create_function("twice", 1, lambda x: x * 2, deterministic=True)
     connection.create_function("count_of", -1, lambda *all: len(all))
     connection.create_function("ratio", 2, lambda a, b: a / b)

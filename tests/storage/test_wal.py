@@ -1,12 +1,10 @@
 """The write-ahead log as its users see it."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -448,7 +446,8 @@ class LogAndList(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
+        self._kept = tempfile.TemporaryDirectory()
+        self.directory = Path(self._kept.name)
         self.log = WriteAheadLog.open(self.directory, SMALL)
         self.entries: list[Record] = []
         self.last = 0
@@ -548,8 +547,7 @@ class LogAndList(RuleBasedStateMachine):
     @override
     def teardown(self) -> None:
         self.log.close()
-        with suppress(OSError):
-            shutil.rmtree(self.directory)
+        self._kept.cleanup()
 
 
 TestLogAndList = LogAndList.TestCase

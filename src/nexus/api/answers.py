@@ -33,7 +33,7 @@ class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     role: Literal["master", "replica"]
     master_addr: str | None = None
-    """The master's HOST:PORT; a replica needs it."""
+    """The master's HOST:PORT; a replica needs it, save a voter that was stopped."""
 
 
 class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

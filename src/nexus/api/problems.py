@@ -77,6 +77,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.AnswerTooLargeError: Row(
         413, "The answer is too large", "Ask for fewer rows, or for some at a time."
     ),
+    errors.TransactionLostError: Row(
+        503, "The transaction's node is gone", "Nothing happened: run it again.", 1
+    ),
+    errors.ConnectionLostError: Row(
+        503, "The node went while it answered", "Read again.", 1
+    ),
     errors.TransactionExpiredError: Row(
         409, "The transaction idled too long", "Begin it again and commit sooner."
     ),

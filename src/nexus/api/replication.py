@@ -34,6 +34,7 @@ from nexus.api.calls import (
 from nexus.api.streams import JSON_LINES, stream_lines
 from nexus.config import split_address
 from nexus.errors import (
+    ClusterChangeError,
     ConfigurationError,
     NotFoundError,
     RequestError,
@@ -274,11 +275,11 @@ CALLS: Final = (
         "POST",
         "/replication/stop",
         "stop",
-        "Leave replication: a standalone node remains.",
+        "Leave replication: a standalone node remains, or a voter that takes no part.",
         _STATUS,
         _stop,
         body=Empty,
-        problems=_WRONG_ROLE,
+        problems=(ClusterChangeError, WrongRoleError),
     ),
     Call(
         "POST",

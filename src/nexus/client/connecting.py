@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
-from nexus.client.exceptions import NotSupportedError, translated
+from nexus.client.exceptions import translated
 from nexus.client.local import TIMEOUT_S, LocalSession
+from nexus.client.remote import RemoteSession
 from nexus.client.session import Session
 from nexus.errors import NexusError
 
@@ -69,8 +70,5 @@ def _session(target: str, timeout_s: float | None, secret: str) -> Session:
     )
 
 
-def _remote(url: str, timeout_s: float | None, secret: str) -> Session:  # noqa: ARG001
-    raise NotSupportedError(
-        f"{url}: this version has no native sessions yet; write through the node's "
-        "HTTP API (POST /sql), or in the process of the node"
-    )
+def _remote(url: str, timeout_s: float | None, secret: str) -> Session:
+    return RemoteSession.open(url, timeout_s=timeout_s, secret=secret)

@@ -9,6 +9,7 @@
     │   ├── TransactionTooLargeError
     │   ├── AnswerTooLargeError      more rows than an answer may have
     │   ├── TransactionExpiredError  an interactive transaction idled too long
+    │   ├── TransactionLostError     its node is gone; nothing of it happened
     │   ├── ReadOnlyReplicaError     the write belongs on the master
     │   ├── NoMasterError            there is no master to write to just now
     │   ├── QuorumLostError          too few replicas are there to hold a write
@@ -20,6 +21,7 @@
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── ConnectionLostError          the node went while it answered a query
     ├── ChangesGoneError             the change feed no longer reaches back so far
     ├── PositionLostError            a consumer has read what a failover took back
     ├── NotFoundError                no such snapshot, replica or divergence
@@ -53,6 +55,7 @@ from nexus.errors.base import (
 from nexus.errors.calls import (
     ChangesGoneError,
     ClusterChangeError,
+    ConnectionLostError,
     EtcdError,
     HandshakeRefusedError,
     NoDatabaseError,
@@ -90,6 +93,7 @@ from nexus.errors.transactions import (
     StatementError,
     TransactionError,
     TransactionExpiredError,
+    TransactionLostError,
     TransactionTooLargeError,
     WritesStoppedError,
 )
@@ -101,6 +105,7 @@ __all__ = [
     "ChangesGoneError",
     "ClusterChangeError",
     "ConfigurationError",
+    "ConnectionLostError",
     "ConstraintError",
     "CorruptLogError",
     "DataDirectoryLockedError",
@@ -132,6 +137,7 @@ __all__ = [
     "StorageError",
     "TransactionError",
     "TransactionExpiredError",
+    "TransactionLostError",
     "TransactionTooLargeError",
     "WritesStoppedError",
     "WrongRoleError",

@@ -85,3 +85,9 @@ class HandshakeRefusedError(NexusError):
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ConnectionLostError(NexusError):
+    """The node went while it answered a query; read anew."""
+
+    code = "connection_lost"

@@ -76,6 +76,12 @@ class TransactionExpiredError(TransactionError):
     code = "transaction_expired"
 
 
+class TransactionLostError(TransactionError):
+    """The node of the transaction is gone, nothing of it happened: run it again."""
+
+    code = "transaction_lost"
+
+
 class ReadOnlyReplicaError(TransactionError):
     """This node is a replica; `master_url` (or "") names the node to write to."""
 

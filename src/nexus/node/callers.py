@@ -39,6 +39,8 @@ from nexus.storage.capture import Statement
 MOST_CALLERS: Final = 2_048
 """Each costs a descriptor and its buffers; a process often has 4096 descriptors."""
 
+REST_LIMIT_S: Final = 60.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,7 +49,9 @@ class Callers:
 
     def __init__(self, duties: Duties, secret: str, *, idle_limit_s: float) -> None:
         self.idle_limit_s = idle_limit_s
-        """How long a transaction, or rows that are left, wait for their client."""
+        """How long a transaction waits for its client."""
+        self.rest_limit_s = REST_LIMIT_S
+        """How long rows that are left do: they hold no more than a snapshot."""
         self._duties = duties
         self._secret = secret
         self._callers: set[Caller] = set()

@@ -5,7 +5,7 @@ came off the wire, and writes frames that are sent in one go.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from nexus.config import join_address, split_address
 from nexus.errors import ProtocolError
@@ -76,9 +76,8 @@ class Connection:
             raise ProtocolError(
                 f"{self.peer_address} did not wait for the end of the handshake"
             )
-        transport = self._writer.transport
-        assert isinstance(transport, asyncio.Transport), "a socket is read and written"
-        return transport, self._decoder
+        # A socket's is both; uvloop's own is no subclass of asyncio's.
+        return cast("asyncio.Transport", self._writer.transport), self._decoder
 
     def handshake_done(self) -> None:
         """From now on accept frames of the full size."""

@@ -21,7 +21,7 @@ class ReaderHost(Protocol):
     """What queries need of their node."""
 
     @property
-    def idle_limit_s(self) -> float:
+    def rest_limit_s(self) -> float:
         """How long rows wait to be asked for."""
 
     async def on_reader(self, call: Callable[[], Any]) -> Any:
@@ -90,7 +90,7 @@ class Delivery:
     ) -> None:
         """Send piece after piece, each when the client has asked for it."""
         asked: Execute = pending.request
-        limit_s = self._host.idle_limit_s
+        limit_s = self._host.rest_limit_s
         most_rows = asked.fetch_rows
         while True:
             frames, more = await next_piece(most_rows)

@@ -24,6 +24,7 @@ from nexus.node.modes import warn_of_mode
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
+from nexus.node.resting import RESTS, Resting
 from nexus.node.startup import effective_role
 from nexus.node.transactions import TransactionManager
 from nexus.node.voting import Voting
@@ -31,7 +32,7 @@ from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.formation import Formed, Joins
 
-Duty = Reigning | Following | Voting | Forming | Keyholding
+Duty = Reigning | Following | Voting | Forming | Keyholding | Resting
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class Duties:
         self._parts = parts
 
     @property
-    def acting(self) -> Reigning | Following | Forming | None:
+    def acting(self) -> Reigning | Following | Forming | Resting | None:
         """The master's or replica's part that this node has just now."""
         if isinstance(self.duty, Voting | Keyholding):
             return self.duty.reigning or self.duty.following
@@ -79,7 +80,7 @@ class Duties:
         """As the status tells it."""
         if isinstance(self.duty, Voting | Keyholding):
             return self.duty.role
-        if isinstance(self.duty, Forming) and self._role is not Role.WITNESS:
+        if isinstance(self.duty, Forming | Resting) and self._role is not Role.WITNESS:
             return Role.REPLICA
         return self._role
 
@@ -122,6 +123,8 @@ class Duties:
         """This node as one of a cluster with voters; raises WrongRoleError."""
         if isinstance(self.duty, Voting):
             return self.duty
+        if isinstance(self.duty, Resting):
+            raise WrongRoleError(RESTS)
         raise WrongRoleError(
             "this node's cluster has no voters: it was not formed with "
             "replication.peers, so an operator promotes"
@@ -131,12 +134,17 @@ class Duties:
         """Raise WrongRoleError on a voter: what it wrote alone would be taken back."""
         if isinstance(self.duty, Keyholding):
             raise WrongRoleError(ETCD_DECIDES)
-        own = self.parts.state.node_id
-        if isinstance(self.duty, Voting) and own in dict(self.duty.voters):
+        if isinstance(self.duty, Resting) or self.votes:
             raise WrongRoleError(
-                f"this node is a voter of its cluster: remove it there first (DELETE "
-                f"/cluster/members/{own} on the master), or stop the process"
+                "this node is a voter of its cluster, which elects: remove it first, "
+                f"DELETE /cluster/members/{self.parts.state.node_id} on the master"
             )
+
+    @property
+    def votes(self) -> bool:
+        """Whether the log names this node as a voter, and it takes part."""
+        duty, own = self.duty, self.parts.state.node_id
+        return isinstance(duty, Voting) and own in dict(duty.voters)
 
     # --- Changes; the caller holds `changing` ----------------------------------------
 

@@ -59,21 +59,7 @@ class Forming:
 
     def stats(self) -> ReplicaStats:
         """GET /replication/replica/stats: nothing has happened yet."""
-        end = self._parts.log.durable_offset
-        return ReplicaStats(
-            entries_received=0,
-            entries_applied=0,
-            bytes_received=0,
-            current_offset=end,
-            lag=0,
-            lag_seconds=0.0,
-            reconnects=0,
-            connected=False,
-            master_id="",
-            full_syncs=0,
-            rewinds=0,
-            apply_conflicts=0,
-        )
+        return no_stats(self._parts.log.durable_offset)
 
     @property
     def history(self) -> EpochHistory:
@@ -105,6 +91,24 @@ class Forming:
                 await asyncio.sleep(self._pause_s)
         except NexusError as error:
             self._parts.failed(error)
+
+
+def no_stats(end: Offset) -> ReplicaStats:
+    """Those of a node that follows nobody; its log ends there."""
+    return ReplicaStats(
+        entries_received=0,
+        entries_applied=0,
+        bytes_received=0,
+        current_offset=end,
+        lag=0,
+        lag_seconds=0.0,
+        reconnects=0,
+        connected=False,
+        master_id="",
+        full_syncs=0,
+        rewinds=0,
+        apply_conflicts=0,
+    )
 
 
 def is_of_no_cluster(parts: Parts) -> bool:

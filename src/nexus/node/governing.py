@@ -22,7 +22,10 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.keyholding import Keyholding
+from nexus.node.losses import losses
+from nexus.node.resting import Resting
 from nexus.node.voting import Voting
+from nexus.replication.quorum import majority
 
 HANDOVER_DEAD_TIMES: Final = 4
 LEAST_HANDOVER_S: Final = 5.0
@@ -153,12 +156,37 @@ async def set_mode(duties: Duties, mode: Mode) -> None:
             await duties.change(duties.role, "mode", mode=mode)
 
 
+async def rest(duties: Duties) -> None:
+    """Have a voter take no part, where the others can do without it, until `renew`.
+
+    Raises WrongRoleError on the master, ClusterChangeError where they cannot.
+    """
+    voting = duties.voting()
+    if voting.role is Role.MASTER:
+        raise WrongRoleError(
+            "this node is the master: hand over first (POST /replication/switchover, "
+            "or nexus switchover URL NODE_ID), then stop it"
+        )
+    others = (await losses(duties)).voters
+    there = sum(one.durable_offset is not None for one in others)
+    needed = majority(len(voting.voters))
+    if there < needed:
+        raise ClusterChangeError(
+            f"only {there} of the other {len(others)} voters answer, and without this "
+            f"node {needed} must: nothing was changed; start those first"
+        )
+    history = duties.history
+    await duties.parts.publisher.retire("an operator has stopped this node")
+    await duties.leave()
+    duties.duty = Resting(duties.parts, history)
+
+
 async def read_offset(duties: Duties) -> Offset:
     """What a strong read that begins now must see; raises why it is not known."""
     duty, acting = duties.duty, duties.acting
     if isinstance(duty, Voting) and duty.reigning is not None:
         return await duty.read_offset()
-    if isinstance(acting, Following | Forming):
+    if isinstance(acting, Following | Forming | Resting):
         raise acting.write_refusal()  # its master answers it
     if acting is None:
         raise NoMasterError(f"nothing was read: {duties.trouble}; try again soon")

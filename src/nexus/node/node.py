@@ -33,6 +33,7 @@ from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
+from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
@@ -160,7 +161,7 @@ class Node:
     def replica_stats(self) -> ReplicaStats:
         """GET /replication/replica/stats; WrongRoleError on a master."""
         acting = self._duties.acting
-        if not isinstance(acting, Following | Forming):
+        if not isinstance(acting, Following | Forming | Resting):
             raise WrongRoleError("this node is no replica; ask one of its replicas")
         return acting.stats()
 
@@ -178,7 +179,7 @@ class Node:
         acting = self._duties.acting
         if not reason and isinstance(acting, Following):
             reason = acting.ready(max_lag)
-        if not reason and isinstance(acting, Forming):
+        if not reason and isinstance(acting, Forming | Resting):
             reason = acting.reason
         return not reason, reason
 
@@ -273,6 +274,8 @@ class Node:
                 # Two masters of one epoch: an operator says which one goes on.
                 await duties.change(Role.MASTER, "force")
                 return self.status()
+            if isinstance(duties.duty, Resting):
+                raise WrongRoleError(duties.duty.reason)
             if isinstance(duties.duty, Forming):
                 raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
             if not isinstance(duties.duty, Following):
@@ -311,17 +314,30 @@ class Node:
     async def start_replication(
         self, role: Role, master_addr: str | None
     ) -> NodeStatus:
-        """Take a role at run time; a replica needs the master's address."""
-        if role is Role.REPLICA and not master_addr:
-            raise RequestError("a replica needs master_addr")
+        """Take a role at run time; a replica needs the master's address.
+
+        A voter that was stopped takes part again, and finds its master by itself.
+        """
         duties = self._duties
         async with duties.changing:
+            if role is Role.REPLICA and isinstance(duties.duty, Resting):
+                await duties.renew()
+                return self.status()
+            if role is Role.REPLICA and not master_addr:
+                raise RequestError("a replica needs master_addr")
             duties.require_no_voter()
             await duties.change(role, "promote", master_addr or "")
         return self.status()
 
     async def stop_replication(self) -> NodeStatus:
-        """Become a standalone node that takes writes for itself."""
+        """Become a standalone node that takes writes for itself.
+
+        A voter takes no part instead, and none of its writes: they would be taken back.
+        """
+        async with self._duties.changing:
+            if self._duties.votes:
+                await governing.rest(self._duties)
+                return self.status()
         return await self.start_replication(Role.STANDALONE, None)
 
     # --- Helpers ----------------------------------------------------------------------

@@ -86,9 +86,8 @@ class PublisherHooks:
     stop_writes: Callable[[StopWrites], None]
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
-    """A proven Hello that asks for votes, with the challenge it has answered."""
     client: Callable[[Connection, Attach, bytes], Awaitable[None]]
-    """A proven client, with the challenge it has answered: serve it until it goes."""
+    """Who is proven, with the challenge it has answered: serve it until it goes."""
 
 
 class Publisher:
@@ -222,16 +221,15 @@ class Publisher:
         connection = link.connection
         hello, link.challenge = await self._door.hello(connection, self._secret)
         if isinstance(hello, Attach):
-            await self._hooks.client(connection, hello, link.challenge)
-            return
+            return await self._hooks.client(connection, hello, link.challenge)
         link.hello_nonce = hello.nonce
         if VOTES in hello.features:
             await self._hooks.votes(connection, hello, link.challenge)
-            return
+            return None
         machine = self.machine
         if machine is None:
             connection.send(self._hooks.visited(hello))
-            return
+            return None
         self._links[link.peer] = link
         # Nobody told of syncs while nobody was here; from now on they are told.
         self.stored(self._log.durable_offset)
@@ -242,7 +240,7 @@ class Publisher:
             while link.peer in self._links:
                 messages = await connection.receive()
                 if not messages:
-                    return
+                    return None
                 for message in messages:
                     self.perform(machine.receive(link.peer, message, now_ms()))
         finally:

@@ -27,6 +27,11 @@ log = structlog.get_logger(__name__)
 RESTING_READERS: Final = 32
 """Connections beside `limits.readers`, for queries that wait for their clients."""
 
+ENTRY_BYTES: Final = 1 << 10
+"""More than most entries have; a file of larger ones has fewer of them."""
+
+LEAST_SEGMENT_BYTES: Final = 1 << 20
+
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
 again takes the next epoch by itself, and must not meet the new one at that number."""
@@ -93,6 +98,13 @@ def open_standing(config: Config) -> Standing:
     return Standing(directory, lock, catalog, log, database)
 
 
+def log_settings(max_entries: int) -> WalSettings:
+    """A log that keeps few entries has small files: each is preallocated."""
+    quarter = max_entries // 4 * ENTRY_BYTES
+    size = min(max(quarter, LEAST_SEGMENT_BYTES), WalSettings().segment_bytes)
+    return WalSettings(max_entries=max_entries, segment_bytes=size)
+
+
 def _open_agreeing(
     config: Config,
     directory: DataDirectory,
@@ -138,7 +150,7 @@ def _opened_log(
     state = catalog.state
     wal = WriteAheadLog.open(
         directory.wal,
-        WalSettings(max_entries=config.replication.max_log_size),
+        log_settings(config.replication.max_log_size),
         watermark=NO_OFFSET if state.intent else state.log_watermark,
     )
     with ExitStack() as opened:

@@ -2,7 +2,7 @@
 
 A module named in the setting `functions` has `register(connection)`, written as for
 Python's `sqlite3`: it calls the connection's `create_function`, `create_aggregate` and
-`create_collation`. Such a module serves both, unchanged.
+`create_collation`, and may ask with `execute`. Such a module serves both, unchanged.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,6 +58,10 @@ class Registry:
     ) -> None:
         """Order texts by `compare`, which is below, at or above 0."""
         self._connection.create_collation(name, _told(name, compare))
+
+    def execute(self, sql: str, /) -> Any:
+        """Ask SQLite what it has, before anything is created; a cursor."""
+        return self._connection.execute(sql)
 
 
 class Functions:

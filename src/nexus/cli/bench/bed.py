@@ -42,6 +42,9 @@ class Scale:
     memory_entries: int
     http_s: int
     kills: int
+    slow_kills: int
+    slow_heartbeat_ms: int
+    """Of those: what `replication.heartbeat_ms` is unless configured."""
 
 
 FULL: Final = Scale(
@@ -53,6 +56,8 @@ FULL: Final = Scale(
     memory_entries=1_000_000,
     http_s=8,
     kills=20,
+    slow_kills=3,
+    slow_heartbeat_ms=5_000,
 )
 QUICK: Final = Scale(
     rounds=1,
@@ -63,6 +68,8 @@ QUICK: Final = Scale(
     memory_entries=2_000,
     http_s=1,
     kills=1,
+    slow_kills=1,
+    slow_heartbeat_ms=300,
 )
 
 

@@ -122,6 +122,14 @@ LINES: Final = (
         at_most=True,
     ),
     Line(
+        "failover-default",
+        "failover",
+        "the same with the default heartbeats",
+        "s",
+        17,
+        at_most=True,
+    ),
+    Line(
         "switchover",
         "failover",
         "longest gap between writes in a switchover",

@@ -1,0 +1,1 @@
+"""A record shop whose database outlives the machine that it runs on."""

@@ -1,0 +1,1 @@
+"""Records, and who bought them."""

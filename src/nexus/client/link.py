@@ -1,0 +1,217 @@
+"""One connection to a node: requests out, each one's answers back; it blocks."""
+
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from nexus.client.target import split_host
+from nexus.errors import HandshakeRefusedError, ProtocolError
+from nexus.protocol.calls import (
+    CALLS_LEAST,
+    CALLS_MOST,
+    Attach,
+    Attached,
+    Cancel,
+    Done,
+    Failed,
+    Rows,
+)
+from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
+from nexus.protocol.proofs import attach_proof, attached_proof, proves
+
+READ_BYTES: Final = 256 << 10
+
+PING_EVERY_S: Final = 2.0
+"""How long nothing is heard before the node is asked whether it lives."""
+
+DEAD_AFTER_S: Final = 10.0
+"""A node that is silent for so long, asked or not, is taken for dead."""
+
+_FOR_GOOD: Final = frozenset(
+    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+)
+"""Refusals that another try would meet again."""
+
+MASTERS: Final = frozenset({"master", "standalone"})
+
+Answer = Rows | Done | Failed
+
+
+class LinkLostError(Exception):
+    """The connection is gone: what was asked may be done or not."""
+
+
+class Link:
+    """An attached connection; one thread asks, any may cancel."""
+
+    def __init__(self, address: str, connected: socket.socket) -> None:
+        self.address = address
+        self.is_lost = False
+        self.round_trip_us = 0
+        self._socket = connected
+        self._sending = threading.Lock()
+        self._decoder = Decoder()
+        self._heard: deque[Message] = deque()
+        self._answers: dict[int, deque[Answer]] = {}
+        """Of requests whose answers are still waited for."""
+
+    @classmethod
+    def open(cls, address: str, secret: str, *, timeout_s: float) -> "Link":
+        """Connect and attach.
+
+        Raises LinkLostError where another try may help, HandshakeRefusedError where
+        none does.
+        """
+        try:
+            connected = socket.create_connection(split_host(address), timeout_s)
+        except OSError as error:
+            raise LinkLostError(f"{address}: {error}") from error
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        link = cls(address, connected)
+        try:
+            link._attach(secret, time.monotonic() + timeout_s)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    @property
+    def is_master(self) -> bool:
+        """Whether the node took writes when it was attached to."""
+        return self.attached.role in MASTERS
+
+    def ask(self, request_id: int, request: Message) -> None:
+        """Send a request; raises LinkLostError, and then it may have arrived."""
+        frame = encode(request)
+        self._answers[request_id] = deque()
+        self._send(frame)
+
+    def say(self, message: Message) -> None:
+        """Send what has no answer of its own, or continues one."""
+        self._send(encode(message))
+
+    def cancel(self, request_id: int) -> None:
+        """Have a request end soon; from any thread, and harmless if it has ended."""
+        try:
+            self._send(encode(Cancel(request_id)))
+        except LinkLostError:
+            return
+
+    def answer(self, request_id: int) -> Answer:
+        """The next answer to this request; raises LinkLostError."""
+        own = self._answers[request_id]
+        while not own:
+            self._sort(self._receive(None))
+        answer = own.popleft()
+        if not isinstance(answer, Rows):
+            del self._answers[request_id]
+        return answer
+
+    def forget(self, request_id: int) -> None:
+        """Its answers are of no interest any more."""
+        if self._answers.pop(request_id, None) is not None:
+            self.cancel(request_id)
+
+    def close(self) -> None:
+        """Let go of the node."""
+        self.is_lost = True
+        self._socket.close()
+
+    def _attach(self, secret: str, deadline_s: float) -> None:
+        nonce = secrets.token_bytes(16)
+        attach = Attach(CALLS_LEAST, CALLS_MOST, "python", nonce=nonce)
+        begun_s = time.monotonic()
+        # The address was chosen on this side: the larger limit costs no trust.
+        self._decoder.handshake_done()
+        self._send(encode(attach))
+        answer = self._receive(deadline_s)
+        challenge = b""
+        if isinstance(answer, Challenge):
+            challenge = answer.nonce
+            proof = attach_proof(secret, challenge, attach)
+            self._send(encode(msgspec.structs.replace(attach, auth=proof)))
+            answer = self._receive(deadline_s)
+        if not isinstance(answer, Attached):
+            raise HandshakeRefusedError(
+                f"{self.address} answered Attach with {type(answer).__name__}",
+                reason=ErrorCode.MALFORMED,
+            )
+        expected = attached_proof(secret, nonce, challenge, answer)
+        if secret and not proves(answer.auth, expected):
+            raise HandshakeRefusedError(
+                f"{self.address} does not know this cluster's secret",
+                reason=ErrorCode.UNAUTHORISED,
+            )
+        self.attached = answer
+        self.round_trip_us = round((time.monotonic() - begun_s) * 1_000_000)
+
+    def _sort(self, message: Message) -> None:
+        if isinstance(message, Rows | Done | Failed):
+            waiting = self._answers.get(message.request_id)
+            if waiting is not None:
+                waiting.append(message)
+
+    def _receive(self, deadline_s: float | None) -> Message:
+        """The next message; an Error of the node ends the link."""
+        while not self._heard:
+            self._heard.extend(self._decode(self._read(deadline_s)))
+        message = self._heard.popleft()
+        if isinstance(message, Error):
+            if message.code in _FOR_GOOD:
+                self.close()
+                raise HandshakeRefusedError(
+                    f"{self.address} refuses this client: {message.message}",
+                    reason=message.code,
+                )
+            raise self._lost(message.message)
+        return message
+
+    def _decode(self, data: bytes) -> list[Message]:
+        try:
+            return self._decoder.feed(data)
+        except ProtocolError as error:
+            raise self._lost(str(error)) from error
+
+    def _read(self, deadline_s: float | None) -> bytes:
+        """Bytes, at least one; without a deadline as long as the node lives."""
+        silent_since_s = time.monotonic()
+        while True:
+            self._socket.settimeout(
+                PING_EVERY_S
+                if deadline_s is None
+                else max(0.001, deadline_s - time.monotonic())
+            )
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except TimeoutError as error:
+                silent_s = time.monotonic() - silent_since_s
+                if deadline_s is not None or silent_s > DEAD_AFTER_S:
+                    raise self._lost(f"silent for {silent_s:.1f} s") from error
+                self._send(encode(Ping(0)))
+            except OSError as error:
+                raise self._lost(str(error)) from error
+            else:
+                if not data:
+                    raise self._lost("the node closed the connection")
+                return data
+
+    def _send(self, frame: bytes) -> None:
+        with self._sending:
+            if self.is_lost:
+                raise LinkLostError(f"{self.address}: the connection is closed")
+            try:
+                self._socket.settimeout(DEAD_AFTER_S)
+                self._socket.sendall(frame)
+            except OSError as error:
+                raise self._lost(str(error)) from error
+
+    def _lost(self, reason: str) -> LinkLostError:
+        self.close()
+        return LinkLostError(f"{self.address}: {reason}")

@@ -1,0 +1,126 @@
+"""Keep connections to the nodes of a cluster, one to each that is of use; it blocks."""
+
+import time
+from typing import Final
+
+from nexus.client.link import Link, LinkLostError
+from nexus.client.routing import Purpose, Routing, Wait
+from nexus.client.target import Target
+from nexus.errors import NoMasterError
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""For one node; another may answer sooner than this one."""
+
+
+def now_ms() -> int:
+    """A clock that never goes back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Links:
+    """Finds the node for a purpose, and waits for one as long as it may."""
+
+    def __init__(self, target: Target) -> None:
+        self.routing = Routing(target.addresses, target.read)
+        self._target = target
+        self._open: dict[str, Link] = {}
+        self._of: dict[Purpose, Link] = {}
+
+    def find(self, purpose: Purpose, deadline_ms: int) -> Link:
+        """A link to a node that suits; raises NoMasterError after the deadline.
+
+        HandshakeRefusedError where a node refuses this client for good.
+        """
+        link = self._of.get(purpose)
+        if link is not None and not link.is_lost:
+            return link
+        if purpose is Purpose.READ:
+            self._measure()
+        reason = "none has been asked"
+        while True:
+            step = self.routing.next(purpose, now_ms())
+            if isinstance(step, Wait):
+                if step.until_ms >= deadline_ms:
+                    raise self._nobody(purpose, reason)
+                time.sleep(max(0, step.until_ms - now_ms()) / 1000)
+                continue
+            found = self._try(step.address, purpose, deadline_ms)
+            if isinstance(found, Link):
+                self._of[purpose] = found
+                return found
+            reason = found
+            if now_ms() >= deadline_ms:
+                raise self._nobody(purpose, reason)
+
+    def _try(self, address: str, purpose: Purpose, deadline_ms: int) -> Link | str:
+        """A link to this node if it suits, else the reason why not."""
+        try:
+            link = self._link(address, deadline_ms)
+        except LinkLostError as error:
+            self.routing.failed(address, now_ms())
+            return str(error)
+        if self.routing.suits(address, purpose):
+            return link
+        self._drop(link)
+        self.routing.no_master(address, now_ms())
+        return f"{address} is no master just now"
+
+    def lost(self, link: Link) -> None:
+        """The connection broke."""
+        self.routing.failed(link.address, now_ms())
+        self._drop(link)
+
+    def no_master(self, link: Link) -> None:
+        """The node takes no writes any more, or not just now."""
+        self.routing.no_master(link.address, now_ms())
+        self._drop(link)
+
+    def behind(self, link: Link) -> None:
+        """The node is not as far as was asked for."""
+        self.routing.behind(link.address, now_ms())
+        self._of.pop(Purpose.READ, None)
+
+    def close(self) -> None:
+        """Let go of all nodes."""
+        for link in list(self._open.values()):
+            link.close()
+        self._open.clear()
+        self._of.clear()
+
+    def _measure(self) -> None:
+        """Ask every node once, so that the nearest is known."""
+        for address in self.routing.unmeasured():
+            try:
+                self._link(address, now_ms() + round(CONNECT_TIMEOUT_S * 1000))
+            except LinkLostError:
+                self.routing.failed(address, now_ms())
+
+    def _link(self, address: str, deadline_ms: int) -> Link:
+        link = self._open.get(address)
+        if link is not None and not link.is_lost:
+            return link
+        left_s = max(0.05, (deadline_ms - now_ms()) / 1000)
+        timeout_s = min(CONNECT_TIMEOUT_S, left_s)
+        link = Link.open(address, self._target.secret, timeout_s=timeout_s)
+        told = link.attached
+        self._open[address] = link
+        self.routing.attached(
+            address,
+            is_master=link.is_master,
+            master_addr=told.master_addr,
+            round_trip_us=link.round_trip_us,
+        )
+        return link
+
+    def _drop(self, link: Link) -> None:
+        link.close()
+        self._open.pop(link.address, None)
+        self._of = {p: kept for p, kept in self._of.items() if kept is not link}
+
+    def _nobody(self, purpose: Purpose, reason: str) -> NoMasterError:
+        what = "takes writes" if purpose is Purpose.WRITE else "answers queries"
+        return NoMasterError(
+            f"no node of {', '.join(self.routing.addresses)} {what} "
+            f"within {self._target.timeout_s:g} s; nothing happened; the last one "
+            f"asked: {reason}"
+        )

@@ -1,0 +1,99 @@
+"""Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
+
+from enum import StrEnum
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from nexus.errors import RequestError
+
+SCHEME: Final = "nexus"
+DEFAULT_PORT: Final = 15475
+TIMEOUT_S: Final = 30.0
+"""Longer than an election among nodes with the default heartbeats."""
+
+_MOST_PORT: Final = 65535
+
+
+class ReadFrom(StrEnum):
+    """Who answers queries outside of a transaction."""
+
+    MASTER = "master"
+    REPLICA = "replica"
+    """Any replica; the master only where there is none."""
+    NEAREST = "nearest"
+    """The node that answered the fastest when it was first asked."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Whom to connect to, and how."""
+
+    addresses: tuple[str, ...]
+    secret: str = ""
+    read: ReadFrom = ReadFrom.MASTER
+    timeout_s: float = TIMEOUT_S
+    """How long to look for a node that can answer, failovers included."""
+
+
+def read_target(
+    url: str, *, timeout_s: float | None = None, secret: str = ""
+) -> Target:
+    """The target that a URL names; what is given beside it goes before.
+
+    The cluster's secret may stand before the addresses, as in `nexus://:secret@a,b`.
+    Raises RequestError that names what is wrong.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme != SCHEME or not rest:
+        raise _wrong(url, "it begins with nexus:// and an address")
+    parts = urlsplit(f"//{rest}")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
+    if not addresses:
+        raise _wrong(url, "there is no address in it")
+    if parts.path.strip("/"):
+        raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    read, limit_s = ReadFrom.MASTER, TIMEOUT_S
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "read" and value in set(ReadFrom):
+            read = ReadFrom(value)
+        elif name == "timeout":
+            limit_s = _seconds(url, value)
+        else:
+            raise _wrong(
+                url, f"{name}={value} is none of read=master|replica|nearest, timeout=S"
+            )
+    secret = secret or unquote(credentials.partition(":")[2])
+    return Target(addresses, secret, read, limit_s if timeout_s is None else timeout_s)
+
+
+def split_host(address: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[host]:port`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _address(url: str, text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        return f"{text}:{DEFAULT_PORT}"
+    if not host or not port.isdecimal() or not 0 < int(port) <= _MOST_PORT:
+        raise _wrong(url, f"{text} is no HOST:PORT")
+    return text
+
+
+def _seconds(url: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise _wrong(url, f"timeout={value} is no number of seconds")
+    return seconds
+
+
+def _wrong(url: str, why: str) -> RequestError:
+    return RequestError(
+        f"{url!r} is no address of a cluster, such as nexus://a:15475,b:15475: {why}"
+    )

@@ -1,0 +1,80 @@
+"""The connections of one client: kept while they suit, and no longer."""
+
+import pytest
+from msgspec.structs import replace
+
+from client.scripted import ATTACHED, ScriptedNode
+from nexus.client.links import Links, now_ms
+from nexus.client.routing import Purpose
+from nexus.client.target import ReadFrom, Target
+from nexus.errors import NoMasterError
+from nexus.protocol.messages import Message
+
+REPLICA = replace(ATTACHED, role="replica")
+
+
+def silence(_: Message) -> list[Message]:
+    return []
+
+
+def links_to(*nodes: ScriptedNode, read: ReadFrom = ReadFrom.MASTER) -> Links:
+    addresses = tuple(node.address for node in nodes)
+    return Links(Target(addresses, read=read, timeout_s=5))
+
+
+def soon() -> int:
+    return now_ms() + 5000
+
+
+def test_a_connection_is_kept_and_shared_by_both_purposes() -> None:
+    with ScriptedNode(silence) as node:
+        links = links_to(node)
+        link = links.find(Purpose.WRITE, soon())
+
+        assert links.find(Purpose.WRITE, soon()) is link
+        assert links.find(Purpose.READ, soon()) is link
+        assert node.attaches == 1
+        links.close()
+        assert link.is_lost
+
+
+def test_queries_and_writes_have_nodes_of_their_own() -> None:
+    with ScriptedNode(silence) as master, ScriptedNode(silence, REPLICA) as replica:
+        links = links_to(master, replica, read=ReadFrom.REPLICA)
+        writes = links.find(Purpose.WRITE, soon())
+        reads = links.find(Purpose.READ, soon())
+
+        assert (writes.address, reads.address) == (master.address, replica.address)
+        links.behind(reads)
+        assert links.find(Purpose.READ, soon()) is writes
+        links.close()
+
+
+def test_a_lost_connection_is_made_anew() -> None:
+    with ScriptedNode(silence) as node:
+        links = links_to(node)
+        links.lost(links.find(Purpose.WRITE, soon()))
+        links.no_master(links.find(Purpose.WRITE, soon()))
+
+        assert not links.find(Purpose.WRITE, soon()).is_lost
+        assert node.attaches == 3
+        links.close()
+
+
+def test_the_nearest_is_looked_for_among_all() -> None:
+    with ScriptedNode(silence) as first, ScriptedNode(silence, REPLICA) as second:
+        with ScriptedNode(silence) as gone:
+            pass
+        links = links_to(gone, first, second, read=ReadFrom.NEAREST)
+        links.find(Purpose.READ, soon())
+
+        assert (first.attaches, second.attaches) == (1, 1)
+        links.close()
+
+
+def test_the_reason_of_the_last_try_is_told() -> None:
+    with ScriptedNode(silence, REPLICA) as replica:
+        links = links_to(replica)
+        with pytest.raises(NoMasterError, match="is no master just now"):
+            links.find(Purpose.WRITE, now_ms() + 100)
+        links.close()
