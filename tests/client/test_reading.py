@@ -190,3 +190,13 @@ def test_a_state_that_is_held_is_seen_until_it_is_let_go(
     reader.let_go()
     reader.let_go()
     assert list(asked(reader).rows) == []
+
+
+def test_a_pragma_tells_of_the_schema_as_it_is(reader: Reader, path: Path) -> None:
+    assert list(asked(reader, "PRAGMA foreign_key_list(child)").rows) == []
+    with closing(apsw.Connection(str(path))) as writer:
+        writer.execute("create table child(a integer references t(a))")
+
+    rows = list(asked(reader, "PRAGMA foreign_key_list(child)").rows)
+
+    assert [row[2:5] for row in rows] == [("t", "a", "a")]

@@ -298,6 +298,23 @@ async def test_a_reader_whose_place_still_stands_reads_on_after_a_cut(
     assert [change.op for change in found] == ["schema", "insert"]
 
 
+async def test_a_replica_that_has_lost_its_master_sends_its_consumers_elsewhere(
+    crowd: Crowd,
+) -> None:
+    master = await crowd.node("master")
+    replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, CREATE))
+    stream = await opened(replica, "0", heartbeat_s=QUICK_S)
+    (change,) = await next_of(stream)
+    await master.stop()
+
+    told = await ending(stream)
+
+    assert isinstance(told, NotAppliedError)
+    assert "ask another node" in str(told)
+    assert await all_of(replica, "0") == [change]
+
+
 async def test_a_closed_feed_reads_no_more(crowd: Crowd) -> None:
     node = await crowd.node("master")
     stream = await opened(node, "0", heartbeat_s=QUICK_S)

@@ -177,6 +177,8 @@ class Changes(Iterator[Change]):
                         return
             except NexusError as error:
                 _require_another(error)
+                self._urls.remove(self.url)
+                self._urls.append(self.url)
                 continue
             if self._wanted.is_bounded:
                 return

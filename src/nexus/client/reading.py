@@ -20,6 +20,10 @@ MOST_READERS: Final = 16
 
 MOST_SHAPES: Final = 1_024
 
+_READ_SCHEMA: Final = "select 1 from sqlite_schema limit 0"
+"""PRAGMAs that tell of the schema answer from memory, however old: SQLite looks whether
+it still is so only where a statement begins to read the file."""
+
 Shape = tuple[tuple[str, ...], tuple[str | None, ...]]
 """The columns' names, and the types that their tables declare."""
 
@@ -64,6 +68,8 @@ class Reader:
         idle = self._idle
         cursor = idle.pop() if idle else self._another()
         try:
+            if "pragma" in statement.sql.lower():
+                cursor.execute(_READ_SCHEMA)
             cursor.execute(statement.sql, statement.params)
             row = next(cursor, None)
             if row is None:

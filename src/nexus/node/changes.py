@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from nexus.errors import LogGapError, NodeStoppedError
+from nexus.errors import LogGapError, NodeStoppedError, NotAppliedError
 from nexus.model.change import Change, Place
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.milestones import Milestones
@@ -22,6 +22,10 @@ THREADS: Final = 2
 
 PATIENCE_S: Final = 2.0
 """How long a node that is behind a consumer's place may take to come up to it."""
+
+BEATS_IN_TROUBLE: Final = 2
+"""So many in a row are given by a node that hears nothing new, a replica without its
+master: its consumers then hear that others may know more."""
 
 NO_LIMIT: Final = 1 << 62
 
@@ -47,6 +51,16 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """After so long without a change the consumer hears how far it is."""
 
 
+class Source(Protocol):
+    """The node, as far as its feed asks it."""
+
+    def history(self) -> EpochHistory:
+        """Every reign of its log."""
+
+    def ready(self, max_lag: int | None) -> tuple[bool, str]:
+        """Whether it can serve; where not, why."""
+
+
 class ChangeFeed:
     """Opens streams of changes; belongs to one event loop."""
 
@@ -64,21 +78,19 @@ class ChangeFeed:
         self._closed = True
         self._threads.shutdown()
 
-    async def open(
-        self, wish: Wish, write: Write, history: Callable[[], EpochHistory]
-    ) -> "ChangeStream":
+    async def open(self, wish: Wish, write: Write, source: Source) -> "ChangeStream":
         """A stream of what `write` makes of each change.
 
         Raises NoDatabaseError, NotAppliedError, PositionLostError, ChangesGoneError.
         """
         self._database.require()
         if wish.since is None:
-            place = Place(history().position_at(self.applied))
+            place = Place(source.history().position_at(self.applied))
         else:
             place = wish.since
             # Nodes differ by moments: a consumer that comes from another may be ahead.
             await self.wait(place.position.offset, PATIENCE_S)
-        stream = ChangeStream(self, wish, write, history)
+        stream = ChangeStream(self, wish, write, source)
         await stream.begin(place)
         return stream
 
@@ -133,16 +145,13 @@ class ChangeStream:
     """What one consumer reads, piece by piece."""
 
     def __init__(
-        self,
-        feed: ChangeFeed,
-        wish: Wish,
-        write: Write,
-        history: Callable[[], EpochHistory],
+        self, feed: ChangeFeed, wish: Wish, write: Write, source: Source
     ) -> None:
         self._feed = feed
         self._wish = wish
         self._write = write
-        self._history = history
+        self._source = source
+        self._beats_in_trouble = 0
         self._cursor: FeedCursor
         self._left = wish.limit
         self._until = NO_LIMIT if wish.until is None else wish.until
@@ -157,14 +166,14 @@ class ChangeStream:
 
     async def begin(self, place: Place) -> None:
         """Read on from there; raises why that cannot be."""
-        history, tables = self._history(), self._wish.tables
+        history, tables = self._source.history(), self._wish.tables
         self._cursor = await self._feed.cursor(place, history, tables)
 
     async def read(self) -> bytes | None:
         """The next piece, changes or a heartbeat; None when all was read.
 
-        Raises as `ChangeFeed.open` does, where the consumer has become too slow, or
-        what it has read was taken back.
+        Raises as `ChangeFeed.open` does, where the consumer has become too slow, what
+        it has read was taken back, or the node has lost its master.
         """
         while self._left > 0 and self._cursor.next_offset <= self._until:
             if self._cursor.next_offset > self._feed.applied + 1:
@@ -195,6 +204,13 @@ class ChangeStream:
         return piece
 
     def _heartbeat(self) -> bytes:
+        is_ready, reason = self._source.ready(None)
+        self._beats_in_trouble = 0 if is_ready else self._beats_in_trouble + 1
+        if self._beats_in_trouble > BEATS_IN_TROUBLE:
+            raise NotAppliedError(
+                f"{reason}, so other nodes may have applied more than entry "
+                f"{self._feed.applied}; ask another node, or this one again later"
+            )
         position = self.at.position
         return self._write(
             Change(

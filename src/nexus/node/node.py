@@ -215,7 +215,7 @@ class Node:
 
     async def changes(self, wish: Wish, write: Write) -> ChangeStream:
         """What this node has applied and applies, change by change, as written."""
-        return await self._parts.changes.open(wish, write, self.history)
+        return await self._parts.changes.open(wish, write, self)
 
     async def make_snapshot(self) -> SnapshotInfo:
         """A new snapshot, made while writes go on; durable on return."""
