@@ -47,6 +47,8 @@ class HttpLimits:
     """A caller who takes nothing of an answer for so long holds its memory."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
+    ping_s: float = 20.0
+    """Between two pings over a WebSocket, and for the answer to one."""
     grace_s: int = 3
     """At the stop: requests that are still running then are cancelled."""
 
@@ -129,6 +131,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._refuse(_told(error))
@@ -148,6 +153,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"
         ]
         return b" ".join(line) + b"\r\n" + b"".join(headers) + b"\r\n"
+
+    @override
+    def _should_upgrade(self) -> bool:
+        """Only to what is spoken here, and not before the answers that are due."""
+        offered = dict(self.headers).get(b"sec-websocket-protocol", b"")
+        return b"hrana" in offered and not self._owed and super()._should_upgrade()
 
     # --- What the parser calls --------------------------------------------------------
 
@@ -171,7 +182,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         self._asks_for_upgrade = self.parser.should_upgrade()
-        if not self._asks_for_upgrade:
+        if self._asks_for_upgrade and self._should_upgrade():
+            super().on_headers_complete()
+        elif not self._asks_for_upgrade:
             super().on_headers_complete()
             self._in_body = True
             self._owed += 1

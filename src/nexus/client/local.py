@@ -6,13 +6,15 @@ master; a query then waits until the file holds what this session has written.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.reading import Reader
 from nexus.client.session import Result, Session, Statement
 from nexus.errors import NodeStoppedError, NoMasterError, NotAppliedError
+from nexus.model.change import Change
 from nexus.model.position import Offset, Position
 
 TIMEOUT_S: Final = 5.0
@@ -72,6 +74,12 @@ class LocalSession:
         if self._awaited is not None:
             self._await_own_writes(self._awaited)
         return self._reader.read(statement)
+
+    def changes(self, wanted: Wanted) -> Iterator[Change]:
+        """The change feed of the node whose directory it is."""
+        node = self._connected()
+        assert isinstance(node, ChangesSource), "every node has a feed"
+        return node.changes(wanted)
 
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction at the master."""
