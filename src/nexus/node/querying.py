@@ -1,17 +1,11 @@
 """Answer a query from a reader, with errors of Nexus's own."""
 
-from typing import Final
-
 import apsw
 
 from nexus.errors import NodeStoppedError
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
 from nexus.storage.connections import fetch
-
-_READ_SCHEMA: Final = "select 1 from sqlite_schema limit 0"
-"""PRAGMAs that tell of the schema answer from memory, however old: SQLite looks whether
-it still is so only where a statement begins to read the file."""
 
 
 def query(
@@ -22,8 +16,6 @@ def query(
     Raises StatementError, and NodeStoppedError where the node stops meanwhile.
     """
     try:
-        if "pragma" in statement.sql.lower():
-            reader.execute(_READ_SCHEMA)
         columns, rows = fetch(
             reader,
             statement.sql,

@@ -123,12 +123,19 @@ def fetch(
     return columns, rows
 
 
+READ_SCHEMA: Final = "select 1 from sqlite_schema limit 0"
+"""PRAGMAs that tell of the schema answer from memory, however old: SQLite looks whether
+it still is so only where a statement begins to read the file."""
+
+
 def execute(cursor: apsw.Cursor, sql: str, params: Any) -> list[Column]:
     """Run a statement up to its first row; returns its columns.
 
     They are known for certain once it has begun: a statement that was compiled before
     the schema changed is compiled anew by its first step.
     """
+    if "pragma" in sql.lower():
+        cursor.execute(READ_SCHEMA)
     cursor.execute(sql, params)
     try:
         return list(cursor.get_description())

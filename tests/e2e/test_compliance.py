@@ -1,0 +1,61 @@
+"""SQLAlchemy's own compliance suite, on three nodes as on SQLite."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import Cluster, fingerprints, master_of
+
+SUITE = Path(__file__).parents[1] / "compliance"
+
+SETTINGS = {
+    "NEXUS_REPLICATION_MODE": "sync",
+    "NEXUS_FUNCTIONS": "nexus.client.sqlalchemy.functions",
+}
+
+
+def outcomes_of(url: str, directory: Path) -> dict[str, str]:
+    """What becomes of each test of the suite there."""
+    directory.mkdir()
+    told = directory / "outcomes.json"
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--tb=short", "--dburi", url),
+            *("-c", SUITE / "pytest.ini", "--rootdir", SUITE, SUITE / "suite.py"),
+        ],
+        env=os.environ | {"PYTHONPATH": str(SUITE), "NEXUS_OUTCOMES": str(told)},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+    outcomes: dict[str, str] = json.loads(told.read_text())
+    return outcomes
+
+
+def passed(outcomes: dict[str, str]) -> set[str]:
+    return {test for test, outcome in outcomes.items() if outcome == "passed"}
+
+
+@pytest.mark.timeout(900)
+def test_what_sqlite_passes_of_the_suite_a_cluster_passes(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    nodes = cluster.voters(settings=SETTINGS)
+    master = master_of(nodes)
+    addresses = ",".join(node.address for node in nodes)
+
+    on_sqlite = outcomes_of("sqlite:///base.db", tmp_path / "sqlite")
+    on_nexus = outcomes_of(
+        f"nexus://[{addresses}]/?foreign_keys=off", tmp_path / "nexus"
+    )
+
+    assert len(passed(on_sqlite)) >= 1597, "as many as SQLAlchemy's own set-up passes"
+    assert passed(on_sqlite) - passed(on_nexus) == set()
+    hashes = fingerprints(nodes, master)
+    assert hashes[0] == hashes[1] == hashes[2]
