@@ -17,6 +17,7 @@ from nexus.cli.bench import (
     catchup,
     commits,
     failover,
+    feed,
     fullsync,
     http,
     lag,
@@ -48,6 +49,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "failover": failover.measure,
     "memory": memory.measure,
     "http": http.measure,
+    "changes": feed.measure,
 }
 
 

@@ -147,6 +147,7 @@ LINES: Final = (
     ),
     Line("http", "http", "POST /sql, 64 connections", "/s", 4_000),
     Line("http-forwarded", "http", "POST /sql to a replica", "/s", 2_000),
+    Line("changes", "changes", "GET /changes, one consumer", "/s", 30_000),
 )
 
 FAMILIES: Final = tuple(dict.fromkeys(line.family for line in LINES))
