@@ -148,6 +148,36 @@ async def test_a_head_may_arrive_in_pieces_and_the_connection_is_kept(
     writer.close()
 
 
+@pytest.mark.parametrize("requests", [1, 2])
+async def test_a_caller_who_sends_no_more_after_its_request_gets_the_answer(
+    server: HttpServer, requests: int
+) -> None:
+    connection = await connect(server)
+    connection[1].write(HEALTH * requests)
+    connection[1].write_eof()
+
+    statuses = [status for status, _ in answers(await closes(connection))]
+
+    assert statuses == [200] * requests
+
+
+async def test_a_write_whose_caller_sends_no_more_is_answered(
+    server: HttpServer, node: FakeNode
+) -> None:
+    async def late(_: SqlRequest) -> SqlResponse:
+        await asyncio.sleep(0.05)
+        return SqlResponse([SqlResult((), [], 1, 1)], 13, 2, Outcome.COMMITTED, 1)
+
+    node.executes = late
+    connection = await connect(server)
+    connection[1].write(POST + b"\r\n" + BODY)
+    connection[1].write_eof()
+
+    [(status, told)] = answers(await closes(connection))
+
+    assert (status, told["offset"]) == (200, 13)
+
+
 async def test_connections_are_bounded(node: FakeNode) -> None:
     async with HttpServer(node, "127.0.0.1:0", HttpLimits(connections=1)) as server:
         reader, writer = await connect(server)

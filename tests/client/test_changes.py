@@ -196,3 +196,5 @@ def test_addresses_are_listed_or_separated_by_commas() -> None:
     written.close()
     with pytest.raises(RequestError, match="name one node"):
         changes("")
+    with pytest.raises(RequestError, match="over HTTP"):
+        changes("nexus://a:1")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,24 @@ def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(
             assert isinstance(change.new, dict)
             folded[change.key["id"]] = change.new["v"]
     assert folded == dict(node.rows("select * from t"))
+
+
+def test_a_connection_reads_the_feed_of_its_cluster(cluster: Cluster) -> None:
+    node = cluster.master()
+    node.sql("create table t(id integer primary key, v)")
+
+    with (
+        closing(nexus.connect(f"nexus://{node.address}")) as far,
+        closing(nexus.connect(node.data_dir)) as near,
+    ):
+        with far:
+            far.execute("insert into t values (1, ?)", (b"\0",))
+        (insert,) = far.changes(since=2, follow=False, tables=["t"])
+        node.sql("update t set v = 1.5")
+        (update,) = near.changes(since=far.last_position, follow=False)
+
+    assert insert.new == {"id": 1, "v": b"\0"}
+    assert (update.old, update.new) == ({"v": b"\0"}, {"v": 1.5})
 
 
 def test_the_command_prints_the_feed_and_ends_with_whoever_reads_it(

@@ -200,6 +200,32 @@ async def test_a_failed_python_batch_leaves_nothing(cluster: Cluster) -> None:
     assert master.rows("select * from p") == []
 
 
+async def test_python_transactions_are_interactive_over_a_websocket(
+    node: NodeProcess,
+) -> None:
+    url = node.url.replace("http", "ws")
+    async with libsql_client.create_client(url) as client:
+        await client.execute("create table p(a integer primary key)")
+        with client.transaction() as kept:
+            await kept.execute("insert into p values (1)")
+            with pytest.raises(libsql_client.LibsqlError) as told:
+                await kept.execute("insert into p values (1)")
+            within = await kept.execute("select count(*) from p")
+            outside = await client.execute("select count(*) from p")
+            await kept.commit()
+        with client.transaction() as dropped:
+            await dropped.execute("insert into p values (2)")
+            await dropped.rollback()
+        with client.transaction() as left:
+            await left.execute("insert into p values (3)")
+        batch = await client.batch(
+            ["insert into p values (4)", ("select count(*) from p where a > ?", [0])]
+        )
+
+    assert told.value.code == "SQLITE_CONSTRAINT"
+    assert (within[0][0], outside[0][0], batch[1][0][0]) == (1, 0, 2)
+
+
 # --- While the master dies ------------------------------------------------------------
 
 

@@ -390,3 +390,23 @@ def test_a_manager_that_never_began_stops_without_waiting(desk: Desk) -> None:
     with pytest.raises(NodeStoppedError):
         manager.execute_blocking(wanted(CREATE))
     assert REIGN not in desk.database.history().reigns
+
+
+def test_what_a_loop_wanted_that_closed_before_its_next_turn_is_not_waited_for(
+    desk: Desk,
+) -> None:
+    with desk.manager() as manager:
+        loop = asyncio.new_event_loop()
+
+        async def ask() -> None:
+            manager._submit(wanted("select 1"), loop)
+            loop.stop()
+
+        asking = loop.create_task(ask())
+        loop._run_once()  # type: ignore[attr-defined]  # one turn, and no further
+        assert asking.done()
+        assert manager._gathered == 1
+        loop.close()
+
+        assert manager._gathered == 0
+        assert not manager._gathering

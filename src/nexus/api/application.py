@@ -63,8 +63,10 @@ class Application:
         self._router.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if (
+        """Answer one request, or all of a WebSocket."""
+        if scope["type"] == "websocket":
+            await self._hrana.converse(scope, receive, send)
+        elif (
             scope["type"] == "http"
             and scope["path"] == sql.PATH
             and scope["method"] == "POST"

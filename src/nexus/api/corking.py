@@ -28,6 +28,10 @@ class CorkedTransport(asyncio.Transport):
         self._held_bytes = 0
 
     @override
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._transport.set_protocol(protocol)
+
+    @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._held:
             self._loop.call_soon(self._flush)

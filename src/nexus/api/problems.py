@@ -267,6 +267,19 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Nothing happened: close what is idle, or try again later.",
         1,
     ),
+    refusals.ArgumentsError: Row(
+        400, "Arguments that do not fit", "Send one for each of the parameters."
+    ),
+    refusals.SqlTextError: Row(
+        400, "No such text of SQL", "Send just one of `sql` and `sql_id`."
+    ),
+    refusals.NoStatementError: Row(400, "No statement", "Send one."),
+    refusals.SeveralStatementsError: Row(
+        400, "More than one statement", "Send each as one of its own."
+    ),
+    refusals.StreamClosedError: Row(
+        409, "The stream is closed", "Begin again on a new stream."
+    ),
     refusals.StreamGoneError: Row(
         404,
         "No such stream",

@@ -47,6 +47,8 @@ class HttpLimits:
     """A caller who takes nothing of an answer for so long holds its memory."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
+    ping_s: float = 20.0
+    """Between two pings over a WebSocket, and for the answer to one."""
     grace_s: int = 3
     """At the stop: requests that are still running then are cancelled."""
 
@@ -70,6 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._owed = 0
         """Requests whose answers are not complete yet."""
         self._refusal: NexusError | None = None
+        self._has_ended = False
+        """Whether the caller has shut its sending side down, and waits for answers."""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -99,6 +103,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self._in_body and self._timer is None:
             self._start_timer(self.limits.body_timeout_s)
 
+    @override
+    def eof_received(self) -> bool:  # type: ignore[override]  # True: stay open
+        """Whoever sends a whole request and then no more still gets its answer.
+
+        Not the rest of a stream, which has no end: that caller has mostly gone.
+        """
+        self._has_ended = True
+        partial = self._in_head or self._in_body
+        if partial or not self._owed or self.cycle.chunked_encoding:
+            self.transport.close()  # what was written leaves before
+        return True
+
     def _bound_head(self, more_bytes: int) -> None:
         self._head_bytes += more_bytes
         if self._head_bytes > self.limits.head_bytes:
@@ -115,6 +131,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._refuse(_told(error))
@@ -134,6 +153,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"
         ]
         return b" ".join(line) + b"\r\n" + b"".join(headers) + b"\r\n"
+
+    @override
+    def _should_upgrade(self) -> bool:
+        """Only to what is spoken here, and not before the answers that are due."""
+        offered = dict(self.headers).get(b"sec-websocket-protocol", b"")
+        return b"hrana" in offered and not self._owed and super()._should_upgrade()
 
     # --- What the parser calls --------------------------------------------------------
 
@@ -157,7 +182,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         self._asks_for_upgrade = self.parser.should_upgrade()
-        if not self._asks_for_upgrade:
+        if self._asks_for_upgrade and self._should_upgrade():
+            super().on_headers_complete()
+        elif not self._asks_for_upgrade:
             super().on_headers_complete()
             self._in_body = True
             self._owed += 1
@@ -208,6 +235,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._owed -= 1
         super().on_response_complete()
         self._tell_refusal_if_due()
+        if self._has_ended and not self._owed:
+            self.transport.close()
 
     def _refuse(self, error: NexusError) -> None:
         """Answer this after all that came before it, then close."""

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from nexus.api.application import Application
+from nexus.api.bodies import BODY_LIMIT
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits
 from nexus.config import join_address, split_address
@@ -128,7 +129,11 @@ def _settings(application: ASGIApp, bounds: HttpLimits) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=Protocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=BODY_LIMIT,
+        ws_per_message_deflate=False,
+        ws_ping_interval=bounds.ping_s,
+        ws_ping_timeout=bounds.ping_s,
         lifespan="off",
         interface="asgi3",
         log_config=None,

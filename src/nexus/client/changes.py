@@ -100,6 +100,11 @@ def changes(  # noqa: PLR0913 - each is an option by its name
     node counts as dead.
     """
     listed = urls.split(",") if isinstance(urls, str) else urls
+    if any(url.strip().startswith("nexus:") for url in listed):
+        raise RequestError(
+            "the feed is read over HTTP: name addresses like http://127.0.0.1:15474, "
+            "or use nexus.connect(…).changes()"
+        )
     wanted = Wanted(
         since=since,
         tables=tables,
@@ -165,22 +170,28 @@ class Changes(Iterator[Change]):
         self.close()
 
     def _follow(self) -> Generator[Change]:
-        while self._left != 0:
-            opened = self._reach()
-            try:
-                for change in opened:
-                    self.position = change.id
-                    if change.op != "heartbeat":
-                        self._left = None if self._left is None else self._left - 1
-                        yield change
-                    if self._left == 0:
-                        return
-            except NexusError as error:
-                _require_another(error)
-                self._urls.remove(self.url)
-                self._urls.append(self.url)
-                continue
-            if self._wanted.is_bounded:
+        try:
+            while self._left != 0:
+                answer = self._reach()
+                try:
+                    yield from self._read(answer)
+                except NexusError as error:
+                    _require_another(error)
+                    self._urls.remove(self.url)
+                    self._urls.append(self.url)
+                    continue
+                if self._wanted.is_bounded:
+                    return
+        finally:
+            self._link.close()
+
+    def _read(self, answer: Iterator[Change]) -> Iterator[Change]:
+        for change in answer:
+            self.position = change.id
+            if change.op != "heartbeat":
+                self._left = None if self._left is None else self._left - 1
+                yield change
+            if self._left == 0:
                 return
 
     def _reach(self) -> Iterator[Change]:

@@ -7,10 +7,12 @@ whose answer was lost is asked for by such an id as well.
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from nexus.client.changes import Changes, Wanted
 from nexus.client.exchange import Exchange
+from nexus.client.feedlink import FeedLink
 from nexus.client.link import Link, LinkLostError
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
@@ -30,6 +32,7 @@ from nexus.errors import (
     TransactionLostError,
     WritesStoppedError,
 )
+from nexus.model.change import Change
 from nexus.model.position import NO_OFFSET, Position
 from nexus.model.statements import StatementKind, classify
 from nexus.protocol.calls import (
@@ -113,6 +116,16 @@ class RemoteSession:
             except NotAppliedError as error:
                 self._links.behind(link)
                 self._check(deadline_ms, error)
+
+    def changes(self, wanted: Wanted) -> Iterator[Change]:
+        """The change feed, over HTTP: of the node that answers queries, then others."""
+        link = self._links.find(Purpose.READ, self._deadline_ms())
+        return Changes(
+            FeedLink(self._target.secret, wanted.heartbeat_s),
+            [link.attached.http_url],
+            wanted,
+            timeout_s=self._target.timeout_s,
+        )
 
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction; done once, however often it is sent."""

@@ -226,7 +226,12 @@ class TransactionManager:
 
     @property
     def _gathered(self) -> int:
-        return sum(map(len, tuple(self._gathering.values())))
+        """A loop that was closed before its next turn has nobody who waits."""
+        gathering = tuple(self._gathering.items())
+        for loop, _ in gathering:
+            if loop.is_closed():
+                self._gathering.pop(loop, None)
+        return sum(len(jobs) for loop, jobs in gathering if not loop.is_closed())
 
 
 def _give_up(begun: asyncio.Future[InteractiveTransaction]) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import closing, suppress
-from http import HTTPStatus
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -25,8 +24,8 @@ from nexus.api.hrana.messages import (
     CursorBody,
     ExecuteBody,
     PipelineBody,
-    StoreSqlRequest,
 )
+from nexus.api.hrana.passing import Master, Passing
 from nexus.api.hrana.results import (
     BatchAnswer,
     CursorAnswer,
@@ -34,24 +33,18 @@ from nexus.api.hrana.results import (
     PipelineAnswer,
 )
 from nexus.api.hrana.routing import batch_needs_master, needs_master
+from nexus.api.hrana.socket import SocketHost
 from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.streams import Streams
 from nexus.api.refusals import AnswerLostError, StreamGoneError
 from nexus.api.security import Gate
-from nexus.errors import NexusError, ReadOnlyReplicaError
-from nexus.model.position import Offset
-
-OWN_WRITE_S: Final = 1.0
-"""How long the answer to a write that was passed on waits until this replica has it:
-whoever writes here then reads it here."""
+from nexus.errors import NexusError
 
 LINES: Final = "application/x-ndjson"
 
 _CUT_OFF: Final = (
     "the node stopped before it could answer: what was to be written may be done or not"
 )
-
-STORE: Final = "/v3/pipeline"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -64,9 +57,9 @@ class HranaCalls:
     def __init__(
         self, node: NodeFacade, gate: Gate, bodies: BodyReader, forwarder: Forwarder
     ) -> None:
-        self._node = node
-        self._forwarder = forwarder
+        self._passing = Passing(node, forwarder)
         self._streams = Streams(lambda: node.node_id, node.open_stream)
+        self._socket = SocketHost(gate, node.open_stream, self._passing)
         self._gate = gate
         self._bodies = bodies
 
@@ -86,6 +79,10 @@ class HranaCalls:
             for path, handler in handlers.items()
         ]
 
+    async def converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket."""
+        await self._socket(scope, receive, send)
+
     def close(self) -> None:
         """Close every stream."""
         self._streams.close()
@@ -94,7 +91,7 @@ class HranaCalls:
 
     async def _execute(self, request: Request, body: bytes) -> Response:
         stmt = _read(ExecuteBody, body).stmt
-        master = self._elsewhere()
+        master = self._passing.master()
         if master and batch_needs_master(Batch([BatchStep(stmt)]), {}, ends=True):
             return await self._pass_on(master, request, body)
         with closing(self._streams.new()) as stream:
@@ -102,7 +99,7 @@ class HranaCalls:
 
     async def _batch(self, request: Request, body: bytes) -> Response:
         batch = _read(BatchBody, body).batch
-        master = self._elsewhere()
+        master = self._passing.master()
         if master and batch_needs_master(batch, {}, ends=True):
             return await self._pass_on(master, request, body)
         with closing(self._streams.new()) as stream:
@@ -140,33 +137,21 @@ class HranaCalls:
 
     # --- The master -------------------------------------------------------------------
 
-    def _elsewhere(self) -> ReadOnlyReplicaError | None:
-        """Where writes go from here, if this node is a replica."""
-        try:
-            self._node.writer()
-        except ReadOnlyReplicaError as error:
-            return error
-        except NexusError:
-            return None  # what writes is told so, what reads is answered
-        return None
-
-    def _elsewhere_for(
-        self, baton: str | None
-    ) -> tuple[ReadOnlyReplicaError | None, dict[int, str]]:
+    def _elsewhere_for(self, baton: str | None) -> tuple[Master | None, dict[int, str]]:
         """Where a stream of this node would go to write, and the texts that it has.
 
         In a transaction it goes nowhere: what it has read was read here.
         """
         stream = self._streams.peek(baton)
         if stream is None:
-            return self._elsewhere(), {}
+            return self._passing.master(), {}
         if not stream.sql.is_autocommit:
             return None, {}
-        return self._elsewhere(), stream.texts.all
+        return self._passing.master(), stream.texts.all
 
-    def _owner(self) -> ReadOnlyReplicaError:
+    def _owner(self) -> Master:
         """Who may keep the stream that this node does not."""
-        master = self._elsewhere()
+        master = self._passing.master()
         if master is None:
             raise StreamGoneError(
                 "another node kept this stream; begin again on a new one"
@@ -175,7 +160,7 @@ class HranaCalls:
 
     async def _move(
         self,
-        master: ReadOnlyReplicaError,
+        master: Master,
         request: Request,
         message: PipelineBody | CursorBody,
     ) -> Response:
@@ -186,36 +171,13 @@ class HranaCalls:
                 stored = visit.stream.texts.all
                 visit.stream.close()
             if stored:
-                baton = await self._store_there(master, request, stored)
+                baton = await self._passing.store_there(master, stored)
         moved = msgspec.structs.replace(message, baton=baton)
         return await self._pass_on(master, request, _encode(moved))
 
-    async def _store_there(
-        self, master: ReadOnlyReplicaError, request: Request, stored: dict[int, str]
-    ) -> str | None:
-        """A new stream's baton at the master, with these texts."""
-        stores = [StoreSqlRequest(sql_id, sql) for sql_id, sql in stored.items()]
+    async def _pass_on(self, master: Master, request: Request, body: bytes) -> Response:
         headers = dict(request.scope["headers"])
-        said = await self._forwarder.forward(
-            master, headers, _encode(PipelineBody([*stores])), STORE
-        )
-        if said.status_code != HTTPStatus.OK:
-            raise StreamGoneError("the master does not take this stream; begin again")
-        return msgspec.json.decode(said.body, type=PipelineAnswer).baton
-
-    async def _pass_on(
-        self, master: ReadOnlyReplicaError, request: Request, body: bytes
-    ) -> Response:
-        headers = dict(request.scope["headers"])
-        path = request.scope["path"]
-        answer = await self._forwarder.forward(master, headers, body, path)
-        offset = answer.headers.get(OFFSET.decode())
-        if offset is not None:
-            with suppress(TimeoutError):
-                await self._node.wait_applied(
-                    Offset(int(offset)), timeout_s=OWN_WRITE_S
-                )
-        return answer
+        return await self._passing.forward(master, headers, body, request.scope["path"])
 
 
 class CursorResponse(StreamingResponse):

@@ -26,6 +26,14 @@ _PRIMARY: Final = 0xFF
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class ToldError(errors.NexusError):
+    """What another node said of a request that was passed on to it."""
+
+    def __init__(self, told: HranaError) -> None:
+        super().__init__(told.message)
+        self.told = told
+
+
 def code_of(error: errors.NexusError) -> str:
     """The code that a client finds with the error."""
     if isinstance(error, errors.StatementError):
@@ -36,6 +44,8 @@ def code_of(error: errors.NexusError) -> str:
 
 def failure_of(error: errors.NexusError) -> HranaError:
     """The error as it stands among results."""
+    if isinstance(error, ToldError):
+        return error.told
     return HranaError(str(error), code_of(error))
 
 

@@ -119,9 +119,8 @@ class Stream:
             conditions.note(ok=ok, error=failed)
 
     def close(self) -> None:
-        """Take back what is not committed, and forget the texts."""
+        """Take back what is not committed."""
         self.is_closed = True
-        self.texts.close()
         self.sql.close()
 
     # --- Requests ---------------------------------------------------------------------

@@ -185,3 +185,4 @@ class Streams:
             kept.timer.cancel()
         self._kept.pop(kept.stream_id, None)
         kept.stream.close()
+        kept.stream.texts.close()

@@ -18,6 +18,7 @@ from nexus.cli.bench import (
     clients,
     commits,
     failover,
+    feed,
     fullsync,
     http,
     lag,
@@ -50,6 +51,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "memory": memory.measure,
     "http": http.measure,
     "clients": clients.measure,
+    "changes": feed.measure,
 }
 
 

@@ -149,6 +149,7 @@ LINES: Final = (
     Line("http-forwarded", "http", "POST /sql to a replica", "/s", 2_000),
     Line("clients-insert", "clients", "inserts of 64 native clients", "x POST /sql", 4),
     Line("clients-read", "clients", "point read, data directory", "x sqlite3", 0.5),
+    Line("changes", "changes", "GET /changes, one consumer", "/s", 30_000),
 )
 
 FAMILIES: Final = tuple(dict.fromkeys(line.family for line in LINES))
