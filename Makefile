@@ -10,11 +10,12 @@ ROUNDS ?= 200
 NOISE_S ?= 60
 TRANSACTIONS ?= 10000
 RUNS ?= 10000
+KILLS ?= 20
 ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos workload failover flights fuzz sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -87,6 +88,9 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
+
+clients: $(VENV)/.ready ## native clients write while the master is killed (KILLS=20)
+	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py
 
 compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
 	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py

@@ -13,13 +13,13 @@ from nexus.cli.outcome import NotDoneError
 from peers.server import ServerProcess
 from peers.system import (
     CLIENTS,
-    FOLLOW_TIMEOUT_S,
     LOAD_TIMEOUT_S,
     POLL_S,
     START_TIMEOUT_S,
     TEXT,
     Evidence,
     Ground,
+    counted,
 )
 from peers.tools import give_directory, owner_for, pairs, run, sysbench_rate
 
@@ -111,23 +111,18 @@ class MariaDB:
 
     async def evidence(self, rows: int) -> Evidence:
         """The replicas' rows, and the primary's own count of acknowledged commits."""
-        counted = await asyncio.to_thread(self._counted, rows)
+        shown = await asyncio.to_thread(self._counted, rows)
         status = await asyncio.to_thread(self._status)
         found = doubts(status, self._before, rows)
         return Evidence(
-            counted, tuple(found), "Rpl_semi_sync_master_yes_tx rose by as many"
+            shown, tuple(found), "Rpl_semi_sync_master_yes_tx rose by as many"
         )
 
     def _counted(self, rows: int) -> tuple[int, ...]:
-        deadline = time.monotonic() + FOLLOW_TIMEOUT_S
-        while True:
-            counted = tuple(
-                int(self.ask(name, "select count(*) from bench.bench"))
-                for name in REPLICAS
-            )
-            if min(counted) >= rows or time.monotonic() > deadline:
-                return counted
-            time.sleep(POLL_S)
+        def count(name: str) -> str:
+            return self.ask(name, "select count(*) from bench.bench")
+
+        return counted(count, REPLICAS, rows)
 
     def _status(self) -> dict[str, str]:
         return pairs(self.ask(PRIMARY, STATUS))
@@ -162,12 +157,9 @@ class MariaDB:
             owner=self._owner,
             cwd=self._root,
         )
-        try:
-            server.wait_until(lambda: self.ask(name, "select 1"))
-        except BaseException:
-            server.stop(signal.SIGTERM)
-            raise
-        return server
+        return server.answering(
+            lambda: self.ask(name, "select 1"), else_how=signal.SIGTERM
+        )
 
     def connect(self) -> None:
         """Have the replicas follow, and each commit wait for one of them."""

@@ -14,13 +14,13 @@ from nexus.cli.outcome import NotDoneError
 from peers.server import ServerProcess
 from peers.system import (
     CLIENTS,
-    FOLLOW_TIMEOUT_S,
     LOAD_TIMEOUT_S,
     POLL_S,
     START_TIMEOUT_S,
     TEXT,
     Evidence,
     Ground,
+    counted,
 )
 from peers.tools import (
     POSTGRES_BIN,
@@ -104,19 +104,15 @@ class PostgreSQL:
 
     async def evidence(self, rows: int) -> Evidence:
         """The standbys' rows, and their states on the primary."""
-        counted = await asyncio.to_thread(self._counted, rows)
+        shown = await asyncio.to_thread(self._counted, rows)
         found = await asyncio.to_thread(self._doubts)
-        return Evidence(counted, found, "both standbys' sync_state is quorum")
+        return Evidence(shown, found, "both standbys' sync_state is quorum")
 
     def _counted(self, rows: int) -> tuple[int, ...]:
-        deadline = time.monotonic() + FOLLOW_TIMEOUT_S
-        while True:
-            counted = tuple(
-                int(self.ask(name, "select count(*) from bench")) for name in STANDBYS
-            )
-            if min(counted) >= rows or time.monotonic() > deadline:
-                return counted
-            time.sleep(POLL_S)
+        def count(name: str) -> str:
+            return self.ask(name, "select count(*) from bench")
+
+        return counted(count, STANDBYS, rows)
 
     def _doubts(self) -> tuple[str, ...]:
         states = pairs(self.ask("primary", STATES))
@@ -172,12 +168,9 @@ class PostgreSQL:
             owner=self._owner,
             cwd=self._root,
         )
-        try:
-            server.wait_until(lambda: self.ask(name, "select 1"))
-        except BaseException:
-            server.stop(signal.SIGQUIT)
-            raise
-        return server
+        return server.answering(
+            lambda: self.ask(name, "select 1"), else_how=signal.SIGQUIT
+        )
 
     def make_synchronous(self) -> None:
         """From now on each commit waits for any one standby."""

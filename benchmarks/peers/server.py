@@ -5,7 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from nexus.cli.outcome import NotDoneError
 from peers.system import POLL_S, START_TIMEOUT_S
@@ -37,6 +37,17 @@ class ServerProcess:
                 group=owner,
                 extra_groups=None if owner is None else (),
             )
+
+    def answering(
+        self, answers: Callable[[], object], *, else_how: signal.Signals
+    ) -> Self:
+        """This server, once it answers; one that does not is ended."""
+        try:
+            self.wait_until(answers)
+        except BaseException:
+            self.stop(else_how)
+            raise
+        return self
 
     def wait_until(self, answers: Callable[[], object]) -> None:
         """Return once `answers` raises no NotDoneError any more."""

@@ -1,6 +1,7 @@
 """What every measured system can do, and what proves its figures."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -54,6 +55,18 @@ class System(Protocol):
     async def evidence(self, rows: int) -> Evidence:
         """Wait until both replicas show `rows` rows, at most FOLLOW_TIMEOUT_S."""
         ...
+
+
+def counted(
+    count: Callable[[str], str], replicas: Sequence[str], rows: int
+) -> tuple[int, ...]:
+    """The replicas' rows, once each has `rows`, or after FOLLOW_TIMEOUT_S."""
+    deadline = time.monotonic() + FOLLOW_TIMEOUT_S
+    while True:
+        found = tuple(int(count(name)) for name in replicas)
+        if min(found) >= rows or time.monotonic() > deadline:
+            return found
+        time.sleep(POLL_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ Any other process reads the node's database with plain `sqlite3`.
 import apsw
 from apsw import complete as complete_statement
 
+from nexus import aio
 from nexus.client.changes import Change, Changes, changes
 from nexus.client.connecting import connect
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
@@ -113,6 +114,7 @@ __all__ = [
     "Warning",
     "__version__",
     "adapt",
+    "aio",
     "apilevel",
     "changes",
     "complete_statement",

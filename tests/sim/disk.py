@@ -74,6 +74,8 @@ class Disk:
         self.full = False
         self.watermark = NO_OFFSET
         """As far as the catalog knows that the log was once durable."""
+        self.incomplete = False
+        """In the catalog: log and database were lost, and are not all there again."""
         self.lost: set[Record] = set()
         """What it held, and acknowledged, before it was wiped."""
         self.checked = 0
@@ -173,7 +175,7 @@ class Disk:
     @property
     def is_sound(self) -> bool:
         """Whether the log reaches what the catalog says was acknowledged."""
-        return self.end >= self.watermark
+        return not self.incomplete and self.end >= self.watermark
 
     def rot(self, count: int) -> None:
         """The last records are unreadable, though they were synced."""
@@ -185,9 +187,10 @@ class Disk:
 
     def wipe(self) -> None:
         """Log and database are gone; the catalog knows that they were there."""
-        self.watermark = max(self.watermark, self.durable, Offset(1))
+        self.watermark = NO_OFFSET
         self.lost.update(self.rows, self.log[: self.synced])
         self.intent = None
+        self.incomplete = True
         self.first = Offset(1)
         self.log, self.rows = [], []
         self.synced = self.rows_synced = self.checked = 0

@@ -121,6 +121,8 @@ class Process:
         return self.world.clock(self.name)
 
     def tick(self) -> None:
+        if self.disk.incomplete and self.member.is_sound:
+            self.disk.incomplete = False
         self.take(self.member.tick(self.now()))
         self.world.later(self, self.world.tick_ms, self.tick)
 
@@ -562,6 +564,7 @@ def standing_of(disk: Disk) -> Standing:
         durable_offset=disk.durable,
         applied_offset=disk.applied,
         epoch=disk.record.epoch,
+        incomplete=disk.incomplete,
     )
 
 

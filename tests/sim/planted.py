@@ -303,6 +303,7 @@ def a_new_disk_under_the_old_id(patch: Patch) -> None:
         disk = world.disks[name]
         disk.wipe()
         disk.record, disk.watermark = VoteRecord(), NO_OFFSET
+        disk.incomplete = False
 
     patch.setattr(World, "replace", replaced)
 

@@ -1,18 +1,20 @@
 """A deposed master as it stands on its disk: database, log and catalog."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import override
 
 from nexus.model.position import Offset, Position
 from nexus.storage.catalog import Catalog
 from nexus.storage.rewind import resolve, rewind
 from nexus.storage.wal import WriteAheadLog
+from storage.closing import Closing
 from storage.logs import ROOMY
 from storage.pair import HISTORY, Pair, content
 
 
-class Deposed:
+class Deposed(Closing):
     """Writes through a `Pair`; its replica is what the database was at the fork."""
 
     def __init__(self, root: Path) -> None:
@@ -47,21 +49,11 @@ class Deposed:
     def state_at_fork(self) -> tuple[Any, ...]:
         return state_of(self.pair.replica)
 
+    @override
     def close(self) -> None:
         self.pair.close()
         self.log.close()
         self.catalog.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def state_of(database: Any) -> tuple[Any, ...]:

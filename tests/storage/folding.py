@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import apsw
+from typing_extensions import override
 
 from nexus.model.change import Change
 from nexus.model.operation import Sequence
@@ -13,12 +13,13 @@ from nexus.model.statements import quote
 from nexus.storage.changes import fetch_exactly, place, to_bind
 from nexus.storage.counters import Counters
 from nexus.storage.fingerprint import Fingerprints, fingerprint
+from storage.closing import Closing
 
 Row = dict[str, Any]
 Named = tuple[tuple[str, Any], ...]
 
 
-class Fold:
+class Fold(Closing):
     """Applies changes by their names alone, one transaction after another.
 
     The rows of one transaction come in no order that unique values would bear, so those
@@ -116,15 +117,8 @@ class Fold:
                     tuple(map(to_bind, row.values())),
                 )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
         self.connection.close()
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import apsw
+from typing_extensions import override
 
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Operation, Reigned
@@ -14,12 +14,13 @@ from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured, Statement
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints, fingerprint
+from storage.closing import Closing
 
 HISTORY = HistoryId("11aa22bb")
 LIMIT_BYTES = 64 << 20
 
 
-class Pair:
+class Pair(Closing):
     """Writes at `master`; `records` is the log, which `applier` brings to `replica`."""
 
     def __init__(self, directory: Path) -> None:
@@ -86,20 +87,10 @@ class Pair:
         self.replica.set_mode_applying()
         self.applier = Applier(self.replica)
 
+    @override
     def close(self) -> None:
         self.master.close()
         self.replica.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def content(database: Database) -> Fingerprints:

@@ -1,0 +1,153 @@
+"""Connections for asyncio do what those of threads do, and tasks share a pool."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+import nexus
+from nexus.aio import Connection, Pool, connect
+
+ENDLESS = (
+    "with recursive n(i) as (select 1 union all select i + 1 from n) "
+    "select count(*) from n"
+)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with nexus.open(
+        tmp_path_factory.mktemp("node"), role="master", bind="127.0.0.1:0"
+    ) as node:
+        yield f"nexus://{node.node._parts.address}?timeout=20"
+
+
+@pytest.fixture
+async def connection(url: str) -> AsyncIterator[Connection]:
+    found = await connect(url)
+    await found.executescript("drop table if exists t; create table t(v)")
+    yield found
+    await found.close()
+
+
+async def count(connection: Connection) -> Any:
+    cursor = await connection.execute("select count(*) from t")
+    return (await cursor.fetchone())[0]
+
+
+async def test_statements_and_rows_are_as_in_a_thread(connection: Connection) -> None:
+    cursor = await connection.executemany(
+        "insert into t values (?)", [(number,) for number in range(1000)]
+    )
+    assert cursor.rowcount == 1000
+    await connection.commit()
+    assert connection.last_position is not None
+
+    async with await connection.execute("select v as n from t") as found:
+        assert found.description[0][0] == "n"
+        found.arraysize = 2
+        assert found.arraysize == 2
+        assert await found.fetchone() == (0,)
+        assert await found.fetchmany() == [(1,), (2,)]
+        assert len([row async for row in found]) == 997
+    inserted = await connection.execute("insert into t values (1)")
+    assert inserted.lastrowid == 1001
+    assert len(await (await connection.execute("select v from t")).fetchall()) == 1001
+    await connection.rollback()
+    assert await count(connection) == 1000
+
+
+async def test_a_block_commits_or_takes_back(connection: Connection) -> None:
+    async with connection:
+        await connection.execute("insert into t values (1)")
+        assert connection.in_transaction
+    with pytest.raises(nexus.OperationalError, match="no such table"):  # noqa: PT012
+        async with connection:
+            await connection.execute("insert into t values (2)")
+            await connection.execute("insert into nowhere values (2)")
+
+    assert await count(connection) == 1
+
+
+async def test_a_cancelled_task_interrupts_its_statement(
+    connection: Connection,
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await connection.execute(ENDLESS)
+
+    assert await count(connection) == 0
+
+
+async def test_another_task_can_interrupt(connection: Connection) -> None:
+    asyncio.get_running_loop().call_later(0.2, connection.interrupt)
+
+    with pytest.raises(nexus.OperationalError, match="interrupted"):
+        await connection.execute(ENDLESS)
+
+
+async def test_calls_that_wait_are_dropped_when_they_are_cancelled(
+    connection: Connection,
+) -> None:
+    first = asyncio.create_task(connection.execute(ENDLESS))
+    second = asyncio.create_task(connection.execute("insert into t values (1)"))
+    await asyncio.sleep(0.1)
+    second.cancel()
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first, second])
+
+    assert await count(connection) == 0
+
+
+async def test_what_is_closed_is_of_no_use(url: str) -> None:
+    closed = await connect(url, isolation_level=None)
+    await closed.close()
+    with pytest.raises(nexus.Error, match="closed"):
+        await closed.commit()
+    with pytest.raises(nexus.ProgrammingError):
+        await connect("nexus://")
+
+
+async def test_tasks_share_the_connections_of_a_pool(
+    url: str, connection: Connection
+) -> None:
+    used = set()
+
+    async def insert(pool: Pool, number: int) -> None:
+        async with pool.connection() as borrowed:
+            used.add(borrowed)
+            await borrowed.execute("insert into t values (?)", (number,))
+
+    async with Pool(url, size=3) as pool:
+        await asyncio.gather(*(insert(pool, number) for number in range(20)))
+
+    assert 1 <= len(used) <= 3
+    assert await count(connection) == 20
+
+
+async def test_an_error_in_a_borrowed_connection_takes_its_work_back(
+    url: str, connection: Connection
+) -> None:
+    async with Pool(url, size=1) as pool:
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
+            async with pool.connection() as borrowed:
+                await borrowed.execute("insert into t values (1)")
+                raise ZeroDivisionError
+        async with pool.connection() as again:
+            assert await count(again) == 0
+            assert again.blocking is borrowed.blocking
+
+    assert await count(connection) == 0
+
+
+async def test_a_closed_pool_lends_nothing(url: str) -> None:
+    pool = Pool(url)
+    async with pool.connection() as borrowed:
+        await pool.close()
+    with pytest.raises(nexus.InterfaceError, match="pool is closed"):
+        async with pool.connection():
+            pass
+    with pytest.raises(nexus.Error, match="closed"):
+        await borrowed.commit()
