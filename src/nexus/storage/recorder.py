@@ -56,10 +56,9 @@ class Recorder:
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
-        self._taken_bytes = self._cut_from = 0
+        self._taken_bytes = self._cut_from = self._virtual_made = 0
         self._marks: dict[int, tuple[int, int, int]] = {}
         """By depth: how many operations there were, their bytes, virtual tables."""
-        self._virtual_made = 0
         self.schema_changes = SchemaChanges()
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
@@ -110,7 +109,8 @@ class Recorder:
             self._take_small()
         else:
             self._cut()
-        self._operations += self._sequences.moves()
+        changed = any(type(operation) is Schema for operation in self._operations)
+        self._operations += self._sequences.moves(schema_changed=changed)
         self._reset_deferral()
         return tuple(self._operations)
 
