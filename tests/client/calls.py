@@ -609,6 +609,63 @@ def a_pragma_in_a_transaction_does_not_change_foreign_keys(side: Side) -> Any:
     return connection.execute("pragma foreign_keys").fetchall()
 
 
+def interleaved(begin: str) -> Behaviour:
+    """Two connections: one reads within a transaction, the other writes meanwhile."""
+
+    def look(side: Side) -> Any:
+        one = side.connect(isolation_level=None)
+        other = side.connect(isolation_level=None)
+        other.execute(INSERT, (1,))
+        one.execute(begin)
+        told = [one.execute("select count(*) from t").fetchone()]
+        other.execute(INSERT, (2,))
+        told.append(one.execute("select count(*) from t").fetchone())
+        told.append(tried(lambda: one.execute(INSERT, (3,))))
+        told.append(one.in_transaction)
+        told.append(one.execute("select count(*) from t").fetchone())
+        one.execute("rollback")
+        told.append(one.execute("select count(*) from t").fetchone())
+        one.execute(begin)
+        one.execute("select count(*) from t")
+        one.execute(INSERT, (4,))
+        told.append(one.execute("select count(*) from t").fetchone())
+        one.execute("commit")
+        told.append(other.execute("select count(*) from t").fetchone())
+        return told
+
+    return look
+
+
+CALLS["a transaction that reads sees one state"] = interleaved("begin")
+CALLS["a deferred transaction that reads sees one state"] = interleaved(
+    "begin deferred"
+)
+
+
+@behaves
+def a_change_that_comes_too_late_has_sqlites_code(side: Side) -> Any:
+    one, other = side.connect(), side.connect()
+    one.execute("begin")
+    one.execute("select * from t").fetchall()
+    other.execute(INSERT, (1,))
+    other.commit()
+    try:
+        one.execute(INSERT, (2,))
+    except side.module.Error as error:
+        return error.sqlite_errorcode, error.sqlite_errorname
+    return "no error"
+
+
+@behaves
+def a_transaction_that_only_read_ends_with_nothing(side: Side) -> Any:
+    one = side.connect()
+    one.execute("begin")
+    rows = one.execute("select * from t").fetchall()
+    tables = one.execute("pragma table_info(t)").fetchall()
+    one.commit()
+    return rows, tables, one.in_transaction
+
+
 # Scripts.
 
 

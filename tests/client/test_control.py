@@ -8,7 +8,7 @@ import pytest
 from nexus.client.control import Control
 from nexus.client.exceptions import OperationalError
 from nexus.client.parameters import plan_for
-from nexus.client.session import Result, Statement
+from nexus.client.session import Result, Statement, overtaken
 from nexus.errors import ConstraintError, NexusError, StatementError
 from nexus.model.position import Position
 
@@ -60,11 +60,21 @@ class NotingSession:
         self.calls.append("close")
 
 
+class HoldingSession(NotingSession):
+    """One that can answer several queries from one state."""
+
+    def hold(self) -> None:
+        self.calls.append("hold")
+
+    def let_go(self) -> None:
+        self.calls.append("let go")
+
+
 class Told:
     """A control that is told statements by their text."""
 
-    def __init__(self) -> None:
-        self.session = NotingSession()
+    def __init__(self, session: NotingSession | None = None) -> None:
+        self.session = session or NotingSession()
         self.control = Control(self.session)
 
     def __call__(self, *texts: str) -> list[str]:
@@ -207,3 +217,42 @@ def test_changes_and_the_last_rowid_are_those_of_this_connection(told: Told) -> 
 
     assert told.control.total_changes == 2
     assert told.control.last_insert_rowid == inserted
+
+
+@pytest.mark.parametrize(
+    ("texts", "calls"),
+    [
+        (["begin", "commit"], []),
+        (
+            ["begin", "select 1", "pragma user_version", "commit"],
+            ["hold", "read select 1", "read pragma user_version", "let go"],
+        ),
+        (
+            ["begin", "select 1", "delete from t", "select 2", "rollback"],
+            ["hold", "read select 1", "begin", "delete from t", "select 2", "rollback"],
+        ),
+        (["begin immediate", "select 1"], ["begin", "select 1"]),
+    ],
+)
+def test_queries_before_the_first_change_read_one_state_and_leave_the_writer_free(
+    texts: list[str], calls: list[str]
+) -> None:
+    told = Told(HoldingSession())
+
+    assert told(*texts) == calls
+
+
+def test_a_change_that_comes_too_late_leaves_the_transaction_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise overtaken()
+
+    told = Told(HoldingSession())
+    told("begin", "select 1")
+    monkeypatch.setattr(told.session, "begin", fail)
+
+    with pytest.raises(StatementError, match="others have written"):
+        told("delete from t")
+    assert told.control.in_transaction
+    assert told("select 2", "rollback") == ["read select 2", "let go"]

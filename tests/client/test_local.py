@@ -8,12 +8,13 @@ import pytest
 
 from client.test_control import NotingSession
 from nexus.client.local import LocalSession, published_address
-from nexus.client.session import Session, Statement
+from nexus.client.session import Result, Session, Statement
 from nexus.errors import (
     NoDatabaseError,
     NodeStoppedError,
     NoMasterError,
     NotAppliedError,
+    StatementError,
 )
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 
@@ -161,3 +162,39 @@ def test_a_directory_without_a_database_is_none(tmp_path: Path, node: Writing) -
     with pytest.raises(NoDatabaseError):
         LocalSession(tmp_path / "elsewhere", node.opened)
     assert published_address(tmp_path / "elsewhere") is None
+
+
+def test_a_transaction_reads_one_state_and_writes_only_on_top_of_it(
+    session: LocalSession, node: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_node(statement: Statement) -> Result:
+        assert "nexus_position" in statement.sql
+        return Result(rows=iter([(node.offset,)]))
+
+    monkeypatch.setattr(node, "run_inside", at_node)
+    session.hold()
+    node.write()
+    assert count(session) == 0
+
+    with pytest.raises(StatementError, match="others have written"):
+        session.begin()
+    assert not session.in_transaction
+    assert count(session) == 0
+    session.let_go()
+    session.hold()
+    assert count(session) == 1
+    session.begin()
+    assert session.in_transaction
+
+
+def test_a_state_without_a_position_is_not_held(
+    session: LocalSession, tmp_path: Path
+) -> None:
+    connection = apsw.Connection(str(tmp_path / "nexus.db"))
+    connection.execute("drop table nexus_position")
+
+    with pytest.raises(StatementError, match="nexus_position"):
+        session.hold()
+    connection.execute(INSERT.sql)
+    connection.close()
+    assert count(session) == 1

@@ -106,6 +106,7 @@ def test_an_error_is_the_statements_and_costs_no_connection(
         asked(reader, sql)
     assert caught.value.sqlite_errorcode == code
     assert len(reader._idle) == len(reader._all)
+    assert not any(each.txn_state("main") for each in reader._all)
 
 
 SPOILT = "values (1), (2), (3), (cast(x'ff' as text))"
@@ -170,6 +171,25 @@ def test_shapes_that_are_remembered_are_bounded(
         assert asked(reader, f"select {number}").columns == (str(number),)
     assert len(reader._shapes) <= 2
     assert asked(reader, "").columns == ()
+
+
+def test_a_state_that_is_held_is_seen_until_it_is_let_go(
+    reader: Reader, path: Path
+) -> None:
+    reader.hold()
+    assert len(list(asked(reader).rows)) == ROWS
+    with closing(apsw.Connection(str(path))) as writer:
+        writer.execute("delete from t")
+
+    assert len(list(asked(reader).rows)) == ROWS
+    assert asked(reader, "select a, b from t where a < 0").columns == ("a", "b")
+    with pytest.raises(StatementError):
+        asked(reader, "select nobody from t")
+    with pytest.raises(StatementError, match="not UTF-8"):
+        asked(reader, SPOILT)
+    reader.let_go()
+    reader.let_go()
+    assert list(asked(reader).rows) == []
 
 
 def test_a_pragma_tells_of_the_schema_as_it_is(reader: Reader, path: Path) -> None:

@@ -1,5 +1,6 @@
 """DB-API connections of a node in this process, and what becomes of a transaction."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,3 +73,58 @@ def test_a_client_that_was_told_begins_anew(impatient: Embedded) -> None:
 
     rows = connection.execute("select v from t order by v").fetchall()
     assert rows == [("kept",), ("other's",)]
+
+
+def test_a_transaction_that_reads_leaves_the_writer_to_others(
+    impatient: Embedded,
+) -> None:
+    node, connection = impatient
+    connection.execute("begin")
+    assert connection.execute("select v from t").fetchall() == []
+    idle_for_too_long(node)
+
+    assert connection.execute("select v from t").fetchall() == []
+    connection.commit()
+    assert connection.execute("select v from t").fetchall() == [("other's",)]
+
+
+def test_a_connection_that_is_closed_lets_go_of_what_it_held(
+    impatient: Embedded,
+) -> None:
+    node, connection = impatient
+    connection.execute("begin")
+    connection.execute("select v from t")
+    assert len(node.node.views._open) == 1
+    connection.close()
+
+    assert len(node.node.views._open) == 0
+
+
+ENDLESS = (
+    "with recursive n(i) as (select 1 union all select i+1 from n) select sum(i) from n"
+)
+
+
+@pytest.mark.parametrize("begin", ["select 1", "begin"])
+def test_a_query_is_interrupted_from_another_thread(
+    impatient: Embedded, begin: str
+) -> None:
+    _, connection = impatient
+    connection.execute(begin)
+    running = threading.Event()
+
+    def interrupt() -> None:
+        while not running.is_set():
+            connection.interrupt()
+            running.wait(0.01)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(nexus.OperationalError) as caught:
+            connection.execute(ENDLESS)
+    finally:
+        running.set()
+        thread.join()
+    assert caught.value.sqlite_errorname == "SQLITE_INTERRUPT"
+    assert connection.execute("select v from t").fetchall() == []

@@ -141,6 +141,8 @@ class Connection(Unsupported):
 
     def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
         """Run one statement; returns a cursor with its rows."""
+        if type(self) is Connection:  # a subclass may have a cursor of its own
+            return Cursor(self).execute(sql, parameters)
         cursor: Cursor = self.cursor().execute(sql, parameters)
         return cursor
 

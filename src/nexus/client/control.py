@@ -10,11 +10,12 @@ from nexus.client.exceptions import (
     translated,
 )
 from nexus.client.parameters import Plan
-from nexus.client.session import Result, Session, Statement
+from nexus.client.session import Holding, Result, Session, Statement
 from nexus.errors import NexusError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import (
     StatementKind,
+    identifiers,
     savepoint_name,
     tokens,
     unquote,
@@ -26,8 +27,8 @@ class State(Enum):
 
     NONE = auto()
     WANTED = auto()
-    """Begun as the client sees it; the session's begins with the first statement, so
-    that a connection that waits holds nobody up."""
+    """Begun as the client sees it: its queries read one state of the database. The
+    session's begins with the first change, so that readers hold nobody up."""
     TAKEN = auto()
 
 
@@ -54,6 +55,8 @@ class Control:
         self.total_changes = 0
         self.last_insert_rowid = 0
         self._state = State.NONE
+        self._holds = False
+        """Whether the session holds a state for this transaction's queries."""
         self._savepoints: list[str] = []
         """Where a SAVEPOINT began the transaction: all that are open, outermost first;
         releasing the first one commits."""
@@ -90,7 +93,7 @@ class Control:
         """Run one statement where it belongs; raises NexusError."""
         kind = plan.kind
         if kind in _ENDS:
-            self._run_control(kind)
+            self._run_control(plan)
             return Result()
         if kind in (StatementKind.SAVEPOINT, StatementKind.RELEASE):
             return self._run_savepoint(plan, statement)
@@ -134,10 +137,10 @@ class Control:
             raise OperationalError(
                 f"no such savepoint: {savepoint_name(statement.sql)}"
             )
+        if kind is StatementKind.READ and self._reads_only():
+            return self.session.read(statement)
         if self._state is not State.NONE:
             return self._run_inside(plan, statement)
-        if kind is StatementKind.READ:
-            return self.session.read(statement)
         if kind in _ALONE:
             return self.session.run_alone(statement)
         result = self.session.run([statement])[0]
@@ -146,8 +149,7 @@ class Control:
 
     def _run_inside(self, plan: Plan, statement: Statement) -> Result:
         if self._state is State.WANTED:
-            self.session.begin()
-            self._state = State.TAKEN
+            self._take()
         try:
             result = self.session.run_inside(statement)
         finally:
@@ -194,21 +196,25 @@ class Control:
         if parts[-1:] == ["foreign_keys"]:
             value = int(self.session.foreign_keys)
             return Result(("foreign_keys",), iter([(value,)]), decltypes=(None,))
+        if read_pragma(statement.sql).use is PragmaUse.READ and self._reads_only():
+            return self.session.read(statement)
         if self._state is not State.NONE:
             return self._run_inside(plan, statement)
-        if read_pragma(statement.sql).use is PragmaUse.READ:
-            return self.session.read(statement)
         return self.session.run_alone(statement)
 
-    def _run_control(self, kind: StatementKind) -> None:
+    def _run_control(self, plan: Plan) -> None:
         """BEGIN, COMMIT or ROLLBACK as a statement."""
+        kind = plan.kind
         if kind is StatementKind.BEGIN:
             if self.in_transaction:
                 raise OperationalError(
                     "cannot start a transaction within a transaction"
                 )
             self._leave()
-            self.begin()
+            if _is_at_once(plan.sql):
+                self._take()
+            else:
+                self.begin()
         elif self._state is State.NONE:
             raise OperationalError(
                 f"cannot {kind.name.lower()} - no transaction is active"
@@ -218,7 +224,24 @@ class Control:
         else:
             self.rollback()
 
+    def _reads_only(self) -> bool:
+        """Whether a query is for a reader: nothing was begun, or only read so far."""
+        if self._state is State.WANTED and isinstance(self.session, Holding):
+            if not self._holds:
+                self.session.hold()
+                self._holds = True
+            return True
+        return self._state is State.NONE
+
+    def _take(self) -> None:
+        """Have the writer from now on."""
+        self.session.begin()
+        self._state, self._holds = State.TAKEN, False
+
     def _leave(self) -> State:
+        if self._holds and isinstance(self.session, Holding):
+            self._holds = False
+            self.session.let_go()
         state, self._state = self._state, State.NONE
         self._savepoints.clear()
         return state
@@ -227,3 +250,8 @@ class Control:
         self.total_changes += max(result.rows_affected, 0)
         if plan.inserts and result.rows_affected > 0:
             self.last_insert_rowid = result.last_insert_rowid
+
+
+def _is_at_once(sql: str) -> bool:
+    """Whether a BEGIN takes the writer by itself: IMMEDIATE or EXCLUSIVE."""
+    return bool(identifiers(sql) & {"immediate", "exclusive"})

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.reading import Reader
-from nexus.client.session import Result, Session, Statement
+from nexus.client.session import Result, Session, Statement, overtaken
 from nexus.errors import NodeStoppedError, NoMasterError, NotAppliedError
 from nexus.model.change import Change
 from nexus.model.position import Offset, Position
@@ -45,6 +45,8 @@ class LocalSession:
         self._reader = Reader(directory / "nexus.db")
         self._node: Session | None = None
         self._foreign_keys = True
+        self._held: int | None = None
+        """The applied offset of the state that is held."""
         self._awaited: Offset | None = None
         """The last write of this session, until the file was seen to hold it."""
 
@@ -91,7 +93,29 @@ class LocalSession:
 
     def begin(self) -> None:
         """Begin a transaction at the master."""
+        node = self._connected()
         self._written(lambda node: node.begin())
+        if self._held is not None and self._held != self._applied(node.run_inside):
+            node.rollback()
+            raise overtaken()
+        self.let_go()
+
+    def hold(self) -> None:
+        """Have `read` answer from the file as it is now."""
+        if self._awaited is not None:
+            self._await_own_writes(self._awaited)
+        self._reader.hold()
+        try:
+            self._held = self._applied(self._reader.read)
+        except BaseException:
+            self._reader.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Have `read` see the last commit again."""
+        if self._held is not None:
+            self._held = None
+            self._reader.let_go()
 
     def run_inside(self, statement: Statement) -> Result:
         """Run a statement in the open transaction, queries too."""
@@ -151,6 +175,13 @@ class LocalSession:
             self._node = None
             node.close()
 
+    @staticmethod
+    def _applied(ask: Callable[[Statement], Result]) -> int:
+        """The last entry in what is asked."""
+        applied = next(ask(_POSITION).rows)[0]
+        assert isinstance(applied, int), "an offset is a number"
+        return applied
+
     def _address(self) -> str:
         address = published_address(self._directory)
         if address is None:
@@ -165,8 +196,7 @@ class LocalSession:
         """Return once the file holds this entry; NotAppliedError after the timeout."""
         deadline = time.monotonic() + self._timeout_s
         while True:
-            applied = next(self._reader.read(_POSITION).rows)[0]
-            assert isinstance(applied, int), "an offset is a number"
+            applied = self._applied(self._reader.read)
             if applied >= offset:
                 self._awaited = None
                 return

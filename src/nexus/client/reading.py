@@ -3,6 +3,7 @@
 import os
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,8 @@ class Reader:
         self._all: list[apsw.Connection] = []
         self._unread: list[weakref.ref[Unread]] = []
         self._shapes: dict[Any, Shape] = {}
+        self._held: apsw.Cursor | None = None
+        """In a transaction of reads: every query sees the state of its beginning."""
         self._idle = [self._open()]
 
     def read(self, statement: Statement) -> Result:
@@ -60,33 +63,49 @@ class Reader:
             raise ForkedError(
                 "this connection was opened before fork(); connect in the child"
             )
+        if self._held is not None:
+            return self._read_held(self._held, statement)
         idle = self._idle
-        reader = idle.pop() if idle else self._another()
+        cursor = idle.pop() if idle else self._another()
         try:
             if "pragma" in statement.sql.lower():
-                reader.execute(_READ_SCHEMA)
-            cursor = reader.execute(statement.sql, statement.params)
+                cursor.execute(_READ_SCHEMA)
+            cursor.execute(statement.sql, statement.params)
             row = next(cursor, None)
             if row is None:
-                names, decltypes = self._shape(_described(reader, statement))
+                names, decltypes = self._shape(_described(cursor, statement))
                 rows: Iterator[Row] = iter(())
             else:
                 names, decltypes = self._shape(cursor.get_description())
                 second = next(cursor, None)
                 if second is not None:
-                    unread = Unread(self, reader, cursor, [second, row])
+                    unread = Unread(self, cursor, [second, row])
                     self._unread.append(weakref.ref(unread))
                     return Result(names, unread, -1, 0, decltypes)
                 rows = iter((row,))
         except _FETCHING as error:
-            idle.append(reader)
+            self.take_back(cursor)
             raise told(error) from error
-        idle.append(reader)
+        idle.append(cursor)
         return Result(names, rows, -1, 0, decltypes)
 
-    def take_back(self, reader: apsw.Connection) -> None:
-        """A result has been read to its end, or is of no more interest."""
-        self._idle.append(reader)
+    def hold(self) -> None:
+        """Answer from the state as of the next query, until `let_go`."""
+        self._held = self._idle.pop() if self._idle else self._another()
+        self._held.execute("begin")
+
+    def let_go(self) -> None:
+        """See the last commit again."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.execute("rollback")
+            self._idle.append(held)
+
+    def take_back(self, cursor: apsw.Cursor) -> None:
+        """A result is of no more interest: it holds no state of the file any longer."""
+        with suppress(apsw.Error):  # of the statement that it leaves
+            cursor.execute("")
+        self._idle.append(cursor)
 
     def interrupt(self) -> None:
         """End the queries that run; from any thread."""
@@ -99,18 +118,33 @@ class Reader:
             for reader in self._all:
                 reader.close(force=True)
 
-    def _another(self) -> apsw.Connection:
-        """A connection beside those that are half read."""
+    def _read_held(self, cursor: apsw.Cursor, statement: Statement) -> Result:
+        """All rows of a query: the state may be let go before they are asked for."""
+        try:
+            cursor.execute(statement.sql, statement.params)
+            row = next(cursor, None)
+            if row is None:
+                names, decltypes = self._shape(_described(cursor, statement))
+                return Result(names, iter(()), -1, 0, decltypes)
+            names, decltypes = self._shape(cursor.get_description())
+            return Result(names, iter([row, *cursor]), -1, 0, decltypes)
+        except _FETCHING as error:
+            with suppress(apsw.Error):
+                cursor.execute("")
+            raise told(error) from error
+
+    def _another(self) -> apsw.Cursor:
+        """A cursor of another connection, beside those that are half read."""
         open_still = [each for each in map(_called, self._unread) if each is not None]
         if len(self._all) < MOST_READERS:
-            reader = self._open()
+            cursor = self._open()
         else:
             open_still.pop(0).gather()
-            reader = self._idle.pop()
+            cursor = self._idle.pop()
         self._unread = [weakref.ref(each) for each in open_still if not each.is_over]
-        return reader
+        return cursor
 
-    def _open(self) -> apsw.Connection:
+    def _open(self) -> apsw.Cursor:
         try:
             reader = apsw.Connection(
                 str(self._path),
@@ -125,7 +159,7 @@ class Reader:
                 "has the node been started once?"
             ) from error
         self._all.append(reader)
-        return reader
+        return reader.cursor()
 
     def _shape(self, description: Any) -> Shape:
         shape = self._shapes.get(description)
@@ -144,15 +178,10 @@ class Unread:
     """The rows of a query, the next one always at hand: so its end is seen at once."""
 
     def __init__(
-        self,
-        owner: Reader,
-        reader: apsw.Connection,
-        cursor: apsw.Cursor,
-        backwards: list[Row],
+        self, owner: Reader, cursor: apsw.Cursor, backwards: list[Row]
     ) -> None:
         self._owner = owner
-        self._reader: apsw.Connection | None = reader
-        self._cursor = cursor
+        self._cursor: apsw.Cursor | None = cursor
         self._ahead = backwards
         """Rows that were read already, the next one last."""
         self._failure: StatementError | None = None
@@ -161,7 +190,7 @@ class Unread:
     @property
     def is_over(self) -> bool:
         """Whether the file is read no more for it."""
-        return self._reader is None
+        return self._cursor is None
 
     def __iter__(self) -> Iterator[Row]:
         return self
@@ -172,7 +201,7 @@ class Unread:
                 raise self._failure
             raise StopIteration
         row = self._ahead.pop()
-        if not self._ahead and self._reader is not None:
+        if not self._ahead and self._cursor is not None:
             try:
                 following = next(self._cursor, None)
             except _FETCHING as error:
@@ -186,7 +215,7 @@ class Unread:
 
     def gather(self) -> None:
         """Read all that is left into memory, and let go of the file."""
-        if self._reader is not None:
+        if self._cursor is not None:
             try:
                 self._ahead = [*self._cursor.fetchall()[::-1], *self._ahead]
             except _FETCHING as error:
@@ -207,10 +236,9 @@ class Unread:
         self._let_go()
 
     def _let_go(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            self._cursor.close(force=True)
-            self._owner.take_back(reader)
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            self._owner.take_back(cursor)
 
 
 def told(error: Exception) -> StatementError:
@@ -229,7 +257,7 @@ def _called(reference: "weakref.ref[Unread]") -> Unread | None:
     return None if unread is None or unread.is_over else unread
 
 
-def _described(reader: apsw.Connection, statement: Statement) -> Any:
+def _described(cursor: apsw.Cursor, statement: Statement) -> Any:
     """The columns of a query that gave no row, and so has forgotten them."""
     found: list[Any] = []
 
@@ -237,10 +265,11 @@ def _described(reader: apsw.Connection, statement: Statement) -> Any:
         found.append(cursor.get_description())
         return False
 
-    cursor = reader.cursor()
     cursor.exec_trace = look
     try:
         cursor.execute(statement.sql, statement.params)
     except apsw.ExecTraceAbort:
         return found[0]
+    finally:
+        cursor.exec_trace = None
     return ()

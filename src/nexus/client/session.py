@@ -7,14 +7,18 @@ converters and the rules of PEP 249 are the connection's matter.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from nexus.errors import StatementError
 from nexus.model.position import Position
 
 Value = int | float | str | bytes | None
 """One value of SQLite's five types."""
+
+BUSY_SNAPSHOT: Final = 517
+"""https://www.sqlite.org/rescode.html#busy_snapshot"""
 
 Row = tuple[Value, ...]
 """One row, or the parameters of one run of a statement."""
@@ -42,6 +46,21 @@ class Result(msgspec.Struct, frozen=True):
     last_insert_rowid: int = 0
     decltypes: tuple[str | None, ...] = ()
     """As the columns were declared; None for an expression."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A session that can answer several queries from one state of the database."""
+
+    def hold(self) -> None:
+        """Have `read` answer from the state as it is now, until `begin` or `let_go`.
+
+        `begin` then raises StatementError (SQLITE_BUSY_SNAPSHOT), and goes on holding,
+        if others have written since.
+        """
+
+    def let_go(self) -> None:
+        """Have `read` see the last commit again."""
 
 
 class Session(Protocol):
@@ -94,3 +113,12 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Take back what is not committed, and let go of everything."""
+
+
+def overtaken() -> StatementError:
+    """What `begin` raises where others have written since the state that is held."""
+    return StatementError(
+        "database is locked: others have written since this transaction read; take it "
+        "back and begin it again, with BEGIN IMMEDIATE",
+        sqlite_errorcode=BUSY_SNAPSHOT,
+    )

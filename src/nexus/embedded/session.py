@@ -9,7 +9,7 @@ from typing import Protocol
 import apsw
 
 from nexus.client.changes import Wanted
-from nexus.client.session import Result, Statement
+from nexus.client.session import Result, Statement, overtaken
 from nexus.embedded.changes import follow
 from nexus.errors import NodeStoppedError, StatementError
 from nexus.model.change import Change
@@ -20,6 +20,7 @@ from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.interactive import InteractiveTransaction
 from nexus.node.querying import query
 from nexus.node.transactions import TransactionManager
+from nexus.node.views import View, Views
 from nexus.storage import capture
 from nexus.storage.database import Database
 
@@ -33,6 +34,10 @@ class Host(Protocol):
 
     def writer(self) -> TransactionManager:
         """The manager of writes; raises ReadOnlyReplicaError on a replica."""
+
+    @property
+    def views(self) -> Views:
+        """States of the database that clients go on reading."""
 
     @property
     def idle_limit_s(self) -> float:
@@ -54,9 +59,11 @@ class NodeSession:
         self._host = host
         self._last_position: Position | None = None
         self._transaction: InteractiveTransaction | None = None
+        self._view: View | None = None
+        """What `read` answers from, if it is held."""
         self._lock = threading.Lock()
         """Held to change or to interrupt what reads."""
-        self._reading: apsw.Connection | None = None
+        self._reading: apsw.Connection | View | None = None
         self._interrupted = False
 
     @property
@@ -71,15 +78,30 @@ class NodeSession:
 
     def read(self, statement: Statement) -> Result:
         """Run a query on a reader: it sees all that is committed on this node."""
-        with self._reader() as reader:
-            try:
-                return _result(query(reader, _statement(statement)))
-            except NodeStoppedError:
-                if not self._interrupted:
-                    raise
-                raise StatementError(
-                    "interrupted", sqlite_errorcode=apsw.SQLITE_INTERRUPT
-                ) from None
+        asked = _statement(statement)
+        view = self._view
+        try:
+            if view is not None:
+                with self._noted(view):
+                    return _result(view.query(asked))
+            with self._host.database.reader() as reader, self._noted(reader):
+                return _result(query(reader, asked))
+        except NodeStoppedError:
+            if not self._interrupted:
+                raise
+            raise StatementError(
+                "interrupted", sqlite_errorcode=apsw.SQLITE_INTERRUPT
+            ) from None
+
+    def hold(self) -> None:
+        """Have `read` answer from the database as it stands now."""
+        self._view = self._host.views.open()
+
+    def let_go(self) -> None:
+        """Have `read` see the last commit again."""
+        view, self._view = self._view, None
+        if view is not None:
+            self._host.views.give_up(view)
 
     def changes(self, wanted: Wanted) -> Iterator[Change]:
         """The node's change feed; each step waits for the next change."""
@@ -104,9 +126,15 @@ class NodeSession:
 
     def begin(self) -> None:
         """Wait for the writer, and hold it."""
-        self._transaction = self._host.writer().begin(
+        transaction = self._host.writer().begin(
             idle_limit_s=self._host.idle_limit_s, foreign_keys=self.foreign_keys
         )
+        view, now = self._view, self._host.database.position.offset
+        if view is not None and view.offset != now:
+            transaction.rollback()
+            raise overtaken()
+        self.let_go()
+        self._transaction = transaction
 
     def run_inside(self, statement: Statement) -> Result:
         """Run a statement in the open transaction."""
@@ -132,6 +160,7 @@ class NodeSession:
 
     def close(self) -> None:
         """Take back what is not committed."""
+        self.let_go()
         self.rollback()
 
     @property
@@ -140,15 +169,15 @@ class NodeSession:
         return self._transaction
 
     @contextmanager
-    def _reader(self) -> Iterator[apsw.Connection]:
-        with self._host.database.reader() as reader:
-            self._interrupted = False
-            self._reading = reader
-            try:
-                yield reader
-            finally:
-                with self._lock:
-                    self._reading = None
+    def _noted(self, reader: apsw.Connection | View) -> Iterator[None]:
+        """What `interrupt` interrupts as long as the context lives."""
+        self._interrupted = False
+        self._reading = reader
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading = None
 
     def _remember(self, answer: jobs.Answer) -> None:
         if answer.position is not None:

@@ -36,6 +36,7 @@ from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
+from nexus.node.views import Views
 from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
@@ -128,6 +129,11 @@ class Node:
     def database(self) -> Database:
         """The node's database, for reads."""
         return self._parts.database
+
+    @property
+    def views(self) -> Views:
+        """States of the database that clients go on reading."""
+        return self._parts.views
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
