@@ -15,6 +15,7 @@ import uvloop
 from nexus.cli.bench import (
     bulk,
     catchup,
+    clients,
     commits,
     failover,
     feed,
@@ -49,6 +50,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "failover": failover.measure,
     "memory": memory.measure,
     "http": http.measure,
+    "clients": clients.measure,
     "changes": feed.measure,
 }
 
