@@ -245,3 +245,39 @@ def test_a_fault_of_the_disk_is_no_fault_of_an_entry(tmp_path: Path) -> None:
         assert pair.replica.position.offset == 0
         pair.replica.writer.execute("pragma max_page_count = 4294967294")
         assert pair.apply() == pair.master.position
+
+
+REBUILT = (
+    "create table new(id integer primary key autoincrement, v)",
+    "insert into new select id, v from a",
+    "drop table a",
+    "alter table new rename to a",
+)
+
+
+def test_a_table_that_is_made_anew_keeps_its_counter_on_the_replica(
+    tmp_path: Path,
+) -> None:
+    with Pair(tmp_path) as pair:
+        pair.write(
+            "create table a(id integer primary key autoincrement, v)",
+            "insert into a values (9, 'x'), (2, 'y')",
+        )
+        pair.write("delete from a where id = 9")
+        pair.write(*REBUILT, "update sqlite_sequence set seq = 9 where name = 'a'")
+        pair.apply()
+
+        counters = "select name, seq from sqlite_sequence"
+        assert rows(pair.replica, counters) == rows(pair.master, counters) == [("a", 9)]
+
+
+def test_a_table_that_is_made_anew_while_it_is_empty_keeps_its_counter_too(
+    tmp_path: Path,
+) -> None:
+    with Pair(tmp_path) as pair:
+        pair.write("create table a(id integer primary key autoincrement, v)", *REBUILT)
+        pair.write(*REBUILT)
+        pair.apply()
+
+        counters = "select name, seq from sqlite_sequence"
+        assert rows(pair.replica, counters) == rows(pair.master, counters) == [("a", 0)]

@@ -47,3 +47,15 @@ def test_after_forget_the_counters_are_read_anew(writer: apsw.Connection) -> Non
     watch.begin()
 
     assert watch.moves() == []
+
+
+def test_after_schema_statements_every_counter_is_told(
+    writer: apsw.Connection,
+) -> None:
+    writer.execute("create table t(id integer primary key autoincrement)")
+    writer.execute("insert into t values (7)")
+    watch = SequenceWatch(writer)
+    watch.exist = True
+    watch.begin()
+
+    assert watch.moves(schema_changed=True) == [Sequence("t", 7, 7)]

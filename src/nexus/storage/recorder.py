@@ -56,10 +56,9 @@ class Recorder:
         self._session: apsw.Session | None = None
         self._touched: set[str] = set()
         self._operations: list[Operation] = []
-        self._taken_bytes = self._cut_from = 0
+        self._taken_bytes = self._cut_from = self._virtual_made = 0
         self._marks: dict[int, tuple[int, int, int]] = {}
         """By depth: how many operations there were, their bytes, virtual tables."""
-        self._virtual_made = 0
         self.schema_changes = SchemaChanges()
         self._tables: dict[str, Table] = {}
         self._watchful: frozenset[str] = frozenset()
@@ -110,7 +109,8 @@ class Recorder:
             self._take_small()
         else:
             self._cut()
-        self._operations += self._sequences.moves()
+        changed = any(type(operation) is Schema for operation in self._operations)
+        self._operations += self._sequences.moves(schema_changed=changed)
         self._reset_deferral()
         return tuple(self._operations)
 
@@ -177,7 +177,7 @@ class Recorder:
                 self._open_session()
             raise
         self._writer.execute("release nexus_schema")
-        if self._database.schema_hash() != before:
+        if self._database.schema_hash(anew=True) != before:
             self._operations.extend(rows)
             self._refresh()
             self.schema_changes.add(self._operations, tables, self._tables)

@@ -24,18 +24,23 @@ class SequenceWatch:
         if self.exist and self._before is None:
             self._before = self._read()
 
-    def moves(self) -> list[Sequence]:
-        """What has moved since `begin`, by name; a next transaction may follow."""
+    def moves(self, *, schema_changed: bool = False) -> list[Sequence]:
+        """What has moved since `begin`, by name; a next transaction may follow.
+
+        All counters, if schema statements were run: one that was dropped and renamed
+        back to its old value has not moved here, but is gone on a replica, where
+        nothing raised it in between.
+        """
         if not self.exist:
             return []
         before, now = self._before or {}, self._read()
-        if before == now:
+        if before == now and not schema_changed:
             return []
         self._before = now
         return [
             Sequence(table, before.get(table), now.get(table))
             for table in sorted(before.keys() | now.keys())
-            if before.get(table) != now.get(table)
+            if (schema_changed or before.get(table) != now.get(table))
             and not table.lower().startswith(PREFIX)
         ]
 

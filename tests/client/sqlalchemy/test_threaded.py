@@ -1,0 +1,77 @@
+"""A blocking connection in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import nexus
+from nexus.client.sqlalchemy.threaded import ThreadedConnection
+
+
+@pytest.fixture
+async def connection(tmp_path: Path) -> AsyncIterator[ThreadedConnection]:
+    with nexus.open(tmp_path / "data", role="standalone") as node:
+        connect = partial(node.connect, check_same_thread=False)
+        connection = await ThreadedConnection.open(connect)
+        yield connection
+        connection.abandon()
+
+
+async def test_a_cursor_runs_and_fetches(connection: ThreadedConnection) -> None:
+    async with connection.cursor() as cursor:
+        await cursor.execute("create table t(a)")
+        await cursor.executemany("insert into t values (?)", [(n,) for n in range(5)])
+        assert cursor.rowcount == 5
+        await connection.commit()
+        cursor.arraysize = 2
+        await cursor.execute("select a from t order by a")
+
+        assert cursor.description[0][0] == "a"
+        assert await cursor.fetchone() == (0,)
+        assert await cursor.fetchmany(cursor.arraysize) == [(1,), (2,)]
+        assert [row async for row in cursor] == [(3,), (4,)]
+        assert await cursor.fetchall() == []
+
+
+async def test_what_is_taken_back_is_gone(connection: ThreadedConnection) -> None:
+    cursor = connection.cursor()
+    await cursor.execute("create table t(a)")
+    await cursor.execute("insert into t values (1)")
+    assert cursor.lastrowid == 1
+    await connection.rollback()
+    await cursor.execute("select a from t")
+
+    assert await cursor.fetchall() == []
+
+
+async def test_the_loop_goes_on_while_a_connection_waits(
+    connection: ThreadedConnection,
+) -> None:
+    goes_on = threading.Event()
+    waiting = asyncio.create_task(connection.call(goes_on.wait, 20))
+
+    asyncio.get_running_loop().call_soon(goes_on.set)
+
+    assert await waiting
+
+
+async def test_an_abandoned_connection_is_closed_in_its_thread(
+    connection: ThreadedConnection,
+) -> None:
+    connection.abandon()
+    connection._executor.shutdown(wait=True)
+
+    with pytest.raises(nexus.ProgrammingError, match="closed"):
+        connection.blocking.cursor()
+
+
+async def test_what_connecting_raises_is_raised() -> None:
+    def refuses() -> nexus.Connection:
+        raise nexus.OperationalError("nobody is there")
+
+    with pytest.raises(nexus.OperationalError, match="nobody"):
+        await ThreadedConnection.open(refuses)
