@@ -15,7 +15,7 @@ from typing import Any, Final
 import nexus
 from nexus.cli import main
 
-SLOWED: Final = {"fdatasync": 1.0, "fsync": 1.0, "pwrite": 0.1}
+SLOWED: Final = {"fdatasync": 1.0, "fsync": 1.0, "pwrite": 0.1, "pwritev": 1.1}
 """What a slow disk delays, and by how much of what it is told."""
 
 

@@ -93,18 +93,34 @@ def test_the_log_is_durable_before_sqlite_commits_and_both_before_any_answer(
     writer = desk.writer()
     writer.hooks = replace(
         desk.hooks(),
-        written=lambda _: note("written"),
         stored=lambda _: note("stored"),
         applied=lambda _: note("applied"),
     )
     writer.run_batch([job])
 
-    assert seen == [
-        ("written", 1, 1, False),
-        ("stored", 2, 1, False),
-        ("applied", 2, 2, False),
-    ]
+    assert seen == [("stored", 2, 1, False), ("applied", 2, 2, False)]
     assert job.delivered
+
+
+def test_in_sync_mode_entries_are_told_of_before_this_nodes_own_sync(
+    desk: Desk,
+) -> None:
+    writer, waits = desk.writer(), Commitment(PATIENCE_S)
+    seen: list[tuple[str, Offset, Offset]] = []
+
+    def note(what: str, offset: Offset) -> None:
+        seen.append((what, offset, desk.log.durable_offset))
+        waits.reached(desk.log.durable_offset)
+
+    writer.hooks = replace(
+        desk.hooks(),
+        written=lambda offset: note("written", offset),
+        stored=lambda offset: note("stored", offset),
+        commitment=waits,
+    )
+    writer.run_batch([Job(wanted("create table t(v)"))])
+
+    assert seen == [("written", 2, 1), ("stored", 2, 2)]
 
 
 def test_what_changes_nothing_takes_no_offset(desk: Desk, writer: BatchWriter) -> None:
@@ -206,11 +222,12 @@ def test_a_full_disk_refuses_the_batch_and_leaves_no_trace(
 def test_a_failed_sync_answers_unknown_and_stops_the_writer(
     desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: int) -> None:
+    def broken(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     job, reader = Job(wanted((INSERT, (1,)))), Job(wanted("select 1"))
     with monkeypatch.context() as patched:
+        patched.setattr("os.pwritev", broken)
         patched.setattr("os.fdatasync", broken)
         with pytest.raises(StorageError, match="Input/output error"):
             writer.run_batch([job, reader])

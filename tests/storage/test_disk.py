@@ -19,6 +19,7 @@ from nexus.storage.disk import (
     sync_data,
     sync_directory,
     write_at,
+    write_durably,
 )
 from storage.logs import file_size_limit
 
@@ -52,6 +53,55 @@ def test_a_write_that_does_not_fit_raises_and_never_passes_for_whole(
     os.close(fd)
 
     assert path.stat().st_size == 10_000
+
+
+def test_a_durable_write_is_whole_in_one_step_where_the_system_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+
+    write_durably(fd, b"x" * 8_000, 5_000)
+    os.close(fd)
+
+    assert (tmp_path / "file").read_bytes() == bytes(5_000) + b"x" * 8_000
+    assert not synced
+
+
+@pytest.mark.parametrize("written", [3_000, errno.EOPNOTSUPP])
+def test_a_durable_write_that_is_cut_short_or_impossible_is_made_whole_and_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    def cut(fd: int, buffers: list[bytes], position: int, _: int) -> int:
+        if written == errno.EOPNOTSUPP:
+            raise OSError(written, os.strerror(written))
+        return os.pwrite(fd, buffers[0][:written], position)
+
+    synced: list[int] = []
+    monkeypatch.setattr("os.pwritev", cut)
+    monkeypatch.setattr("nexus.storage.disk.sync_data", synced.append)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+
+    write_durably(fd, b"x" * 8_000, 5_000)
+    os.close(fd)
+
+    assert (tmp_path / "file").read_bytes() == bytes(5_000) + b"x" * 8_000
+    assert synced == [fd]
+
+
+def test_a_durable_write_that_fails_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.pwritev", broken)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write_durably(fd, b"x", 0)
+    os.close(fd)
 
 
 @pytest.mark.parametrize("reserving", [reserve, fill_with_zeros])

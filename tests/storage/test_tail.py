@@ -27,7 +27,7 @@ def test_batches_stand_one_behind_the_other_and_zeros_behind_them(
         data = encode_batch(
             batch(first, 100, 2000), durable=Offset(first - 1), salt=tail.segment.salt
         )
-        tail.write(data, first)
+        tail.write(data, first, durably=False)
         written += data
     tail.sync()
 
@@ -44,7 +44,7 @@ def test_a_batch_may_fill_its_file_to_the_last_byte(tmp_path: Path) -> None:
         batch(1, 1, payload_bytes), durable=Offset(0), salt=tail.segment.salt
     )
 
-    tail.write(data, 1)
+    tail.write(data, 1, durably=False)
 
     assert tail.segment.end == tail.segment.path.stat().st_size == SIZE
     tail.close()
@@ -56,7 +56,7 @@ def test_the_file_left_behind_keeps_its_records_and_gives_back_its_room(
     tail, following = tail_at(tmp_path, 1), tail_at(tmp_path, 11)
     old = tail.segment
     data = encode_batch(batch(1, 10), durable=Offset(0), salt=old.salt)
-    tail.write(data, 1)
+    tail.write(data, 1, durably=False)
 
     tail.trim()
     tail.move_to(following.segment)

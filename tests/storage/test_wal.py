@@ -71,6 +71,25 @@ def test_what_was_appended_is_read_and_found_again(tmp_path: Path) -> None:
     log.close()
 
 
+def test_an_entry_appended_durably_is_durable_unless_one_before_it_is_not(
+    tmp_path: Path,
+) -> None:
+    log = WriteAheadLog.open(tmp_path, SMALL)
+
+    log.append(batch(1, 3), durably=True)
+    at_once = log.durable_offset
+    log.append(batch(4, 2))
+    log.append(batch(6, 1), durably=True)
+
+    assert (at_once, log.durable_offset, log.last_offset) == (3, 3, 6)
+    assert log.sync() == 6
+    log.append(batch(7, 40), durably=True)
+    assert log.durable_offset == 46
+    log = reopened(log, tmp_path)
+    assert all_of(log) == batch(1, 46)
+    log.close()
+
+
 @pytest.mark.parametrize("offset", [44, 99])
 def test_the_epoch_of_an_entry_not_held_is_a_gap(tmp_path: Path, offset: int) -> None:
     log = WriteAheadLog.open(tmp_path, SMALL)

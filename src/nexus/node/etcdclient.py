@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from nexus.errors import EtcdError
+from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
@@ -48,6 +48,9 @@ class EtcdSettings:
     user: str = ""
     password: str = ""
     ca_file: str | None = None
+    cert_file: str | None = None
+    """What this node shows etcd, where it asks; with its key."""
+    key_file: str | None = None
 
 
 class EtcdClient:
@@ -62,14 +65,11 @@ class EtcdClient:
         self._endpoints = list(settings.endpoints)
         """The one that answered last comes first."""
         self._token = ""
-        secured = any(one.startswith("https:") for one in settings.endpoints)
         self._http = httpx.AsyncClient(
             timeout=settings.timeout_s,
             trust_env=False,
             transport=transport,
-            verify=ssl.create_default_context(cafile=settings.ca_file)
-            if secured
-            else False,
+            verify=_trust(settings),
         )
 
     async def close(self) -> None:
@@ -246,6 +246,22 @@ class EtcdClient:
         if self._endpoints[0] != endpoint:
             self._endpoints.remove(endpoint)
             self._endpoints.insert(0, endpoint)
+
+
+def _trust(settings: EtcdSettings) -> ssl.SSLContext | bool:
+    """Whom this client believes, and what it shows of itself."""
+    if not any(one.startswith("https:") for one in settings.endpoints):
+        return False
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:  # an SSLError is one too
+        raise ConfigurationError(
+            "replication.etcd_ca_file, etcd_cert_file or etcd_key_file cannot be used "
+            f"({error}); name files in PEM"
+        ) from error
+    return context
 
 
 def _leader(kv: Any) -> LeaderKey:

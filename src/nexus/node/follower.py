@@ -207,7 +207,7 @@ class Follower:
                 return
 
     def _append(self, records: list[Record]) -> Offset:
-        self._log.append(records)
+        self._log.append(records, durably=True)
         return self._log.sync()
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each

@@ -47,7 +47,7 @@ class Hooks:
     fingerprint: Callable[[Fingerprint, Offset], None]
     """The database stands exactly at this entry: pin it now and hash it later."""
     durable_on: Callable[[Offset], int]
-    """On how many nodes the entry is known to be durable, this one included."""
+    """On how many nodes the entry is known to be durable, with this one."""
     written: Callable[[Offset], None]
     """The log holds everything up to this offset, and is about to be synced."""
     commitment: Commitment | None = None
@@ -178,11 +178,11 @@ class BatchWriter:
     def _log_batch(self, batch: _Batch) -> DiskFullError | None:
         """Append and sync; returns the error if there was no space, without a trace.
 
-        Any other failure is raised: what reached the disk is unknown then, so the
-        node must stop and the clients are told just that.
+        Any other failure is raised: what reached the disk is unknown, the node stops.
         """
         try:
-            self._log.append(batch.records)
+            sync_mode = (own := self.hooks.commitment) is not None and own.quorum
+            self._log.append(batch.records, durably=not sync_mode)
             # From here on others may hold it: a failure stops this node (hard-case 1).
             self.hooks.written(batch.records[-1].offset)
             durable = self._log.sync()

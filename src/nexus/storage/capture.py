@@ -36,6 +36,7 @@ from nexus.storage.permissions import PAST_THE_LOG
 from nexus.storage.preupdate import NotSmallError
 from nexus.storage.recorder import Recorder
 from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
+from nexus.storage.widetext import refuse_spoiled
 
 __all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 
@@ -145,6 +146,7 @@ class Capture:
         except apsw.Error as error:
             raise storage_error("the changes could not be recorded", error) from error
         self._check_size()
+        refuse_spoiled(self._writer, operations, self._database.encoding)
         self._writer.execute(_RELEASE)
         changes = tuple(self._recorder.schema_changes)
         return Captured(operations, self._results, self._schema_hash, changes)

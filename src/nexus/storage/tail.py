@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import Final
 
-from nexus.storage.disk import sync_data, write_at
+from nexus.storage.disk import sync_data, write_at, write_durably
 from nexus.storage.segment import Segment
 
 _ZERO_AHEAD: Final = 1 << 20
@@ -26,14 +26,15 @@ class Tail:
         self.fd = segment.open_for_writing()
         self._zeroed = 0
 
-    def write(self, batch: bytes, first_offset: int) -> None:
+    def write(self, batch: bytes, first_offset: int, *, durably: bool) -> None:
         """Put a batch that begins with `first_offset` at the segment's end."""
         segment = self.segment
         end = segment.end + len(batch)
         if end > self._zeroed:
             self._zeroed = min(segment.size, end + _ZERO_AHEAD)
             batch += bytes(self._zeroed - end)
-        write_at(self.fd, batch, segment.end)
+        write = write_durably if durably else write_at
+        write(self.fd, batch, segment.end)
         segment.grown(first_offset, end)
 
     def sync(self) -> None:

@@ -110,8 +110,8 @@ class WriteAheadLog:
         """Whether a write or sync failed: nothing can be changed any more."""
         return bool(self._failure)
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Write records whose offsets follow on `last_offset`; not durable yet.
+    def append(self, records: Sequence[Record], *, durably: bool = False) -> None:
+        """Write records that follow on `last_offset`; durable only with `durably`.
 
         Raises DiskFullError with nothing written if there is no room for a new
         segment; any other error, a DiskFullError in mid-write included, sets `failed`.
@@ -126,11 +126,13 @@ class WriteAheadLog:
             if self._must_roll(len(batch)):
                 self._make_room(len(batch))
                 batch = self._encoded(records)
+            alone = durably and self._durable == self._state.last_offset
             try:
-                self._tail.write(batch, first)
+                self._tail.write(batch, first, durably=alone)
             except OSError as error:
                 raise self._fail(error, f"appending entry {first}") from error
             self._state.last_offset = records[-1].offset
+            self._durable = records[-1].offset if alone else self._durable
             self._state.remember(records, len(batch))
 
     def sync(self) -> Offset:
