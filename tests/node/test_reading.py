@@ -13,6 +13,7 @@ from nexus.node.reading import Reading
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import Decoder
 from nexus.storage.capture import Statement
+from nexus.storage.connections import execute
 from node.builders import Desk, open_desk, wanted
 
 ENDLESS = (
@@ -168,7 +169,6 @@ def test_a_cancel_that_meets_no_statement_still_ends_the_next(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = reads(desk, ENDLESS)
-    execute = reading.execute
 
     def cancelled_just_before(*arguments: Any) -> Any:
         found.cancel()
