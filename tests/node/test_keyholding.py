@@ -182,6 +182,8 @@ async def test_in_maintenance_nobody_takes_the_key_until_an_operator_promotes(
     first, second = await keepers.pair()
     await caught_up(second, await run(first, "create table t(n)"))
 
+    await until(lambda: listed(second) == {first.node_id, second.node_id})
+
     told = await second.set_auto_failover(enabled=False)
 
     assert not told.auto_failover
