@@ -162,3 +162,20 @@ def test_an_error_names_its_query(desk: Desk, query: Statement, said: str) -> No
 
     assert caught.value.index == 1
     assert desk.rows("select count(*) from t") == [(3,)]
+
+
+def test_a_cancel_that_meets_no_statement_still_ends_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = reads(desk, ENDLESS)
+    execute = reading.execute
+
+    def cancelled_just_before(*arguments: Any) -> Any:
+        found.cancel()
+        return execute(*arguments)
+
+    monkeypatch.setattr(reading, "execute", cancelled_just_before)
+
+    with pytest.raises(StatementError, match="interrupted"):
+        piece(found)
+    assert desk.rows("select 1") == [(1,)]
