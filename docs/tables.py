@@ -40,6 +40,8 @@ MEANINGS = {
     "replication.etcd_user": "Who this node is for etcd, where it has users.",
     "replication.etcd_password": "That user's password.",
     "replication.etcd_ca_file": "Who signed etcd's certificates.",
+    "replication.etcd_cert_file": "This node's certificate, where etcd asks for one.",
+    "replication.etcd_key_file": "That certificate's key.",
     "snapshot.compression_level": "zstd's level, 1 to 22.",
     "snapshot.max_size": "Uncompressed. A larger one is neither made nor installed.",
     "snapshot.chunk_size": "Bytes of one piece on the wire.",

@@ -74,6 +74,8 @@ CHANGE_SCHEMA = (
     "_alter",
     "_drop",
 )
+REBUILDS = 0.04
+"""Of all transactions: they make a table anew."""
 MOST_ROWS = 60
 """A table is emptied from here on: the run shall stay quick."""
 
@@ -102,6 +104,8 @@ class Workload:
         """Whether only rows, counters and settings change for now."""
         self._connection = connection
         self._savepoints: list[str] = []
+        self._ahead: list[Statement] = []
+        """What comes next, whatever else might."""
         self._makers: list[tuple[int, Callable[[], Statement | None]]] = [
             (40, self._insert),
             (22, self._update),
@@ -127,11 +131,15 @@ class Workload:
 
     def begin(self) -> int:
         """A new transaction; how many statements it shall have."""
-        self._savepoints = []
-        return self.chance.choice((1, 1, 1, 2, 3, 5, 12))
+        self._savepoints, self._ahead = [], []
+        if not self.schema_stays and self.chance.random() < REBUILDS:
+            self._ahead = self._rebuild()
+        return len(self._ahead) or self.chance.choice((1, 1, 1, 2, 3, 5, 12))
 
     def next(self) -> Statement:
         """The next statement for the schema as it is now."""
+        if self._ahead:
+            return self._ahead.pop(0)
         weights = [
             0 if self.schema_stays and make.__name__ in CHANGE_SCHEMA else weight
             for weight, make in self._makers
@@ -430,6 +438,34 @@ class Workload:
         return Statement(
             alter(self.chance, shape.name, [name for name, _ in shape.columns])
         )
+
+    def _rebuild(self) -> list[Statement]:
+        """A table is made anew under its old name, its counter as it was."""
+        shapes = self._shapes()
+        if not shapes:
+            return []
+        shape = self.chance.choice(shapes)
+        column = quote(self.chance.choice([name for name, _ in shape.columns]))
+        some = self.chance.choice(("true", "false", f"typeof({column}) = 'text'"))
+        return [
+            Statement("create table anew(id integer primary key autoincrement, v)"),
+            Statement(
+                f"insert into anew(v) select {column} from {shape.quoted} where {some}"
+            ),
+            Statement(f"drop table {shape.quoted}"),
+            Statement(f"alter table anew rename to {shape.quoted}"),
+            *self._kept_counter(shape),
+        ]
+
+    def _kept_counter(self, shape: Shape) -> list[Statement]:
+        known = "select 1 from sqlite_schema where name = 'sqlite_sequence'"
+        if not self._connection.execute(known).fetchall():
+            return []
+        counters = self._connection.execute(
+            "select seq from sqlite_sequence where name = ?", (shape.name,)
+        )
+        update = "update sqlite_sequence set seq = ? where name = ?"
+        return [Statement(update, (value, shape.name)) for (value,) in counters]
 
     def _drop(self) -> Statement | None:
         rows = self._connection.execute(

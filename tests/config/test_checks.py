@@ -37,6 +37,7 @@ def test_a_node_under_etcd_needs_no_master_and_no_peers() -> None:
         ({"peers": "127.0.0.1:15475"}, "asks no voters"),
         ({"master_addr": "a:1"}, "tells who the master is"),
         ({"etcd_password": "x"}, "etcd_user is not"),
+        ({"etcd_cert_file": "own.pem"}, "go together"),
         ({"etcd_endpoints": "a:2379"}, "write URLs"),
         ({"etcd_prefix": "nexus"}, "write a path"),
     ],

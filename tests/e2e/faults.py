@@ -34,7 +34,7 @@ HANGS_MS: Final = (40, 250, 1_000)
 SLOW_MS: Final = 150
 """On the disk of a node that is to be struck in the midst of something."""
 
-CAUGHT_S: Final = 3.0
+CAUGHT_S: Final = 8.0
 """How long it is waited for; it may be over before it was seen."""
 
 

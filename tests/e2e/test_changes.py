@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typing_extensions import override
 
 import nexus
@@ -14,7 +15,7 @@ from e2e.cluster import CLIENT, Cluster, NodeProcess, master_of, wait_until
 from e2e.test_failover import SYNC, check_equal, goes_on, under_load
 from nexus.client.feedlink import NodeUnreachableError
 
-KILLS = 3
+KILLS = 2
 PLACE = (
     """select epoch || ':' || "offset" || '@' || history_id as place """
     "from nexus_position"
@@ -55,6 +56,7 @@ def whole_feed(node: NodeProcess, until: int) -> list[nexus.Change]:
         return list(feed)
 
 
+@pytest.mark.timeout(240)
 def test_a_reader_over_killed_masters_misses_nothing_and_gets_nothing_twice(
     tmp_path: Path,
 ) -> None:

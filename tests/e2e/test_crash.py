@@ -3,6 +3,8 @@
 import os
 import random
 import time
+from functools import partial
+from typing import Final
 
 import pytest
 
@@ -43,6 +45,10 @@ def test_no_promise_is_lost_or_kept_twice_when_nodes_are_killed(
     assert_equal(nodes["master"], [nodes["replica"]])
 
 
+CATCH_UP_LIMIT_S: Final = 100.0
+"""A replica that often found nobody waits for up to a minute before it dials again."""
+
+
 def assert_equal(master: NodeProcess, replicas: list[NodeProcess]) -> None:
     """All nodes hash every table to the same, at one offset; every file is whole."""
     assert_hashes_equal(master, replicas)
@@ -54,7 +60,8 @@ def assert_hashes_equal(master: NodeProcess, replicas: list[NodeProcess]) -> Non
     """All nodes hash every table to the same, at one offset."""
     offset = master.status()["wal_offset"]
     for replica in replicas:
-        wait_until(lambda: caught_up(replica, offset), "caught up")  # noqa: B023
+        has_all = partial(caught_up, replica, offset)
+        wait_until(has_all, "caught up", CATCH_UP_LIMIT_S)
     expected, *others = fingerprints([master, *replicas], master)
     assert expected["tables"]
     for other in others:

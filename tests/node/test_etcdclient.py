@@ -1,6 +1,11 @@
 """The client and a real etcd agree on both keys, leases and who was first."""
 
+import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -8,7 +13,7 @@ import pytest
 
 from e2e.cluster import free_port
 from e2e.etcd import Etcd, etcd_on_loopback
-from nexus.errors import EtcdError
+from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.node.etcdclient import EtcdClient, EtcdSettings, LeaderValue
@@ -190,3 +195,52 @@ async def test_an_old_token_is_replaced_and_a_wrong_password_told() -> None:
     assert await client.read() == Keys()
     with pytest.raises(EtcdError, match=r"refuses replication.etcd_user 'u': invalid"):
         await wrong.read()
+
+
+def signed(directory: Path, name: str) -> Path:
+    """A certificate for this machine that signs itself, with its key beside it."""
+    own = directory / f"{name}.pem"
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days"]
+    named = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(own.with_suffix(".key")), "-out", str(own)]
+    command = ["openssl", "req", "-x509", *made, "2", *named, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    return own
+
+
+async def test_a_node_shows_its_certificate_to_an_etcd_that_asks(
+    tmp_path: Path,
+) -> None:
+    server, own = signed(tmp_path, "etcd"), signed(tmp_path, "node")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(own))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(server, server.with_suffix(".key"))
+
+    async def answer(reader: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            body = b'{"ID":"7","TTL":"5"}'
+            head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
+            to.write(head + body)
+            await to.drain()
+        to.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    port = listening.sockets[0].getsockname()[1]
+    stranger = EtcdSettings(
+        endpoints=(f"https://127.0.0.1:{port}",),
+        prefix="/p",
+        timeout_s=5.0,
+        ca_file=str(server),
+    )
+    known = replace(stranger, cert_file=str(own), key_file=str(own.with_suffix(".key")))
+    async with listening:
+        client = EtcdClient(known)
+        assert await client.grant(5) == (7, 5_000)
+        await client.close()
+        client = EtcdClient(stranger)
+        with pytest.raises(EtcdError):
+            await client.grant(5)
+        await client.close()
+    with pytest.raises(ConfigurationError, match="name files in PEM"):
+        EtcdClient(replace(known, cert_file=str(tmp_path / "none.pem")))

@@ -1,12 +1,19 @@
 """Nodes under etcd take the leader key, give it up, and follow whoever has it."""
 
+import asyncio
+from functools import partial
+
 import pytest
 
 from nexus.errors import ConfigurationError, NoMasterError, WrongRoleError
-from nexus.model.cluster import LinkState, Role
-from nexus.model.position import EpochHistory
+from nexus.model.cluster import LinkState, NodeId, Role
+from nexus.model.position import Epoch, EpochHistory
+from nexus.node.keyedreign import new_reign
 from nexus.node.keyholding import Keyholding
+from nexus.node.node import Node
+from nexus.node.parts import Parts
 from nexus.replication.effects import StepDown
+from nexus.replication.etcd_keys import SyncedKey
 from nexus.replication.leadership_stages import Stage
 from node.builders import caught_up, count, run, until
 from node.keepers import Keepers, etcd, holding, keepers, listed, opened, streams
@@ -108,3 +115,90 @@ async def test_before_its_data_are_replaced_a_node_leaves_the_list(
 
     await until(lambda: second.node_id in listed(first))
     assert keys.synced.nodes == (first.node_id,)
+
+
+class Pause:
+    """The disk takes its time while a reign begins."""
+
+    def __init__(self) -> None:
+        self.reached, self.over = asyncio.Event(), asyncio.Event()
+
+    async def new_reign(self, parts: Parts, epoch: Epoch) -> EpochHistory:
+        history = await new_reign(parts, epoch)
+        self.reached.set()
+        await self.over.wait()
+        return history
+
+
+@pytest.fixture
+def pause(monkeypatch: pytest.MonkeyPatch) -> Pause:
+    made = Pause()
+    monkeypatch.setattr("nexus.node.keyholding.new_reign", made.new_reign)
+    return made
+
+
+async def test_a_list_that_changes_while_a_reign_begins_counts_from_its_first_entry(
+    keepers: Keepers, pause: Pause
+) -> None:
+    node = await keepers.node("a", "master", replication__sync_quorum=1)
+    await pause.reached.wait()
+    leadership = holding(node).leadership
+    assert leadership.synced is not None
+    before = leadership.synced.listed
+    joined = SyncedKey(
+        nodes=(*before.nodes, NodeId("late")), revision=before.revision + 1
+    )
+    leadership.synced.seen(joined)
+    pause.over.set()
+    await until(lambda: holding(node)._reign)
+
+    reign = holding(node)._reign
+    assert reign is not None
+    assert reign.machine._streams.required == {node.node_id, "late"}
+    assert reign.machine.commit_offset == 0
+
+
+async def test_a_lease_that_ends_while_a_reign_begins_ends_the_reign_too(
+    keepers: Keepers, pause: Pause
+) -> None:
+    node = await keepers.node("a", "master", replication__sync_quorum=1)
+    await pause.reached.wait()
+    duty = holding(node)
+
+    duty._take(duty.leadership.deposed("a test says so"))
+    pause.over.set()
+    await until(lambda: duty.leadership.stage is Stage.FOLLOWS)
+    with pytest.raises(NoMasterError):
+        await run(node, "create table t(n)")
+
+    await until(lambda: opened(node))  # the key is free again: it takes that anew
+    await run(node, "create table t(n)")
+    assert len(node.history().reigns) >= 2
+
+
+async def test_in_maintenance_nobody_takes_the_key_until_an_operator_promotes(
+    keepers: Keepers,
+) -> None:
+    first, second = await keepers.pair()
+    await caught_up(second, await run(first, "create table t(n)"))
+
+    await until(lambda: listed(second) == {first.node_id, second.node_id})
+
+    told = await second.set_auto_failover(enabled=False)
+
+    assert not told.auto_failover
+    assert {one.id for one in told.members} == {first.node_id, second.node_id}
+    for node in (first, second):
+        await until(partial(rests, node))
+    await first.stop()
+    await until(lambda: holding(second).leadership.keys.leader is None)
+    await asyncio.sleep(1)  # some reads of a free key
+    assert second.status().role is Role.REPLICA
+
+    await second.set_auto_failover(enabled=True)
+
+    await until(lambda: second.status().role is Role.MASTER)
+
+
+def rests(node: Node) -> bool:
+    return not node.status().auto_failover

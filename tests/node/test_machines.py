@@ -62,7 +62,14 @@ def test_a_lease_lasts_a_dead_time_and_two_seconds_at_least(
 
 
 def test_several_silent_members_of_etcd_can_be_asked_within_one_lease() -> None:
-    settings = etcd_settings(ReplicationSettings(etcd_ca_file=Path("ca.pem")))
+    settings = etcd_settings(
+        ReplicationSettings(
+            etcd_ca_file=Path("ca.pem"),
+            etcd_cert_file=Path("own.pem"),
+            etcd_key_file=Path("own.key"),
+        )
+    )
 
     assert settings.timeout_s == 2.5
     assert settings.ca_file == "ca.pem"
+    assert (settings.cert_file, settings.key_file) == ("own.pem", "own.key")

@@ -85,6 +85,22 @@ def test_a_schema_statement_that_does_nothing_says_nothing(recorder: Recorder) -
     assert recorder.finish() == ()
 
 
+def test_a_schema_statement_is_told_after_one_of_its_version_was_taken_back(
+    database: Database, recorder: Recorder
+) -> None:
+    recorder.finish()
+    recorder.begin()
+    database.writer.execute("savepoint client")
+    recorder.run_schema("alter table t rename column v to v", ())
+    recorder.drop()
+    database.writer.execute("rollback to client")
+    recorder.begin()
+
+    recorder.run_schema("alter table t add column w", ())
+
+    assert told(recorder.finish()) == ["alter table t add column w"]
+
+
 def test_a_schema_statement_that_fails_leaves_the_rest_as_it_was(
     database: Database, recorder: Recorder
 ) -> None:

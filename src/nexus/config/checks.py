@@ -71,6 +71,10 @@ def _etcd_faults(settings: ReplicationSettings) -> Iterator[tuple[bool, str]]:
         bool(settings.etcd_password) and not settings.etcd_user,
         "replication.etcd_password is set, but replication.etcd_user is not; set both",
     )
+    yield (
+        (settings.etcd_cert_file is None) is not (settings.etcd_key_file is None),
+        "replication.etcd_cert_file and etcd_key_file go together; set both",
+    )
 
 
 def _check_roles(settings: ReplicationSettings) -> None:

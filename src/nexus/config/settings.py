@@ -49,6 +49,9 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     etcd_password: Secret = NO_SECRET
     etcd_ca_file: Path | None = None
     """Who signed etcd's certificates; None: whom this machine trusts."""
+    etcd_cert_file: Path | None = None
+    """This node's own, where etcd asks its clients for one; with its key."""
+    etcd_key_file: Path | None = None
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,13 +13,14 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from nexus.errors import EtcdError
+from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
 
 LEADER: Final = "/leader"
 SYNCED: Final = "/synced"
+RESTS: Final = "/maintenance"
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -48,6 +49,9 @@ class EtcdSettings:
     user: str = ""
     password: str = ""
     ca_file: str | None = None
+    cert_file: str | None = None
+    """What this node shows etcd, where it asks; with its key."""
+    key_file: str | None = None
 
 
 class EtcdClient:
@@ -62,14 +66,11 @@ class EtcdClient:
         self._endpoints = list(settings.endpoints)
         """The one that answered last comes first."""
         self._token = ""
-        secured = any(one.startswith("https:") for one in settings.endpoints)
         self._http = httpx.AsyncClient(
             timeout=settings.timeout_s,
             trust_env=False,
             transport=transport,
-            verify=ssl.create_default_context(cafile=settings.ca_file)
-            if secured
-            else False,
+            verify=_trust(settings),
         )
 
     async def close(self) -> None:
@@ -96,7 +97,7 @@ class EtcdClient:
     # --- Keys ------------------------------------------------------------------------
 
     async def read(self) -> Keys:
-        """Both keys, as a majority of etcd's members has them."""
+        """All keys, as a majority of etcd's members has them."""
         body = {"success": self._ranges()}
         return self._keys(await self._call("/v3/kv/txn", body, again=True))
 
@@ -145,6 +146,14 @@ class EtcdClient:
             if done:
                 return
 
+    async def rest(self, *, enabled: bool) -> None:
+        """Begin or end maintenance, for every node under this prefix."""
+        key = self._key(RESTS)
+        change: dict[str, Any] = {"request_delete_range": {"key": key}}
+        if enabled:
+            change = {"request_put": {"key": key, "value": ""}}
+        await self._call("/v3/kv/txn", {"success": [change]}, again=True)
+
     async def _transaction(
         self, compare: list[Any], puts: list[Any]
     ) -> tuple[bool, Keys]:
@@ -158,7 +167,8 @@ class EtcdClient:
 
     def _ranges(self) -> list[Any]:
         return [
-            {"request_range": {"key": self._key(name)}} for name in (LEADER, SYNCED)
+            {"request_range": {"key": self._key(name)}}
+            for name in (LEADER, SYNCED, RESTS)
         ]
 
     def _at(self, name: str, revision: int) -> dict[str, str]:
@@ -189,6 +199,7 @@ class EtcdClient:
         return Keys(
             leader=_leader(leader) if leader else None,
             synced=_synced(synced) if synced else None,
+            rests=self._key(RESTS) in by_key,
         )
 
     # --- Calls -----------------------------------------------------------------------
@@ -246,6 +257,22 @@ class EtcdClient:
         if self._endpoints[0] != endpoint:
             self._endpoints.remove(endpoint)
             self._endpoints.insert(0, endpoint)
+
+
+def _trust(settings: EtcdSettings) -> ssl.SSLContext | bool:
+    """Whom this client believes, and what it shows of itself."""
+    if not any(one.startswith("https:") for one in settings.endpoints):
+        return False
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:  # an SSLError is one too
+        raise ConfigurationError(
+            "replication.etcd_ca_file, etcd_cert_file or etcd_key_file cannot be used "
+            f"({error}); name files in PEM"
+        ) from error
+    return context
 
 
 def _leader(kv: Any) -> LeaderKey:

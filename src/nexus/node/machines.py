@@ -151,7 +151,8 @@ def leadership_settings(parts: Parts) -> LeadershipSettings:
 
 def etcd_settings(settings: ReplicationSettings) -> EtcdSettings:
     """Which etcd, and how patient this node is with a member of it."""
-    ca_file = settings.etcd_ca_file
+    ca_file, cert_file = settings.etcd_ca_file, settings.etcd_cert_file
+    key_file = settings.etcd_key_file
     return EtcdSettings(
         endpoints=settings.etcd_endpoints,
         prefix=settings.etcd_prefix,
@@ -159,6 +160,8 @@ def etcd_settings(settings: ReplicationSettings) -> EtcdSettings:
         user=settings.etcd_user,
         password=settings.etcd_password,
         ca_file=None if ca_file is None else str(ca_file),
+        cert_file=None if cert_file is None else str(cert_file),
+        key_file=None if key_file is None else str(key_file),
     )
 
 

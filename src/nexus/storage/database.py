@@ -130,6 +130,7 @@ class Database(Access):
         """Take the open transaction back; harmless when SQLite did so already."""
         if self.writer.in_transaction:
             self.writer.execute("rollback")
+        self._schema_hash = (-1, b"")
         # A commit that fails for want of space makes SQLite drop its pages, and that
         # moves the version too. It is the old state unless somebody has come since.
         version = self._data_version()
@@ -196,10 +197,14 @@ class Database(Access):
             with suppress(DiskFullError):
                 self.checkpoint()
 
-    def schema_hash(self) -> bytes:
-        """16 bytes that differ whenever the schema does; Nexus's own tables aside."""
+    def schema_hash(self, *, anew: bool = False) -> bytes:
+        """16 bytes that differ whenever the schema does; Nexus's own tables aside.
+
+        Ask `anew` after a schema statement: SQLite gives the version of one that was
+        taken back to the next one.
+        """
         version = self._number("pragma schema_version")
-        if self._schema_hash[0] != version:
+        if anew or self._schema_hash[0] != version:
             self._schema_hash = (version, hash_schema(self.writer))
         return self._schema_hash[1]
 

@@ -177,7 +177,7 @@ class Recorder:
                 self._open_session()
             raise
         self._writer.execute("release nexus_schema")
-        if self._database.schema_hash() != before:
+        if self._database.schema_hash(anew=True) != before:
             self._operations.extend(rows)
             self._refresh()
             self.schema_changes.add(self._operations, tables, self._tables)

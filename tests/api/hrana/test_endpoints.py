@@ -1,13 +1,20 @@
 """Hrana over HTTP, on a real node."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from typing_extensions import override
 
-from api.fake_node import JSON_HEADERS
+from api.fake_node import JSON_HEADERS, FakeNode
 from api.hrana.talk import CLOSE, Talk, execute, stmt, talk_to, value
+from nexus.api.protocol import HttpLimits
+from nexus.api.server import HttpServer
+from nexus.errors import NoMasterError
 from nexus.node.node import Node
+from nexus.node.sqlstream import SqlStream
 from node.builders import Crowd, count, run, until
 
 
@@ -417,3 +424,54 @@ async def test_arguments_are_found_by_name_and_by_place(talk: Talk) -> None:
 
     row = found["response"]["result"]["rows"][0]
     assert [each["value"] for each in row] == ["1", "2", "3", "9", "9"]
+
+
+async def test_a_client_that_does_not_read_its_cursor_is_cut_off(node: Node) -> None:
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) "
+    steps = [{"stmt": stmt(f"{endless}select i, zeroblob(10000) from n")}]
+    body = msgspec.json.encode({"batch": {"steps": steps}})
+    head = (
+        "POST /v3/cursor HTTP/1.1\r\nhost: node\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
+    limits = HttpLimits(read_timeout_s=0.05)
+    async with HttpServer(node, "127.0.0.1:0", limits) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head.encode() + body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await until(lambda: node._parts.views._count == 1)
+        await until(lambda: node._parts.views._count == 0)
+        assert server._application._hrana._streams.count == 0
+        writer.close()
+
+
+class Broken(FakeNode):
+    """A node with a fault of ours."""
+
+    @override
+    def open_stream(self) -> SqlStream:
+        raise ZeroDivisionError
+
+
+class Leaderless(FakeNode):
+    """A node in a cluster that elects."""
+
+    @override
+    def writer(self) -> object:
+        raise NoMasterError("an election is under way")
+
+
+async def test_a_fault_of_ours_is_told_as_one_and_raised_for_the_log(
+    tmp_path: Path,
+) -> None:
+    async with talk_to(Broken(tmp_path)) as talk:
+        with pytest.raises(ZeroDivisionError):
+            await talk.post("/v2/pipeline", {"requests": []})
+
+
+async def test_without_a_master_a_node_answers_for_itself(tmp_path: Path) -> None:
+    async with talk_to(Leaderless(tmp_path)) as talk:
+        assert await talk.rows("select 1") == [["1", "x"]]
+        other = await talk.post("/v2/pipeline", {"baton": "n9.a.1.b", "requests": []})
+
+    assert (other.status_code, other.json()["code"]) == (404, "STREAM_EXPIRED")

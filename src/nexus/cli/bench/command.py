@@ -15,8 +15,10 @@ import uvloop
 from nexus.cli.bench import (
     bulk,
     catchup,
+    clients,
     commits,
     failover,
+    feed,
     fullsync,
     http,
     lag,
@@ -48,6 +50,8 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "failover": failover.measure,
     "memory": memory.measure,
     "http": http.measure,
+    "clients": clients.measure,
+    "changes": feed.measure,
 }
 
 

@@ -40,29 +40,32 @@ async def measure(bed: Bed) -> dict[str, Measured]:
     master = NodeProcess("master", bed.root, master=None)
     replica = NodeProcess("replica", bed.root, master=master)
     try:
-        await _up(master)
-        await asyncio.to_thread(_make_table, master.url)
+        await up(master)
+        await asyncio.to_thread(make_table, master.url)
         bed.tell("POST /sql with wrk")
-        direct = await _drive(bed, wrk, master.url)
-        await _up(replica)
+        direct = await drive(bed, wrk, master.url)
+        await up(replica)
         bed.tell("POST /sql to a replica with wrk")
-        forwarded = await _drive(bed, wrk, replica.url)
+        forwarded = await drive(bed, wrk, replica.url)
     finally:
         stop_all([master, replica])
     return {"http": direct, "http-forwarded": forwarded}
 
 
-async def _up(node: NodeProcess) -> None:
+async def up(node: NodeProcess) -> None:
+    """Start it, and return once it answers."""
     node.start()
     await asyncio.to_thread(node.wait_until_up)
 
 
-def _make_table(url: str) -> None:
+def make_table(url: str) -> None:
+    """The benchmark's table."""
     with Remote(url) as remote:
         remote.post("/sql", {"statements": [{"sql": SCHEMA}]})
 
 
-async def _drive(bed: Bed, wrk: str, url: str) -> Measured:
+async def drive(bed: Bed, wrk: str, url: str) -> Measured:
+    """Inserts in a second, by wrk; raises NotDoneError."""
     script = bed.root / "insert.lua"
     script.write_text(lua(), encoding="utf-8")
     command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{bed.scale.http_s}s"]
