@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +163,7 @@ async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
         await node.stop()
 
 
-async def _enthroned(node: Node, others: list[NodeProcess]) -> None:
+async def _enthroned(node: Node, others: Sequence[NodeProcess]) -> None:
     """Return once this node reigns; another one that was elected hands over."""
     async with asyncio.timeout(FOLLOW_TIMEOUT_S):
         while node.status().role is not Role.MASTER:
