@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine, exc, insert
 from sqlalchemy.engine import Engine
+from typing_extensions import override
 
 from e2e.cluster import Cluster, NodeProcess, fingerprints, master_of, wait_until
 from e2e.test_failover import SYNC
@@ -29,6 +30,7 @@ class Writer(threading.Thread):
         self._engine = engine
         self._stopping = threading.Event()
 
+    @override
     def run(self) -> None:
         while not self._stopping.is_set():
             self.tried += 1

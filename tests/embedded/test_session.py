@@ -128,3 +128,25 @@ def test_a_query_is_interrupted_from_another_thread(
         thread.join()
     assert caught.value.sqlite_errorname == "SQLITE_INTERRUPT"
     assert connection.execute("select v from t").fetchall() == []
+
+
+def test_a_vacuum_that_drops_the_table_of_counters_stops_no_writes(
+    tmp_path: Path,
+) -> None:
+    with nexus.open(tmp_path, bind="127.0.0.1:0", http_addr="127.0.0.1:0") as node:
+        connection = node.connect(isolation_level=None)
+        connection.execute("create table v(a)")
+        connection.execute("create table t(id integer primary key autoincrement)")
+        connection.execute("drop table v")
+        connection.execute("create table v(a primary key)")
+        connection.execute("insert into t default values")
+        connection.execute("drop table t")
+        connection.execute("vacuum")  # sqlite_sequence is empty, and is left out
+
+        connection.execute("insert into v values (1)")
+        connection.execute("create table t(id integer primary key autoincrement)")
+        connection.execute("insert into t default values")
+
+        counters = connection.execute("select name, seq from sqlite_sequence")
+        assert counters.fetchall() == [("t", 1)]
+        connection.close()

@@ -72,10 +72,12 @@ def _hash_schema(connection: apsw.Connection) -> str:
 
 
 def _has_counters(connection: apsw.Connection) -> bool:
-    return bool(
-        connection.execute(
-            "select 1 from sqlite_schema where name = 'sqlite_sequence'"
-        ).fetchall()
+    """Whether there are any: VACUUM, a node's own matter, drops their empty table."""
+    exists = connection.execute(
+        "select 1 from sqlite_schema where name = 'sqlite_sequence'"
+    ).fetchall()
+    return bool(exists) and bool(
+        connection.execute("select 1 from sqlite_sequence limit 1").fetchall()
     )
 
 

@@ -49,5 +49,10 @@ class SequenceWatch:
         self._before = None
 
     def _read(self) -> dict[str, int]:
-        rows = self._writer.execute("select name, seq from sqlite_sequence")
+        try:
+            rows = self._writer.execute("select name, seq from sqlite_sequence")
+        except apsw.SQLError:
+            # VACUUM leaves the table out where it is empty, and nobody counts.
+            self.exist = False
+            return {}
         return {name: seq for name, seq in rows if isinstance(seq, int)}
