@@ -92,12 +92,13 @@ def measured(plan: Plan, data: Path | None) -> Scores:
 async def _all(plan: Plan, root: Path) -> Scores:
     begun = time.monotonic()
     async with AsyncExitStack() as stack:
-        ours = ourselves.running(Ground(root / "nexus", _tell))
-        systems: list[System] = [
-            await stack.enter_async_context(ours),
+        # Their starts block this loop; meanwhile a master would lose its voters.
+        others: list[System] = [
             stack.enter_context(postgresql.running(Ground(root / "pg", _tell))),
             stack.enter_context(mariadb.running(Ground(root / "maria", _tell))),
         ]
+        ours = ourselves.running(Ground(root / "nexus", _tell))
+        systems = [await stack.enter_async_context(ours), *others]
         rehearsed = max(1, plan.commits // REHEARSAL_SHARE // CLIENTS) * CLIENTS
         for system in systems:
             await system.commit(rehearsed)

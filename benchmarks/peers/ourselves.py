@@ -35,7 +35,7 @@ class Nexus:
     name = "Nexus"
     settings = (
         "three voters, replication.mode = sync: the master and one of two replicas, "
-        "both synced; heartbeat 200 ms, else the defaults; 64 tasks of the master's "
+        "both synced; heartbeat 1 s, else the defaults; 64 tasks of the master's "
         "event loop"
     )
 

@@ -33,6 +33,7 @@ def test_a_connection_is_kept_and_shared_by_both_purposes() -> None:
 
         assert links.find(Purpose.WRITE, soon()) is link
         assert links.find(Purpose.READ, soon()) is link
+        assert links.takes_writes(link)
         assert node.attaches == 1
         links.close()
         assert link.is_lost
@@ -45,6 +46,7 @@ def test_queries_and_writes_have_nodes_of_their_own() -> None:
         reads = links.find(Purpose.READ, soon())
 
         assert (writes.address, reads.address) == (master.address, replica.address)
+        assert not links.takes_writes(reads)
         links.behind(reads)
         assert links.find(Purpose.READ, soon()) is writes
         links.close()

@@ -325,6 +325,26 @@ def test_a_query_is_asked_again() -> None:
         session.close()
 
 
+def test_only_who_takes_the_writes_need_not_be_asked_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(message: Any) -> list[Message]:
+        rows = Rows(message.request_id, 0, ("n",), [(3,)])
+        return [rows, Done(message.request_id, ((-1, 0),))]
+
+    with scripted(usual, answer, answer) as node:
+        session = RemoteSession.open(node.url, timeout_s=20)
+        session.run([INSERT])
+        rows(session)
+        # Attached to as a master, and deposed since: another one takes the writes.
+        monkeypatch.setattr(session._links, "takes_writes", lambda _: False)
+        rows(session)
+        session.close()
+
+    asked = [message for message in node.heard if isinstance(message, Execute)]
+    assert [one.min_offset for one in asked] == [0, 0, PLACE.offset]
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [(None, ConnectionLostError), (NotAppliedError("behind"), NotAppliedError)],

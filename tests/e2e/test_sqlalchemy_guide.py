@@ -63,3 +63,17 @@ def test_every_line_of_the_guide_runs_on_a_cluster(
     names["engine"].dispose()
     hashes = fingerprints(nodes, master)
     assert hashes[0] == hashes[1] == hashes[2]
+
+
+def test_a_data_directory_is_read_here_and_written_through_its_node(
+    nodes: list[NodeProcess],
+) -> None:
+    engine = create_engine(f"nexus:///{master_of(nodes).data_dir}")
+
+    with engine.begin() as connection:
+        connection.execute(text("create table t(a)"))
+        connection.execute(text("insert into t values (7)"))
+    with engine.connect() as connection:
+        assert connection.execute(text("select a from t")).scalar() == 7
+
+    engine.dispose()

@@ -20,6 +20,7 @@ from nexus.protocol.calls import (
     Fetch,
     Query,
     Recall,
+    Rollback,
     Rows,
 )
 from nexus.protocol.codec import encode
@@ -240,6 +241,21 @@ async def test_a_client_that_vanishes_frees_the_writer_at_once(
     assert await client.rows(2, "select k from t") == [(2,)]
 
 
+@pytest.mark.parametrize("within", [0, 1])
+async def test_a_client_that_vanishes_with_its_request_ends_it(
+    master: Node, client: Client, within: int
+) -> None:
+    for _ in range(5):
+        async with attached(master) as other:
+            if within:
+                await other.begin(1)
+            other.ask(2, f"insert into t(v) {ENDLESS}", within=within)
+            await other.connection.drain()
+
+    await client.done(1, "insert into t values (2, 'b')")
+    assert await client.rows(2, "select k from t") == [(2,)]
+
+
 async def test_one_that_vanishes_while_it_waits_gives_its_turn_back(
     master: Node, client: Client
 ) -> None:
@@ -287,6 +303,18 @@ async def test_a_request_can_be_cancelled_while_it_waits(client: Client) -> None
     client.say(Cancel(1), Cancel(99), Fetch(99))
 
     assert (await client.expect(Failed)).message == "interrupted"
+
+
+async def test_a_commit_cannot_be_cancelled(client: Client) -> None:
+    await client.begin(1)
+    await client.done(2, "insert into t values (1, 'a')", within=1)
+    client.say(Commit(3, 1), Cancel(3))
+
+    assert (await client.expect(Done)).offset > 0
+    await client.begin(4)
+    client.say(Rollback(5, 4), Cancel(5))
+    await client.expect(Done)
+    await client.begin(6)
 
 
 async def test_what_became_of_a_transaction_id_is_told(client: Client) -> None:

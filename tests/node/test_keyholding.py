@@ -1,6 +1,7 @@
 """Nodes under etcd take the leader key, give it up, and follow whoever has it."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.position import Epoch, EpochHistory
 from nexus.node.keyedreign import new_reign
 from nexus.node.keyholding import Keyholding
+from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd_keys import SyncedKey
@@ -172,3 +174,31 @@ async def test_a_lease_that_ends_while_a_reign_begins_ends_the_reign_too(
     await until(lambda: opened(node))  # the key is free again: it takes that anew
     await run(node, "create table t(n)")
     assert len(node.history().reigns) >= 2
+
+
+async def test_in_maintenance_nobody_takes_the_key_until_an_operator_promotes(
+    keepers: Keepers,
+) -> None:
+    first, second = await keepers.pair()
+    await caught_up(second, await run(first, "create table t(n)"))
+
+    await until(lambda: listed(second) == {first.node_id, second.node_id})
+
+    told = await second.set_auto_failover(enabled=False)
+
+    assert not told.auto_failover
+    assert {one.id for one in told.members} == {first.node_id, second.node_id}
+    for node in (first, second):
+        await until(partial(rests, node))
+    await first.stop()
+    await until(lambda: holding(second).leadership.keys.leader is None)
+    await asyncio.sleep(1)  # some reads of a free key
+    assert second.status().role is Role.REPLICA
+
+    await second.set_auto_failover(enabled=True)
+
+    await until(lambda: second.status().role is Role.MASTER)
+
+
+def rests(node: Node) -> bool:
+    return not node.status().auto_failover

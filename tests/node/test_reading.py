@@ -13,6 +13,7 @@ from nexus.node.reading import Reading
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import Decoder
 from nexus.storage.capture import Statement
+from nexus.storage.connections import execute
 from node.builders import Desk, open_desk, wanted
 
 ENDLESS = (
@@ -162,3 +163,19 @@ def test_an_error_names_its_query(desk: Desk, query: Statement, said: str) -> No
 
     assert caught.value.index == 1
     assert desk.rows("select count(*) from t") == [(3,)]
+
+
+def test_a_cancel_that_meets_no_statement_still_ends_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = reads(desk, ENDLESS)
+
+    def cancelled_just_before(*arguments: Any) -> Any:
+        found.cancel()
+        return execute(*arguments)
+
+    monkeypatch.setattr(reading, "execute", cancelled_just_before)
+
+    with pytest.raises(StatementError, match="interrupted"):
+        piece(found)
+    assert desk.rows("select 1") == [(1,)]

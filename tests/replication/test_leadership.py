@@ -387,3 +387,12 @@ def test_no_move_is_possible_but_those_in_the_table() -> None:
     assert set(MOVES) == set(Stage)
     with pytest.raises(AssertionError, match="no move: follows to granted"):
         leadership().left(Epoch(0))
+
+
+def test_in_maintenance_only_whom_an_operator_asked_takes_a_free_key() -> None:
+    resting = Keys(synced=LISTED, rests=True)
+    machine = leadership()
+
+    assert seen(machine, resting) == ()
+    machine.stand()
+    assert seen(machine, resting) == (Leave(),)

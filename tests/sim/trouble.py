@@ -249,19 +249,19 @@ def _replace(world: "World", fault: Fault) -> None:
 
 
 def _another_database(world: "World", name: str) -> bool:
-    """Whether another node can reign: it neither waits for a snapshot nor will.
+    """Whether the others can do without: none waits for a snapshot, or will.
 
     In async mode a single other one may have to take back what it cannot.
     """
     others = [one for one in world.plan.voters if one != name and one[0] != "w"]
     if world.plan.mode is Mode.ASYNC and len(others) < 2:
         return False
-    return any(
-        other != name
-        and not process.witness
-        and (process.member.replica is None or process.member.replica.is_settled)
+    found = [
+        process.member.replica is None or process.member.replica.is_settled
         for other, process in world.processes.items()
-    )
+        if other in world.plan.voters and other != name and not process.witness
+    ]
+    return bool(found) and all(found)
 
 
 def _gives_place(world: "World", name: str) -> None:

@@ -380,3 +380,30 @@ def test_rolling_back_to_before_a_virtual_table_ends_the_transaction(
     capture.forget()
     twins.run("create virtual table words using fts5(word)")
     twins.assert_equal()
+
+
+class GivenUp:
+    """Somebody who does not wait any more."""
+
+    cancelled = True
+
+
+def test_a_statement_that_is_given_up_is_interrupted_and_taken_back(
+    twins: Twins,
+) -> None:
+    twins.run("create table t(v)")
+    many = (
+        "insert into t with recursive n(i) as "
+        "(select 1 union all select i + 1 from n limit 50000) select i from n"
+    )
+    for _ in range(20):  # what takes it back is in a cache, and counts its steps too
+        twins.capture.watched = GivenUp()
+        with pytest.raises(StatementError, match="interrupted"):
+            twins.run(many)
+        twins.capture.watched = None
+
+    twins.run("insert into t values (1)")
+
+    twins.assert_equal()
+    rows = twins.master.writer.execute("select count(*) from t").fetchall()
+    assert rows == [(1,)]

@@ -65,6 +65,10 @@ class Links:
         self.routing.no_master(address, now_ms())
         return f"{address} is no master just now"
 
+    def takes_writes(self, link: Link) -> bool:
+        """Whether it is the one that writes go over just now."""
+        return self._of.get(Purpose.WRITE) is link
+
     def lost(self, link: Link) -> None:
         """The connection broke."""
         self.routing.failed(link.address, now_ms())

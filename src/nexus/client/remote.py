@@ -102,9 +102,10 @@ class RemoteSession:
         deadline_ms = self._deadline_ms()
         while True:
             link = self._links.find(Purpose.READ, deadline_ms)
-            # A master holds whatever there is; only others can be behind.
             known = self.last_position
-            at_least = NO_OFFSET if known is None or link.is_master else known.offset
+            # Who has taken the last write holds it. A master of once may be behind.
+            holds = known is None or self._links.takes_writes(link)
+            at_least = NO_OFFSET if holds or known is None else known.offset
             try:
                 return self._exchange.execute(link, [statement], at_least)[0]
             except LinkLostError as error:

@@ -150,8 +150,11 @@ class Caller(asyncio.Protocol):
     def _take(self, message: Message) -> None:
         if isinstance(message, Execute):
             self._execute(message)
-        elif isinstance(message, Begin | Commit | Rollback | Recall):
+        elif isinstance(message, Begin):
             self._requests.spawn(message, self._answer(message))
+        elif isinstance(message, Commit | Rollback | Recall):
+            # Short, and nobody could say what became of one that was broken off.
+            self._requests.spawn(message, self._answer(message), cancel=_never)
         elif isinstance(message, Fetch | Cancel):
             self._steer(message)
         elif isinstance(message, Ping):
@@ -265,6 +268,10 @@ class Caller(asyncio.Protocol):
     def _send(self, frames: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(frames)
+
+
+def _never() -> None:
+    """A cancel has no effect."""
 
 
 def only_reads(asked: Execute) -> bool:

@@ -20,6 +20,7 @@ from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
 
 LEADER: Final = "/leader"
 SYNCED: Final = "/synced"
+RESTS: Final = "/maintenance"
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -96,7 +97,7 @@ class EtcdClient:
     # --- Keys ------------------------------------------------------------------------
 
     async def read(self) -> Keys:
-        """Both keys, as a majority of etcd's members has them."""
+        """All keys, as a majority of etcd's members has them."""
         body = {"success": self._ranges()}
         return self._keys(await self._call("/v3/kv/txn", body, again=True))
 
@@ -145,6 +146,14 @@ class EtcdClient:
             if done:
                 return
 
+    async def rest(self, *, enabled: bool) -> None:
+        """Begin or end maintenance, for every node under this prefix."""
+        key = self._key(RESTS)
+        change: dict[str, Any] = {"request_delete_range": {"key": key}}
+        if enabled:
+            change = {"request_put": {"key": key, "value": ""}}
+        await self._call("/v3/kv/txn", {"success": [change]}, again=True)
+
     async def _transaction(
         self, compare: list[Any], puts: list[Any]
     ) -> tuple[bool, Keys]:
@@ -158,7 +167,8 @@ class EtcdClient:
 
     def _ranges(self) -> list[Any]:
         return [
-            {"request_range": {"key": self._key(name)}} for name in (LEADER, SYNCED)
+            {"request_range": {"key": self._key(name)}}
+            for name in (LEADER, SYNCED, RESTS)
         ]
 
     def _at(self, name: str, revision: int) -> dict[str, str]:
@@ -189,6 +199,7 @@ class EtcdClient:
         return Keys(
             leader=_leader(leader) if leader else None,
             synced=_synced(synced) if synced else None,
+            rests=self._key(RESTS) in by_key,
         )
 
     # --- Calls -----------------------------------------------------------------------

@@ -132,6 +132,8 @@ async def remove_voter(duties: Duties, node_id: str) -> MembersView:
 
 async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
     """Begin or end maintenance, for the whole cluster."""
+    if isinstance(duties.duty, Keyholding):
+        return await duties.duty.set_auto_failover(enabled=enabled)
     _, membership = duties.voting().configuration
     return await _configure(duties, replace(membership, auto_failover=enabled))
 

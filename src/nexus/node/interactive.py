@@ -47,6 +47,7 @@ class InteractiveTransaction:
     def __init__(self, idle_limit_s: float) -> None:
         self.idle_limit_s = idle_limit_s
         self.ended = False
+        self._given_up = False
         self.running: Job | None = None
         """What the writer does of it just now."""
         self._end: NexusError | None = None
@@ -87,9 +88,16 @@ class InteractiveTransaction:
 
     def give_up(self) -> None:
         """As `rollback`, without waiting for it; from any thread."""
+        self._given_up = True  # before `running` is read: `begins` does it after
+        self.interrupt()
         if not self.ended:
             self._calls.put(Job(_ROLLBACK))
             self._answer_if_late()
+
+    def begins(self, job: Job) -> None:
+        """The writer's end: from now on this is what `interrupt` ends."""
+        self.running = job
+        job.cancelled = self._given_up
 
     def interrupt(self) -> None:
         """End the statement that runs, with an error for who waits; from any thread."""
@@ -201,7 +209,8 @@ def _serve_calls(
             transaction.ended = True
             deliver([job])
             return TransactionExpiredError("this transaction was rolled back")
-        transaction.running = writer.capture.watched = job
+        transaction.begins(job)
+        writer.capture.watched = job
         try:
             job.result = writer.capture.execute(job.work)
         except NexusError as error:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from nexus.errors import (
     ConfigurationError,
@@ -18,7 +19,7 @@ from nexus.errors import (
     NoMasterError,
     WrongRoleError,
 )
-from nexus.model.cluster import LinkState, Role
+from nexus.model.cluster import LinkState, MembersView, MemberView, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
 from nexus.node.etcdclient import EtcdClient, LeaderValue
@@ -146,7 +147,25 @@ class Keyholding:
     def report(self) -> DutyReport:
         """How it fares."""
         acting = self.reigning or self.following
-        return acting.report() if acting else DutyReport(state=LinkState.ELECTING)
+        report = acting.report() if acting else DutyReport(state=LinkState.ELECTING)
+        return replace(report, auto_failover=self._stands)
+
+    @property
+    def _stands(self) -> bool:
+        return self._settings.stands and not self.leadership.keys.rests
+
+    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
+        """Begin or end maintenance, for the whole cluster; raises EtcdError.
+
+        Every node knows with its next read. The members are those of etcd's list.
+        """
+        await self._client.rest(enabled=not enabled)
+        synced, own = self.leadership.keys.synced, self._parts.state.node_id
+        nodes = () if synced is None else synced.nodes
+        views = tuple(
+            MemberView(node, "", voter=True, connected=node == own) for node in nodes
+        )
+        return MembersView(self._parts.state.cluster_id, 0, enabled, views)
 
     def write_refusal(self) -> NexusError:
         """The error of a write while this node neither follows nor reigns."""

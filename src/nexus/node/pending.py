@@ -93,6 +93,8 @@ class PendingRequests:
         for pending in list(self._by_id.values()):
             if pending.task is not None:
                 pending.task.cancel()
+            else:
+                pending.cancel()  # a write: one that runs for long holds all others up
 
     def _ended(self, request: Any, task: asyncio.Task[None]) -> None:
         self.remove(request.request_id)

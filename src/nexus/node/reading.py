@@ -23,6 +23,9 @@ from nexus.storage.database import Database
 PIECE_BYTES: Final = 256 << 10
 """About so many bytes of rows are sent before their reader asks for more."""
 
+LOOK_EVERY: Final = 10_000
+"""SQLite operations between two looks whether a query was cancelled."""
+
 UNCOUNTED: Final = (-1, 0)
 """What a query counts."""
 
@@ -154,6 +157,8 @@ class Reading:
 
     def _run(self, request_id: int, done: Done) -> Pieces:
         with self._database.reader() as reader:
+            # An interrupt between two statements ends neither: this looks again.
+            reader.set_progress_handler(lambda: self._cancelled, LOOK_EVERY)
             with self._lock:
                 self._reader = reader
             reader.execute("begin")
@@ -165,6 +170,7 @@ class Reading:
             finally:
                 with self._lock:
                     self._reader = None
+                reader.set_progress_handler(None)
                 reader.execute("rollback")
 
     def _answers(self, reader: apsw.Connection) -> Generator[Answered, None, None]:

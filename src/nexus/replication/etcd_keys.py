@@ -28,7 +28,13 @@ class SyncedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
-    """Both keys, read in one transaction that etcd's majority confirmed."""
+    """All keys, read in one transaction that etcd's majority confirmed."""
 
     leader: LeaderKey | None = None
     synced: SyncedKey | None = None
+    rests: bool = False
+    """Maintenance: only whom an operator promotes takes the leader key."""
+
+    def held(self, leader: LeaderKey, synced: SyncedKey) -> "Keys":
+        """These two as they are now, and the rest as it was read."""
+        return Keys(leader=leader, synced=synced, rests=self.rests)

@@ -147,7 +147,7 @@ class Leadership:
                 "that reigned last found it"
             )
         former, self._epoch = self._leader, epoch
-        self._keys = Keys(leader=leader, synced=synced)
+        self._keys = self._keys.held(leader, synced)
         self._leader = leader
         self._asked_to_stand = False
         self._move(Stage.REIGNS)
@@ -220,7 +220,7 @@ class Leadership:
         """Etcd has confirmed the list that was asked for under the key `of`."""
         if self.synced is None or of != self._keys.leader:
             return ()
-        self._keys = Keys(leader=of, synced=synced)
+        self._keys = self._keys.held(of, synced)
         self.synced.changed(synced)
         report = Report(Level.INFO, "synced_nodes", ", ".join(synced.nodes))
         return (Require(self.synced.required), report)
@@ -290,7 +290,7 @@ class Leadership:
 
     def _may_stand(self) -> bool:
         """Whether the list lets this node take the key (etcd checks it again)."""
-        if not (self._own.stands or self._asked_to_stand):
+        if not ((self._own.stands and not self._keys.rests) or self._asked_to_stand):
             return False
         synced = self._keys.synced
         if synced is None:

@@ -80,6 +80,8 @@ class Capture:
         self._limit_bytes = limit_bytes
         self.watched: Watched | None = None
         """For whom the statements run: a running one ends once this is cancelled."""
+        self._may_interrupt = False
+        """Only a client's statement, and once: what takes it back must go through."""
         self._recorder = Recorder(database)
         self._rows = RowStatements(database, self._recorder)
         self._results: list[StatementResult] = []
@@ -200,6 +202,7 @@ class Capture:
                 index=index,
             )
         self._permissions.refusal = ""
+        self._may_interrupt = True
         try:
             result = self._dispatch(classify(statement.sql), statement)
             self._check_size()
@@ -215,6 +218,8 @@ class Capture:
             raise statement_error(error, index) from error
         except BINDING_ERRORS as error:
             raise binding_error(error, index) from error
+        finally:
+            self._may_interrupt = False
         self._results.append(result)
         return result
 
@@ -272,8 +277,10 @@ class Capture:
         """Called by SQLite while a statement runs; True interrupts it."""
         if self._recorder.size_bytes > self._limit_bytes:
             self._too_large = True
-        cancelled = self.watched is not None and self.watched.cancelled
-        return self._too_large or cancelled
+        if self._may_interrupt and self.watched is not None and self.watched.cancelled:
+            self._may_interrupt = False
+            return True
+        return self._too_large
 
     def _check_size(self) -> None:
         size = self._recorder.size_bytes

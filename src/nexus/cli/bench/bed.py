@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from typing_extensions import override
 
-from nexus.cli.demo.processes import HEARTBEAT_MS, NodeProcess, stop_all
+from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote
 from nexus.config import load
@@ -24,6 +25,7 @@ SCHEMA: Final = "create table bench(id integer primary key, number integer, text
 INSERT: Final = "insert into bench(number, text) values (?, ?)"
 TEXT: Final = "a row is about as long as this one: fifty characters"
 
+PATIENT_MS: Final = 1_000
 FOLLOW_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.05
 
@@ -122,18 +124,28 @@ async def running(
         await node.stop()
 
 
+class PatientVoter(NodeProcess):
+    """A node that elects; a busy machine must not cost a master its reign."""
+
+    @override
+    def command(self) -> list[str]:
+        return [*super().command(), "--heartbeat-ms", str(PATIENT_MS)]
+
+
 @asynccontextmanager
 async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
     """Voters in sync mode: the master in this process, the others in theirs."""
-    place, *rest = _places(root, others, follow=False)
+    names = [f"n{number + 1}" for number in range(others + 1)]
+    place, *rest = [PatientVoter(name, root, master=None) for name in names]
     peers = tuple(one.bind_addr for one in (place, *rest))
     settings = {
         "replication__role": "standalone",  # the election decides
         "replication__peers": ",".join(peers),
         "replication__mode": "sync",
-        "replication__heartbeat_ms": str(HEARTBEAT_MS),
+        "replication__heartbeat_ms": str(PATIENT_MS),
     }
     node = Node(load(None, {}, _flags(place, settings)))
+    await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
     try:
         for one in rest:
             one.peers = peers
@@ -151,7 +163,7 @@ async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
         await node.stop()
 
 
-async def _enthroned(node: Node, others: list[NodeProcess]) -> None:
+async def _enthroned(node: Node, others: Sequence[NodeProcess]) -> None:
     """Return once this node reigns; another one that was elected hands over."""
     async with asyncio.timeout(FOLLOW_TIMEOUT_S):
         while node.status().role is not Role.MASTER:
@@ -163,13 +175,12 @@ async def _enthroned(node: Node, others: list[NodeProcess]) -> None:
             await asyncio.sleep(POLL_S)
 
 
-def _places(root: Path, replicas: int, *, follow: bool = True) -> list[NodeProcess]:
+def _places(root: Path, replicas: int) -> list[NodeProcess]:
     """The master's place, which gets no process, then the replicas'."""
     root.mkdir(parents=True, exist_ok=True)
     place = NodeProcess("master", root, master=None)
     names = [f"replica-{number + 1}" for number in range(replicas)]
-    master = place if follow else None
-    return [place, *(NodeProcess(name, root, master=master) for name in names)]
+    return [place, *(NodeProcess(name, root, master=place) for name in names)]
 
 
 async def _make_table(node: Node) -> None:
