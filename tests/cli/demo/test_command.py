@@ -102,6 +102,6 @@ def test_a_signal_ends_the_demo_and_every_node_and_leaves_the_data(
     assert "Traceback" not in output
     assert (tmp_path / "node-1" / "nexus.db").exists()
     for name in ("node-1", "node-2", "node-3"):
-        pid = int((tmp_path / name / "lock").read_text())
+        pid = int((tmp_path / name / "lock").read_text().split()[0])
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
