@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus.model.statements import StatementKind, classify, identifiers, split
+from nexus.model.statements import StatementKind, classify, identifiers, split, tail
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_identifiers_are_found_in_every_kind_of_quotes() -> None:
 
     assert {"a b", "c", "d", "e", "f"} <= found
     assert "not_me" not in found
+
+
+def test_a_with_that_leads_to_no_verb_is_left_to_sqlite() -> None:
+    assert classify("with x as (select 1)") is StatementKind.READ
+
+
+def test_behind_the_last_token_there_is_nothing() -> None:
+    assert tail("begin immediate;", 1) == "immediate;"
+    assert tail("begin immediate;", 2) == ""
