@@ -142,3 +142,8 @@ def test_the_secret_comes_from_the_file_or_the_environment(tmp_path: Path) -> No
     assert known_secret(None, {"NEXUS_CLUSTER_SECRET": "b"}) == "b"
     assert known_secret(None, {"NEXUS_CLUSTER_SECRET_FILE": str(file)})
     assert known_secret(None, {}) == ""
+
+
+def test_a_clusters_address_is_told_from_a_nodes() -> None:
+    with pytest.raises(NotDoneError, match=r"what nexus\.connect takes"):
+        base_url("nexus://a:15475,b:15475")

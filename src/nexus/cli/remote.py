@@ -58,6 +58,11 @@ def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
 def base_url(text: str) -> str:
     """`http://HOST:PORT` for what was typed; without a scheme, the port defaults."""
     stripped = text.strip()
+    if stripped.startswith("nexus://"):
+        raise NotDoneError(
+            f"'{text}' is what nexus.connect takes; here, name one node's HTTP "
+            f"address: {URL_HELP}"
+        )
     if not stripped.startswith(("http://", "https://")):
         host = stripped.rpartition("]")[2]
         port = "" if ":" in host else f":{HTTP_PORT}"
