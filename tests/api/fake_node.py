@@ -309,7 +309,15 @@ class FakeNode(FakeSql):
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=True)
 
-    def resume(self, replica: str | None) -> None:
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        self.asked.append((last, before_us))
+        self.current = msgspec.structs.replace(self.current, paused=True)
+        return self.current
+
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        self.at_once = at_once
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=False)
 

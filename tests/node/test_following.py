@@ -13,6 +13,7 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, Role
 from nexus.node.follower import Follower
 from nexus.node.following import Following
+from nexus.node.governing import require_promotable
 from nexus.node.node import Node
 from nexus.storage.database import Database
 from node.builders import (
@@ -86,7 +87,7 @@ async def test_a_replica_without_the_clusters_data_cannot_be_promoted(
     lonely = await crowd.node("lonely", "replica", replication__master_addr=NOWHERE)
 
     with pytest.raises(WrongRoleError, match="has never met its master"):
-        duty_of(lonely).require_promotable(force=True)
+        require_promotable(duty_of(lonely), force=True)
 
 
 async def test_a_replica_of_a_living_master_is_promoted_by_force_alone(
@@ -97,8 +98,8 @@ async def test_a_replica_of_a_living_master_is_promoted_by_force_alone(
     await caught_up(replica, await run(master, CREATE))
 
     with pytest.raises(WrongRoleError, match="alive and connected"):
-        duty_of(replica).require_promotable(force=False)
-    duty_of(replica).require_promotable(force=True)
+        require_promotable(duty_of(replica), force=False)
+    require_promotable(duty_of(replica), force=True)
 
     assert replica.status().role is Role.REPLICA
 

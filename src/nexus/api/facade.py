@@ -123,8 +123,13 @@ class NodeFacade(Protocol):
     def pause(self, replica: str | None) -> None:
         """Stop applying; on a master, stop the stream to one replica or to all."""
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
 
     async def switch_over(self, heir: str) -> Handover:
         """Hand over to another voter."""

@@ -44,6 +44,8 @@ _STATUS_GAUGES: Final = {
     "commit_offset": ("nexus_commit_offset", "The last entry on a quorum."),
     "lag": ("nexus_lag_entries", "Entries not yet applied."),
     "lag_seconds": ("nexus_lag_seconds", "Age of the oldest entry not yet applied."),
+    "apply_delay_ms": ("nexus_apply_delay_ms", "How late it applies on purpose."),
+    "held_back": ("nexus_held_back_entries", "Entries not applied on purpose yet."),
     "replica_count": ("nexus_replicas", "Replicas of this master."),
 }
 

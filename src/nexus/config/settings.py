@@ -12,6 +12,7 @@ from nexus.config.values import (
     ChunkSize,
     CompressionLevel,
     Count,
+    Delay,
     Endpoint,
     EtcdPrefix,
     Milliseconds,
@@ -36,6 +37,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: Milliseconds = 5_000
     missed_heartbeats: Count = 3
     connect_timeout_ms: Milliseconds = 10_000
+    apply_delay_ms: Delay = 0
+    """A replica applies an entry only when it is so old; 0: at once."""
     max_log_size: Count = 1_000_000
     """Entries that the log keeps at least; older segments are dropped."""
     auto_failover: bool = True

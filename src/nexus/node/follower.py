@@ -118,6 +118,10 @@ class Follower:
         """From now on this thread applies."""
         self._worker = worker
 
+    def drop_applies(self) -> None:
+        """What waits to be applied is to wait for another order."""
+        self._queue.drop(Apply)
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, and nothing is being performed."""

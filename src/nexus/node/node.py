@@ -26,6 +26,7 @@ from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.guest import Guest
+from nexus.node.holding import apply_until
 from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
@@ -243,13 +244,26 @@ class Node:
         else:
             self._duties.reigning("another's stream is the master's").pause(replica)
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
         acting = self._duties.acting
         if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
+            acting.resume(at_once=at_once)
         else:
             self._duties.reigning("another's stream is the master's").resume(replica)
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause.
+
+        Raises RequestError, and WrongRoleError on a master.
+        """
+        acting = self._duties.acting
+        if not isinstance(acting, Following):
+            raise WrongRoleError("a master has applied all; ask a delayed replica")
+        await apply_until(acting, last, before_us)
+        return self.status()
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""

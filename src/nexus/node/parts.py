@@ -19,6 +19,7 @@ from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
 from nexus.protocol.databases import features_for
+from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -99,6 +100,7 @@ class Parts:
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
+        delay_ms = self.config.replication.apply_delay_ms
         return Identity(
             node_id=self.state.node_id,
             cluster_id=self.state.cluster_id,
@@ -107,7 +109,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
-            features=features_for(self.name),
+            features=(*features_for(self.name), *delay_features(delay_ms)),
         )
 
     def on_loop(
@@ -196,6 +198,7 @@ async def open_parts(
             database,
             milestones,
             patience_s=config.limits.idle_transaction_ms / 1000,
+            delay_ms=config.replication.apply_delay_ms,
         ),
         views=Views(database),
         hashing=hashing,

@@ -24,6 +24,8 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     auto_failover: bool | None = None
     """None: as configured."""
     last_error: str = ""
+    apply_delay_ms: int = 0
+    held_back: int = 0
 
 
 def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> NodeStatus:
@@ -55,4 +57,6 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
         ),
         has_database=parts.database.stands,
         last_error=failure or state.incomplete or duty.last_error,
+        apply_delay_ms=duty.apply_delay_ms,
+        held_back=duty.held_back,
     )
