@@ -5,8 +5,9 @@ appended and synced together, in a thread; applying them is the ApplyWorker's, b
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -21,6 +22,7 @@ from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
+from nexus.node.measures import SECONDS, Histogram
 from nexus.node.reporting import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
@@ -70,6 +72,8 @@ class FollowerHooks:
     failed: Callable[[BaseException], None]
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
+    log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    """How long it took to append to the log and to sync it."""
 
 
 class Follower:
@@ -207,8 +211,11 @@ class Follower:
                 return
 
     def _append(self, records: list[Record]) -> Offset:
+        began = time.monotonic()
         self._log.append(records, durably=True)
-        return self._log.sync()
+        durable = self._log.sync()
+        self._hooks.log_sync.observe(time.monotonic() - began)
+        return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:

@@ -82,6 +82,7 @@ class Following:
                 intake.install,
                 parts.failed,
                 others or _nothing_else,
+                parts.measures.log_sync,
             ),
             secret=parts.config.cluster_secret,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
@@ -159,6 +160,7 @@ class Following:
                 short=parts.on_loop(self._short),
                 fingerprint=parts.verifications.pin,
             ),
+            parts.measures,
         )
 
     def report(self) -> DutyReport:

@@ -12,6 +12,7 @@ from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.faces import PortFace
+from nexus.node.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
@@ -57,6 +58,7 @@ class _Way:
     order: SendSnapshot
     machine: Master | PortFace
     perform: Callable[[Effects], None]
+    measures: Measures
 
     def start(self, snapshot_id: str, position: Position, meta: SnapshotMeta) -> int:
         """Announce the snapshot; the first chunk that is wanted of it.
@@ -76,6 +78,7 @@ class _Way:
     async def send(self, chunk: SnapshotChunk) -> None:
         """One chunk, as soon as the peer has read enough of the others."""
         self.connection.send(chunk)
+        self.measures.snapshot_sent_bytes += len(chunk.data)
         await self.connection.drain()
 
     async def end(self, snapshot_id: str) -> None:
@@ -89,8 +92,13 @@ class SnapshotSender:
     """Sends snapshots to replicas, also while they are made; several share one."""
 
     def __init__(
-        self, store: SnapshotStore, database: Database, wal: WriteAheadLog
+        self,
+        store: SnapshotStore,
+        database: Database,
+        wal: WriteAheadLog,
+        measures: Measures,
     ) -> None:
+        self._measures = measures
         self._store = store
         self._database = database
         self._log = wal
@@ -116,7 +124,7 @@ class SnapshotSender:
         cluster_id: str,
     ) -> None:
         """Carry out one SendSnapshot, and tell the machine how it ended."""
-        way = _Way(connection, order, machine, perform)
+        way = _Way(connection, order, machine, perform, self._measures)
         try:
             info = await self._stored(order, machine.history)
             if info is not None:

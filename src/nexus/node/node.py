@@ -27,6 +27,7 @@ from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import Losses, losses
+from nexus.node.measures import Measures
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -54,9 +55,14 @@ class Node:
         self.config = config
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
+        self.measures = Measures()
+        """What it has counted and timed since it was made."""
         self._duties = Duties(config)
         self._callers = Callers(
-            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+            self._duties,
+            config.cluster_secret,
+            self.measures,
+            idle_limit_s=self.idle_limit_s,
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -94,7 +100,9 @@ class Node:
             duties.asked_for_votes,
             self._callers.serve,
         )
-        parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
+        parts = await open_parts(
+            self.config, self.http_addr, hooks, duties.failed, self.measures
+        )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:

@@ -18,6 +18,7 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.batch import Hooks
 from nexus.node.clock import now_ms
 from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
@@ -29,7 +30,6 @@ from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import Hooks
 from nexus.protocol.messages import Error, Welcome
 from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
@@ -93,6 +93,7 @@ class Reigning:
                 written=parts.on_loop(port.written if port else None, unless=early),
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
+                measures=parts.measures,
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
@@ -153,6 +154,7 @@ class Reigning:
         """
         if self._commitment is not None:
             self._commitment.end("this node's reign has ended")
+        self._parts.measures.quorum_lost = False
         await asyncio.to_thread(self.manager.stop)
 
     def report(self) -> DutyReport:
@@ -232,7 +234,9 @@ class Reigning:
         if (here < needed) is self._lacks_quorum:
             return
         self._lacks_quorum = here < needed
+        self._parts.measures.quorum_lost = self._lacks_quorum
         if self._lacks_quorum:
+            self._parts.measures.quorum_losses += 1
             log.warning("quorum_lost", nodes=here, needed=needed)
             self.manager.refuse_writes(self._while_quorum_lacks)
         else:
