@@ -21,6 +21,7 @@ from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Positio
 from nexus.node import fullsync
 from nexus.node.connection import Connection
 from nexus.node.fullsync import SnapshotSender, install_snapshot
+from nexus.node.measures import Measures
 from nexus.node.startup import Standing, open_standing
 from nexus.protocol.messages import (
     Message,
@@ -261,7 +262,7 @@ class Sending:
         self.store = store_at(root)
         self.database = database
         self.log = WriteAheadLog.open(root / "wal", ROOMY)
-        self.sender = SnapshotSender(self.store, database, self.log)
+        self.sender = SnapshotSender(self.store, database, self.log, Measures())
         self.effects: list[Effect] = []
 
     def make(self, offset: int) -> SnapshotInfo:

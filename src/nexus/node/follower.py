@@ -73,7 +73,6 @@ class FollowerHooks:
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
     log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    """How long it took to append to the log and to sync it."""
 
 
 class Follower:

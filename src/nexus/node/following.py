@@ -27,13 +27,7 @@ from nexus.node.shortening import shorten
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
-from nexus.replication.effects import (
-    Adopt,
-    Close,
-    Diverged,
-    Peer,
-    Rewind,
-)
+from nexus.replication.effects import Adopt, Close, Diverged, Peer, Rewind
 from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
 from nexus.storage.system import read_membership

@@ -76,10 +76,6 @@ class Measures:
         self.elections: Counter[str] = Counter(started=0, won=0, lost=0)
         self.step_downs = 0
         self.quorum_losses = 0
-        self.quorum_lost = False
-        """Whether a master refuses writes for lack of nodes that could hold them."""
-        self.rejections: Counter[str] = Counter()
-        """Connections of the replication port that were refused, by reason."""
         self.native_sessions = 0
         self.forwarded: Counter[str] = Counter(answered=0, unsent=0, lost=0)
         """Writes passed on to the master, by what came of it."""

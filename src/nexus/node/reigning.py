@@ -97,7 +97,8 @@ class Reigning:
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
-        self._lacks_quorum = False
+        self.lacks_quorum = False
+        """Whether it refuses writes because too few nodes are there."""
         self._holds = False
         """Whether a switchover is under way."""
         self._takes_no_more = False
@@ -154,7 +155,6 @@ class Reigning:
         """
         if self._commitment is not None:
             self._commitment.end("this node's reign has ended")
-        self._parts.measures.quorum_lost = False
         await asyncio.to_thread(self.manager.stop)
 
     def report(self) -> DutyReport:
@@ -231,11 +231,10 @@ class Reigning:
         if self._takes_no_more or self._holds or not (waits and self.is_open):
             return
         here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
-        if (here < needed) is self._lacks_quorum:
+        if (here < needed) is self.lacks_quorum:
             return
-        self._lacks_quorum = here < needed
-        self._parts.measures.quorum_lost = self._lacks_quorum
-        if self._lacks_quorum:
+        self.lacks_quorum = here < needed
+        if self.lacks_quorum:
             self._parts.measures.quorum_losses += 1
             log.warning("quorum_lost", nodes=here, needed=needed)
             self.manager.refuse_writes(self._while_quorum_lacks)
@@ -293,12 +292,11 @@ class Reigning:
         if self._elected and self._commitment is not None:
             self._commitment.end(order.reason)
         url = order.master_addr or "an unknown address"
-        self.manager.refuse_writes(
-            lambda: NoMasterError(
-                f"this node was deposed by epoch {order.epoch}; its master is at "
-                f"{url}: nothing happened, try again soon"
-            )
+        told = (
+            f"this node was deposed by epoch {order.epoch}; its master is at {url}: "
+            "nothing happened, try again soon"
         )
+        self.manager.refuse_writes(lambda: NoMasterError(told))
 
     def hold_writes(self) -> None:
         """Take none until `take_writes`: another node is about to reign."""
@@ -307,7 +305,7 @@ class Reigning:
 
     def take_writes(self) -> None:
         """Undo `hold_writes`."""
-        self._holds = self._lacks_quorum = False
+        self._holds = self.lacks_quorum = False
         self.manager.refuse_writes(None)
 
     def stop_writes(self, order: StopWrites) -> None:
