@@ -9,6 +9,7 @@ from typing import Any, Final
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
+from nexus.node.events import EventLog
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.milestones import Milestones
@@ -51,6 +52,7 @@ class Parts:
     verifications: Verifications
     milestones: Milestones
     changes: ChangeFeed
+    events: EventLog
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -166,6 +168,8 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    catalog, log = standing.catalog, standing.log
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
@@ -183,7 +187,7 @@ async def open_parts(
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(snapshots, database, standing.log),
+        sender=SnapshotSender(snapshots, database, standing.log, hooks.events),
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),
@@ -191,5 +195,6 @@ async def open_parts(
         verifications=Verifications(database, hashing),
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
+        events=hooks.events,
         failed=failed,
     )

@@ -26,10 +26,10 @@ from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
-from nexus.node.reporting import report
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -66,6 +66,8 @@ class _Link:
 
     peer: Peer
     connection: Connection
+    node_id: str = ""
+    is_welcome: bool = False
     hello_nonce: bytes = b""
     challenge: bytes = b""
     stream: Stream | None = None
@@ -88,6 +90,7 @@ class PublisherHooks:
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Connection, Attach, bytes], Awaitable[None]]
     """Who is proven, with the challenge it has answered: serve it until it goes."""
+    events: EventLog = field(default_factory=EventLog)
 
 
 class Publisher:
@@ -176,7 +179,7 @@ class Publisher:
                 case Close():
                     self._close(effect)
                 case Report():
-                    report(effect)
+                    self._hooks.events.report(effect)
                 case SendSnapshot():
                     self._start_transfer(effect)
                 case StepDown():
@@ -222,7 +225,7 @@ class Publisher:
         hello, link.challenge = await self._door.hello(connection, self._secret)
         if isinstance(hello, Attach):
             return await self._hooks.client(connection, hello, link.challenge)
-        link.hello_nonce = hello.nonce
+        link.node_id, link.hello_nonce = hello.node_id, hello.nonce
         if VOTES in hello.features:
             await self._hooks.votes(connection, hello, link.challenge)
             return None
@@ -302,6 +305,8 @@ class Publisher:
         if isinstance(message, Welcome):
             proof = self._secret, link.hello_nonce, link.challenge
             message = proven_welcome(message, *proof)
+            link.is_welcome = True
+            self._hooks.events.info("replica_joined", f"{link.node_id} follows")
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
@@ -334,6 +339,8 @@ class Publisher:
     def _leave(self, link: _Link) -> None:
         self._links.pop(link.peer, None)
         self._end(link)
+        if link.is_welcome and self.machine is not None:
+            self._hooks.events.info("replica_gone", f"{link.node_id} has left")
 
     def _end(self, link: _Link) -> None:
         if link.cursor is not None:
