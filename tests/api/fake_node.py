@@ -37,6 +37,7 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
 from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
@@ -78,6 +79,7 @@ STATUS = NodeStatus(
     paused=False,
     auto_failover=True,
     has_database=True,
+    failovers=0,
     last_error="",
 )
 
@@ -201,6 +203,7 @@ class FakeNode(FakeSql):
         self.feed_stays = False
         self.stream: Pieces | None = None
         self.measures = Measures()
+        self.events = EventLog()
 
     def status(self) -> NodeStatus:
         return self.current

@@ -6,7 +6,7 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.node.ballots import Ballots
 from nexus.node.measures import Measures
-from nexus.replication.effects import Level, Report, StepDown
+from nexus.replication.effects import Level, Report
 from nexus.replication.election_effects import BecomeMaster, PersistVote
 
 STANDS = PersistVote(Epoch(2), NodeId("own"))
@@ -44,7 +44,3 @@ def test_what_others_do_is_not_counted() -> None:
     ).elections
 
     assert counts == {"started": 0, "won": 0, "lost": 0}
-
-
-def test_a_reign_that_ends_is_a_step_down() -> None:
-    assert counted(StepDown(Epoch(3), "", "met")).step_downs == 1

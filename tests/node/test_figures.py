@@ -47,4 +47,4 @@ async def test_a_sync_master_alone_lacks_its_quorum(crowd: Crowd) -> None:
 
     await until(lambda: master.figures().lacks_quorum)
 
-    assert master.measures.quorum_losses == 1
+    assert master.events.counts["quorum_lost"] == 1

@@ -20,6 +20,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
 from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
@@ -91,6 +92,10 @@ class NodeFacade(Protocol):
 
     def replica_stats(self) -> ReplicaStats:
         """What it did as a replica."""
+
+    @property
+    def events(self) -> EventLog:
+        """What has happened here."""
 
     @property
     def measures(self) -> Measures:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from nexus.node.measures import Measures
-from nexus.replication.effects import Report, StepDown
+from nexus.replication.effects import Report
 from nexus.replication.election_effects import BecomeMaster, PersistVote
 from nexus.replication.member_effects import MemberEffects
 
@@ -30,8 +30,6 @@ class Ballots:
                     self._end("won")
                 case Report(event="election_ended"):
                     self._end("lost")
-                case StepDown():
-                    self._measures.step_downs += 1
                 case _:
                     continue
 

@@ -11,6 +11,7 @@ from nexus.errors import NexusError, SnapshotError
 from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
@@ -96,10 +97,12 @@ class SnapshotSender:
         store: SnapshotStore,
         database: Database,
         wal: WriteAheadLog,
+        events: EventLog,
         measures: Measures,
     ) -> None:
         self._measures = measures
         self._store = store
+        self._events = events
         self._database = database
         self._log = wal
         self._one_by_one = asyncio.Lock()
@@ -212,9 +215,11 @@ class SnapshotSender:
             loop.call_soon_threadsafe(begun.set_result, what)
 
         async with self._one_by_one:
-            return await asyncio.to_thread(
+            info = await asyncio.to_thread(
                 self._store.make, self._database, cluster_id, settled
             )
+        self._events.info("snapshot_made", f"{info.id}, {info.compressed_size:,} bytes")
+        return info
 
 
 def install_snapshot(

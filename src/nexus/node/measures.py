@@ -74,8 +74,6 @@ class Measures:
         """By outcome."""
         self.statements: Counter[str] = Counter(read=0, committed=0, refused=0)
         self.elections: Counter[str] = Counter(started=0, won=0, lost=0)
-        self.step_downs = 0
-        self.quorum_losses = 0
         self.native_sessions = 0
         self.forwarded: Counter[str] = Counter(answered=0, unsent=0, lost=0)
         """Writes passed on to the master, by what came of it."""

@@ -22,6 +22,7 @@ from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.events import EventLog
 from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
@@ -59,6 +60,7 @@ class Node:
         """Where its API listens; say so before `start` if the system chose the port."""
         self.measures = Measures()
         """What it has counted and timed since it was made."""
+        self.events = EventLog()
         self._duties = Duties(config)
         self._callers = Callers(
             self._duties,
@@ -101,6 +103,7 @@ class Node:
             duties.send_snapshot,
             duties.asked_for_votes,
             self._callers.serve,
+            self.events,
         )
         parts = await open_parts(
             self.config,
@@ -134,6 +137,10 @@ class Node:
         duties.use(None)
         await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
+
+    @property
+    def _parts(self) -> Parts:
+        return self._duties.parts
 
     # --- What others ask --------------------------------------------------------------
 
@@ -169,7 +176,9 @@ class Node:
     def status(self) -> NodeStatus:
         """GET /replication/status."""
         duties = self._duties
-        return node_status(self._parts, duties.role, duties.report(), duties.trouble)
+        return node_status(
+            self._parts, duties.role, duties.report(), duties.history, duties.trouble
+        )
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -337,9 +346,3 @@ class Node:
                 await governing.rest(self._duties)
                 return self.status()
         return await self.start_replication(Role.STANDALONE, None)
-
-    # --- Helpers ----------------------------------------------------------------------
-
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts

@@ -9,6 +9,7 @@ from typing import Any, Final
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
+from nexus.node.events import EventLog
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.guest import Guest, path_of
@@ -57,6 +58,7 @@ class Parts:
     milestones: Milestones
     changes: ChangeFeed
     measures: Measures
+    events: EventLog
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
     guest: Guest | None
@@ -185,6 +187,8 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    catalog, log = standing.catalog, standing.log
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
@@ -204,7 +208,9 @@ async def open_parts(
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(snapshots, database, standing.log, measures),
+        sender=SnapshotSender(
+            snapshots, database, standing.log, hooks.events, measures
+        ),
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),
@@ -213,6 +219,7 @@ async def open_parts(
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
         measures=measures,
+        events=hooks.events,
         failed=failed,
         guest=guest,
     )

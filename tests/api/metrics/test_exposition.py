@@ -1,3 +1,4 @@
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.fake_node import FakeNode, client_of
@@ -86,9 +87,22 @@ async def test_the_process_and_its_versions_are_told(node: FakeNode) -> None:
     assert one == 1.0
 
 
-async def test_failovers_are_the_reigns_that_a_death_began(node: FakeNode) -> None:
+async def test_failovers_are_those_of_the_status(node: FakeNode) -> None:
+    node.current = msgspec.structs.replace(node.current, failovers=3)
+
     samples = await scraped(node)
 
-    whys = [reign.why for reign in node.history().reigns]
-    assert samples["nexus_failovers_total"] == {(): float(whys.count("failover"))}
+    assert samples["nexus_failovers_total"] == {(): 3.0}
     assert samples["nexus_switchovers_total"] == {(): 0.0}
+
+
+async def test_what_has_happened_is_counted_by_kind(node: FakeNode) -> None:
+    node.events.warning("stepping_down", "a higher epoch was met")
+    node.events.warning("quorum_lost", "1 of 2 are there")
+
+    samples = await scraped(node)
+
+    kinds = {("stepping_down",): 1.0, ("quorum_lost",): 1.0}
+    assert samples["nexus_events_total"] == kinds
+    assert samples["nexus_step_downs_total"] == {(): 1.0}
+    assert samples["nexus_quorum_losses_total"] == {(): 1.0}

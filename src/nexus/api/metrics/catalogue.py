@@ -91,7 +91,10 @@ STATUS: Final = _shown(
     },
 )
 
-HISTORY: Final = (
+EVENTS: Final = (
+    _counter("events", "What has happened here, as on the dashboard.", "kind"),
+    _counter("step_downs", "Reigns that this node has given up."),
+    _counter("quorum_losses", "Times that a master began to refuse writes for it."),
     _counter("failovers", "Reigns of this log that began because a master died."),
     _counter("switchovers", "Reigns of this log that began by a switchover."),
 )
@@ -185,8 +188,6 @@ COUNTS: Final = (
         "outcome",
     ),
     _counter("elections", "This node's candidacies: started, won, lost.", "result"),
-    _counter("step_downs", "Reigns that this node has given up."),
-    _counter("quorum_losses", "Times that a master began to refuse writes for it."),
     _counter(
         "forwarded_writes",
         "Writes passed on to the master: answered, unsent, lost.",
@@ -247,7 +248,7 @@ FAMILIES: Final = {
     for family in (
         *NODE,
         *STATUS,
-        *HISTORY,
+        *EVENTS,
         *MASTER,
         *REPLICA,
         *EACH_REPLICA,

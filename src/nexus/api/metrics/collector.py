@@ -47,7 +47,7 @@ class NodeCollector(Collector):
         status, measures = self._node.status(), self._node.measures
         yield from _identity(status)
         yield from _fields(catalogue.STATUS, {(): status})
-        yield from self._history()
+        yield from self._events(status)
         yield from self._role(status.role)
         yield from _times(measures)
         yield from _counts(measures, self._figures)
@@ -57,10 +57,14 @@ class NodeCollector(Collector):
         if measures.archive is not None:
             yield from _fields(catalogue.ARCHIVE, {(): measures.archive})
 
-    def _history(self) -> Iterator[Metric]:
-        whys = [reign.why for reign in self._node.history().reigns]
-        yield _named("nexus_failovers_total", whys.count("failover"))
-        yield _named("nexus_switchovers_total", whys.count("switchover"))
+    def _events(self, status: NodeStatus) -> Iterator[Metric]:
+        counts = self._node.events.counts
+        yield _by_label("nexus_events_total", counts)
+        yield _named("nexus_step_downs_total", counts.get("stepping_down", 0))
+        yield _named("nexus_quorum_losses_total", counts.get("quorum_lost", 0))
+        yield _named("nexus_failovers_total", status.failovers)
+        switchovers = self._node.history().count("switchover")
+        yield _named("nexus_switchovers_total", switchovers)
 
     def _role(self, role: Role) -> Iterator[Metric]:
         node = self._node
@@ -98,8 +102,6 @@ def _counts(measures: Measures, figures: Figures) -> Iterator[Metric]:
     yield _by_label("nexus_transactions_total", measures.transactions)
     yield _by_label("nexus_statements_total", measures.statements)
     yield _by_label("nexus_elections_total", measures.elections)
-    yield _named("nexus_step_downs_total", measures.step_downs)
-    yield _named("nexus_quorum_losses_total", measures.quorum_losses)
     yield _by_label("nexus_forwarded_writes_total", measures.forwarded)
     yield _by_label("nexus_http_requests_total", measures.http)
     yield _by_label("nexus_rejected_peers_total", figures.rejections)
