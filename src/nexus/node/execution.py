@@ -8,6 +8,7 @@ from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
 from nexus.node.jobs import Answer, Transaction
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
 from nexus.node.querying import query
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
@@ -23,12 +24,14 @@ class Executor:
         self,
         database: Database,
         milestones: Milestones,
+        measures: Measures,
         *,
         patience_s: float,
         delay_ms: int = 0,
     ) -> None:
         self._database = database
         self._milestones = milestones
+        self._measures = measures
         self._patience_s = patience_s
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
         """For whatever reads the database."""
@@ -56,6 +59,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
+            self._measures.statements["read"] += len(statements)
             results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()

@@ -21,12 +21,17 @@ from nexus.node.clock import now_ms
 from nexus.node.duties import Duties, Duty
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.holding import apply_until
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
 from nexus.node.reigning import Reigning
 from nexus.node.resting import Resting
-from nexus.node.voting import Voting, elected
+from nexus.node.voting import Voting
+from nexus.replication.election_moves import ElectionState
 from nexus.replication.quorum import majority
+
+ELECTION_DEAD_TIMES: Final = 4
+"""So long a promotion by vote may take."""
 
 HANDOVER_DEAD_TIMES: Final = 4
 LEAST_HANDOVER_S: Final = 5.0
@@ -140,6 +145,34 @@ def require_promotable(following: Following, *, force: bool) -> None:
             f"apply the {held} entries that it holds back; promote another one, "
             "or say force"
         )
+
+
+def pause(duties: Duties, replica: str | None) -> None:
+    """A replica applies no more; a master streams no more, to one or to all."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.pause()
+    else:
+        duties.reigning("another's stream is the master's").pause(replica)
+
+
+def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
+    """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.resume(at_once=at_once)
+    else:
+        duties.reigning("another's stream is the master's").resume(replica)
+
+
+async def apply_chosen(
+    duties: Duties, last: Offset | None, before_us: int | None
+) -> None:
+    """Apply up to that entry, or what was written before that time; then pause."""
+    acting = duties.acting
+    if not isinstance(acting, Following):
+        raise WrongRoleError("a master has applied all; ask a delayed replica")
+    await apply_until(acting, last, before_us)
 
 
 def members(duties: Duties) -> MembersView:
@@ -303,3 +336,23 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
                 break
             await asyncio.sleep(pause_s)
     return members(duties)
+
+
+async def elected(voting: Voting) -> None:
+    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
+    if voting.role is Role.MASTER:
+        raise WrongRoleError("this node is the master already")
+    member = voting.member
+    dead_after_ms, pause_s = voting.patience
+    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
+    while now_ms() < deadline:
+        if member.elector.state is ElectionState.FOLLOWER:
+            voting.take(member.campaign(now_ms()))
+        await asyncio.sleep(pause_s)
+        if voting.takes_writes:
+            return
+    raise WrongRoleError(
+        "the voters have not elected this node: a majority does not answer, or their "
+        "master is alive, or their logs are longer; nothing was changed. Stop the "
+        "master first, use switchover, or force what may lose entries"
+    )

@@ -11,6 +11,7 @@ from nexus.node.follower import Follower
 from nexus.node.parts import Parts
 from nexus.node.startup import APPLY_BYTES
 from nexus.node.worker import ApplyWorker
+from nexus.replication.effects import Apply
 from nexus.replication.replica import Replica
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog
@@ -39,7 +40,7 @@ class Applying(Protocol):
 
 def pause(replica: Applying) -> None:
     """Apply no more."""
-    replica.follower.drop_applies()
+    replica.follower.drop(Apply)
     replica.follower.take(replica.machine.pause())
     replica.worker.hold()
 
