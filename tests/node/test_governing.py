@@ -153,25 +153,3 @@ async def test_acknowledged_in_async_mode_is_what_the_master_holds(
     response = await run(master, "insert into t values (1)")
     for node in nodes:
         await caught_up(node, response)
-
-
-async def test_a_delayed_voter_counts_in_the_quorum_and_never_reigns(
-    crowd: Crowd,
-) -> None:
-    nodes = await voters(crowd, delays={0: 86_400_000})
-    late, *others = nodes
-    master = await master_among(nodes)
-    await written(nodes, CREATE)
-    assert late.status().role is Role.REPLICA
-    with pytest.raises(ClusterChangeError, match="delayed replica, which never reigns"):
-        await master.switch_over(late.node_id)
-    with pytest.raises(WrongRoleError, match="delayed replica, which never reigns"):
-        await late.promote(force=True)
-
-    (third,) = (node for node in others if node is not master)
-    await third.stop()
-    await written([master], "insert into t values (1)")
-
-    await until(lambda: late.status().durable_offset == master.status().durable_offset)
-    assert late.status().applied_offset == 0
-    assert late.status().state is LinkState.STREAMING

@@ -8,9 +8,9 @@ import pytest
 from nexus.errors import NotAppliedError, RequestError, WrongRoleError
 from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
-from nexus.node.governing import require_promotable
 from nexus.node.holding import last_before
 from nexus.node.node import Node
+from nexus.node.promotion import require_promotable
 from nexus.node.requests import SqlResponse
 from node.builders import Crowd, caught_up, count, run, until
 from node.test_following import duty_of

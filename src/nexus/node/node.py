@@ -31,6 +31,7 @@ from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
 from nexus.node.measures import Measures
 from nexus.node.parts import Parts, open_parts
+from nexus.node.promotion import promote
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
@@ -292,7 +293,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        await governing.promote(self._duties, force=force)
+        await promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:
