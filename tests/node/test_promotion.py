@@ -1,6 +1,5 @@
 """Who may be made the master by an operator, and who refuses."""
 
-
 import pytest
 
 from nexus.errors import ClusterChangeError, WrongRoleError

@@ -275,10 +275,7 @@ class Node:
     async def apply_until(
         self, last: Offset | None, before_us: int | None
     ) -> NodeStatus:
-        """Apply up to that entry, or what was written before that time; then pause.
-
-        Raises RequestError, and WrongRoleError on a master.
-        """
+        """Apply up to that entry, or what was written before that time; then pause."""
         await governing.apply_chosen(self._duties, last, before_us)
         return self.status()
 

@@ -6,10 +6,11 @@ from nexus.node.clock import now_ms
 from nexus.node.duties import Duties, Duty
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.governing import elected
 from nexus.node.keyholding import Keyholding
 from nexus.node.reigning import Reigning
 from nexus.node.resting import Resting
-from nexus.node.voting import Voting, elected
+from nexus.node.voting import Voting
 
 
 async def promote(duties: Duties, *, force: bool) -> None:
