@@ -20,6 +20,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.requests import SqlRequest, SqlResponse
@@ -80,6 +81,10 @@ class NodeFacade(Protocol):
     @property
     def diverged(self) -> DivergedEntries:
         """What it took back."""
+
+    @property
+    def events(self) -> EventLog:
+        """What happened here."""
 
     def status(self) -> NodeStatus:
         """How it fares."""
