@@ -1,6 +1,7 @@
 """A node without a database: it answers what a test has told it to."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,10 @@ from nexus.model.position import (
 )
 from nexus.node.changes import Wish, Write
 from nexus.node.events import EventLog
+from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.measures import Measures
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -90,6 +93,20 @@ REPLICA_STATUS = msgspec.structs.replace(
     applied_offset=10,
     lag=2,
     lag_seconds=0.5,
+)
+
+FIGURES = Figures(
+    log_entries=12,
+    log_bytes=4096,
+    database_bytes=8192,
+    database_wal_bytes=512,
+    disk_free_bytes=1 << 30,
+    disk_bytes=1 << 31,
+    snapshot_received_bytes=0,
+    snapshot_expected_bytes=0,
+    connections={"node": 1, "client": 2},
+    lacks_quorum=False,
+    rejections=Counter(malformed=3),
 )
 
 ANSWER = SqlResponse(
@@ -188,6 +205,7 @@ class FakeNode(FakeSql):
         self.events = EventLog()
         self.membership = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
+        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -205,6 +223,9 @@ class FakeNode(FakeSql):
     def replica_stats(self) -> ReplicaStats:
         self._need(Role.REPLICA)
         return ReplicaStats(10, 10, 700, 10, 2, 0.5, 1, True, "n0", 1, 0, 0)  # noqa: FBT003
+
+    def figures(self) -> Figures:
+        return FIGURES
 
     def history(self) -> EpochHistory:
         return EpochHistory(

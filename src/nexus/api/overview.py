@@ -75,8 +75,8 @@ CALLS: Final = (
         {
             200: Answer(
                 "Events `cluster`, `node` (a node that has changed), `gone` (its id), "
-                "`happened` (`node_id` and its `event`; Last-Event-ID resumes behind it) and "
-                "`looked` (after each look).",
+                "`happened` (`node_id` and its `event`; Last-Event-ID resumes behind "
+                "it) and `looked` (after each look).",
                 media_type=EVENTS,
             )
         },

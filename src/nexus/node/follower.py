@@ -5,8 +5,9 @@ appended and synced together, in a thread; applying them is the ApplyWorker's, b
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from nexus.node.effectqueue import EffectQueue
 from nexus.node.events import EventLog
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
+from nexus.node.measures import SECONDS, Histogram
 from nexus.node.screening import screened
 from nexus.node.telling import LinkTale
 from nexus.node.worker import ApplyWorker
@@ -69,6 +71,7 @@ class FollowerHooks:
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
     events: EventLog
+    log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
 
 
 class Follower:
@@ -196,18 +199,19 @@ class Follower:
         """Do it; where the disk is full, again and again until there is space."""
         while True:
             try:
-                await work()
+                return await work()
             except DiskFullError as error:
                 if self._log.failed:
                     raise
                 self.short(error)
                 await asyncio.sleep(SPACE_RETRY_S)
-            else:
-                return
 
     def _append(self, records: list[Record]) -> Offset:
+        began = time.monotonic()
         self._log.append(records, durably=True)
-        return self._log.sync()
+        durable = self._log.sync()
+        self._hooks.log_sync.observe(time.monotonic() - began)
+        return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:

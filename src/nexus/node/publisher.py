@@ -118,7 +118,12 @@ class Publisher:
     @property
     def rejected(self) -> int:
         """Peers turned away before a machine saw them."""
-        return self._port.rejected
+        return self._port.rejections.total()
+
+    @property
+    def link_count(self) -> int:
+        """How many nodes are connected to this one."""
+        return len(self._links)
 
     def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
