@@ -1,16 +1,22 @@
 """An operator makes a replica the master: by election, or by raising the epoch."""
 
+import asyncio
+from typing import Final
+
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Role
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties, Duty
 from nexus.node.following import Following
 from nexus.node.forming import Forming
-from nexus.node.governing import elected
 from nexus.node.keyholding import Keyholding
 from nexus.node.reigning import Reigning
 from nexus.node.resting import Resting
 from nexus.node.voting import Voting
+from nexus.replication.election_moves import ElectionState
+
+ELECTION_DEAD_TIMES: Final = 4
+"""So long a promotion by vote may take."""
 
 
 async def promote(duties: Duties, *, force: bool) -> None:
@@ -74,3 +80,23 @@ def require_promotable(following: Following, *, force: bool) -> None:
             f"apply the {held} entries that it holds back; promote another one, "
             "or say force"
         )
+
+
+async def elected(voting: Voting) -> None:
+    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
+    if voting.role is Role.MASTER:
+        raise WrongRoleError("this node is the master already")
+    member = voting.member
+    dead_after_ms, pause_s = voting.patience
+    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
+    while now_ms() < deadline:
+        if member.elector.state is ElectionState.FOLLOWER:
+            voting.take(member.campaign(now_ms()))
+        await asyncio.sleep(pause_s)
+        if voting.takes_writes:
+            return
+    raise WrongRoleError(
+        "the voters have not elected this node: a majority does not answer, or their "
+        "master is alive, or their logs are longer; nothing was changed. Stop the "
+        "master first, use switchover, or force what may lose entries"
+    )

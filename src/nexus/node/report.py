@@ -62,7 +62,7 @@ def node_status(
             else duty.auto_failover
         ),
         has_database=parts.database.stands,
-        failovers=history.count("failover"),
+        failovers=history.failovers,
         last_error=failure or state.incomplete or duty.last_error,
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
