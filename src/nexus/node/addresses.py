@@ -10,7 +10,7 @@ from nexus.config import join_address, split_address
 
 _EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared only
 
-_HTTP: Final = "http://"
+_HTTP: Final = ("http://", "https://")
 
 
 def reachable(address: str, seen_host: str) -> str:
@@ -31,4 +31,5 @@ def reachable_url(url: str, seen_host: str) -> str:
     """The same for a URL that is a scheme and an address."""
     if not url.startswith(_HTTP):
         return url
-    return _HTTP + reachable(url.removeprefix(_HTTP), seen_host)
+    scheme, slashes, address = url.partition("://")
+    return scheme + slashes + reachable(address, seen_host)

@@ -25,12 +25,16 @@ from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.credentials import Credentials
 from nexus.node.door import Door
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
+from nexus.node.listening import bound_sockets
 from nexus.node.reporting import report
+from nexus.node.tlsport import TlsPort
 from nexus.protocol.calls import Attach
+from nexus.protocol.codec import encode
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
     Close,
@@ -56,6 +60,11 @@ SMALL_BYTES: Final = 16 << 10
 
 INLINE_ENTRIES: Final = 1_024
 """So few are read from the page cache on the loop; more, in a thread."""
+
+_NOT_TLS: Final = Error(
+    ErrorCode.UNAUTHORISED,
+    "this port speaks TLS; nodes set tls.cert_file, clients tls=on and their ca",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +102,14 @@ class PublisherHooks:
 class Publisher:
     """The replication port of one node."""
 
-    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        hooks: PublisherHooks,
+        *,
+        secret: str,
+        timeout_s: float,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
@@ -101,10 +117,13 @@ class Publisher:
         """Peers turned away before a machine saw them."""
         self._hooks = hooks
         self._secret = secret
-        self._door = Door(timeout_s=timeout_s)
+        self._credentials = credentials
+        asks_nodes = credentials is not None and credentials.asks_nodes
+        self._door = Door(timeout_s=timeout_s, asks_nodes=asks_nodes)
+        self._timeout_s = timeout_s
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsPort | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._framer = Framer()
 
@@ -116,9 +135,18 @@ class Publisher:
         self._log = wal
         host, port = split_address(address)
         try:
-            self._server = await asyncio.start_server(
-                self._accept, host, port, limit=READ_BYTES
-            )
+            if self._credentials is None:
+                self._server = await asyncio.start_server(
+                    self._accept, host, port, limit=READ_BYTES
+                )
+            else:
+                self._server = TlsPort(
+                    await bound_sockets(address),
+                    self._credentials,
+                    self._stream,
+                    plain_answer=encode(_NOT_TLS),
+                    door=Door(timeout_s=self._timeout_s),
+                )
         except OSError as error:
             raise ConfigurationError(
                 f"replication.bind_addr {address} cannot be used: "
@@ -187,6 +215,11 @@ class Publisher:
                     self._hooks.committed(effect.offset)
                 case _:
                     raise AssertionError(f"{effect} is not the master's to ask for")
+
+    def _stream(self) -> asyncio.StreamReaderProtocol:
+        """One that calls `_accept`, as asyncio's own server makes it."""
+        reader = asyncio.StreamReader(limit=READ_BYTES)
+        return asyncio.StreamReaderProtocol(reader, self._accept)
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
