@@ -22,6 +22,7 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -68,6 +69,10 @@ class NodeFacade(Protocol):
     @property
     def config(self) -> Config:
         """The settings it runs with."""
+
+    @property
+    def papers(self) -> Papers:
+        """What it proves itself with."""
 
     @property
     def node_id(self) -> str:

@@ -227,10 +227,7 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.NotHttpError: Row(
         400,
         "Not an HTTP request",
-        "Speak HTTP/1.1, by http:// where the node has no certificate; not HTTP/2.",
-    ),
-    refusals.NotTlsError: Row(
-        400, "This port speaks TLS", "Write https:// and name the CA that you trust."
+        "Speak HTTP/1.1: by https:// where the node has a certificate, else http://.",
     ),
     refusals.HeadTooLargeError: Row(
         431, "The request's head is too large", "Send fewer and shorter headers."

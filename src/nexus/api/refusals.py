@@ -44,12 +44,6 @@ class NotHttpError(RequestError):
     code = "not_http"
 
 
-class NotTlsError(RequestError):
-    """The bytes came plainly to a port that speaks TLS."""
-
-    code = "not_tls"
-
-
 class HeadTooLargeError(RequestError):
     """The request's head exceeds the limit."""
 

@@ -14,7 +14,7 @@ from nexus.api.application import Application
 from nexus.api.bodies import BODY_LIMIT
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits, refusal_bytes
-from nexus.api.refusals import NotTlsError
+from nexus.api.refusals import NotHttpError
 from nexus.api.tlsprotocol import protocol_over_tls
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError
@@ -25,6 +25,8 @@ from nexus.node.tlsport import TlsPort
 
 MOST_HANDSHAKES: Final = 512
 """At once; each may hold some 64 KiB, and is over in milliseconds."""
+
+_NOT_TLS: Final = "the request came plainly, and this port speaks TLS: write https://"
 
 _DEFAULT_LIMITS: Final = HttpLimits()
 
@@ -40,7 +42,7 @@ class HttpServer:
     ) -> None:
         self._limits = limits
         self._asked = node.config.http_addr if address is None else address
-        self._credentials = node.credentials
+        self._credentials = node.papers.credentials
         self._application = Application(node)
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -150,7 +152,7 @@ class _Server(uvicorn.Server):
                 sockets or (),
                 self._credentials,
                 self._protocol,
-                plain_answer=refusal_bytes(NotTlsError("this port speaks TLS alone")),
+                plain_answer=refusal_bytes(NotHttpError(_NOT_TLS)),
                 door=Door(timeout_s=self._handshake_timeout_s, most=MOST_HANDSHAKES),
             )
             self.servers = [port]
@@ -171,12 +173,13 @@ class _Server(uvicorn.Server):
 def _settings(
     application: ASGIApp, bounds: HttpLimits, credentials: Credentials | None
 ) -> uvicorn.Config:
-    class Protocol(BoundedHttpProtocol):
+    class Plain(BoundedHttpProtocol):
         limits = bounds
 
+    over_tls = credentials and protocol_over_tls(Plain, credentials)
     return uvicorn.Config(
         application,
-        http=Protocol if credentials is None else protocol_over_tls(Protocol, credentials),
+        http=over_tls or Plain,
         ws="websockets-sansio",
         ws_max_size=BODY_LIMIT,
         ws_per_message_deflate=False,

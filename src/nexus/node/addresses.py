@@ -28,8 +28,9 @@ def reachable(address: str, seen_host: str) -> str:
 
 
 def reachable_url(url: str, seen_host: str) -> str:
-    """The same for a URL that is a scheme and an address."""
+    """The same for a URL: a scheme, an address and perhaps a path."""
     if not url.startswith(_HTTP):
         return url
-    scheme, slashes, address = url.partition("://")
-    return scheme + slashes + reachable(address, seen_host)
+    scheme, _, rest = url.partition("://")
+    address, slash, path = rest.partition("/")
+    return f"{scheme}://{reachable(address, seen_host)}{slash}{path}"

@@ -77,7 +77,7 @@ class Connection:
 
     @property
     def is_of_a_node(self) -> bool:
-        """Whether the peer has shown a node's certificate, of the CA that is trusted."""
+        """Whether the peer has shown a node's certificate, of the CA trusted here."""
         return is_of_a_node(self._writer.transport)
 
     @property

@@ -1,6 +1,6 @@
 """A node's certificate, key and CA: loaded, watched, and loaded again when they change.
 
-Connections that stand keep what they were made with; each new one takes what is current.
+Connections that stand keep what they were made with; a new one takes what is current.
 So a certificate is exchanged without a restart, and without a lost connection.
 """
 
@@ -156,7 +156,7 @@ class Credentials:
         begins_s, ends_s = own.begins.timestamp(), own.ends.timestamp()
         if now_s >= ends_s:
             raise ConfigurationError(
-                f"{files.told('cert')} has expired on {_date(ends_s)}; issue another one"
+                f"{files.told('cert')} has expired on {_date(ends_s)}; issue another"
             )
         if now_s < begins_s:
             raise ConfigurationError(

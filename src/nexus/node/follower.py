@@ -21,6 +21,7 @@ from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
+from nexus.node.papers import Papers
 from nexus.node.reporting import report
 from nexus.node.screening import screened
 from nexus.node.worker import ApplyWorker
@@ -82,7 +83,7 @@ class Follower:
         worker: ApplyWorker,
         hooks: FollowerHooks,
         *,
-        secret: str,
+        papers: Papers,
         timeout_s: float,
     ) -> None:
         self.machine = machine
@@ -92,7 +93,7 @@ class Follower:
         self._log = wal
         self._worker = worker
         self._hooks = hooks
-        self._secret = secret
+        self._papers = papers
         self._timeout_s = timeout_s
         self._queue = EffectQueue()
         self.take = self._queue.take
@@ -263,7 +264,7 @@ class Follower:
         try:
             if target.delay_ms:
                 await asyncio.sleep(target.delay_ms / 1000)
-            connection = await Connection.open(
+            connection = await self._papers.dial(
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
@@ -291,7 +292,7 @@ class Follower:
                 answer = await introduce(
                     connection,
                     effect.message,
-                    self._secret,
+                    self._papers.secret,
                     timeout_s=self._timeout_s,
                 )
                 refused = isinstance(answer, Error)

@@ -83,7 +83,7 @@ class Following:
                 parts.failed,
                 others or _nothing_else,
             ),
-            secret=parts.config.cluster_secret,
+            papers=parts.port.papers,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 

@@ -25,19 +25,18 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
-from nexus.node.keyholding import Keyholding
+from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
-from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
-from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -50,8 +49,12 @@ class Node:
     and `database` may be used from any thread.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, guest: Guest | None = None) -> None:
+        """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
+        self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
@@ -73,6 +76,8 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch())
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -94,7 +99,10 @@ class Node:
             duties.asked_for_votes,
             self._callers.serve,
         )
-        parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
+        host = self._guest or self.papers
+        parts = await open_parts(
+            self.config, self.http_addr, hooks, duties.failed, host
+        )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
@@ -112,6 +120,8 @@ class Node:
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
+        if parts.guest is None:
+            await parts.port.stop()
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
@@ -258,32 +268,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        duties = self._duties
-        if isinstance(duties.duty, Voting) and not force:
-            await elected(duties.duty)
-            return self.status()
-        if isinstance(duties.duty, Keyholding):
-            await duties.duty.promote(force=force)
-            return self.status()
-        async with duties.changing:
-            duties.parts  # noqa: B018 - NodeStoppedError comes first
-            if isinstance(duties.duty, Voting):
-                await duties.force()
-                return self.status()
-            if isinstance(duties.duty, Reigning) and force and duties.failure:
-                # Two masters of one epoch: an operator says which one goes on.
-                await duties.change(Role.MASTER, "force")
-                return self.status()
-            if isinstance(duties.duty, Resting):
-                raise WrongRoleError(duties.duty.reason)
-            if isinstance(duties.duty, Forming):
-                raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
-            if not isinstance(duties.duty, Following):
-                raise WrongRoleError("this node is the master already")
-            duties.duty.require_promotable(force=force)
-            former = duties.duty.machine.master_addr
-            await duties.change(Role.MASTER, "force" if force else "promote")
-            duties.spawn(duties.reigning().announce(former))
+        await governing.promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:

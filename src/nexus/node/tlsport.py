@@ -17,6 +17,7 @@ from typing_extensions import override
 from nexus.errors import HandshakeRefusedError
 from nexus.node.credentials import Credentials
 from nexus.node.door import TELL_EVERY_S, Door
+from nexus.tls.contexts import last_words
 from nexus.tls.words import in_words
 
 HANDSHAKE: Final = b"\x16"
@@ -92,12 +93,10 @@ class TlsPort:
         try:
             async with self._door.stranger(host):
                 if await self._speaks_tls(accepted):
-                    await self._shake_hands(accepted)
+                    await self._shake_hands(accepted, host)
                 else:
                     self._tell(host, PLAIN)
                     await _dismiss(accepted, self._plain_answer)
-        except ssl.SSLError as error:
-            self._tell(host, in_words(error))
         except HandshakeRefusedError:
             pass  # the door tells of a crowd
         except TimeoutError:
@@ -117,11 +116,23 @@ class TlsPort:
             raise ConnectionResetError("it left without a word")
         return first == HANDSHAKE
 
-    async def _shake_hands(self, accepted: socket.socket) -> None:
-        # From here on the socket is the transport's, which closes it.
-        await asyncio.get_running_loop().connect_accepted_socket(
-            self._protocol, accepted, ssl=self._credentials.server
-        )
+    async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
+        words: list[bytes] = []
+        last_words.set(words)  # of this task
+        spare = accepted.dup()
+        try:
+            # From here on the socket is the transport's, which closes it.
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, accepted, ssl=self._credentials.server
+            )
+        except ssl.SSLError as error:
+            self._tell(host, in_words(error))
+            await _dismiss(spare, b"".join(words))
+        except BaseException:
+            spare.close()
+            raise
+        else:
+            spare.close()
 
     def _tell(self, host: str, reason: str) -> None:
         """One line of the log for all of a while: port scans are many."""
@@ -140,8 +151,7 @@ class _Dismissal(asyncio.Protocol):
         self._answer = answer
 
     @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport), "a socket's is"
+    def connection_made(self, transport: asyncio.WriteTransport) -> None:  # type: ignore[override]
         transport.write(self._answer)
         transport.write_eof()
 
@@ -165,7 +175,7 @@ async def _dismiss(accepted: socket.socket, answer: bytes) -> None:
 
 async def _first_byte(accepted: socket.socket) -> bytes:
     """The first byte, left where it is; nothing if the peer leaves without one."""
-    accepted.setblocking(False)
+    accepted.settimeout(0)
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     while True:

@@ -82,7 +82,7 @@ def make_authority(directory: Path, *, days: int = CA_DAYS) -> Issued:
     return Issued(cert_file, key_file)
 
 
-def issue(  # noqa: PLR0913 - each is an option by its name
+def issue(
     directory: Path,
     name: str,
     hosts: Sequence[str],
@@ -110,7 +110,7 @@ def issue(  # noqa: PLR0913 - each is an option by its name
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _begun(_named(name), authority.subject, key.public_key(), days)
     builder = builder.add_extension(x509.BasicConstraints(False, None), critical=True)  # noqa: FBT003
-    builder = builder.add_extension(x509.ExtendedKeyUsage(_uses(serves)), critical=False)
+    builder = builder.add_extension(_uses(serves=serves), critical=False)
     if names:
         builder = builder.add_extension(
             x509.SubjectAlternativeName(names), critical=False
@@ -127,9 +127,15 @@ def issue(  # noqa: PLR0913 - each is an option by its name
     return made
 
 
-def _uses(serves: bool) -> list[x509.ObjectIdentifier]:  # noqa: FBT001
+def file_name(host: str) -> str:
+    """What the files of a node on this host are called."""
+    return host.strip("[]").replace(":", "-").replace("*", "any")
+
+
+def _uses(*, serves: bool) -> x509.ExtendedKeyUsage:
     client = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    return [ExtendedKeyUsageOID.SERVER_AUTH, *client] if serves else client
+    server = [ExtendedKeyUsageOID.SERVER_AUTH] if serves else []
+    return x509.ExtendedKeyUsage([*server, *client])
 
 
 def _host(host: str) -> x509.GeneralName:

@@ -6,12 +6,21 @@ again: who was refused a certificate since then must not come back with an old t
 
 import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from typing_extensions import override
 
 from nexus.errors import ConfigurationError
 from nexus.tls.words import in_words
+
+last_words: Final[ContextVar[list[bytes] | None]] = ContextVar(
+    "last_words", default=None
+)
+"""Where a server's handshake leaves what it has to say: an alert tells the other side
+why it failed, where else a connection just ends."""
 
 _MOST_ROUNDS: Final = 10
 """Of a handshake in memory; one takes three."""
@@ -60,7 +69,7 @@ def server_context(files: TlsFiles, *, asks_everybody: bool) -> ssl.SSLContext:
 
     Raises ConfigurationError for files that cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
     context.num_tickets = 0
     _identify(context, files)
@@ -69,6 +78,35 @@ def server_context(files: TlsFiles, *, asks_everybody: bool) -> ssl.SSLContext:
         wanted = ssl.CERT_REQUIRED if asks_everybody else ssl.CERT_OPTIONAL
         context.verify_mode = wanted
     return context
+
+
+class _Server(ssl.SSLObject):
+    """One handshake that leaves its last word: asyncio drops it where it fails."""
+
+    outgoing: ssl.MemoryBIO
+    words: list[bytes] | None
+
+    @override
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.words is not None:
+                self.words.append(self.outgoing.read())
+            raise
+
+
+class _ServerContext(ssl.SSLContext):
+    sslobject_class = _Server
+
+    @override
+    def wrap_bio(self, incoming: Any, outgoing: Any, *more: Any, **named: Any) -> Any:
+        made = super().wrap_bio(incoming, outgoing, *more, **named)
+        assert isinstance(made, _Server), "it is of this context's class"
+        made.outgoing, made.words = outgoing, last_words.get()
+        return made
 
 
 def rehearse(server: ssl.SSLContext, client: ssl.SSLContext, files: TlsFiles) -> None:
