@@ -38,6 +38,7 @@ from nexus.model.position import (
 from nexus.node.changes import Wish, Write
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -170,6 +171,7 @@ class FakeNode(FakeSql):
     ) -> None:
         super().__init__()
         self.config = config or Config()
+        self.papers = Papers.of(self.config)
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
         self.snapshots = FakeSnapshots(directory)
