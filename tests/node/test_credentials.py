@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from certificates import DAY, NOW, Office, met
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
 from nexus.node.credentials import Credentials
+from nexus.node.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context
-from node.builders import PATIENCE_S
+from node.builders import until
 
 
 @pytest.fixture
@@ -142,42 +145,30 @@ def test_a_key_that_others_can_read_is_told_of(office: Office) -> None:
     assert [each["event"] for each in logs] == ["key_open_to_others"]
 
 
-def _touch(file: Path) -> None:
-    file.write_bytes(file.read_bytes() + b"\n")
-
-
-async def watched(credentials: Credentials, change: Path | None = None) -> list[str]:
-    """What is logged while the files are watched, and this one is touched."""
-    loaded = asyncio.Queue[None]()
-    with structlog.testing.capture_logs() as logs:
-        watching = asyncio.create_task(
-            credentials.watch(lambda: loaded.put_nowait(None))
-        )
-        await loaded.get()
-        if change is not None:
-            _touch(change)
-            credentials.look_now()
-            async with asyncio.timeout(PATIENCE_S):
-                await loaded.get()
-        await asyncio.sleep(0)
+@asynccontextmanager
+async def watched(credentials: Credentials) -> AsyncIterator[Measures]:
+    """The node's measures while the files are watched."""
+    measures = Measures()
+    watching = asyncio.create_task(credentials.watch(measures))
+    await until(lambda: measures.certificate_expires)
+    try:
+        yield measures
+    finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    return [each["event"] for each in logs]
 
 
 async def test_an_operator_can_have_the_files_looked_at_at_once(office: Office) -> None:
-    credentials = Credentials(office.settings(office.node(days=90)))
+    credentials = Credentials(office.settings(office.node(days=30)))
+    before = credentials.expires_s
 
-    assert await watched(credentials, office.ca) == ["certificate_reloaded"]
+    async with watched(credentials) as measures:
+        assert measures.certificate_expires == before
+        office.node(days=90)
+        credentials.look_now()
+        await until(lambda: measures.certificate_expires != before)
 
-
-async def test_a_certificate_that_ends_soon_is_warned_of(office: Office) -> None:
-    soon = Credentials(office.settings(office.node(days=5)))
-    later = Credentials(office.settings(office.node("later", days=90)))
-
-    assert await watched(soon) == ["certificate_expires"]
-    assert await watched(soon) == []  # once a day
-    assert await watched(later) == []
+    assert measures.certificate_expires == credentials.expires_s
 
 
 async def test_the_files_are_looked_at_without_being_asked(
@@ -185,18 +176,25 @@ async def test_the_files_are_looked_at_without_being_asked(
 ) -> None:
     monkeypatch.setattr("nexus.node.credentials.LOOK_EVERY_S", 0.01)
     credentials = Credentials(office.settings(office.node(days=30)))
-    loaded = asyncio.Queue[None]()
-    watching = asyncio.create_task(credentials.watch(lambda: loaded.put_nowait(None)))
-    await loaded.get()
 
-    office.node(days=90)
+    async with watched(credentials):
+        office.node(days=90)
+        await until(lambda: days_left(credentials) == 90)
 
-    async with asyncio.timeout(PATIENCE_S):
-        while days_left(credentials) != 90:
-            await loaded.get()
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    assert days_left(credentials) == 90
+    assert met(credentials.server, credentials.client) == [None, None]
+
+
+async def test_a_certificate_that_ends_soon_is_warned_of(office: Office) -> None:
+    soon = Credentials(office.settings(office.node(days=5)))
+    later = Credentials(office.settings(office.node("later", days=90)))
+
+    with structlog.testing.capture_logs() as logs:
+        for credentials in (soon, later, soon):  # once a day
+            async with watched(credentials):
+                pass
+
+    assert [each["event"] for each in logs] == ["certificate_expires"]
+    assert logs[0]["days_left"] == 4
 
 
 def test_a_refusal_names_the_setting(office: Office) -> None:

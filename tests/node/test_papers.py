@@ -86,4 +86,4 @@ async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
             await said(port, Papers.of(Config(tls=office.settings())))
     finally:
         await port.stop()
-    assert port.rejected == 1
+    assert port.rejections.total() == 1

@@ -7,7 +7,6 @@ So a certificate is exchanged without a restart, and without a lost connection.
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
@@ -17,6 +16,7 @@ import structlog
 
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
+from nexus.node.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context, rehearse, server_context
 
 LOOK_EVERY_S: Final = 5.0
@@ -86,12 +86,9 @@ class Credentials:
         """Have `watch` look at the files at once; for the loop."""
         self._looked.set()
 
-    async def watch(self, loaded: Callable[[], None] = lambda: None) -> None:
-        """Load the files again whenever they change; warn before they expire.
-
-        `loaded` is called after each time.
-        """
-        loaded()
+    async def watch(self, measures: Measures) -> None:
+        """Load the files again whenever they change; warn before they expire."""
+        measures.certificate_expires = self.expires_s
         self._warn()
         while True:
             try:
@@ -101,7 +98,7 @@ class Credentials:
                 pass
             self._looked.clear()
             if await asyncio.to_thread(self.refresh):
-                loaded()
+                measures.certificate_expires = self.expires_s
             self._warn()
 
     def refresh(self) -> bool:
