@@ -204,8 +204,10 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
-        self.measures = Measures()
         self.events = EventLog()
+        self.membership = MEMBERS
+        self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
+        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -253,9 +255,9 @@ class FakeNode(FakeSql):
         self._need(Role.MASTER)
         return (
             ReplicaStatus(
-                id="r1",
-                addr="10.0.0.2:15475",
-                http_url="http://10.0.0.2:15474",
+                id=self.replica_id,
+                addr="127.0.0.1:2",
+                http_url=self.replica_url,
                 voter=False,
                 last_ack_offset=12,
                 applied_offset=11,
@@ -314,7 +316,7 @@ class FakeNode(FakeSql):
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
-        return MEMBERS
+        return self.membership
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         self._need(Role.MASTER)
@@ -341,7 +343,7 @@ class FakeNode(FakeSql):
 
     def _need_replica(self, replica: str | None) -> None:
         self.asked.append(replica)
-        if replica not in {None, "r1"}:
+        if replica not in {None, self.replica_id}:
             raise NotFoundError(f"there is no replica {replica!r}")
 
     async def start_replication(

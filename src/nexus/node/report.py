@@ -60,6 +60,6 @@ def node_status(
             else duty.auto_failover
         ),
         has_database=parts.database.stands,
-        failovers=history.count("failover"),
+        failovers=history.failovers,
         last_error=failure or state.incomplete or duty.last_error,
     )
