@@ -42,6 +42,7 @@ from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -189,6 +190,7 @@ class FakeNode(FakeSql):
     ) -> None:
         super().__init__()
         self.config = config or Config()
+        self.papers = Papers.of(self.config)
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
         self.snapshots = FakeSnapshots(directory)

@@ -25,6 +25,7 @@ from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -71,6 +72,10 @@ class NodeFacade(Protocol):
     @property
     def config(self) -> Config:
         """The settings it runs with."""
+
+    @property
+    def papers(self) -> Papers:
+        """What it proves itself with."""
 
     @property
     def node_id(self) -> str:

@@ -79,7 +79,7 @@ class Following:
                 parts.events,
                 parts.measures.log_sync,
             ),
-            secret=parts.config.cluster_secret,
+            papers=parts.port.papers,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 

@@ -30,6 +30,7 @@ from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
 from nexus.node.promotion import promote
 from nexus.node.publisher import PublisherHooks
@@ -56,6 +57,8 @@ class Node:
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
         self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
@@ -84,6 +87,8 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch(self.measures))
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -106,13 +111,9 @@ class Node:
             self._callers.serve,
             self.events,
         )
+        host = self._guest or self.papers
         parts = await open_parts(
-            self.config,
-            self.http_addr,
-            hooks,
-            duties.failed,
-            self.measures,
-            self._guest,
+            self.config, self.http_addr, hooks, duties.failed, self.measures, host
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged

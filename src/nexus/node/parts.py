@@ -15,6 +15,7 @@ from nexus.node.fullsync import SnapshotSender
 from nexus.node.guest import Guest, path_of
 from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
+from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
@@ -154,21 +155,23 @@ async def open_parts(
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
     measures: Measures,
-    guest: Guest | None = None,
+    host: Papers | Guest,
 ) -> Parts:
     """Open the data directory, and the replication port for whoever is no guest.
 
+    `host` is what that port proves itself with, or whose guest this node is.
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
     replication = config.replication
-    if guest is None:
+    guest = host if isinstance(host, Guest) else None
+    if isinstance(host, Papers):
         timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(secret=config.cluster_secret, timeout_s=timeout_s)
+        port = Port(host, timeout_s=timeout_s)
         standing = await asyncio.to_thread(open_standing, config)
         name = MAIN
     else:
-        port, name = guest.port, guest.database
-        standing = await asyncio.to_thread(open_standing, config, guest.node_id)
+        port, name = host.port, host.database
+        standing = await asyncio.to_thread(open_standing, config, host.node_id)
     try:
         if guest is None:
             await port.start(replication.bind_addr)
@@ -198,7 +201,7 @@ async def open_parts(
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=port.address,
-        http_url=f"http://{http_addr}{path_of(name)}",
+        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}",
         port=port,
         publisher=publisher,
         executor=Executor(

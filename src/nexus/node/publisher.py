@@ -278,7 +278,7 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            proof = self._port.secret, link.hello_nonce, link.challenge
+            proof = self._port.papers.secret, link.hello_nonce, link.challenge
             message = proven_welcome(message, *proof)
             link.is_welcome = True
             self._hooks.events.info("replica_joined", f"{link.node_id} follows")
