@@ -25,6 +25,7 @@ from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.sql import command as sql
 from nexus.cli.terminal import print_error
+from nexus.cli.trust import with_trust
 from nexus.errors import NexusError
 
 DONE: Final = 0
@@ -76,7 +77,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "bench": bench.bench,
 }
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    app.command(name)(with_trust(function))
 app.add_typer(tls.app, name="tls")
 
 

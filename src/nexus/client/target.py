@@ -1,17 +1,21 @@
 """Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
 
+import ssl
 from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from nexus.client.trust import NAMES, Trust, trust_of
 from nexus.errors import RequestError
 
 SCHEME: Final = "nexus"
 DEFAULT_PORT: Final = 15475
 TIMEOUT_S: Final = 30.0
 """Longer than an election among nodes with the default heartbeats."""
+
+_NOTHING_SAID: Final = Trust()
 
 _MOST_PORT: Final = 65535
 
@@ -34,10 +38,16 @@ class Target(msgspec.Struct, frozen=True):
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
     """How long to look for a node that can answer, failovers included."""
+    tls: ssl.SSLContext | None = None
+    """None: plainly."""
 
 
 def read_target(
-    url: str, *, timeout_s: float | None = None, secret: str = ""
+    url: str,
+    *,
+    timeout_s: float | None = None,
+    secret: str = "",
+    trust: Trust = _NOTHING_SAID,
 ) -> Target:
     """The target that a URL names; what is given beside it goes before.
 
@@ -54,18 +64,36 @@ def read_target(
         raise _wrong(url, "there is no address in it")
     if parts.path.strip("/"):
         raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    try:
+        read, limit_s, said = _read_query(url, parts.query)
+    except ValueError as error:
+        raise _wrong(url, str(error)) from None
+    return Target(
+        addresses,
+        secret or unquote(credentials.partition(":")[2]),
+        read,
+        limit_s if timeout_s is None else timeout_s,
+        trust.over(said).context(),
+    )
+
+
+def _read_query(url: str, query: str) -> tuple[ReadFrom, float, Trust]:
+    """Who reads, for how long a node is looked for, and what is said about TLS."""
     read, limit_s = ReadFrom.MASTER, TIMEOUT_S
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    about_tls = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "read" and value in set(ReadFrom):
             read = ReadFrom(value)
         elif name == "timeout":
             limit_s = _seconds(url, value)
+        elif name in NAMES:
+            about_tls[name] = value
         else:
-            raise _wrong(
-                url, f"{name}={value} is none of read=master|replica|nearest, timeout=S"
+            raise ValueError(
+                f"{name}={value} is none of read=master|replica|nearest, timeout=S, "
+                "tls=on|off, ca=FILE, cert=FILE, key=FILE"
             )
-    secret = secret or unquote(credentials.partition(":")[2])
-    return Target(addresses, secret, read, limit_s if timeout_s is None else timeout_s)
+    return read, limit_s, trust_of(about_tls)
 
 
 def split_host(address: str) -> tuple[str, int]:
