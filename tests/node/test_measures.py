@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.node.measures import FOLD, Histogram, Measures
+from nexus.node.batch import Batch
+from nexus.node.jobs import Job
+from nexus.node.measures import FOLD, SETTLE_EVERY, Histogram, Measures
 
 values = st.lists(st.floats(min_value=0, max_value=20, allow_nan=False))
 
@@ -21,6 +23,7 @@ def test_a_bucket_holds_what_is_not_above_its_bound(
         patch.setattr("nexus.node.measures.FOLD", fold)
         for value in observed:
             histogram.observe(value)
+            histogram.settle()
 
     buckets, total = histogram.cumulative()
     assert buckets == [
@@ -42,13 +45,15 @@ def test_to_look_changes_nothing() -> None:
 
 
 def test_what_waits_to_be_sorted_is_bounded() -> None:
-    histogram = Histogram((1,))
+    measures = Measures()
+    batch = Batch([Job(None)], [], [])
 
-    for _ in range(3 * FOLD):
-        histogram.observe(1)
+    for _ in range(FOLD + SETTLE_EVERY):
+        batch.measure(measures)
 
-    assert histogram._seen == []
-    assert histogram.cumulative() == ([("1", 3 * FOLD), ("+Inf", 3 * FOLD)], 3 * FOLD)
+    waiting = len(measures.commit._seen), len(measures.batch._seen)
+    assert max(waiting) < FOLD
+    assert measures.batch.cumulative()[1] == FOLD + SETTLE_EVERY
 
 
 def test_answers_are_counted_by_the_class_of_their_status() -> None:

@@ -27,11 +27,14 @@ FOLD: Final = 4_096
 """So many observations wait to be sorted into their buckets: together that costs a
 fraction of what it would cost one by one."""
 
+SETTLE_EVERY: Final = 1_024
+"""Batches after which the writer looks whether there are so many."""
+
 
 class Histogram:
-    """How many observations lie below each bound; one thread observes."""
+    """How many observations lie below each bound; one thread observes and settles."""
 
-    __slots__ = ("_counts", "_folding", "_seen", "_total", "bounds")
+    __slots__ = ("_counts", "_folding", "_seen", "_total", "bounds", "observe")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = tuple(bounds)
@@ -40,14 +43,15 @@ class Histogram:
         self._total = 0.0
         self._seen: list[float] = []
         self._folding = threading.Lock()
+        self.observe = self._seen.append
+        """Count a value; whoever does must `settle` now and then."""
 
-    def observe(self, value: float) -> None:
-        """Count it; an append, but for one call in FOLD."""
-        self._seen.append(value)
+    def settle(self) -> None:
+        """Sort what was observed into its buckets, once it is worth it."""
         if len(self._seen) >= FOLD:
             with self._folding:
                 self._counts, self._total = self._folded(self._seen)
-                self._seen = []
+                self._seen.clear()
 
     def cumulative(self) -> tuple[list[tuple[str, float]], float]:
         """As Prometheus has it: each bound with how many are not above it; the sum.
@@ -89,6 +93,7 @@ class Measures:
         self.apply = Histogram(SECONDS)
         self.batch = Histogram(COUNTS)
         self.applied_batch = Histogram(COUNTS)
+        self.batches = 0
         self.committed = 0
         """Transactions; and of those that ended otherwise:"""
         self.refused = 0
@@ -107,6 +112,11 @@ class Measures:
         self.certificate_expires: float | None = None
         """When this node's certificate ends, seconds since 1970; None: it has none."""
         self.archive: ArchiveFigures | None = None
+
+    def settle(self) -> None:
+        """Settle what the writer observes once a batch."""
+        for histogram in (self.commit, self.batch, self.log_sync, self.quorum_wait):
+            histogram.settle()
 
     def answered(self, status: int) -> None:
         """An HTTP answer with this status has begun."""

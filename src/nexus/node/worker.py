@@ -186,6 +186,8 @@ class ApplyWorker:
             return
         self._measures.apply.observe(time.monotonic() - began)
         self._measures.applied_batch.observe(len(records))
+        self._measures.apply.settle()
+        self._measures.applied_batch.settle()
         self._hooks.applied(position)
         self.database.checkpoint_when_due()
 
