@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import add
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -45,6 +46,11 @@ class Histogram:
         self._folding = threading.Lock()
         self.observe = self._seen.append
         """Count a value; whoever does must `settle` now and then."""
+
+    def observe_since(self, began: float) -> None:
+        """Count the seconds since then, by the clock of `time.monotonic`, and settle."""
+        self.observe(monotonic() - began)
+        self.settle()
 
     def settle(self) -> None:
         """Sort what was observed into its buckets, once it is worth it."""
