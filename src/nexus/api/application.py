@@ -10,7 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from nexus.api import changes, cluster, health, metrics, replication, snapshots, sql
+from nexus.api import (
+    changes,
+    cluster,
+    health,
+    metrics,
+    replication,
+    snapshots,
+    sql,
+    tokens,
+)
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
 from nexus.api.consumers import Consumers
@@ -25,6 +34,7 @@ from nexus.api.security import Gate
 from nexus.api.sql import SqlEndpoint
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 
 _CALLS: Final = (
     sql.CALL,
@@ -32,6 +42,7 @@ _CALLS: Final = (
     *cluster.CALLS,
     *changes.CALLS,
     *snapshots.CALLS,
+    *tokens.CALLS,
     *health.CALLS,
     *metrics.CALLS,
     *hrana.CALLS,
@@ -47,7 +58,8 @@ class Application:
     """Serves one node."""
 
     def __init__(self, node: NodeFacade) -> None:
-        gate, bodies = Gate(node.config), BodyReader()
+        admittance = Admittance(node.config, lambda: node.tokens.known)
+        gate, bodies = Gate(node.config, admittance), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
@@ -111,7 +123,7 @@ class PathEndpoint:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handle, call = self._handlers[method]
         try:
-            self._gate.check(dict(scope["headers"]), public=call.public)
+            self._gate.check(dict(scope["headers"]), call.role)
             response = await handle(self._context, Request(scope, receive))
         except NexusError as error:
             response = problem_response(error, master_url=self._master_url(error))

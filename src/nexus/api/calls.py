@@ -12,6 +12,7 @@ from nexus.api.bodies import BodyReader, check_media_type, decoded
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.errors import NexusError, RequestError
+from nexus.model.token import TokenRole
 
 JSON: Final = "application/json"
 
@@ -79,8 +80,8 @@ class Call:
     """The errors of its own, beside those that every call has."""
     failure: type[msgspec.Struct] | None = None
     """What tells of its errors, in JSON; None: problems alone."""
-    public: bool = False
-    """Needs no token."""
+    role: TokenRole | None = TokenRole.ADMIN
+    """What a token must allow; None: anybody may call, load balancers have none."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

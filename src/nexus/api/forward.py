@@ -17,11 +17,11 @@ from nexus.api.connections import (
 )
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
+from nexus.api.security import FORWARDED_BY, FORWARDED_FOR, bearer
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
-
-HEADER: Final = b"nexus-forwarded-by"
-"""Names the node that passed the write on; such a write is not passed on again."""
+from nexus.model.token import ANONYMOUS, read_token
+from nexus.node.admittance import SECRET
 
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
@@ -40,7 +40,8 @@ class Master:
     url: str
     address: Address
     head: bytes
-    """Of a request, with %b for its path and %d for the length of its body."""
+    """Of a request, with %b for its path and for what the caller is let in by, and %d
+    for the length of its body."""
 
 
 class Forwarder:
@@ -65,10 +66,10 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
-        if HEADER in headers:
+        if FORWARDED_BY in headers:
             raise NoMasterError(
-                f"{headers[HEADER].decode('latin-1')} passed this write on to this "
-                "node, which is a replica: the roles are changing"
+                f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
+                "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; this replica knows no master just now")
@@ -76,7 +77,8 @@ class Forwarder:
             self._master = self._master_at(error.master_url)
         master = self._master
         try:
-            head = master.head % (path.encode(), len(body))
+            credential = self._credential(headers)
+            head = master.head % (path.encode(), credential, len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
             raise NoMasterError(
@@ -88,6 +90,25 @@ class Forwarder:
                 f"came back ({failure}): it may be done or not"
             ) from failure
         return _passed_back(answer)
+
+    def _credential(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """The lines of a head that let the call in at the master.
+
+        The caller's own token, so that the master sees what it may do. Who has none
+        comes with the cluster's secret and their name, and may write at most.
+        """
+        given = bearer(headers)
+        if read_token(given) is not None:
+            return b"authorization: Bearer %b\r\n" % given.encode()
+        secret = self._node.config.cluster_secret
+        if not secret:
+            return b""
+        client = SECRET if given == secret else ANONYMOUS
+        return b"authorization: Bearer %b\r\n%b: %b\r\n" % (
+            secret.encode(),
+            FORWARDED_FOR,
+            client.who.encode(),
+        )
 
     def _gone(self) -> str:
         """Why a master that has not answered yet will not: it stands still, say.
@@ -115,13 +136,11 @@ class Forwarder:
         lines = [
             f"host: {parts.netloc}",
             "content-type: application/json",
-            f"{HEADER.decode()}: {self._node.node_id}",
+            f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
-        if secret := self._node.config.cluster_secret:
-            lines.append(f"authorization: Bearer {secret}")
         head = "\r\n".join(lines).replace("%", "%%").encode()
         start = f"POST {parts.path.rstrip('/').replace('%', '%%')}%b HTTP/1.1\r\n"
-        length = b"\r\ncontent-length: %d\r\n\r\n"
+        length = b"\r\n%bcontent-length: %d\r\n\r\n"
         return Master(url, address, start.encode() + head + length)
 
     def close(self) -> None:

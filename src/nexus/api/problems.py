@@ -116,6 +116,11 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Send it again with the same transaction_id: it is not done twice. Without "
         "one, read whether it is there before you send it again.",
     ),
+    errors.ForbiddenError: Row(
+        403,
+        "The token may not do this",
+        "Nothing happened: use a token of the role that the detail names.",
+    ),
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),
@@ -210,8 +215,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.NodeStoppedError: Row(503, "The node is stopping", _STOPPED, 5),
     refusals.UnauthorisedError: Row(
         401,
-        "The cluster secret is missing or wrong",
-        "Send the header `Authorization: Bearer <cluster secret>`.",
+        "No token, or none that is known here",
+        "Send the header `Authorization: Bearer <token>`; `nexus token create` makes "
+        "one, and the cluster secret serves as well.",
     ),
     refusals.CrossOriginError: Row(
         403,

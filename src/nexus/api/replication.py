@@ -47,6 +47,7 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import Offset
+from nexus.model.token import TokenRole
 from nexus.node.losses import Losses
 
 NOT_YET_RETRY_S: Final = "1"
@@ -165,6 +166,7 @@ CALLS: Final = (
         "How this node fares.",
         {200: Answer("Its status.", NodeStatus)},
         _status,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -174,6 +176,7 @@ CALLS: Final = (
         {200: Answer("Its counters.", MasterStats | ReplicaStats)},
         _stats,
         problems=_WRONG_ROLE,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -183,6 +186,7 @@ CALLS: Final = (
         {200: Answer("Its counters.", MasterStats)},
         _master_stats,
         problems=_WRONG_ROLE,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -192,6 +196,7 @@ CALLS: Final = (
         {200: Answer("Its counters.", ReplicaStats)},
         _replica_stats,
         problems=_WRONG_ROLE,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -200,6 +205,7 @@ CALLS: Final = (
         "Every epoch: who reigned, from where on, and why.",
         {200: Answer("The epochs, oldest first.", History)},
         _history,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -209,6 +215,7 @@ CALLS: Final = (
         {200: Answer("The replicas.", Replicas)},
         _replicas,
         problems=_WRONG_ROLE,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -217,6 +224,7 @@ CALLS: Final = (
         "What this node took back, when, and why.",
         {200: Answer("The divergences.", Divergences)},
         _divergences,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -229,6 +237,7 @@ CALLS: Final = (
             Parameter("id", "path", {"type": "string"}, "The divergence's id."),
         ),
         problems=(NotFoundError,),
+        role=TokenRole.READ,
     ),
     Call(
         "POST",
@@ -310,5 +319,6 @@ CALLS: Final = (
             ),
         ),
         problems=(NotFoundError,),
+        role=TokenRole.READ,
     ),
 )

@@ -5,6 +5,7 @@ from nexus.config.settings import (
     Config,
     LimitSettings,
     ReplicationSettings,
+    SecuritySettings,
     SnapshotSettings,
 )
 from nexus.config.values import is_loopback, join_address, split_address
@@ -13,6 +14,7 @@ __all__ = [
     "Config",
     "LimitSettings",
     "ReplicationSettings",
+    "SecuritySettings",
     "SnapshotSettings",
     "is_loopback",
     "join_address",

@@ -75,6 +75,13 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queries that run at once."""
 
 
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is let in."""
+
+    require_tokens: bool = False
+    """Every call needs a token or the secret, on loopback and without tokens too."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node, checked; made by `load`."""
 
@@ -90,3 +97,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()
+    security: SecuritySettings = SecuritySettings()

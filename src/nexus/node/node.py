@@ -35,6 +35,7 @@ from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
 from nexus.node.voting import Voting, elected
@@ -55,6 +56,7 @@ class Node:
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
+        self.tokens = TokenKeeper(self._duties)
         self._callers = Callers(
             self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
         )
