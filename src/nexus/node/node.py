@@ -25,12 +25,11 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
-from nexus.node.keyholding import Keyholding
+from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
-from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
@@ -38,7 +37,6 @@ from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
-from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -51,8 +49,10 @@ class Node:
     and `database` may be used from any thread.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, guest: Guest | None = None) -> None:
+        """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
@@ -96,7 +96,9 @@ class Node:
             duties.asked_for_votes,
             self._callers.serve,
         )
-        parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
+        parts = await open_parts(
+            self.config, self.http_addr, hooks, duties.failed, self._guest
+        )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
@@ -114,6 +116,8 @@ class Node:
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
+        if parts.guest is None:
+            await parts.port.stop()
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
@@ -260,32 +264,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        duties = self._duties
-        if isinstance(duties.duty, Voting) and not force:
-            await elected(duties.duty)
-            return self.status()
-        if isinstance(duties.duty, Keyholding):
-            await duties.duty.promote(force=force)
-            return self.status()
-        async with duties.changing:
-            duties.parts  # noqa: B018 - NodeStoppedError comes first
-            if isinstance(duties.duty, Voting):
-                await duties.force()
-                return self.status()
-            if isinstance(duties.duty, Reigning) and force and duties.failure:
-                # Two masters of one epoch: an operator says which one goes on.
-                await duties.change(Role.MASTER, "force")
-                return self.status()
-            if isinstance(duties.duty, Resting):
-                raise WrongRoleError(duties.duty.reason)
-            if isinstance(duties.duty, Forming):
-                raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
-            if not isinstance(duties.duty, Following):
-                raise WrongRoleError("this node is the master already")
-            duties.duty.require_promotable(force=force)
-            former = duties.duty.machine.master_addr
-            await duties.change(Role.MASTER, "force" if force else "promote")
-            duties.spawn(duties.reigning().announce(former))
+        await governing.promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:

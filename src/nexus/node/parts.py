@@ -11,11 +11,14 @@ from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
+from nexus.node.guest import Guest, path_of
 from nexus.node.milestones import Milestones
+from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
+from nexus.protocol.databases import features_for
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -40,6 +43,7 @@ class Parts:
     """Where other nodes reach this one, `host:port`."""
     http_url: str
     """Where clients reach it."""
+    port: Port
     publisher: Publisher
     executor: Executor
     views: Views
@@ -53,8 +57,15 @@ class Parts:
     changes: ChangeFeed
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
+    guest: Guest | None
+    """None: it is the main database's node, and the port is its own."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What must be done before a full sync replaces this node's data."""
+
+    @property
+    def name(self) -> str:
+        """The database's; empty: it is the main one."""
+        return self.guest.database if self.guest else MAIN
 
     @property
     def log(self) -> WriteAheadLog:
@@ -96,6 +107,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
+            features=features_for(self.name),
         )
 
     def on_loop(
@@ -119,7 +131,7 @@ class Parts:
         return soon
 
     def close(self) -> None:
-        """Close what `open_parts` opened, but for the publisher; blocks."""
+        """Close what `open_parts` opened, but for publisher and port; blocks."""
         self.changes.close()
         self.database.close_readers()
         self.views.close()
@@ -135,28 +147,32 @@ async def open_parts(
     http_addr: str,
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
+    guest: Guest | None = None,
 ) -> Parts:
-    """Open the data directory and the replication port.
+    """Open the data directory, and the replication port for whoever is no guest.
 
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
-    publisher = Publisher(
-        hooks,
-        secret=config.cluster_secret,
-        timeout_s=config.replication.connect_timeout_ms / 1000,
-    )
-    standing = await asyncio.to_thread(open_standing, config)
+    replication = config.replication
+    if guest is None:
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(secret=config.cluster_secret, timeout_s=timeout_s)
+        standing = await asyncio.to_thread(open_standing, config)
+        name = MAIN
+    else:
+        port, name = guest.port, guest.database
+        standing = await asyncio.to_thread(open_standing, config, guest.node_id)
     try:
-        address = await publisher.start(config.replication.bind_addr, standing.log)
+        if guest is None:
+            await port.start(replication.bind_addr)
+        standing.lock.publish(port.address + (f"/{name}" if name else ""))
     except BaseException:
+        if guest is None:
+            await port.stop()
         await asyncio.to_thread(standing.close)
         raise
-    try:
-        standing.lock.publish(address)
-    except BaseException:
-        await publisher.stop()
-        await asyncio.to_thread(standing.close)
-        raise
+    publisher = Publisher(hooks, port, database=name)
+    publisher.start(standing.log)
     database, directory = standing.database, standing.directory
     snapshots = SnapshotStore(
         directory.snapshots,
@@ -172,8 +188,9 @@ async def open_parts(
         config=config,
         loop=asyncio.get_running_loop(),
         standing=standing,
-        address=address,
-        http_url=f"http://{http_addr}",
+        address=port.address,
+        http_url=f"http://{http_addr}{path_of(name)}",
+        port=port,
         publisher=publisher,
         executor=Executor(
             database,
@@ -192,4 +209,5 @@ async def open_parts(
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
         failed=failed,
+        guest=guest,
     )
