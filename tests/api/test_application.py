@@ -8,6 +8,7 @@ from nexus.api.application import CALLS, PathEndpoint
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Context
 from nexus.api.security import Gate
+from nexus.node.admittance import Admittance
 
 
 async def test_a_path_that_no_call_has_is_a_problem(node: FakeNode) -> None:
@@ -83,7 +84,9 @@ async def test_a_caller_who_leaves_is_not_answered(node: FakeNode) -> None:
 
     call = next(call for call in CALLS if call.path == "/health")
     endpoint = PathEndpoint(
-        {"GET": (leave, call)}, Context(node, BodyReader()), Gate(node.config)
+        {"GET": (leave, call)},
+        Context(node, BodyReader()),
+        Gate(node.config, Admittance(node.config, lambda: node.tokens.known)),
     )
     sent: list[object] = []
 

@@ -1,6 +1,7 @@
 """The ASGI application of a node: POST /sql first, then the router for the rest."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from nexus.api import (
     tokens,
 )
 from nexus.api.bodies import BodyReader, ClientGoneError
-from nexus.api.calls import Call, Context, Handler
+from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
@@ -123,7 +124,8 @@ class PathEndpoint:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handle, call = self._handlers[method]
         try:
-            self._gate.check(dict(scope["headers"]), call.role)
+            principal = self._gate.check(dict(scope["headers"]), call.role)
+            scope[ADMITTED] = partial(self._gate.still_admits, principal)
             response = await handle(self._context, Request(scope, receive))
         except NexusError as error:
             response = problem_response(error, master_url=self._master_url(error))

@@ -16,6 +16,9 @@ from nexus.model.token import TokenRole
 
 JSON: Final = "application/json"
 
+ADMITTED: Final = "nexus.admitted"
+"""In the scope of a request: asks whether its caller would be let in now."""
+
 MOST_DIGITS: Final = 18
 """Every such number fits 64 bits."""
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from nexus.api.answers import CallView, Index
 from nexus.api.calls import JSON, MOST_NUMBER, Answer, Call, Context, json_response
-from nexus.api.problems import MEDIA_TYPE, Problem, row_of
+from nexus.api.problems import MEDIA_TYPE, Problem
 from nexus.api.refusals import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -18,6 +18,7 @@ from nexus.api.refusals import (
     MediaTypeError,
     UnauthorisedError,
 )
+from nexus.api.statuses import row_of
 from nexus.api.values import LEAST_INTEGER, MOST_INTEGER, TRANSACTION_ID_LIMIT
 from nexus.errors import (
     ForbiddenError,

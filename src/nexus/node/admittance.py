@@ -14,6 +14,8 @@ from nexus.model.token import (
     read_token,
     sha256,
 )
+from nexus.protocol.calls import Attach
+from nexus.protocol.proofs import attach_proof, proves, proves_token, token_of
 from nexus.storage.tokens import KnownTokens
 
 SECRET: Final = Principal(TokenRole.ADMIN, "cluster secret")
@@ -33,6 +35,11 @@ class Admittance:
         self._secret = config.cluster_secret.encode()
         self._always = config.security.require_tokens
         self._tokens = tokens
+
+    @property
+    def secret(self) -> str:
+        """The cluster's, or nothing."""
+        return self._secret.decode()
 
     @property
     def has_secret(self) -> bool:
@@ -59,6 +66,22 @@ class Admittance:
         kept = token.sha256 if token is not None else _NOBODY
         matches = hmac.compare_digest(sha256(secret), kept)
         return of_token(token) if token is not None and matches else None
+
+    def proven(self, attach: Attach, challenge: bytes) -> Principal | None:
+        """Who a client of the native port has proven to be; None: nothing it says is.
+
+        The challenge was made for it, and is good once.
+        """
+        token_id = token_of(attach)
+        if not token_id:
+            if not self._secret:
+                return None
+            expected = attach_proof(self.secret, challenge, attach)
+            return SECRET if proves(attach.auth, expected) else None
+        token = self.token(token_id)
+        kept = token.sha256 if token is not None else _NOBODY
+        proven = proves_token(kept, challenge, attach)
+        return of_token(token) if token is not None and proven else None
 
     def token(self, token_id: str) -> Token | None:
         """The token with this id, while it is good."""

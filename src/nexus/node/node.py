@@ -57,9 +57,7 @@ class Node:
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
         self.tokens = TokenKeeper(self._duties)
-        self._callers = Callers(
-            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
-        )
+        self._callers = Callers(self._duties, idle_limit_s=self.idle_limit_s)
 
     # --- Start and stop ---------------------------------------------------------------
 

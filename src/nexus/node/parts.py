@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nexus.config import Config
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 from nexus.node.changes import ChangeFeed
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
@@ -19,6 +20,7 @@ from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
 from nexus.protocol.databases import features_for
+from nexus.protocol.messages import TOKENS
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -107,7 +109,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
-            features=features_for(self.name),
+            features=(*features_for(self.name), TOKENS),
         )
 
     def on_loop(
@@ -155,9 +157,11 @@ async def open_parts(
     """
     replication = config.replication
     if guest is None:
-        timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(secret=config.cluster_secret, timeout_s=timeout_s)
         standing = await asyncio.to_thread(open_standing, config)
+        database = standing.database
+        admittance = Admittance(config, lambda: database.tokens)
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(admittance=admittance, timeout_s=timeout_s)
         name = MAIN
     else:
         port, name = guest.port, guest.database

@@ -13,6 +13,8 @@ import structlog
 
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError, HandshakeRefusedError, ProtocolError
+from nexus.model.token import Principal
+from nexus.node.admittance import Admittance
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
 from nexus.protocol.calls import Attach
@@ -33,6 +35,8 @@ class Visitor:
     hello: Hello | Attach
     challenge: bytes
     """The nonce that its proof was over."""
+    principal: Principal
+    """Who it is, if it is a client."""
 
 
 Serve = Callable[[Visitor], Awaitable[None]]
@@ -42,13 +46,13 @@ Serve = Callable[[Visitor], Awaitable[None]]
 class Port:
     """Listens between `start` and `stop`; for one event loop."""
 
-    def __init__(self, *, secret: str, timeout_s: float) -> None:
+    def __init__(self, *, admittance: Admittance, timeout_s: float) -> None:
         self.address = ""
         """Where it listens, with the port that the system chose for 0."""
         self.rejected = 0
         """Peers turned away before a machine saw them."""
-        self.secret = secret
-        """What a peer has to prove that it knows; empty: nothing."""
+        self.admittance = admittance
+        """What a peer has to prove, if anything."""
         self._door = Door(timeout_s=timeout_s)
         self._databases: dict[str, Serve] = {}
         self._server: asyncio.Server | None = None
@@ -112,11 +116,13 @@ class Port:
             await connection.close()
 
     async def _hand_over(self, connection: Connection) -> None:
-        hello, challenge = await self._door.hello(connection, self.secret)
+        greeting = await self._door.hello(connection, self.admittance)
+        hello = greeting.hello
         name = database_of(hello.features)
         serve = self._databases.get(name)
         if serve is not None:
-            await serve(Visitor(connection, hello, challenge))
+            challenge, principal = greeting.challenge, greeting.principal
+            await serve(Visitor(connection, hello, challenge, principal))
         elif name == MAIN:
             await connection.refuse(ErrorCode.STOPPING, "this node is stopping")
         else:

@@ -18,6 +18,7 @@ from nexus.model.token import (
     token_text,
 )
 from nexus.node.duties import Duties
+from nexus.protocol.messages import TOKENS
 from nexus.storage.tokens import NO_TOKENS, KnownTokens
 
 MOST_TOKENS: Final = 1_000
@@ -110,6 +111,12 @@ class TokenKeeper:
 
     async def _write(self, *changes: TokenChange) -> None:
         manager = self._duties.reigning(_WHY).manager
+        old = self._duties.parts.publisher.lacking(TOKENS)
+        if old:
+            raise ClusterChangeError(
+                f"{', '.join(old)} would stop at a token: an older release runs there, "
+                "which knows none; upgrade every node first"
+            )
         await manager.write(Tokens(changes))
 
 
