@@ -21,12 +21,13 @@ from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.model.token import Token
 from nexus.node.admittance import Admittance
+from nexus.node.batch import Hooks
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import BatchWriter, Hooks
+from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog

@@ -9,18 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from nexus.api import (
-    changes,
-    cluster,
-    health,
-    metrics,
-    replication,
-    snapshots,
-    sql,
-    tokens,
-)
+from nexus.api import changes, cluster, health, replication, snapshots, sql, tokens
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
@@ -28,6 +19,7 @@ from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
 from nexus.api.hrana.endpoints import HranaCalls
+from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
@@ -59,6 +51,7 @@ class Application:
     """Serves one node."""
 
     def __init__(self, node: NodeFacade) -> None:
+        self._measures = node.measures
         admittance = Admittance(node.config, lambda: node.tokens.known)
         gate, bodies = Gate(node.config, admittance), BodyReader()
         self._forwarder = Forwarder(node)
@@ -86,7 +79,17 @@ class Application:
         ):
             await self._sql(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, self._counted(send))
+
+    def _counted(self, send: Send) -> Send:
+        answered = self._measures.answered
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered(message["status"])
+            await send(message)
+
+        return counted
 
     def stop(self) -> None:
         """End the answers that would go on for ever."""

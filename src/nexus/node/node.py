@@ -22,14 +22,18 @@ from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
+from nexus.node.measures import Measures
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
+from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
@@ -55,9 +59,14 @@ class Node:
         self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
+        self.measures = Measures()
+        """What it has counted and timed since it was made."""
+        self.events = EventLog()
         self._duties = Duties(config)
         self.tokens = TokenKeeper(self._duties)
-        self._callers = Callers(self._duties, idle_limit_s=self.idle_limit_s)
+        self._callers = Callers(
+            self._duties, self.measures, idle_limit_s=self.idle_limit_s
+        )
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -93,9 +102,15 @@ class Node:
             duties.send_snapshot,
             duties.asked_for_votes,
             self._callers.serve,
+            self.events,
         )
         parts = await open_parts(
-            self.config, self.http_addr, hooks, duties.failed, self._guest
+            self.config,
+            self.http_addr,
+            hooks,
+            duties.failed,
+            self.measures,
+            self._guest,
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
@@ -121,6 +136,10 @@ class Node:
         duties.use(None)
         await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
+
+    @property
+    def _parts(self) -> Parts:
+        return self._duties.parts
 
     # --- What others ask --------------------------------------------------------------
 
@@ -156,7 +175,9 @@ class Node:
     def status(self) -> NodeStatus:
         """GET /replication/status."""
         duties = self._duties
-        return node_status(self._parts, duties.role, duties.report(), duties.trouble)
+        return node_status(
+            self._parts, duties.role, duties.report(), duties.history, duties.trouble
+        )
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -172,6 +193,12 @@ class Node:
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """GET /replication/replicas; WrongRoleError on a replica."""
         return self._duties.reigning().machine.replicas(now_ms())
+
+    def figures(self) -> Figures:
+        """What it holds and who is connected; may block, any thread may ask."""
+        acting = self._duties.acting
+        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
+        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
 
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
@@ -318,9 +345,3 @@ class Node:
                 await governing.rest(self._duties)
                 return self.status()
         return await self.start_replication(Role.STANDALONE, None)
-
-    # --- Helpers ----------------------------------------------------------------------
-
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts

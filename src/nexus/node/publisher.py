@@ -18,11 +18,11 @@ from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
 from nexus.node.port import Port, Visitor
-from nexus.node.reporting import report
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -64,6 +64,7 @@ class _Link:
     stream: Stream | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     cursor: LogCursor | None = None
+    is_welcome: bool = False
     transfer: asyncio.Task[None] | None = None
 
 
@@ -81,6 +82,7 @@ class PublisherHooks:
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Visitor], Awaitable[None]]
     """A client that is proven, where it must be: serve it until it goes."""
+    events: EventLog = field(default_factory=EventLog)
 
 
 class Publisher:
@@ -115,7 +117,12 @@ class Publisher:
     @property
     def rejected(self) -> int:
         """Peers turned away before a machine saw them."""
-        return self._port.rejected
+        return self._port.rejections.total()
+
+    @property
+    def link_count(self) -> int:
+        """How many nodes are connected to this one."""
+        return len(self._links)
 
     def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
@@ -163,7 +170,7 @@ class Publisher:
                 case Close():
                     self._close(effect)
                 case Report():
-                    report(effect)
+                    self._hooks.events.report(effect)
                 case SendSnapshot():
                     self._start_transfer(effect)
                 case StepDown():
@@ -269,6 +276,8 @@ class Publisher:
         if isinstance(message, Welcome):
             proof = self._port.admittance.secret, link.hello.nonce, link.challenge
             message = proven_welcome(message, *proof)
+            link.is_welcome = True
+            self._hooks.events.info("replica_joined", f"{link.hello.node_id} follows")
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
@@ -301,6 +310,8 @@ class Publisher:
     def _leave(self, link: _Link) -> None:
         self._links.pop(link.peer, None)
         self._end(link)
+        if link.is_welcome and self.machine is not None:
+            self._hooks.events.info("replica_gone", f"{link.hello.node_id} has left")
 
     def _end(self, link: _Link) -> None:
         if link.cursor is not None:
