@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from api.fake_node import JSON_HEADERS, FakeNode, client_of
-from nexus.api.application import CALLS
+from nexus.api.application import CALLS, Application
 from nexus.api.calls import Call
 from nexus.config import Config
 from nexus.model.token import TokenRole, read_token, sha256
@@ -30,22 +30,17 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
 ROLES = (None, *TokenRole)
 REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
-EXPECTED = {
-    None: "GET /health, GET /health/master, GET /health/replica, GET /metrics, "
-    "GET /ready",
-    TokenRole.ADMIN: "DELETE /cluster/members/{id}, DELETE /tokens/{id}, GET /tokens, "
-    "POST /cluster/maintenance, POST /cluster/members, POST /replication/mode, "
-    "POST /replication/pause, POST /replication/promote, POST /replication/resume, "
-    "POST /replication/snapshot, POST /replication/start, POST /replication/stop, "
-    "POST /replication/switchover, POST /replication/verify, POST /tokens, "
-    "POST /tokens/{id}/rotate",
-}
+OPEN = {"/", "/health", "/health/master", "/health/replica", "/metrics", "/ready"}
 
 
-def test_what_anybody_and_what_only_an_admin_may_is_written_down() -> None:
-    for role, expected in EXPECTED.items():
-        found = sorted(f"{c.method} {c.path}" for c in CALLS if c.role is role)
-        assert ", ".join(found) == expected
+def test_nobody_is_asked_at_these_alone() -> None:
+    assert {call.path for call in CALLS if call.role is None} == OPEN
+
+
+def test_what_changes_more_than_rows_is_for_admins() -> None:
+    for call in CALLS:
+        if call.method != "GET" and call.path not in BODIES:
+            assert call.role is TokenRole.ADMIN, call.path
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role or "nobody")
@@ -59,7 +54,10 @@ async def test_a_call_is_open_to_who_has_its_role(
     if role is not None:
         headers["Authorization"] = f"Bearer {texts[role]}"
 
-    async with client_of(node) as client:
+    application = Application(node)
+    application.stop()  # what would go on for ever ends at once
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://n:1") as client:
         answer = await client.request(
             call.method, call.path.replace("{", "%7B"), headers=headers, content=b"{}"
         )

@@ -137,6 +137,9 @@ def test_whoever_was_let_in_stays_until_the_token_is_revoked() -> None:
     assert gate_on(LOCAL, "").still_admits(ANONYMOUS)
 
 
+NOBODY = f"write {ANONYMOUS.who}"
+
+
 def passed_on(by: str, **headers: str) -> dict[bytes, bytes]:
     found = {FORWARDED_BY: by.encode()}
     if "credential" in headers:
@@ -150,15 +153,16 @@ def test_a_replica_cannot_be_used_to_climb() -> None:
     gate = gate_on("0.0.0.0:1", "s", TOKENS)
 
     lent = gate.check(
-        passed_on("n2", credential="s", client="cluster secret"), TokenRole.WRITE
+        passed_on("n2", credential="s", client="write cluster secret"), TokenRole.WRITE
     )
     assert lent.role is TokenRole.WRITE
     assert lent.who == "cluster secret by cluster secret"
     with pytest.raises(ForbiddenError):
-        gate.check(passed_on("n2", credential="s", client="x"), TokenRole.ADMIN)
+        gate.check(passed_on("n2", credential="s", client="write x"), TokenRole.ADMIN)
     with pytest.raises(UnauthorisedError, match="has no token"):
         gate.check(
-            passed_on("n2", credential="s", client=ANONYMOUS.who), TokenRole.READ
+            passed_on("n2", credential="s", client=f"write {ANONYMOUS.who}"),
+            TokenRole.READ,
         )
     with pytest.raises(ForbiddenError):
         gate.check(passed_on("n2", credential=text_of(TokenRole.READ)), TokenRole.WRITE)
@@ -167,7 +171,8 @@ def test_a_replica_cannot_be_used_to_climb() -> None:
 def test_without_tokens_a_replica_that_asks_for_nothing_passes_writes_on() -> None:
     gate = gate_on("0.0.0.0:1", "s")
     lent = gate.check(
-        passed_on("n2", credential="s", client=ANONYMOUS.who), TokenRole.WRITE
+        passed_on("n2", credential="s", client=f"write {ANONYMOUS.who}"),
+        TokenRole.WRITE,
     )
     assert lent.role is TokenRole.WRITE
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from nexus.api.bodies import BodyReader, check_media_type, decoded
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
+from nexus.api.lookout import Lookout
 from nexus.errors import NexusError, RequestError
 from nexus.model.token import TokenRole
 
@@ -36,6 +38,7 @@ class Context:
 
     node: NodeFacade
     bodies: BodyReader
+    lookout: Lookout
     consumers: Consumers = field(default_factory=Consumers)
 
 
@@ -85,6 +88,10 @@ class Call:
     """What tells of its errors, in JSON; None: problems alone."""
     role: TokenRole | None = TokenRole.ADMIN
     """What a token must allow; None: anybody may call, load balancers have none."""
+
+
+reading: Final = partial(Call, "GET", role=TokenRole.READ)
+"""A call that tells something, and changes nothing."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

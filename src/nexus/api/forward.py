@@ -17,14 +17,15 @@ from nexus.api.connections import (
 )
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
-from nexus.api.security import FORWARDED_BY, FORWARDED_FOR, bearer
+from nexus.api.security import FORWARDED_BY, credential_for
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
-from nexus.model.token import ANONYMOUS, read_token
-from nexus.node.admittance import SECRET
+from nexus.model.token import TokenRole
 
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
@@ -51,7 +52,7 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
-        self._connections = Connections(limits, self._gone)
+        self._connections = Connections(limits, self._gone, lambda: node.papers.client)
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -77,7 +78,8 @@ class Forwarder:
             self._master = self._master_at(error.master_url)
         master, forwarded = self._master, self._node.measures.forwarded
         try:
-            credential = self._credential(headers)
+            secret = self._node.config.cluster_secret
+            credential = credential_for(headers, secret, TokenRole.WRITE)
             head = master.head % (path.encode(), credential, len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
@@ -93,25 +95,6 @@ class Forwarder:
             ) from failure
         forwarded["answered"] += 1
         return _passed_back(answer)
-
-    def _credential(self, headers: Mapping[bytes, bytes]) -> bytes:
-        """The lines of a head that let the call in at the master.
-
-        The caller's own token, so that the master sees what it may do. Who has none
-        comes with the cluster's secret and their name, and may write at most.
-        """
-        given = bearer(headers)
-        if read_token(given) is not None:
-            return b"authorization: Bearer %b\r\n" % given.encode()
-        secret = self._node.config.cluster_secret
-        if not secret:
-            return b""
-        client = SECRET if given == secret else ANONYMOUS
-        return b"authorization: Bearer %b\r\n%b: %b\r\n" % (
-            secret.encode(),
-            FORWARDED_FOR,
-            client.who.encode(),
-        )
 
     def _gone(self) -> str:
         """Why a master that has not answered yet will not: it stands still, say.
@@ -131,11 +114,17 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or 80)
-        except ValueError as error:
+            address = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+        except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if parts.scheme != "http" or not parts.hostname:
+        if not parts.hostname or parts.scheme not in _PORTS:
             raise _no_address(url)
+        own = self._node.papers.scheme
+        if parts.scheme != own:  # the secret would go where it can be read, say
+            raise NoMasterError(
+                f"the master's API is at {url}, and this node speaks {own}: set "
+                "tls.cert_file and tls.key_file on every node, or on none"
+            )
         lines = [
             f"host: {parts.netloc}",
             "content-type: application/json",

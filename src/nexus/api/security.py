@@ -20,7 +20,8 @@ FORWARDED_BY: Final = b"nexus-forwarded-by"
 """Names the node that passed the call on; such a call is not passed on again."""
 
 FORWARDED_FOR: Final = b"nexus-forwarded-for"
-"""Whom that node had let in, where its own credential stands for theirs."""
+"""Whom that node had let in, and what they may do, where the cluster's secret stands
+for their credential: `write anonymous`."""
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by name in lower case; of a repeated one the last."""
@@ -78,16 +79,37 @@ class Gate:
 
     def _caller(self, headers: Headers) -> Principal:
         principal = self.admit(bearer(headers))
-        if FORWARDED_BY not in headers or principal.token is not None:
+        if FORWARDED_BY not in headers or principal is not SECRET:
             return principal
         sender = headers[FORWARDED_BY].decode("latin-1")[:80]
-        client = headers.get(FORWARDED_FOR, b"").decode("latin-1")[:80]
-        if client == ANONYMOUS.who and principal is SECRET and self._admittance.asks:
+        said = headers.get(FORWARDED_FOR, b"").decode("latin-1")[:80]
+        role, _, client = said.partition(" ")
+        if client == ANONYMOUS.who and self._admittance.asks:
             raise UnauthorisedError(
                 f"the node {sender} passed the call of somebody on who has no token: "
                 "it asks for none, and this one does"
             )
-        return principal.capped(TokenRole.WRITE, client or f"node {sender}")
+        known = TokenRole(role) if role in set(TokenRole) else TokenRole.WRITE
+        return principal.capped(known, client or f"node {sender}")
+
+
+def credential_for(headers: Headers, secret: str, role: TokenRole) -> bytes:
+    """The lines of a head that let a call in that is passed on to another node.
+
+    The caller's own token, so that the other node sees what it may do. Who has none
+    comes with the cluster's secret, their name, and what they may do there at most.
+    """
+    given = bearer(headers)
+    if read_token(given) is not None:
+        return b"authorization: Bearer %b\r\n" % given.encode()
+    if not secret:
+        return b""
+    client = SECRET if given == secret else ANONYMOUS
+    lines = (f"authorization: Bearer {secret}", f"{_FOR}: {role} {client.who}", "")
+    return "\r\n".join(lines).encode()
+
+
+_FOR: Final = FORWARDED_FOR.decode()
 
 
 def bearer(headers: Headers) -> str:

@@ -18,6 +18,7 @@ from nexus.cli import (
     restore,
     serve,
     status,
+    tls,
     token,
     verify,
 )
@@ -75,7 +76,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "restore": restore.restore,
     "bench": bench.bench,
 }
-GROUPS: Final = {"token": token.app}
+GROUPS: Final = {"token": token.app, "tls": tls.app}
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 for name, function in COMMANDS.items():

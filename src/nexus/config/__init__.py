@@ -7,6 +7,7 @@ from nexus.config.settings import (
     ReplicationSettings,
     SecuritySettings,
     SnapshotSettings,
+    TlsSettings,
 )
 from nexus.config.values import is_loopback, join_address, split_address
 
@@ -16,6 +17,7 @@ __all__ = [
     "ReplicationSettings",
     "SecuritySettings",
     "SnapshotSettings",
+    "TlsSettings",
     "is_loopback",
     "join_address",
     "load",

@@ -44,10 +44,15 @@ class Greeting:
 
 
 async def receive_hello(
-    connection: Connection, admittance: Admittance, *, timeout_s: float
+    connection: Connection,
+    admittance: Admittance,
+    *,
+    timeout_s: float,
+    asks_nodes: bool = False,
 ) -> Greeting:
     """Server side: a Hello or Attach, proven where there is a secret or a token.
 
+    With `asks_nodes` a Hello is taken only from who has shown a node's certificate.
     Raises HandshakeRefusedError with the code to answer, ProtocolError, OSError or
     TimeoutError.
     """
@@ -58,6 +63,8 @@ async def receive_hello(
             "Hello is expected",
             reason=ErrorCode.MALFORMED,
         )
+    if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
+        raise _no_node(connection)
     if not _must_prove(hello, admittance):
         known = _reachable(hello, connection.peer_host)
         return Greeting(known, b"", ANONYMOUS)
@@ -71,6 +78,8 @@ async def receive_hello(
             reason=ErrorCode.UNAUTHORISED,
         )
     assert isinstance(hello, Hello | Attach), "nothing else is proven"
+    if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
+        raise _no_node(connection)  # it had begun as a client
     return Greeting(_reachable(hello, connection.peer_host), nonce, principal)
 
 
@@ -152,6 +161,14 @@ def hello_proof(secret: str, nonce: bytes, hello: Hello) -> bytes:
     """The HMAC that a Hello carries over the challenge and its other fields."""
     said = msgspec.msgpack.encode(msgspec.structs.replace(hello, auth=b""))
     return hmac.digest(secret.encode(), b"hello" + nonce + said, "sha256")
+
+
+def _no_node(connection: Connection) -> HandshakeRefusedError:
+    return HandshakeRefusedError(
+        f"{connection.peer_address} has shown no node's certificate of this cluster's "
+        "CA; issue one to it, and set its tls.cert_file and tls.key_file",
+        reason=ErrorCode.UNAUTHORISED,
+    )
 
 
 def welcome_proof(
