@@ -15,7 +15,7 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Fingerprint, Membership, Operation, Reigned
+from nexus.model.operation import Fingerprint, Own
 from nexus.model.position import Offset, Position, Reign
 from nexus.node.answers import answer_again, stored_answer
 from nexus.node.batch import Batch, Hooks, nothing_happened, refuse
@@ -25,7 +25,6 @@ from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
 from nexus.storage.database import Database
-from nexus.storage.system import write_membership
 from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_BYTES: Final = 16 << 20
@@ -227,7 +226,7 @@ class BatchWriter:
                     )
 
     def write_operations(
-        self, operations: Sequence[Operation], *, mode: str = ""
+        self, operations: Sequence[Own | Fingerprint], *, mode: str = ""
     ) -> Offset:
         """Log and commit an entry of Nexus's own; returns its offset."""
         assert self.reign is not None, "entries are written within a reign"
@@ -237,12 +236,10 @@ class BatchWriter:
         batch = Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
         self._begin()
         for operation in operations:
-            if isinstance(operation, Reigned):
-                self._database.reign(operation.reign)
-            elif isinstance(operation, Membership):
-                write_membership(self._database.writer, offset, operation)
-            elif isinstance(operation, Fingerprint):
+            if isinstance(operation, Fingerprint):
                 batch.marks.append((operation, offset))
+            else:
+                self._database.keep_own(operation, offset)
         shortage = self._log_batch(batch)
         if shortage is not None:
             raise shortage
