@@ -48,7 +48,7 @@ class Histogram:
         """Count a value; whoever does must `settle` now and then."""
 
     def observe_since(self, began: float) -> None:
-        """Count the seconds since then, by the clock of `time.monotonic`, and settle."""
+        """Count the seconds since then, by `time.monotonic`, and settle."""
         self.observe(monotonic() - began)
         self.settle()
 
