@@ -34,6 +34,7 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
     *,
     autocommit: bool | Literal[-1] = LEGACY_TRANSACTION_CONTROL,
     secret: str = "",
+    token: str = "",
     tls: bool | ssl.SSLContext | None = None,
     ca_file: FilePath | None = None,
     cert_file: FilePath | None = None,
@@ -42,15 +43,16 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
     """Connect to a data directory on this machine, or to a cluster: `nexus://a,b,c`.
 
     The arguments are those of `sqlite3.connect`, but for these: `timeout` is how many
-    seconds a call looks for a node that can answer, failovers included; `secret` is the
-    cluster's; `tls` is whether to speak it, or a context to speak it with; `ca_file` is
-    the CA of the nodes' certificates (else: whom this machine trusts), `cert_file` and
-    `key_file` are the client's own, where nodes ask for one. `cached_statements` and
-    `uri` have no meaning here. Raises Error.
+    seconds a call looks for a node that can answer, failovers included; `token` is what
+    lets the client in, or `secret`, the cluster's: without them, what stands in the
+    URL, or else in the environment as NEXUS_TOKEN, does; `tls` is whether to speak it,
+    or a context to speak it with; `ca_file` is the CA of the nodes' certificates (else:
+    whom this machine trusts), `cert_file` and `key_file` are the client's own, where
+    nodes ask for one. `cached_statements` and `uri` have no meaning here. Raises Error.
     """
     try:
         trust = Trust(tls, ca_file, cert_file, key_file)
-        session = _session(fspath(target), timeout, secret, trust)
+        session = _session(fspath(target), timeout, token or secret, trust)
     except NexusError as error:
         raise translated(error) from error
     try:
