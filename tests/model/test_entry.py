@@ -12,6 +12,7 @@ from nexus.model.entry import (
     configuration_of,
     decode_payload,
     encode_payload,
+    time_of,
 )
 from nexus.model.operation import Membership, Rows
 from nexus.model.position import Epoch, Offset
@@ -58,3 +59,10 @@ def test_every_configuration_is_found_in_an_entry_of_nexus_own(
     told = [one for one in payload.operations if isinstance(one, Membership)]
     expected = told[0] if is_own and told else None
     assert configuration_of(encode_payload(payload)) == expected
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_an_entrys_time_is_read_without_the_rest(time_us: int) -> None:
+    payload = encode_payload(Payload(time_us, "id", b"hash", ()))
+
+    assert time_of(payload) == time_us

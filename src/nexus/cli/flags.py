@@ -69,5 +69,6 @@ def _metavar(setting: Setting) -> str:
             "urls": "URL,…",
             "modules": "MODULE,…",
             "size": "SIZE",
+            "duration": "TIME",
         }[setting.kind]
     return setting.key.rpartition(".")[2].upper()

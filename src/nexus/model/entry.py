@@ -43,6 +43,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Payload)
 
+_time_decoder: Final = msgspec.msgpack.Decoder(int)
+
 encode_payload: Final = _encoder.encode
 decode_payload: Final = _decoder.decode
 
@@ -73,3 +75,9 @@ def configuration_of(payload: bytes) -> Membership | None:
         if isinstance(operation, Membership):
             return operation
     return None
+
+
+def time_of(payload: bytes) -> int:
+    """When the entry was made, microseconds since 1970; cheap, nothing else is read."""
+    taken = _NUMBER_BYTES.get(payload[1], 1)
+    return int(_time_decoder.decode(payload[1 : 1 + taken]))

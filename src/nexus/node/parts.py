@@ -6,8 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nexus.archive.opening import open_store
+from nexus.archive.stores import Store
 from nexus.config import Config
 from nexus.model.cluster import Role
+from nexus.model.position import Offset
+from nexus.node.archiving import Archiving, Source, make_by
 from nexus.node.changes import ChangeFeed
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
@@ -55,6 +59,8 @@ class Parts:
     """Tell the node that it cannot go on; on its loop."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What must be done before a full sync replaces this node's data."""
+    archiving: Archiving | None = None
+    """Where this node archives, if it does."""
 
     @property
     def log(self) -> WriteAheadLog:
@@ -85,6 +91,12 @@ class Parts:
         found += replication.peers
         others = dict.fromkeys(a for a in found if a and a != self.address)
         return tuple(others) or (self.address,)
+
+    def archive_floor(self) -> Offset:
+        """The log keeps entries from here on for the archive."""
+        if self.archiving is None:
+            return Offset(self.log.last_offset + 1)
+        return self.archiving.floor()
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
@@ -120,6 +132,8 @@ class Parts:
 
     def close(self) -> None:
         """Close what `open_parts` opened, but for the publisher; blocks."""
+        if self.archiving is not None:
+            self.archiving.close()
         self.changes.close()
         self.database.close_readers()
         self.views.close()
@@ -140,6 +154,7 @@ async def open_parts(
 
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
+    store = open_store(config.archive.url) if config.archive.url else None
     publisher = Publisher(
         hooks,
         secret=config.cluster_secret,
@@ -168,8 +183,10 @@ async def open_parts(
     )
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
+    sender = SnapshotSender(snapshots, database, standing.log)
     return Parts(
         config=config,
+        archiving=_archiving(store, config, standing, snapshots, sender),
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=address,
@@ -183,7 +200,7 @@ async def open_parts(
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(snapshots, database, standing.log),
+        sender=sender,
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),
@@ -193,3 +210,27 @@ async def open_parts(
         changes=ChangeFeed(database, standing.log, milestones),
         failed=failed,
     )
+
+
+def _archiving(
+    store: Store | None,
+    config: Config,
+    standing: Standing,
+    snapshots: SnapshotStore,
+    sender: SnapshotSender,
+) -> Archiving | None:
+    """What archives, where there is a store."""
+    if store is None:
+        return None
+    catalog = standing.catalog
+    make = make_by(
+        asyncio.get_running_loop(), lambda: sender.make(catalog.state.cluster_id)
+    )
+    source = Source(
+        standing.log,
+        standing.database,
+        snapshots,
+        make,
+        lambda: catalog.state.cluster_id,
+    )
+    return Archiving(store, source, config.archive)

@@ -55,4 +55,5 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
         ),
         has_database=parts.database.stands,
         last_error=failure or state.incomplete or duty.last_error,
+        archive=parts.archiving.status() if parts.archiving else None,
     )
