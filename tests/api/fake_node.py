@@ -75,6 +75,7 @@ STATUS = NodeStatus(
     paused=False,
     auto_failover=True,
     has_database=True,
+    failovers=0,
     last_error="",
 )
 

@@ -2,59 +2,20 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from archive.faulty import FaultyStore
-from archive.keeping import MAX_SIZE, rows_in
-from nexus.archive.directory import DirectoryStore
-from nexus.archive.restoring import Moment, restore
-from nexus.config.settings import ArchiveSettings
+from nexus.archive.restoring import Moment
 from nexus.errors import ArchiveError
-from nexus.model.cluster import ArchiveStatus
-from nexus.node import archiving
-from nexus.node.archiving import Archiving
-from nexus.node.node import Node
+from node.archives import (
+    INTERVAL_MS,
+    archived,
+    faulty,
+    master_with,
+    restored,
+    status_of,
+)
 from node.builders import Crowd, address_of, caught_up, run, until
-
-INTERVAL_MS = 40
-
-
-async def archived(node: Node) -> ArchiveStatus:
-    """Its status, once everything that it has committed is archived."""
-
-    def is_whole() -> bool:
-        status = node.status()
-        archive = status.archive
-        return archive is not None and archive.offset == status.applied_offset
-
-    await until(is_whole)
-    status = node.status().archive
-    assert status is not None
-    return status
-
-
-def status_of(node: Node) -> ArchiveStatus:
-    """Its archive's status, which it has."""
-    status = node.status().archive
-    assert status is not None
-    return status
-
-
-async def master_with(crowd: Crowd, url: object, name: str = "m", **flags: Any) -> Node:
-    """A master that archives there, with a table."""
-    flags.setdefault("archive__interval_ms", INTERVAL_MS)
-    node = await crowd.node(name, archive__url=str(url), **flags)
-    await run(node, "create table t(id integer primary key, v)")
-    await until(lambda: node.status().archive is not None)
-    return node
-
-
-def restored(archive: Path, target: Path, moment: Moment | None = None) -> list[Any]:
-    """The rows of a moment in an archive."""
-    restore(DirectoryStore(archive), target, moment or Moment(), max_size=MAX_SIZE)
-    return rows_in(target)
 
 
 async def test_what_a_master_commits_can_be_restored(
@@ -157,19 +118,6 @@ async def test_a_url_that_names_no_archive_stops_the_start(
     assert again.status().running
 
 
-def faulty(node: Node, tmp_path: Path) -> FaultyStore:
-    """The node's archive, from now on in a store that fails as it is told."""
-    parts = node._parts
-    assert parts.archiving is not None
-    store = FaultyStore(DirectoryStore(tmp_path / "faulty"))
-    parts.archiving.close()
-    replaced = Archiving(
-        store, parts.archiving._source, ArchiveSettings(interval_ms=INTERVAL_MS)
-    )
-    object.__setattr__(parts, "archiving", replaced)
-    return store
-
-
 async def test_commits_go_on_while_the_store_refuses_and_the_archive_catches_up(
     crowd: Crowd, tmp_path: Path
 ) -> None:
@@ -206,71 +154,6 @@ async def test_a_store_that_hangs_holds_up_nobody(crowd: Crowd, tmp_path: Path) 
     await archived(node)
     rows = await asyncio.to_thread(restored, tmp_path / "faulty", tmp_path / "copy")
     assert len(rows) == 20
-
-
-async def test_an_object_that_the_store_loses_is_told_and_carried_again(
-    crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archiving, "AUDIT_S", 0.1)
-    node = await master_with(crowd, tmp_path / "arc")
-    store = faulty(node, tmp_path)
-    await archived(node)
-
-    store.loses, store.truncates = 1, 1
-    for number in range(6):
-        await run(node, f"insert into t(v) values ({number})")
-        await asyncio.sleep(2 * INTERVAL_MS / 1000)
-    await until(lambda: not (store.loses or store.truncates))
-    await until(lambda: "has lost" in status_of(node).last_error)
-
-    await archived(node)
-    rows = await asyncio.to_thread(restored, tmp_path / "faulty", tmp_path / "copy")
-    assert len(rows) == 6
-
-
-async def test_the_log_keeps_what_is_not_archived_up_to_its_limit(
-    crowd: Crowd, tmp_path: Path
-) -> None:
-    node = await master_with(crowd, tmp_path / "arc", replication__max_log_size=40)
-    store = faulty(node, tmp_path)
-    await archived(node)
-    parts = node._parts
-    store.refuses = True
-    first = parts.log.last_offset
-    for number in range(200):
-        await run(node, f"insert into t(v) values ({number})")
-    await asyncio.sleep(0.3)
-    assert parts.log.first_offset <= first + 1
-    assert parts.archiving is not None
-
-    # The limit is reached: the log is shortened, and a snapshot closes the gap.
-    parts.archiving._settings = ArchiveSettings(interval_ms=INTERVAL_MS, hold_size=1)
-    await until(lambda: parts.log.first_offset > first + 1)
-    store.refuses = False
-    status = await archived(node)
-
-    assert status.snapshots == 2
-    rows = await asyncio.to_thread(restored, tmp_path / "faulty", tmp_path / "copy")
-    assert len(rows) == 200
-
-
-async def test_a_snapshot_that_fails_is_tried_again(
-    crowd: Crowd, tmp_path: Path
-) -> None:
-    node = await master_with(crowd, tmp_path / "arc")
-    store = faulty(node, tmp_path)
-    await archived(node)
-    assert node._parts.archiving is not None
-    store.refuses_files = True
-
-    node._parts.archiving.snapshot_now()
-    await until(lambda: "no snapshot" in status_of(node).last_error)
-    await run(node, "insert into t(v) values (1)")
-    await archived(node)
-    store.refuses_files = False
-
-    await until(lambda: status_of(node).snapshots == 2)
-    assert status_of(node).last_error == ""
 
 
 async def test_a_fault_of_our_own_is_told_and_stops_nothing(

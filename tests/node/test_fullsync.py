@@ -20,6 +20,7 @@ from nexus.errors import DiskFullError, SnapshotError, StorageError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
 from nexus.node import fullsync
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.fullsync import SnapshotSender, install_snapshot
 from nexus.node.startup import Standing, open_standing
 from nexus.protocol.messages import (
@@ -261,7 +262,7 @@ class Sending:
         self.store = store_at(root)
         self.database = database
         self.log = WriteAheadLog.open(root / "wal", ROOMY)
-        self.sender = SnapshotSender(self.store, database, self.log)
+        self.sender = SnapshotSender(self.store, database, self.log, EventLog())
         self.effects: list[Effect] = []
 
     def make(self, offset: int) -> SnapshotInfo:

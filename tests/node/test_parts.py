@@ -37,6 +37,7 @@ async def opened(directory: Path, **flags: Any) -> Parts:
 
 async def closed(parts: Parts) -> None:
     await parts.publisher.stop()
+    await parts.port.stop()
     await asyncio.to_thread(parts.close)
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from nexus import errors
 from nexus.api import refusals
+from nexus.api.rows import READ_LOG, STORAGE, Row
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -37,21 +38,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Up to where a consumer of changes and this history agree."""
 
 
-class Row(msgspec.Struct, frozen=True):
-    """What a client is told of one kind of error."""
-
-    status: int
-    title: str
-    what_to_do: str
-    retry_after_s: int = 0
-    """Seconds for the Retry-After header; 0: no header."""
-
-
-_READ_LOG = "Read this node's log and its GET /replication/status."
 _STOPPED = "Nothing more is accepted here; read the node's log, then start it again."
 
 TABLE: Final[dict[type[errors.NexusError], Row]] = {
-    errors.NexusError: Row(500, "The node failed", _READ_LOG),
+    errors.NexusError: Row(500, "The node failed", READ_LOG),
     errors.ConfigurationError: Row(
         400, "An impossible setting", "Correct the setting that the detail names."
     ),
@@ -158,55 +148,13 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.RequestError: Row(
         400, "A malformed request", "Correct it as GET /openapi.json describes."
     ),
-    errors.ProtocolError: Row(502, "A peer sent nonsense", _READ_LOG),
+    errors.ProtocolError: Row(502, "A peer sent nonsense", READ_LOG),
     errors.HandshakeRefusedError: Row(
         502,
         "The peers do not belong together",
         "Compare cluster_id, secret and version of both nodes.",
     ),
-    errors.StorageError: Row(500, "The disk failed", _READ_LOG),
-    errors.CorruptLogError: Row(
-        500, "The log is damaged", "Have this node do a full sync, and check its disk."
-    ),
-    errors.LogGapError: Row(
-        410, "The log no longer holds it", "Start from a snapshot instead."
-    ),
-    errors.SnapshotError: Row(
-        500, "The snapshot cannot be trusted", "Make a new one, and check the disk."
-    ),
-    errors.DiskFullError: Row(
-        507, "No space left", "Nothing was written. Free space on the node's disk."
-    ),
-    errors.DataDirectoryLockedError: Row(
-        500,
-        "The data directory is taken",
-        "Stop the other process, or name another directory.",
-    ),
-    errors.SecondSQLiteError: Row(
-        500,
-        "A second SQLite in the process",
-        "Use Nexus's connections in this process, not sqlite3; start it again.",
-    ),
-    errors.ForkedError: Row(
-        500, "Used after fork()", "Open a node of its own in the child process."
-    ),
-    errors.ForeignWriteError: Row(
-        500,
-        "Somebody else wrote to the database file",
-        "Stop the other writer, then have this node do a full sync.",
-    ),
-    errors.RewindError: Row(
-        500, "Entries cannot be taken back", "A full sync of this replica mends it."
-    ),
-    errors.ApplyError: Row(
-        500, "An entry does not fit", "A full sync of this replica mends it."
-    ),
-    errors.ApplyConflictError: Row(
-        500, "An entry does not fit its row", "A full sync of this replica mends it."
-    ),
-    errors.SchemaMismatchError: Row(
-        500, "An entry of another schema", "A full sync of this replica mends it."
-    ),
+    **STORAGE,
     errors.NodeStoppedError: Row(503, "The node is stopping", _STOPPED, 5),
     refusals.UnauthorisedError: Row(
         401,

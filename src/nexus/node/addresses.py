@@ -28,7 +28,8 @@ def reachable(address: str, seen_host: str) -> str:
 
 
 def reachable_url(url: str, seen_host: str) -> str:
-    """The same for a URL that is a scheme and an address."""
+    """The same for a URL: a scheme, an address and perhaps a path."""
     if not url.startswith(_HTTP):
         return url
-    return _HTTP + reachable(url.removeprefix(_HTTP), seen_host)
+    address, slash, path = url.removeprefix(_HTTP).partition("/")
+    return _HTTP + reachable(address, seen_host) + slash + path

@@ -9,58 +9,26 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
-import structlog
-
-from nexus.archive.names import SnapshotName
+from nexus.archive.opening import open_store
 from nexus.archive.stores import Store
 from nexus.archive.uploading import ReignOverError, Uploader
 from nexus.config.settings import ArchiveSettings
-from nexus.errors import LogGapError, NexusError, NodeStoppedError
+from nexus.errors import NexusError, NodeStoppedError
 from nexus.model.cluster import ArchiveStatus
-from nexus.model.position import EpochHistory, Offset
-from nexus.node.transactions import TransactionManager
-from nexus.storage.database import Database
+from nexus.model.position import Offset
+from nexus.node.carrying import LONGEST_PAUSE_S, Reign, ReignArchive, Source
+from nexus.node.events import EventLog
+from nexus.node.fullsync import SnapshotSender
+from nexus.node.startup import Standing
 from nexus.storage.snapshot import SnapshotInfo, SnapshotStore
-from nexus.storage.wal import WriteAheadLog
 
 NICENESS: Final = 5
 MOST_DOUBLINGS: Final = 16
-LONGEST_PAUSE_S: Final = 30.0
-"""Between two tries while the store fails."""
-AUDIT_S: Final = 600.0
-"""How often what was written is compared with what is there."""
 LAST_S: Final = 5.0
 """For what is not archived when the node stops."""
-
-log = structlog.get_logger(__name__)
-
-
-class Reign(Protocol):
-    """A master's reign, as far as its archive is concerned; read from any thread."""
-
-    @property
-    def history(self) -> EpochHistory:
-        """Every reign of its log."""
-
-    @property
-    def manager(self) -> TransactionManager:
-        """Until it has ended, nothing that it committed can be taken back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What the archive is made from."""
-
-    log: WriteAheadLog
-    database: Database
-    snapshots: SnapshotStore
-    make_snapshot: Callable[[], Future[SnapshotInfo]]
-    cluster_id: Callable[[], str]
 
 
 class Archiving:
@@ -71,7 +39,7 @@ class Archiving:
         self._source = source
         self._settings = settings
         self._reign: Reign | None = None
-        self._work: _Work | None = None
+        self._work: ReignArchive | None = None
         self._wake = threading.Event()
         self._closing = False
         self._gave_up = False
@@ -114,10 +82,10 @@ class Archiving:
             return Offset(last + 1)
         if self._source.log.size_bytes > self._settings.hold_size:
             if not self._gave_up:
-                log.warning(
+                self._source.events.warning(
                     "archive_given_up",
-                    reason="the log has reached archive.hold_size; a new snapshot "
-                    "will close the gap",
+                    "the log has reached archive.hold_size; a new snapshot will close "
+                    "the gap",
                 )
             self._gave_up = True
             return Offset(last + 1)
@@ -168,13 +136,13 @@ class Archiving:
             self._failed(f"{type(error).__name__}: {error}")
             return True
         if self._error:
-            log.info("archive_is_back", url=self._store.url)
+            self._source.events.info("archive_is_back", self._store.url)
             self._error = ""
         return False
 
     def _failed(self, reason: str) -> None:
         if reason != self._error:
-            log.warning("archive_failed", reason=reason)
+            self._source.events.warning("archive_failed", reason)
         self._error = reason
 
     def _carry(self, reign: Reign) -> None:
@@ -197,7 +165,7 @@ class Archiving:
         last = self._source.database.position.history_id
         return self._closing and last == reign.history.history_id
 
-    def _begun(self, reign: Reign) -> "_Work":
+    def _begun(self, reign: Reign) -> "ReignArchive":
         source = self._source
         uploader = Uploader(
             self._store,
@@ -207,105 +175,45 @@ class Archiving:
             lambda: self._goes_on(reign),
         )
         uploader.begin()
-        log.info("archive_begins", url=self._store.url, offset=uploader.covered or 0)
-        return _Work(reign, uploader)
+        self._source.events.info(
+            "archive_begins", f"{self._store.url}, from entry {uploader.carried + 1} on"
+        )
+        return ReignArchive(reign, uploader, source.events)
 
 
-class _Work:
-    """What is under way for one reign; for the archive's thread."""
+def store_of(url: str, database: str) -> Store | None:
+    """Where a database of this node archives; each named one in a folder of its own.
 
-    def __init__(self, reign: Reign, uploader: Uploader) -> None:
-        self.reign = reign
-        self.uploader = uploader
-        self.whole_at = time.monotonic()
-        self.wants_snapshot = False
-        self.snapshots = 0
-        self.snapshot_error = ""
-        self._audit_at = time.monotonic() + AUDIT_S
-        self._snapshot_at = 0.0
-        """Not before: the last try failed."""
-        self._failures = 0
-        self._making: Future[tuple[SnapshotName, int]] | None = None
-
-    @property
-    def trouble(self) -> str:
-        """What does not get on, or was lost; empty: all is well."""
-        return self.snapshot_error or self.uploader.lost
-
-    def carry(self, limit: Offset) -> None:
-        """Upload what is committed, and now and then see whether all is still there."""
-        now = time.monotonic()
-        try:
-            while self.uploader.carry(limit):
-                pass
-        except LogGapError as error:
-            if not self.wants_snapshot and self._making is None:
-                log.warning("archive_gap", reason=str(error))
-            self.wants_snapshot = True
-            return
-        self.whole_at = now
-        if now > self._audit_at:
-            self._audit_at = now + AUDIT_S
-            self.uploader.audit()
-            if self.uploader.lost:
-                log.error("archive_lost", reason=self.uploader.lost)
-
-    def see_to_snapshot(
-        self, settings: ArchiveSettings, source: Source, store: Store
-    ) -> None:
-        """Begin one when it is due, beside the runs; note one that is there."""
-        making = self._making
-        if making is not None and making.done():
-            self._making = None
-            self._note(making)
-        if self._making is None and self._is_due(settings):
-            self.wants_snapshot = False
-            self._making = Future()
-            threading.Thread(
-                target=self._make,
-                args=(self._making, source, store),
-                name="nexus-archive-snapshot",
-                daemon=True,
-            ).start()
-
-    def _is_due(self, settings: ArchiveSettings) -> bool:
-        if time.monotonic() < self._snapshot_at:
-            return False
-        age_s = time.time() - self.uploader.snapshot_us / 1e6
-        is_old = age_s > settings.snapshot_interval
-        return self.wants_snapshot or self.uploader.covered is None or is_old
-
-    def _note(self, making: "Future[tuple[SnapshotName, int]]") -> None:
-        try:
-            name, size = making.result()
-            self.uploader.snapshot_added(name, size)
-        except (NexusError, OSError) as error:
-            self._failures += 1
-            pause_s = min(2.0**self._failures, LONGEST_PAUSE_S)
-            self._snapshot_at = time.monotonic() + pause_s
-            self.wants_snapshot = True
-            self.snapshot_error = f"no snapshot: {error}"
-            log.warning("archive_snapshot_failed", reason=str(error))
-        else:
-            self._failures = 0
-            self.snapshots += 1
-            self.snapshot_error = ""
-            log.info("archive_snapshot", name=str(name), bytes=size)
-
-    def _make(
-        self, made: "Future[tuple[SnapshotName, int]]", source: Source, store: Store
-    ) -> None:
-        try:
-            info = source.make_snapshot().result()
-            name = self.uploader.name_snapshot(info.position)
-            store.put_file(str(name), source.snapshots.path(info.id))
-            made.set_result((name, info.compressed_size))
-        except BaseException as error:  # noqa: BLE001 - told on the archive's thread
-            made.set_exception(error)
+    None where there is no archive; raises ArchiveError.
+    """
+    if not url:
+        return None
+    return open_store(f"{url.rstrip('/')}/{database}" if database else url)
 
 
-def make_by(
-    loop: asyncio.AbstractEventLoop, make: Callable[[], Any]
-) -> Callable[[], Future[SnapshotInfo]]:
-    """A coroutine of the loop as a call from another thread."""
-    return lambda: asyncio.run_coroutine_threadsafe(make(), loop)
+def archiving_of(
+    store: Store | None,
+    settings: ArchiveSettings,
+    standing: Standing,
+    snapshots: SnapshotStore,
+    sender: SnapshotSender,
+    events: EventLog,
+) -> Archiving | None:
+    """What archives, where there is a store; on the node's loop."""
+    if store is None:
+        return None
+    catalog, loop = standing.catalog, asyncio.get_running_loop()
+
+    def make() -> Future[SnapshotInfo]:
+        made = sender.make(catalog.state.cluster_id)
+        return asyncio.run_coroutine_threadsafe(made, loop)
+
+    source = Source(
+        standing.log,
+        standing.database,
+        snapshots,
+        make,
+        lambda: catalog.state.cluster_id,
+        events,
+    )
+    return Archiving(store, source, settings)

@@ -82,6 +82,7 @@ class Following:
                 intake.install,
                 parts.failed,
                 others or _nothing_else,
+                parts.events,
             ),
             secret=parts.config.cluster_secret,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
@@ -163,8 +164,7 @@ class Following:
 
     def report(self) -> DutyReport:
         """How this role fares."""
-        machine, now = self.machine, now_ms()
-        master = machine.master
+        machine, master, now = self.machine, self.machine.master, now_ms()
         return DutyReport(
             connected=machine.is_connected,
             commit_offset=machine.commit_offset,

@@ -11,6 +11,7 @@ from nexus.errors import NexusError, SnapshotError
 from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
@@ -89,9 +90,14 @@ class SnapshotSender:
     """Sends snapshots to replicas, also while they are made; several share one."""
 
     def __init__(
-        self, store: SnapshotStore, database: Database, wal: WriteAheadLog
+        self,
+        store: SnapshotStore,
+        database: Database,
+        wal: WriteAheadLog,
+        events: EventLog,
     ) -> None:
         self._store = store
+        self._events = events
         self._database = database
         self._log = wal
         self._one_by_one = asyncio.Lock()
@@ -204,9 +210,11 @@ class SnapshotSender:
             loop.call_soon_threadsafe(begun.set_result, what)
 
         async with self._one_by_one:
-            return await asyncio.to_thread(
+            info = await asyncio.to_thread(
                 self._store.make, self._database, cluster_id, settled
             )
+        self._events.info("snapshot_made", f"{info.id}, {info.compressed_size:,} bytes")
+        return info
 
 
 def install_snapshot(

@@ -30,7 +30,6 @@ from nexus.node.machines import etcd_settings, leadership_settings
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
-from nexus.node.reporting import report
 from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
 from nexus.replication.key_effects import (
@@ -243,7 +242,7 @@ class Keyholding:
         for effect in effects:
             match effect:
                 case Report():
-                    report(effect)
+                    self._parts.events.report(effect)
                 case Require():
                     self._require(effect)
                 case Leave() | Follow() | Reign() | EndReign():
@@ -275,7 +274,7 @@ class Keyholding:
             case Reign():
                 await self._begin_reign(move)
             case EndReign():
-                log.warning("stepping_down", epoch=move.epoch, reason=move.reason)
+                self._parts.events.warning("stepping_down", move.reason)
                 await self._vacate()
                 self._take(self.leadership.reign_ended())
 

@@ -22,22 +22,21 @@ from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.events import EventLog
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
-from nexus.node.keyholding import Keyholding
+from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
-from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
-from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -50,10 +49,13 @@ class Node:
     and `database` may be used from any thread.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, guest: Guest | None = None) -> None:
+        """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
+        self.events = EventLog()
         self._duties = Duties(config)
         self._callers = Callers(
             self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
@@ -93,8 +95,11 @@ class Node:
             duties.send_snapshot,
             duties.asked_for_votes,
             self._callers.serve,
+            self.events,
         )
-        parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
+        parts = await open_parts(
+            self.config, self.http_addr, hooks, duties.failed, self._guest
+        )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
@@ -112,11 +117,17 @@ class Node:
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
+        if parts.guest is None:
+            await parts.port.stop()
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
         await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
+
+    @property
+    def _parts(self) -> Parts:
+        return self._duties.parts
 
     # --- What others ask --------------------------------------------------------------
 
@@ -152,7 +163,9 @@ class Node:
     def status(self) -> NodeStatus:
         """GET /replication/status."""
         duties = self._duties
-        return node_status(self._parts, duties.role, duties.report(), duties.trouble)
+        return node_status(
+            self._parts, duties.role, duties.report(), duties.history, duties.trouble
+        )
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -258,32 +271,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        duties = self._duties
-        if isinstance(duties.duty, Voting) and not force:
-            await elected(duties.duty)
-            return self.status()
-        if isinstance(duties.duty, Keyholding):
-            await duties.duty.promote(force=force)
-            return self.status()
-        async with duties.changing:
-            duties.parts  # noqa: B018 - NodeStoppedError comes first
-            if isinstance(duties.duty, Voting):
-                await duties.force()
-                return self.status()
-            if isinstance(duties.duty, Reigning) and force and duties.failure:
-                # Two masters of one epoch: an operator says which one goes on.
-                await duties.change(Role.MASTER, "force")
-                return self.status()
-            if isinstance(duties.duty, Resting):
-                raise WrongRoleError(duties.duty.reason)
-            if isinstance(duties.duty, Forming):
-                raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
-            if not isinstance(duties.duty, Following):
-                raise WrongRoleError("this node is the master already")
-            duties.duty.require_promotable(force=force)
-            former = duties.duty.machine.master_addr
-            await duties.change(Role.MASTER, "force" if force else "promote")
-            duties.spawn(duties.reigning().announce(former))
+        await governing.promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:
@@ -339,9 +327,3 @@ class Node:
                 await governing.rest(self._duties)
                 return self.status()
         return await self.start_replication(Role.STANDALONE, None)
-
-    # --- Helpers ----------------------------------------------------------------------
-
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts

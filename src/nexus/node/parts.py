@@ -6,20 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nexus.archive.opening import open_store
-from nexus.archive.stores import Store
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.model.position import Offset
-from nexus.node.archiving import Archiving, Source, make_by
+from nexus.node.archiving import Archiving, archiving_of, store_of
 from nexus.node.changes import ChangeFeed
+from nexus.node.events import EventLog
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
+from nexus.node.guest import Guest, path_of
 from nexus.node.milestones import Milestones
+from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
+from nexus.protocol.databases import features_for
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -44,6 +46,7 @@ class Parts:
     """Where other nodes reach this one, `host:port`."""
     http_url: str
     """Where clients reach it."""
+    port: Port
     publisher: Publisher
     executor: Executor
     views: Views
@@ -55,12 +58,20 @@ class Parts:
     verifications: Verifications
     milestones: Milestones
     changes: ChangeFeed
+    events: EventLog
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
+    guest: Guest | None
+    """None: it is the main database's node, and the port is its own."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What must be done before a full sync replaces this node's data."""
     archiving: Archiving | None = None
     """Where this node archives, if it does."""
+
+    @property
+    def name(self) -> str:
+        """The database's; empty: it is the main one."""
+        return self.guest.database if self.guest else MAIN
 
     @property
     def log(self) -> WriteAheadLog:
@@ -108,6 +119,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
+            features=features_for(self.name),
         )
 
     def on_loop(
@@ -131,7 +143,7 @@ class Parts:
         return soon
 
     def close(self) -> None:
-        """Close what `open_parts` opened, but for the publisher; blocks."""
+        """Close what `open_parts` opened, but for publisher and port; blocks."""
         if self.archiving is not None:
             self.archiving.close()
         self.changes.close()
@@ -149,29 +161,33 @@ async def open_parts(
     http_addr: str,
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
+    guest: Guest | None = None,
 ) -> Parts:
-    """Open the data directory and the replication port.
+    """Open the data directory, and the replication port for whoever is no guest.
 
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
-    store = open_store(config.archive.url) if config.archive.url else None
-    publisher = Publisher(
-        hooks,
-        secret=config.cluster_secret,
-        timeout_s=config.replication.connect_timeout_ms / 1000,
-    )
-    standing = await asyncio.to_thread(open_standing, config)
+    store = store_of(config.archive.url, guest.database if guest else MAIN)
+    replication = config.replication
+    if guest is None:
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(secret=config.cluster_secret, timeout_s=timeout_s)
+        standing = await asyncio.to_thread(open_standing, config)
+        name = MAIN
+    else:
+        port, name = guest.port, guest.database
+        standing = await asyncio.to_thread(open_standing, config, guest.node_id)
     try:
-        address = await publisher.start(config.replication.bind_addr, standing.log)
+        if guest is None:
+            await port.start(replication.bind_addr)
+        standing.lock.publish(port.address + (f"/{name}" if name else ""))
     except BaseException:
+        if guest is None:
+            await port.stop()
         await asyncio.to_thread(standing.close)
         raise
-    try:
-        standing.lock.publish(address)
-    except BaseException:
-        await publisher.stop()
-        await asyncio.to_thread(standing.close)
-        raise
+    publisher = Publisher(hooks, port, database=name)
+    publisher.start(standing.log)
     database, directory = standing.database, standing.directory
     snapshots = SnapshotStore(
         directory.snapshots,
@@ -181,16 +197,21 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    catalog, log = standing.catalog, standing.log
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
-    sender = SnapshotSender(snapshots, database, standing.log)
+    sender = SnapshotSender(snapshots, database, standing.log, hooks.events)
     return Parts(
         config=config,
-        archiving=_archiving(store, config, standing, snapshots, sender),
+        archiving=archiving_of(
+            store, config.archive, standing, snapshots, sender, hooks.events
+        ),
         loop=asyncio.get_running_loop(),
         standing=standing,
-        address=address,
-        http_url=f"http://{http_addr}",
+        address=port.address,
+        http_url=f"http://{http_addr}{path_of(name)}",
+        port=port,
         publisher=publisher,
         executor=Executor(
             database,
@@ -208,29 +229,7 @@ async def open_parts(
         verifications=Verifications(database, hashing),
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
+        events=hooks.events,
         failed=failed,
+        guest=guest,
     )
-
-
-def _archiving(
-    store: Store | None,
-    config: Config,
-    standing: Standing,
-    snapshots: SnapshotStore,
-    sender: SnapshotSender,
-) -> Archiving | None:
-    """What archives, where there is a store."""
-    if store is None:
-        return None
-    catalog = standing.catalog
-    make = make_by(
-        asyncio.get_running_loop(), lambda: sender.make(catalog.state.cluster_id)
-    )
-    source = Source(
-        standing.log,
-        standing.database,
-        snapshots,
-        make,
-        lambda: catalog.state.cluster_id,
-    )
-    return Archiving(store, source, config.archive)

@@ -28,6 +28,7 @@ from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.telling import tell_of_reign
 from nexus.node.transactions import TransactionManager
 from nexus.node.writer import Hooks
 from nexus.protocol.messages import Error, Welcome
@@ -137,7 +138,7 @@ class Reigning:
         parts.publisher.reign(reigning.machine)
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
-        log.info("reign_began", epoch=reign.epoch, why=why, offset=reign.first_offset)
+        tell_of_reign(parts.events, reign)
         return reigning
 
     def open(self, reign: Reign) -> None:
@@ -233,10 +234,10 @@ class Reigning:
             return
         self._lacks_quorum = here < needed
         if self._lacks_quorum:
-            log.warning("quorum_lost", nodes=here, needed=needed)
+            self._parts.events.warning("quorum_lost", f"{here} of {needed} are there")
             self.manager.refuse_writes(self._while_quorum_lacks)
         else:
-            log.info("quorum_is_back", nodes=here, needed=needed)
+            self._parts.events.info("quorum_is_back", f"{here} nodes are there")
             self.manager.refuse_writes(None)
 
     def _while_quorum_lacks(self) -> QuorumLostError | None:

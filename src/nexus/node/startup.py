@@ -62,10 +62,10 @@ class Standing:
             self.catalog.update(log_watermark=self.log.durable_offset)
 
 
-def open_standing(config: Config) -> Standing:
+def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
     """Open a data directory; raises StorageError naming what is wrong.
 
-    Nothing is left open then.
+    Nothing is left open then. `node_id` is for a directory that has none yet.
     """
     directory = DataDirectory(config.data_dir)
     directory.create()
@@ -75,7 +75,7 @@ def open_standing(config: Config) -> Standing:
         catalog = Catalog.open(directory.catalog)
         opened.callback(catalog.close)
         if not catalog.state.node_id:
-            catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
+            catalog.update(node_id=node_id or NodeId(uuid.uuid4().hex[:16]))
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
             or config.replication.coordinator == "etcd"

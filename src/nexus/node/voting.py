@@ -9,14 +9,19 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import structlog
 from msgspec.structs import replace
 
 from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.node.accession import begin_reign, end_reign, hold_writes, take_writes
+from nexus.node.accession import (
+    begin_reign,
+    end_reign,
+    hold_writes,
+    keep_vote,
+    take_writes,
+)
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
@@ -58,8 +63,6 @@ from nexus.replication.member_effects import (
 
 ELECTION_DEAD_TIMES: Final = 4
 """So long a promotion by vote may take."""
-
-log = structlog.get_logger(__name__)
 
 
 class Voting:
@@ -248,11 +251,7 @@ class Voting:
             return
         match effect:
             case PersistVote():
-                await self._update(
-                    epoch=effect.epoch,
-                    voted_epoch=effect.epoch,
-                    voted_for=effect.voted_for,
-                )
+                await keep_vote(self.parts, effect)
             case BecomeMaster():
                 await begin_reign(self, effect)
             case TakeWrites():
@@ -267,9 +266,6 @@ class Voting:
     def _chronicle(self) -> Chronicle:
         """After a snapshot was installed; runs between two batches."""
         return read_chronicle(self.parts.standing)
-
-    async def _update(self, **changes: Any) -> None:
-        await asyncio.to_thread(self.parts.standing.catalog.update, **changes)
 
     # --- Votes -----------------------------------------------------------------------
 
