@@ -12,7 +12,7 @@ from nexus.archive.directory import DirectoryStore
 from nexus.archive.restoring import Moment, Restored, restore
 from nexus.archive.stores import Store
 from nexus.archive.uploading import Uploader
-from nexus.model.entry import time_of
+from nexus.model.entry import written_us
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.jobs import Job
 from nexus.node.writer import BatchWriter
@@ -76,7 +76,7 @@ class Keeper:
         self.rows[self.last] = self.desk.rows("select * from t order by id")
         with closing(self.desk.log.cursor(self.last)) as cursor:
             (record,) = cursor.read(Offset(self.last + 1), 1)
-        self.times[self.last] = time_of(record.payload)
+        self.times[self.last] = written_us(record.payload)
         return self.last
 
     def insert(self, count: int = 1) -> Offset:

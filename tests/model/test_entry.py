@@ -12,7 +12,7 @@ from nexus.model.entry import (
     configuration_of,
     decode_payload,
     encode_payload,
-    time_of,
+    written_us,
 )
 from nexus.model.operation import Membership, Rows
 from nexus.model.position import Epoch, Offset
@@ -61,8 +61,15 @@ def test_every_configuration_is_found_in_an_entry_of_nexus_own(
     assert configuration_of(encode_payload(payload)) == expected
 
 
-@given(st.integers(0, (1 << 63) - 1))
-def test_an_entrys_time_is_read_without_the_rest(time_us: int) -> None:
-    payload = encode_payload(Payload(time_us, "id", b"hash", ()))
+@pytest.mark.parametrize(
+    "at_us", [0, 1, 127, 128, 255, 70_000, 2**33, 1_767_225_600_123_456]
+)
+def test_when_an_entry_was_written_is_read_without_decoding_it(at_us: int) -> None:
+    assert written_us(encode_payload(Payload(at_us, "", b"", ()))) == at_us
 
-    assert time_of(payload) == time_us
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x95", b"\x95\xc0", b"\x95\xd3" + b"\xff" * 8]
+)
+def test_what_tells_no_time_was_written_long_ago(payload: bytes) -> None:
+    assert written_us(payload) == 0

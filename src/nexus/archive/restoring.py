@@ -24,7 +24,7 @@ from nexus.archive.planning import Piece, Plan, newest_first, plan_restore
 from nexus.archive.runs import Run
 from nexus.archive.stores import Store
 from nexus.errors import ArchiveError, ArchiveIncompleteError, SnapshotError
-from nexus.model.entry import Record, time_of
+from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
 from nexus.storage.archive import Manifest, verified
@@ -114,7 +114,7 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
         fitting = [
             record.offset
             for record in wanted_records(piece, store.get(str(piece.run)))
-            if time_of(record.payload) <= time_us
+            if written_us(record.payload) <= time_us
         ]
         if fitting:
             best = max(fitting[-1], best or fitting[-1])

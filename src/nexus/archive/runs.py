@@ -16,7 +16,7 @@ import zstandard
 
 from nexus.archive.names import ReignName, RunName
 from nexus.errors import ArchiveIncompleteError
-from nexus.model.entry import Record, time_of
+from nexus.model.entry import Record, written_us
 from nexus.model.position import Epoch, HistoryId, Offset
 
 MAGIC: Final = b"NEXUSRUN"
@@ -48,7 +48,7 @@ def pack_run(
     reign: ReignName, records: Sequence[Record], *, level: int
 ) -> tuple[RunName, bytes]:
     """The name and the bytes of a run of these entries; they have no gap."""
-    times = [time_of(record.payload) for record in records]
+    times = [written_us(record.payload) for record in records]
     body = b"".join(
         part
         for record in records

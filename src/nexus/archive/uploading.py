@@ -17,7 +17,7 @@ from nexus.archive.planning import coverage
 from nexus.archive.runs import pack_run
 from nexus.archive.stores import Store
 from nexus.errors import ArchiveError, LogGapError
-from nexus.model.entry import Record, time_of
+from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position, Reign
 from nexus.storage.wal import WriteAheadLog
 
@@ -203,7 +203,7 @@ class Uploader:
         try:
             with closing(self._log.cursor(offset)) as cursor:
                 for record in cursor.read(Offset(offset + 1), 1):
-                    return time_of(record.payload)
+                    return written_us(record.payload)
         except LogGapError:
             pass
         return time.time_ns() // 1000

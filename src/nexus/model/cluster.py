@@ -95,6 +95,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
     last_error: str
     archive: ArchiveStatus | None = None
     """Null where nothing is archived from: no `archive.url`, or no master."""
+    apply_delay_ms: int = 0
+    """How old an entry must be before this replica applies it."""
+    held_back: int = 0
+    """Entries that are not applied only because they are younger: they are no lag."""
 
 
 class MasterStats(msgspec.Struct, frozen=True):
@@ -167,3 +171,5 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     connected_seconds: float
     bytes_sent: int
     state: LinkState
+    apply_delay_ms: int = 0
+    """How late it applies on purpose; `lag` is what it is behind beyond that."""

@@ -5,8 +5,9 @@ appended and synced together, in a thread; applying them is the ApplyWorker's, b
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,8 @@ from nexus.node.effectqueue import EffectQueue
 from nexus.node.events import EventLog
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
+from nexus.node.measures import SECONDS, Histogram
+from nexus.node.papers import Papers
 from nexus.node.screening import screened
 from nexus.node.telling import LinkTale
 from nexus.node.worker import ApplyWorker
@@ -69,6 +72,7 @@ class FollowerHooks:
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
     events: EventLog
+    log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
 
 
 class Follower:
@@ -81,7 +85,7 @@ class Follower:
         worker: ApplyWorker,
         hooks: FollowerHooks,
         *,
-        secret: str,
+        papers: Papers,
         timeout_s: float,
     ) -> None:
         self.machine = machine
@@ -92,10 +96,10 @@ class Follower:
         self._log = wal
         self._worker = worker
         self._hooks = hooks
-        self._secret = secret
+        self._papers = papers
         self._timeout_s = timeout_s
         self._queue = EffectQueue()
-        self.take = self._queue.take
+        self.take, self.drop = self._queue.take, self._queue.drop
         self._appending = asyncio.Lock()
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -196,18 +200,19 @@ class Follower:
         """Do it; where the disk is full, again and again until there is space."""
         while True:
             try:
-                await work()
+                return await work()
             except DiskFullError as error:
                 if self._log.failed:
                     raise
                 self.short(error)
                 await asyncio.sleep(SPACE_RETRY_S)
-            else:
-                return
 
     def _append(self, records: list[Record]) -> Offset:
+        began = time.monotonic()
         self._log.append(records, durably=True)
-        return self._log.sync()
+        durable = self._log.sync()
+        self._hooks.log_sync.observe(time.monotonic() - began)
+        return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:
@@ -264,7 +269,7 @@ class Follower:
         try:
             if target.delay_ms:
                 await asyncio.sleep(target.delay_ms / 1000)
-            connection = await Connection.open(
+            connection = await self._papers.dial(
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
@@ -292,7 +297,7 @@ class Follower:
                 answer = await introduce(
                     connection,
                     effect.message,
-                    self._secret,
+                    self._papers.secret,
                     timeout_s=self._timeout_s,
                 )
                 refused = isinstance(answer, Error)

@@ -281,6 +281,8 @@ class Keyholding:
     async def _begin_reign(self, order: Reign) -> None:
         if self.leadership.stage is not Stage.REIGNS:
             return  # the lease has ended meanwhile; an EndReign follows
+        elections = self._parts.measures.elections
+        elections["started"] += 1
         try:
             history = await new_reign(self._parts, order.epoch)
             synced = self.leadership.synced  # it may be another one by now
@@ -290,7 +292,9 @@ class Keyholding:
             )
             self._reign = reign
             await reign.begin()
+            elections["won"] += 1
         except NexusError as error:
+            elections["lost"] += 1
             self._take(self.leadership.reign_failed(str(error), now_ms()))
 
     async def _open(self, reign: KeyedReign) -> None:

@@ -23,14 +23,19 @@ from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.events import EventLog
+from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
+from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
+from nexus.node.promotion import promote
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
+from nexus.node.reigning import Reigning
 from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
@@ -52,13 +57,20 @@ class Node:
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
         self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
+        self.measures = Measures()
+        """What it has counted and timed since it was made."""
         self.events = EventLog()
         self._duties = Duties(config)
         self._callers = Callers(
-            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+            self._duties,
+            config.cluster_secret,
+            self.measures,
+            idle_limit_s=self.idle_limit_s,
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -75,6 +87,8 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch(self.measures))
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -97,8 +111,9 @@ class Node:
             self._callers.serve,
             self.events,
         )
+        host = self._guest or self.papers
         parts = await open_parts(
-            self.config, self.http_addr, hooks, duties.failed, self._guest
+            self.config, self.http_addr, hooks, duties.failed, self.measures, host
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
@@ -182,6 +197,12 @@ class Node:
         """GET /replication/replicas; WrongRoleError on a replica."""
         return self._duties.reigning().machine.replicas(now_ms())
 
+    def figures(self) -> Figures:
+        """What it holds and who is connected; may block, any thread may ask."""
+        acting = self._duties.acting
+        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
+        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
+
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         return self._duties.history
@@ -246,19 +267,18 @@ class Node:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.pause()
-        else:
-            self._duties.reigning("another's stream is the master's").pause(replica)
+        governing.pause(self._duties, replica)
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
-        else:
-            self._duties.reigning("another's stream is the master's").resume(replica)
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+        governing.resume(self._duties, replica, at_once=at_once)
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
+        await governing.apply_chosen(self._duties, last, before_us)
+        return self.status()
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""
@@ -271,7 +291,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        await governing.promote(self._duties, force=force)
+        await promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:
