@@ -40,6 +40,7 @@ from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
 from nexus.storage.database import Database
@@ -66,11 +67,9 @@ class Node:
         """What it has counted and timed since it was made."""
         self.events = EventLog()
         self._duties = Duties(config)
+        self.tokens = TokenKeeper(self._duties)
         self._callers = Callers(
-            self._duties,
-            config.cluster_secret,
-            self.measures,
-            idle_limit_s=self.idle_limit_s,
+            self._duties, self.measures, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, Final
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.model.position import Offset
+from nexus.node.admittance import Admittance
 from nexus.node.archiving import Archiving, archiving_of, store_of
 from nexus.node.changes import ChangeFeed
 from nexus.node.events import EventLog
@@ -24,6 +25,7 @@ from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
 from nexus.protocol.databases import features_for
+from nexus.protocol.messages import TOKENS
 from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
@@ -124,7 +126,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
-            features=(*features_for(self.name), *delay_features(delay_ms)),
+            features=(*features_for(self.name), *delay_features(delay_ms), TOKENS),
         )
 
     def on_loop(
@@ -178,9 +180,11 @@ async def open_parts(
     guest = host if isinstance(host, Guest) else None
     store = store_of(config.archive.url, guest.database if guest else MAIN)
     if isinstance(host, Papers):
-        timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(host, timeout_s=timeout_s)
         standing = await asyncio.to_thread(open_standing, config)
+        database = standing.database
+        admittance = Admittance(config, lambda: database.tokens)
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(host, admittance, timeout_s=timeout_s)
         name = MAIN
     else:
         port, name = host.port, host.database
