@@ -101,6 +101,16 @@ async def promote(duties: Duties, *, force: bool) -> None:
         return None
 
 
+async def promote_too(duties: Duties, *, force: bool) -> None:
+    """Make this the master of a named database, as it has become the main one's.
+
+    Where voters elect, that database's master hands over by itself.
+    """
+    votes = isinstance(duties.duty, Voting | Keyholding)
+    if duties.role is not Role.MASTER and (force or not votes):
+        await promote(duties, force=force)
+
+
 def _promotable(duty: Duty | None) -> Following:
     if isinstance(duty, Resting):
         raise WrongRoleError(duty.reason)
@@ -189,6 +199,26 @@ async def set_mode(duties: Duties, mode: Mode) -> None:
         reigning = duties.reigning("the mode is the master's to change")
         if reigning.mode is not mode:
             await duties.change(duties.role, "mode", mode=mode)
+
+
+async def start(duties: Duties, role: Role, master_addr: str | None) -> None:
+    """Take a role at run time; see Node.start_replication."""
+    async with duties.changing:
+        if role is Role.REPLICA and isinstance(duties.duty, Resting):
+            return await duties.renew()
+        if role is Role.REPLICA and not master_addr:
+            raise RequestError("a replica needs master_addr")
+        duties.require_no_voter()
+        return await duties.change(role, "promote", master_addr or "")
+
+
+async def stop(duties: Duties) -> None:
+    """Become a standalone node, or a voter that rests; see Node.stop_replication."""
+    async with duties.changing:
+        if duties.votes:
+            return await rest(duties)
+        duties.require_no_voter()
+        return await duties.change(Role.STANDALONE, "promote")
 
 
 async def rest(duties: Duties) -> None:

@@ -1,11 +1,13 @@
 """A node as others see it: what they may ask, and what operators may order."""
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 
 from msgspec.structs import replace
 
 from nexus.config import Config
-from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
+from nexus.errors import NodeStoppedError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
     MembersView,
@@ -26,6 +28,7 @@ from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
 from nexus.node.guest import Guest
+from nexus.node.guests import Guests
 from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
@@ -58,6 +61,7 @@ class Node:
         self._callers = Callers(
             self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
         )
+        self._guests = Guests(config, Node)
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -73,6 +77,12 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            try:
+                await self._guests.start(duties, self.http_addr)
+            except BaseException:
+                duties.stopping = True
+                await self._close()
+                raise
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -111,6 +121,7 @@ class Node:
         if not duties.is_open:
             return
         parts = duties.parts
+        await self._guests.stop()
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
@@ -123,6 +134,16 @@ class Node:
         await asyncio.to_thread(parts.close)
 
     # --- What others ask --------------------------------------------------------------
+
+    @property
+    def named(self) -> Mapping[str, "Node"]:
+        """The nodes of the named databases that run in this process."""
+        return self._guests.nodes
+
+    @property
+    def duties(self) -> Duties:
+        """Its duty and what that works with; for the node's own driver code."""
+        return self._duties
 
     @property
     def node_id(self) -> str:
@@ -262,12 +283,13 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        await governing.promote(self._duties, force=force)
+        await governing.promote(self._main_duties, force=force)
+        await self._guests.follow(partial(governing.promote_too, force=force))
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:
         """Hand over to another voter; nothing is lost, and this node follows it."""
-        return await governing.switch_over(self._duties, NodeId(heir))
+        return await governing.switch_over(self._main_duties, NodeId(heir))
 
     def members(self) -> MembersView:
         """Who is in this cluster; WrongRoleError where nobody votes."""
@@ -275,15 +297,15 @@ class Node:
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         """Have a connected learner vote; ClusterChangeError says why not."""
-        return await governing.add_voter(self._duties, node_id, address)
+        return await governing.add_voter(self._main_duties, node_id, address)
 
     async def remove_voter(self, node_id: str) -> MembersView:
         """Have a voter vote no more."""
-        return await governing.remove_voter(self._duties, node_id)
+        return await governing.remove_voter(self._main_duties, node_id)
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance for the cluster."""
-        return await governing.set_auto_failover(self._duties, enabled=enabled)
+        return await governing.set_auto_failover(self._main_duties, enabled=enabled)
 
     async def set_mode(self, mode: Mode) -> NodeStatus:
         """Have acknowledgements mean this from now on, whoever reigns."""
@@ -297,15 +319,9 @@ class Node:
 
         A voter that was stopped takes part again, and finds its master by itself.
         """
-        duties = self._duties
-        async with duties.changing:
-            if role is Role.REPLICA and isinstance(duties.duty, Resting):
-                await duties.renew()
-                return self.status()
-            if role is Role.REPLICA and not master_addr:
-                raise RequestError("a replica needs master_addr")
-            duties.require_no_voter()
-            await duties.change(role, "promote", master_addr or "")
+        order = partial(governing.start, role=role, master_addr=master_addr)
+        await order(self._main_duties)
+        await self._guests.follow(order)
         return self.status()
 
     async def stop_replication(self) -> NodeStatus:
@@ -313,13 +329,21 @@ class Node:
 
         A voter takes no part instead, and none of its writes: they would be taken back.
         """
-        async with self._duties.changing:
-            if self._duties.votes:
-                await governing.rest(self._duties)
-                return self.status()
-        return await self.start_replication(Role.STANDALONE, None)
+        await governing.stop(self._main_duties)
+        await self._guests.follow(governing.stop)
+        return self.status()
 
     # --- Helpers ----------------------------------------------------------------------
+
+    @property
+    def _main_duties(self) -> Duties:
+        """For what goes for all databases; raises WrongRoleError on a guest."""
+        if self._guest is not None:
+            raise WrongRoleError(
+                f"the database {self._guest.database} has the master and the voters of "
+                "its node's main one: ask that, without /databases/… in the path"
+            )
+        return self._duties
 
     @property
     def _parts(self) -> Parts:
