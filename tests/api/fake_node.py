@@ -183,6 +183,7 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
+        self.named: dict[str, FakeNode] = {}
 
     def status(self) -> NodeStatus:
         return self.current

@@ -10,10 +10,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from nexus.api import changes, cluster, health, metrics, replication, snapshots, sql
+from nexus.api import (
+    changes,
+    cluster,
+    databases,
+    health,
+    metrics,
+    replication,
+    snapshots,
+    sql,
+)
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
 from nexus.api.consumers import Consumers
+from nexus.api.databases import PREFIX, NamedDatabases
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
@@ -31,6 +41,7 @@ _CALLS: Final = (
     *replication.CALLS,
     *cluster.CALLS,
     *changes.CALLS,
+    *databases.CALLS,
     *snapshots.CALLS,
     *health.CALLS,
     *metrics.CALLS,
@@ -61,10 +72,13 @@ class Application:
             routes=routes, exception_handlers={HTTPException: _no_such_route}
         )
         self._router.router.redirect_slashes = False
+        self._named = NamedDatabases(node, Application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or all of a WebSocket."""
-        if scope["type"] == "websocket":
+        if scope["path"].startswith(PREFIX):
+            await self._named(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._hrana.converse(scope, receive, send)
         elif (
             scope["type"] == "http"
@@ -78,11 +92,15 @@ class Application:
     def stop(self) -> None:
         """End the answers that would go on for ever."""
         self._consumers.stopping.set()
+        for named in self._named.all():
+            named.stop()
 
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
         self._forwarder.close()
+        for named in self._named.all():
+            named.close()
 
 
 def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:

@@ -22,6 +22,7 @@ from nexus.protocol.calls import (
     Rows,
 )
 from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
 from nexus.protocol.proofs import attach_proof, attached_proof, proves
 
@@ -34,7 +35,13 @@ DEAD_AFTER_S: Final = 10.0
 """A node that is silent for so long, asked or not, is taken for dead."""
 
 _FOR_GOOD: Final = frozenset(
-    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+    {
+        ErrorCode.UNAUTHORISED,
+        ErrorCode.CLUSTER,
+        ErrorCode.UNKNOWN_DATABASE,
+        ErrorCode.VERSION,
+        ErrorCode.MALFORMED,
+    }
 )
 """Refusals that another try would meet again."""
 
@@ -62,8 +69,10 @@ class Link:
         """Of requests whose answers are still waited for."""
 
     @classmethod
-    def open(cls, address: str, secret: str, *, timeout_s: float) -> "Link":
-        """Connect and attach.
+    def open(
+        cls, address: str, secret: str, *, timeout_s: float, database: str = ""
+    ) -> "Link":
+        """Connect and attach to one of the node's databases; empty: the main one.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
@@ -76,7 +85,7 @@ class Link:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         link = cls(address, connected)
         try:
-            link._attach(secret, time.monotonic() + timeout_s)
+            link._attach(secret, database, time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -124,9 +133,12 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, deadline_s: float) -> None:
+    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
         nonce = secrets.token_bytes(16)
-        attach = Attach(CALLS_LEAST, CALLS_MOST, "python", nonce=nonce)
+        features = features_for(database)
+        attach = Attach(
+            CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
+        )
         begun_s = time.monotonic()
         # The address was chosen on this side: the larger limit costs no trust.
         self._decoder.handshake_done()
