@@ -9,6 +9,7 @@ import msgspec
 
 from nexus import errors
 from nexus.api.application import CALLS
+from nexus.api.metrics.catalogue import FAMILIES
 from nexus.api.problems import row_of
 from nexus.cli.flags import ALIASES, NO_FLAG, flag_of
 from nexus.config import Config
@@ -62,6 +63,7 @@ def write_all(directory: Path) -> None:
         "errors": error_codes(),
         "calls": calls(),
         "messages": messages(),
+        "metrics": metrics(),
     }.items():
         text = "\n".join(lines) + "\n"
         path = directory / f"{name}.md"
@@ -126,6 +128,21 @@ def messages() -> list[str]:
         for kind, code in CODES.items()
     ]
     return table(("code", "message", "fields, in order", "meaning"), rows)
+
+
+def metrics() -> list[str]:
+    """Every metric."""
+    rows = [
+        (
+            f"`{name}`",
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels),
+            family.where,
+            family.meaning,
+        )
+        for name, family in FAMILIES.items()
+    ]
+    return table(("metric", "kind", "labels", "on", "meaning"), rows)
 
 
 def first_line(documented: object) -> str:

@@ -1,6 +1,7 @@
 """A node without a database: it answers what a test has told it to."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +37,11 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.measures import Measures
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -75,6 +79,7 @@ STATUS = NodeStatus(
     paused=False,
     auto_failover=True,
     has_database=True,
+    failovers=0,
     last_error="",
 )
 
@@ -88,6 +93,20 @@ REPLICA_STATUS = msgspec.structs.replace(
     applied_offset=10,
     lag=2,
     lag_seconds=0.5,
+)
+
+FIGURES = Figures(
+    log_entries=12,
+    log_bytes=4096,
+    database_bytes=8192,
+    database_wal_bytes=512,
+    disk_free_bytes=1 << 30,
+    disk_bytes=1 << 31,
+    snapshot_received_bytes=0,
+    snapshot_expected_bytes=0,
+    connections={"node": 1, "client": 2},
+    lacks_quorum=False,
+    rejections=Counter(malformed=3),
 )
 
 ANSWER = SqlResponse(
@@ -184,6 +203,8 @@ class FakeNode(FakeSql):
         self.feed_stays = False
         self.stream: Pieces | None = None
         self.named: dict[str, FakeNode] = {}
+        self.measures = Measures()
+        self.events = EventLog()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -201,6 +222,9 @@ class FakeNode(FakeSql):
     def replica_stats(self) -> ReplicaStats:
         self._need(Role.REPLICA)
         return ReplicaStats(10, 10, 700, 10, 2, 0.5, 1, True, "n0", 1, 0, 0)  # noqa: FBT003
+
+    def figures(self) -> Figures:
+        return FIGURES
 
     def history(self) -> EpochHistory:
         return EpochHistory(

@@ -65,7 +65,7 @@ async def test_a_name_that_nobody_has_is_refused_with_those_that_there_are() -> 
     assert refusal.code == ErrorCode.UNKNOWN_DATABASE
     assert "no database 'order'" in refusal.message
     assert "(named ones: orders)" in refusal.message
-    assert port.rejected == 1
+    assert port.rejections.total() == 1
 
 
 async def test_a_database_that_is_closed_turns_visitors_away_and_no_other_does() -> (

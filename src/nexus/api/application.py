@@ -8,14 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from nexus.api import (
     changes,
     cluster,
     databases,
     health,
-    metrics,
     replication,
     snapshots,
     sql,
@@ -28,6 +27,7 @@ from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
 from nexus.api.hrana.endpoints import HranaCalls
+from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
@@ -58,6 +58,7 @@ class Application:
     """Serves one node."""
 
     def __init__(self, node: NodeFacade) -> None:
+        self._measures = node.measures
         gate, bodies = Gate(node.config), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
@@ -87,7 +88,17 @@ class Application:
         ):
             await self._sql(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, self._counted(send))
+
+    def _counted(self, send: Send) -> Send:
+        answered = self._measures.answered
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered(message["status"])
+            await send(message)
+
+        return counted
 
     def stop(self) -> None:
         """End the answers that would go on for ever."""

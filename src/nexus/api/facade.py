@@ -20,8 +20,11 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.measures import Measures
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -93,6 +96,17 @@ class NodeFacade(Protocol):
 
     def replica_stats(self) -> ReplicaStats:
         """What it did as a replica."""
+
+    @property
+    def events(self) -> EventLog:
+        """What has happened here."""
+
+    @property
+    def measures(self) -> Measures:
+        """What it has counted and timed."""
+
+    def figures(self) -> Figures:
+        """What it holds and who is connected; blocks, so it is called in threads."""
 
     def history(self) -> EpochHistory:
         """Every reign of its log."""

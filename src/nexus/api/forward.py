@@ -74,19 +74,22 @@ class Forwarder:
             raise NoMasterError(f"{error}; this replica knows no master just now")
         if self._master.url != error.master_url:
             self._master = self._master_at(error.master_url)
-        master = self._master
+        master, forwarded = self._master, self._node.measures.forwarded
         try:
             head = master.head % (path.encode(), len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
+            forwarded["unsent"] += 1
             raise NoMasterError(
                 f"the master at {master.url} cannot be reached ({failure})"
             ) from failure
         except LostError as failure:
+            forwarded["lost"] += 1
             raise AnswerLostError(
                 f"the write was passed on to the master at {master.url}, but no answer "
                 f"came back ({failure}): it may be done or not"
             ) from failure
+        forwarded["answered"] += 1
         return _passed_back(answer)
 
     def _gone(self) -> str:

@@ -38,6 +38,7 @@ class HttpServer:
         self._limits = limits
         self._asked = node.config.http_addr if address is None else address
         self._application = Application(node)
+        self._measures = node.measures
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._sockets: list[socket.socket] = []
@@ -75,7 +76,9 @@ class HttpServer:
         if not self._sockets:
             await self.bind()
         sockets, self._sockets = self._sockets, []
-        self._server = _Server(_settings(self._application, self._limits))
+        server = self._server = _Server(_settings(self._application, self._limits))
+        connections = server.server_state.connections
+        self._measures.http_connections = lambda: len(connections)
         self._task = asyncio.create_task(self._server.serve(sockets), name="nexus-http")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait((self._task, listening), return_when=asyncio.FIRST_COMPLETED)

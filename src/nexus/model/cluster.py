@@ -74,6 +74,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     auto_failover: bool
     has_database: bool
     """A new replica has none before its first snapshot or entry."""
+    failovers: int
+    """Reigns in this node's log that began because the master had gone."""
     last_error: str
 
 

@@ -93,6 +93,10 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
         """Whether nobody has reigned yet over an imported database."""
         return len(self.reigns) == 1 and self.reigns[0].why == IMPORT
 
+    def count(self, why: str) -> int:
+        """How many reigns began for that reason."""
+        return sum(reign.why == why for reign in self.reigns)
+
     def begun(self, reign: Reign) -> "EpochHistory":
         """This history with one more reign at its end."""
         assert not self.reigns or reign.first_offset > self.reigns[-1].first_offset, (

@@ -8,6 +8,7 @@ from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
 from nexus.node.jobs import Answer, Transaction
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
 from nexus.node.querying import query
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
@@ -20,10 +21,16 @@ class Executor:
     """Answers requests on one database."""
 
     def __init__(
-        self, database: Database, milestones: Milestones, *, patience_s: float
+        self,
+        database: Database,
+        milestones: Milestones,
+        measures: Measures,
+        *,
+        patience_s: float,
     ) -> None:
         self._database = database
         self._milestones = milestones
+        self._measures = measures
         self._patience_s = patience_s
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
         """For whatever reads the database."""
@@ -49,6 +56,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
+            self._measures.statements["read"] += len(statements)
             results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()

@@ -27,13 +27,7 @@ from nexus.node.shortening import shorten
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
-from nexus.replication.effects import (
-    Adopt,
-    Close,
-    Diverged,
-    Peer,
-    Rewind,
-)
+from nexus.replication.effects import Adopt, Close, Diverged, Peer, Rewind
 from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
 from nexus.storage.system import read_membership
@@ -82,6 +76,8 @@ class Following:
                 intake.install,
                 parts.failed,
                 others or _nothing_else,
+                parts.events,
+                parts.measures.log_sync,
             ),
             secret=parts.config.cluster_secret,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
@@ -159,12 +155,12 @@ class Following:
                 short=parts.on_loop(self._short),
                 fingerprint=parts.verifications.pin,
             ),
+            parts.measures,
         )
 
     def report(self) -> DutyReport:
         """How this role fares."""
-        machine, now = self.machine, now_ms()
-        master = machine.master
+        machine, master, now = self.machine, self.machine.master, now_ms()
         return DutyReport(
             connected=machine.is_connected,
             commit_offset=machine.commit_offset,

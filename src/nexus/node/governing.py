@@ -25,8 +25,12 @@ from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
 from nexus.node.reigning import Reigning
 from nexus.node.resting import Resting
-from nexus.node.voting import Voting, elected
+from nexus.node.voting import Voting
+from nexus.replication.election_moves import ElectionState
 from nexus.replication.quorum import majority
+
+ELECTION_DEAD_TIMES: Final = 4
+"""So long a promotion by vote may take."""
 
 HANDOVER_DEAD_TIMES: Final = 4
 LEAST_HANDOVER_S: Final = 5.0
@@ -302,3 +306,23 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
                 break
             await asyncio.sleep(pause_s)
     return members(duties)
+
+
+async def elected(voting: Voting) -> None:
+    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
+    if voting.role is Role.MASTER:
+        raise WrongRoleError("this node is the master already")
+    member = voting.member
+    dead_after_ms, pause_s = voting.patience
+    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
+    while now_ms() < deadline:
+        if member.elector.state is ElectionState.FOLLOWER:
+            voting.take(member.campaign(now_ms()))
+        await asyncio.sleep(pause_s)
+        if voting.takes_writes:
+            return
+    raise WrongRoleError(
+        "the voters have not elected this node: a majority does not answer, or their "
+        "master is alive, or their logs are longer; nothing was changed. Stop the "
+        "master first, use switchover, or force what may lose entries"
+    )

@@ -1,8 +1,7 @@
-"""A node as others see it: what they may ask, and what operators may order."""
+"""A node: how it starts and stops, and what others may ask of it."""
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -10,13 +9,8 @@ from nexus.config import Config
 from nexus.errors import NodeStoppedError, WrongRoleError
 from nexus.model.cluster import (
     MasterStats,
-    MembersView,
-    Mode,
-    NodeId,
-    NodeStatus,
     ReplicaStats,
     ReplicaStatus,
-    Role,
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
@@ -24,16 +18,18 @@ from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
-from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.guests import Guests
-from nexus.node.losses import Losses, losses
-from nexus.node.parts import Parts, open_parts
+from nexus.node.measures import Measures
+from nexus.node.orders import Orders
+from nexus.node.parts import open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
-from nexus.node.report import node_status
+from nexus.node.reigning import Reigning
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
@@ -44,7 +40,7 @@ from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
 
 
-class Node:
+class Node(Orders):
     """One data directory with its database, log, catalog and role.
 
     All coroutines and status calls belong to the loop that called `start`; `writer`
@@ -53,15 +49,19 @@ class Node:
 
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
+        super().__init__(Duties(config), guest, Guests(config, Node))
         self.config = config
-        self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
-        self._duties = Duties(config)
+        self.measures = Measures()
+        """What it has counted and timed since it was made."""
+        self.events = EventLog()
         self._callers = Callers(
-            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+            self._duties,
+            config.cluster_secret,
+            self.measures,
+            idle_limit_s=self.idle_limit_s,
         )
-        self._guests = Guests(config, Node)
 
     # --- Start and stop ---------------------------------------------------------------
 
@@ -103,9 +103,15 @@ class Node:
             duties.send_snapshot,
             duties.asked_for_votes,
             self._callers.serve,
+            self.events,
         )
         parts = await open_parts(
-            self.config, self.http_addr, hooks, duties.failed, self._guest
+            self.config,
+            self.http_addr,
+            hooks,
+            duties.failed,
+            self.measures,
+            self._guest,
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
@@ -146,11 +152,6 @@ class Node:
         return self._duties
 
     @property
-    def node_id(self) -> str:
-        """This node's id, the same for ever."""
-        return self._parts.state.node_id
-
-    @property
     def database(self) -> Database:
         """The node's database, for reads."""
         return self._parts.database
@@ -174,11 +175,6 @@ class Node:
         """The manager of writes; raises ReadOnlyReplicaError on a replica."""
         return self._duties.writer()
 
-    def status(self) -> NodeStatus:
-        """GET /replication/status."""
-        duties = self._duties
-        return node_status(self._parts, duties.role, duties.report(), duties.trouble)
-
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
         return self._duties.reigning().stats()
@@ -193,6 +189,12 @@ class Node:
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """GET /replication/replicas; WrongRoleError on a replica."""
         return self._duties.reigning().machine.replicas(now_ms())
+
+    def figures(self) -> Figures:
+        """What it holds and who is connected; may block, any thread may ask."""
+        acting = self._duties.acting
+        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
+        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
 
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
@@ -253,98 +255,3 @@ class Node:
     async def verification(self, offset: Offset) -> Fingerprints | None:
         """The hashes at a mark; None while they are made or the mark is to come."""
         return self._parts.verifications.result(offset)
-
-    # --- What operators order ---------------------------------------------------------
-
-    def pause(self, replica: str | None) -> None:
-        """A replica applies no more; a master streams no more, to one or to all."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.pause()
-        else:
-            self._duties.reigning("another's stream is the master's").pause(replica)
-
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
-        else:
-            self._duties.reigning("another's stream is the master's").resume(replica)
-
-    async def losses(self) -> Losses:
-        """What a forced promotion of this node may lose; changes nothing."""
-        return await losses(self._duties)
-
-    async def promote(self, *, force: bool) -> NodeStatus:
-        """Make this replica the master: by election, or by raising the epoch.
-
-        Without `force` the old master must be gone, or a majority of voters agree.
-        With it, entries that this node has not received are lost (the nodes that have
-        them keep them under `diverged/`).
-        """
-        await governing.promote(self._main_duties, force=force)
-        await self._guests.follow(partial(governing.promote_too, force=force))
-        return self.status()
-
-    async def switch_over(self, heir: str) -> Handover:
-        """Hand over to another voter; nothing is lost, and this node follows it."""
-        return await governing.switch_over(self._main_duties, NodeId(heir))
-
-    def members(self) -> MembersView:
-        """Who is in this cluster; WrongRoleError where nobody votes."""
-        return governing.members(self._duties)
-
-    async def add_voter(self, node_id: str, address: str) -> MembersView:
-        """Have a connected learner vote; ClusterChangeError says why not."""
-        return await governing.add_voter(self._main_duties, node_id, address)
-
-    async def remove_voter(self, node_id: str) -> MembersView:
-        """Have a voter vote no more."""
-        return await governing.remove_voter(self._main_duties, node_id)
-
-    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
-        """Begin or end maintenance for the cluster."""
-        return await governing.set_auto_failover(self._main_duties, enabled=enabled)
-
-    async def set_mode(self, mode: Mode) -> NodeStatus:
-        """Have acknowledgements mean this from now on, whoever reigns."""
-        await governing.set_mode(self._duties, mode)
-        return self.status()
-
-    async def start_replication(
-        self, role: Role, master_addr: str | None
-    ) -> NodeStatus:
-        """Take a role at run time; a replica needs the master's address.
-
-        A voter that was stopped takes part again, and finds its master by itself.
-        """
-        order = partial(governing.start, role=role, master_addr=master_addr)
-        await order(self._main_duties)
-        await self._guests.follow(order)
-        return self.status()
-
-    async def stop_replication(self) -> NodeStatus:
-        """Become a standalone node that takes writes for itself.
-
-        A voter takes no part instead, and none of its writes: they would be taken back.
-        """
-        await governing.stop(self._main_duties)
-        await self._guests.follow(governing.stop)
-        return self.status()
-
-    # --- Helpers ----------------------------------------------------------------------
-
-    @property
-    def _main_duties(self) -> Duties:
-        """For what goes for all databases; raises WrongRoleError on a guest."""
-        if self._guest is not None:
-            raise WrongRoleError(
-                f"the database {self._guest.database} has the master and the voters of "
-                "its node's main one: ask that, without /databases/… in the path"
-            )
-        return self._duties
-
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts

@@ -9,9 +9,11 @@ from typing import Any, Final
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
+from nexus.node.events import EventLog
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.guest import Guest, path_of
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
@@ -55,6 +57,8 @@ class Parts:
     verifications: Verifications
     milestones: Milestones
     changes: ChangeFeed
+    measures: Measures
+    events: EventLog
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
     guest: Guest | None
@@ -147,6 +151,7 @@ async def open_parts(
     http_addr: str,
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
+    measures: Measures,
     guest: Guest | None = None,
 ) -> Parts:
     """Open the data directory, and the replication port for whoever is no guest.
@@ -182,6 +187,8 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    catalog, log = standing.catalog, standing.log
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
@@ -195,12 +202,15 @@ async def open_parts(
         executor=Executor(
             database,
             milestones,
+            measures,
             patience_s=config.limits.idle_transaction_ms / 1000,
         ),
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(snapshots, database, standing.log),
+        sender=SnapshotSender(
+            snapshots, database, standing.log, hooks.events, measures
+        ),
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),
@@ -208,6 +218,8 @@ async def open_parts(
         verifications=Verifications(database, hashing),
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
+        measures=measures,
+        events=hooks.events,
         failed=failed,
         guest=guest,
     )

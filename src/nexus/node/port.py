@@ -5,6 +5,7 @@ Attach; who names none means the main one. It is open in every role.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -45,8 +46,8 @@ class Port:
     def __init__(self, *, secret: str, timeout_s: float) -> None:
         self.address = ""
         """Where it listens, with the port that the system chose for 0."""
-        self.rejected = 0
-        """Peers turned away before a machine saw them."""
+        self.rejections: Counter[str] = Counter()
+        """Peers turned away before a machine saw them, by reason."""
         self.secret = secret
         """What a peer has to prove that it knows; empty: nothing."""
         self._door = Door(timeout_s=timeout_s)
@@ -95,12 +96,12 @@ class Port:
         try:
             await self._hand_over(connection)
         except HandshakeRefusedError as error:
-            self.rejected += 1
+            self.rejections[error.reason] += 1
             if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
                 log.warning("replica_refused", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode(error.reason), str(error))
         except ProtocolError as error:
-            self.rejected += 1
+            self.rejections[ErrorCode.MALFORMED] += 1
             log.warning("peer_malformed", peer=peer, reason=str(error))
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:

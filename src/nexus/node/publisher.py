@@ -18,11 +18,11 @@ from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
 from nexus.node.port import Port, Visitor
-from nexus.node.reporting import report
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import (
@@ -59,11 +59,13 @@ class _Link:
 
     peer: Peer
     connection: Connection
+    node_id: str
     hello_nonce: bytes
     challenge: bytes
     stream: Stream | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     cursor: LogCursor | None = None
+    is_welcome: bool = False
     transfer: asyncio.Task[None] | None = None
 
 
@@ -81,6 +83,7 @@ class PublisherHooks:
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Connection, Attach, bytes], Awaitable[None]]
     """Who is proven, with the challenge it has answered: serve it until it goes."""
+    events: EventLog = field(default_factory=EventLog)
 
 
 class Publisher:
@@ -115,7 +118,12 @@ class Publisher:
     @property
     def rejected(self) -> int:
         """Peers turned away before a machine saw them."""
-        return self._port.rejected
+        return self._port.rejections.total()
+
+    @property
+    def link_count(self) -> int:
+        """How many nodes are connected to this one."""
+        return len(self._links)
 
     def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
@@ -158,7 +166,7 @@ class Publisher:
                 case Close():
                     self._close(effect)
                 case Report():
-                    report(effect)
+                    self._hooks.events.report(effect)
                 case SendSnapshot():
                     self._start_transfer(effect)
                 case StepDown():
@@ -190,7 +198,7 @@ class Publisher:
             connection.send(self._hooks.visited(hello))
             return None
         peer = Peer(f"{next(self._numbers)}:{connection.peer_address}")
-        link = _Link(peer, connection, hello.nonce, visitor.challenge)
+        link = _Link(peer, connection, hello.node_id, hello.nonce, visitor.challenge)
         self._links[peer] = link
         # Nobody told of syncs while nobody was here; from now on they are told.
         self.stored(self._log.durable_offset)
@@ -264,6 +272,8 @@ class Publisher:
         if isinstance(message, Welcome):
             proof = self._port.secret, link.hello_nonce, link.challenge
             message = proven_welcome(message, *proof)
+            link.is_welcome = True
+            self._hooks.events.info("replica_joined", f"{link.node_id} follows")
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
@@ -296,6 +306,8 @@ class Publisher:
     def _leave(self, link: _Link) -> None:
         self._links.pop(link.peer, None)
         self._end(link)
+        if link.is_welcome and self.machine is not None:
+            self._hooks.events.info("replica_gone", f"{link.node_id} has left")
 
     def _end(self, link: _Link) -> None:
         if link.cursor is not None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from nexus.model.cluster import LinkState, Mode, NodeStatus, Role
-from nexus.model.position import Offset
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
 
 
@@ -26,7 +26,13 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
 
 
-def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> NodeStatus:
+def node_status(
+    parts: Parts,
+    role: Role,
+    duty: DutyReport,
+    history: EpochHistory,
+    failure: str,
+) -> NodeStatus:
     """GET /replication/status; `failure` is why this node cannot go on, or empty."""
     replication, state = parts.config.replication, parts.state
     return NodeStatus(
@@ -54,5 +60,6 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
             else duty.auto_failover
         ),
         has_database=parts.database.stands,
+        failovers=history.count("failover"),
         last_error=failure or state.incomplete or duty.last_error,
     )
