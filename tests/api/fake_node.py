@@ -42,6 +42,7 @@ from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -189,6 +190,7 @@ class FakeNode(FakeSql):
     ) -> None:
         super().__init__()
         self.config = config or Config()
+        self.papers = Papers.of(self.config)
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
         self.snapshots = FakeSnapshots(directory)
@@ -205,6 +207,8 @@ class FakeNode(FakeSql):
         self.named: dict[str, FakeNode] = {}
         self.measures = Measures()
         self.events = EventLog()
+        self.membership = MEMBERS
+        self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
 
     def status(self) -> NodeStatus:
         return self.current
@@ -252,9 +256,9 @@ class FakeNode(FakeSql):
         self._need(Role.MASTER)
         return (
             ReplicaStatus(
-                id="r1",
-                addr="10.0.0.2:15475",
-                http_url="http://10.0.0.2:15474",
+                id=self.replica_id,
+                addr="127.0.0.1:2",
+                http_url=self.replica_url,
                 voter=False,
                 last_ack_offset=12,
                 applied_offset=11,
@@ -313,7 +317,7 @@ class FakeNode(FakeSql):
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
-        return MEMBERS
+        return self.membership
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         self._need(Role.MASTER)
@@ -334,13 +338,21 @@ class FakeNode(FakeSql):
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=True)
 
-    def resume(self, replica: str | None) -> None:
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        self.asked.append((last, before_us))
+        self.current = msgspec.structs.replace(self.current, paused=True)
+        return self.current
+
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        self.at_once = at_once
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=False)
 
     def _need_replica(self, replica: str | None) -> None:
         self.asked.append(replica)
-        if replica not in {None, "r1"}:
+        if replica not in {None, self.replica_id}:
             raise NotFoundError(f"there is no replica {replica!r}")
 
     async def start_replication(

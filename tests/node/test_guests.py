@@ -135,7 +135,12 @@ async def test_the_voters_of_the_main_database_are_the_named_ones_too(
     def voting() -> int:
         return sum(one.voter for one in master.named["orders"].members().members)
 
+    def follows() -> bool:
+        members = master.members().members
+        return any(one.id == gone.node_id and one.connected for one in members)
+
     await until(lambda: voting() == 2)
+    await until(follows)
     await master.add_voter(gone.node_id, "")
     await until(lambda: voting() == 3)
     await master.set_auto_failover(enabled=False)

@@ -11,10 +11,12 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from nexus.api import (
+    acting,
     changes,
     cluster,
     databases,
     health,
+    overview,
     replication,
     snapshots,
     sql,
@@ -22,11 +24,13 @@ from nexus.api import (
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
 from nexus.api.consumers import Consumers
+from nexus.api.dashboard import files
 from nexus.api.databases import PREFIX, NamedDatabases
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
 from nexus.api.hrana.endpoints import HranaCalls
+from nexus.api.lookout import Lookout
 from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
@@ -40,6 +44,8 @@ _CALLS: Final = (
     sql.CALL,
     *replication.CALLS,
     *cluster.CALLS,
+    *overview.CALLS,
+    *acting.CALLS,
     *changes.CALLS,
     *databases.CALLS,
     *snapshots.CALLS,
@@ -64,8 +70,10 @@ class Application:
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
         routes = [Route(sql.PATH, self._sql, methods=["POST"]), *self._hrana.routes()]
+        routes.append(Route(f"{files.PLACE}{{file:path}}", _page_file))
         self._consumers = Consumers()
-        context = Context(node, bodies, self._consumers)
+        self._lookout = Lookout(node)
+        context = Context(node, bodies, self._lookout, self._consumers)
         for path, handlers in _handlers().items():
             endpoint = PathEndpoint(handlers, context, gate)
             routes.append(Route(path, endpoint, methods=list(handlers)))
@@ -109,6 +117,7 @@ class Application:
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
+        self._lookout.close()
         self._forwarder.close()
         for named in self._named.all():
             named.close()
@@ -157,6 +166,13 @@ class PathEndpoint:
             return ""
         status = self._context.node.status()
         return "" if status.role is Role.MASTER else status.master_url
+
+
+async def _page_file(request: Request) -> Response:
+    try:
+        return await files.page_file(request)
+    except NoSuchCallError as error:
+        return problem_response(error)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:

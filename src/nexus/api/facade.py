@@ -25,6 +25,7 @@ from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -71,6 +72,10 @@ class NodeFacade(Protocol):
     @property
     def config(self) -> Config:
         """The settings it runs with."""
+
+    @property
+    def papers(self) -> Papers:
+        """What it proves itself with."""
 
     @property
     def node_id(self) -> str:
@@ -141,8 +146,13 @@ class NodeFacade(Protocol):
     def pause(self, replica: str | None) -> None:
         """Stop applying; on a master, stop the stream to one replica or to all."""
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
 
     async def switch_over(self, heir: str) -> Handover:
         """Hand over to another voter."""

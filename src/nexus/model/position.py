@@ -97,6 +97,11 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
         """How many reigns began for that reason."""
         return sum(reign.why == why for reign in self.reigns)
 
+    @property
+    def failovers(self) -> int:
+        """How often voters or etcd replaced a master; the first one replaced nobody."""
+        return EpochHistory(self.reigns[1:]).count("failover")
+
     def begun(self, reign: Reign) -> "EpochHistory":
         """This history with one more reign at its end."""
         assert not self.reigns or reign.first_offset > self.reigns[-1].first_offset, (

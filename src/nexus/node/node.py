@@ -26,6 +26,7 @@ from nexus.node.guest import Guest
 from nexus.node.guests import Guests
 from nexus.node.measures import Measures
 from nexus.node.orders import Orders
+from nexus.node.papers import Papers
 from nexus.node.parts import open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
@@ -51,6 +52,8 @@ class Node(Orders):
         """`guest`: it is the node of a named database, in another's process."""
         super().__init__(Duties(config), guest, Guests(config, Node))
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
         self.measures = Measures()
@@ -77,6 +80,8 @@ class Node(Orders):
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch(self.measures))
             try:
                 await self._guests.start(duties, self.http_addr)
             except BaseException:
@@ -105,13 +110,9 @@ class Node(Orders):
             self._callers.serve,
             self.events,
         )
+        host = self._guest or self.papers
         parts = await open_parts(
-            self.config,
-            self.http_addr,
-            hooks,
-            duties.failed,
-            self.measures,
-            self._guest,
+            self.config, self.http_addr, hooks, duties.failed, self.measures, host
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged

@@ -5,14 +5,15 @@ from typing import Any
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeId, NodeStatus, Role
+from nexus.model.position import Offset
 from nexus.node import governing
 from nexus.node.duties import Duties
-from nexus.node.following import Following
 from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.guests import Guests
 from nexus.node.losses import Losses, losses
 from nexus.node.parts import Parts
+from nexus.node.promotion import promote, promote_too
 from nexus.node.report import node_status
 
 
@@ -41,19 +42,18 @@ class Orders:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.pause()
-        else:
-            self._duties.reigning("another's stream is the master's").pause(replica)
+        governing.pause(self._duties, replica)
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
-        else:
-            self._duties.reigning("another's stream is the master's").resume(replica)
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+        governing.resume(self._duties, replica, at_once=at_once)
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
+        await governing.apply_chosen(self._duties, last, before_us)
+        return self.status()
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""
@@ -66,8 +66,8 @@ class Orders:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        await governing.promote(self._main_duties, force=force)
-        await self._guests.follow(partial(governing.promote_too, force=force))
+        await promote(self._main_duties, force=force)
+        await self._guests.follow(partial(promote_too, force=force))
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:

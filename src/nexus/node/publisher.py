@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import structlog
 
 from nexus.errors import LogGapError, NexusError
@@ -24,7 +25,14 @@ from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
 from nexus.node.port import Port, Visitor
 from nexus.protocol.calls import Attach
-from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
+from nexus.protocol.messages import (
+    VOTES,
+    Error,
+    ErrorCode,
+    Hello,
+    Ping,
+    Welcome,
+)
 from nexus.replication.effects import (
     Close,
     CommitAdvanced,
@@ -270,10 +278,13 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            proof = self._port.secret, link.hello_nonce, link.challenge
+            proof = self._port.papers.secret, link.hello_nonce, link.challenge
             message = proven_welcome(message, *proof)
             link.is_welcome = True
             self._hooks.events.info("replica_joined", f"{link.node_id} follows")
+        elif isinstance(message, Ping):
+            # A delayed replica goes by the clock that the entries were written by.
+            message = msgspec.structs.replace(message, clock_us=time.time_ns() // 1000)
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:

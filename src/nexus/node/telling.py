@@ -16,6 +16,8 @@ WHYS: Final = {
     "start": "it started",
 }
 
+FIRST: Final = 1
+
 PLANS: Final = {
     Plan.STREAM: "the log goes on",
     Plan.REWIND: "its last entries are nobody else's, and are taken back",
@@ -26,6 +28,8 @@ PLANS: Final = {
 def tell_of_reign(events: EventLog, reign: Reign) -> None:
     """This node reigns from now on."""
     why = WHYS.get(reign.why, reign.why)
+    if reign.why == "failover" and reign.first_offset == FIRST:
+        why = "the voters have elected it, the first one"
     events.info(
         "reign_began", f"epoch {reign.epoch} from entry {reign.first_offset} on: {why}"
     )

@@ -129,6 +129,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     history_id: HistoryId = HistoryId("")
     held_offset: Offset = Offset(0)
     """Every voter holds the log durably up to here: a witness may drop that."""
+    clock_us: Natural = 0
+    """What a master's wall clock shows, microseconds since 1970; 0: it does not say."""
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

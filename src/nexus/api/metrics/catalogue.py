@@ -87,6 +87,11 @@ STATUS: Final = _shown(
         "commit_offset": ("commit_offset", "The last entry on a quorum."),
         "lag": ("lag_entries", "Entries not yet applied."),
         "lag_seconds": ("lag_seconds", "Age of the oldest entry not yet applied."),
+        "apply_delay_ms": (
+            "apply_delay_milliseconds",
+            "How late it applies on purpose.",
+        ),
+        "held_back": ("held_back_entries", "Entries not applied yet, on purpose."),
         "replica_count": ("replicas", "Replicas of this master."),
     },
 )
