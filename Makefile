@@ -67,7 +67,16 @@ $(VENV)/.libsql: $(VENV)/.ready requirements-libsql.lock tests/e2e/libsql/packag
 	npm --prefix $(VENV)/libsql ci --silent --no-audit --no-fund
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql ## pytest with branch coverage
+# What is in deploy/ is checked by the tool of its kind.
+$(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
+	@{ command -v promtool && command -v systemd-analyze; } >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install --no-install-recommends prometheus systemd; }
+	@{ command -v promtool && command -v systemd-analyze; } >/dev/null || \
+		{ echo "The tests need promtool and systemd-analyze: apt-get install prometheus systemd" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-deploy.lock
+	@touch $@
+
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95

@@ -15,7 +15,7 @@ async def test_a_call_names_its_sender_and_carries_the_secret(node: FakeNode) ->
     async with listening(reply(b'{"a": 1}')) as other:
         peers = Peers(node)
         answer = await peers.get(f"{other.url}/databases/x/", "/cluster/node?a=1")
-        posted = await peers.post(other.url, "/replication/pause", b"{}")
+        posted = await peers.post(other.url, "/replication/pause", b"{}", {})
         peers.close()
 
     assert (answer.status, answer.body, posted.body) == (200, b'{"a": 1}', b'{"a": 1}')

@@ -7,6 +7,7 @@ import pytest
 
 from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
+from nexus.model.token import TokenRole
 from nexus.node import guests
 from nexus.node.node import Node
 from node.builders import Crowd, address_of, count, run, settings, until
@@ -220,3 +221,12 @@ async def test_an_order_that_one_database_cannot_follow_is_told_with_its_name(
 def test_a_database_is_not_long_out_of_line() -> None:
     assert guests.LONGEST_BEAT_S <= 1
     assert HEARTBEAT_MS / 1000 < guests.LONGEST_BEAT_S
+
+
+async def test_a_token_of_the_cluster_is_good_for_every_database(crowd: Crowd) -> None:
+    node = await crowd.node("master", databases="orders")
+
+    token, _ = await node.tokens.create(TokenRole.ADMIN, "all", lasts_s=0)
+
+    assert set(node.named["orders"].tokens.known) == {token.id}
+    assert node.named["orders"].status().wal_offset == 1

@@ -13,7 +13,8 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import HEADER
+from nexus.api.security import FORWARDED_BY, Headers, credential_for
+from nexus.model.token import TokenRole
 
 LOOK: Final = ConnectionLimits(
     connect_timeout_s=1.0, answer_timeout_s=2.0, answer_bytes=8 << 20
@@ -44,14 +45,19 @@ class Peers:
 
     async def get(self, url: str, path: str) -> Received:
         """The answer to this GET; raises PeerSilentError."""
-        return await self._exchange("GET", url, path, b"")
+        return await self._exchange("GET", url, path, b"", {})
 
-    async def post(self, url: str, path: str, body: bytes) -> Received:
-        """The answer to this POST of JSON; raises PeerSilentError."""
-        return await self._exchange("POST", url, path, body)
+    async def post(
+        self, url: str, path: str, body: bytes, headers: Headers
+    ) -> Received:
+        """The answer to this POST of JSON; raises PeerSilentError.
+
+        `headers` are those of the admin's call that asks for it.
+        """
+        return await self._exchange("POST", url, path, body, headers)
 
     async def _exchange(
-        self, method: str, url: str, path: str, body: bytes
+        self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
         target = _target(url)
         lines = [
@@ -59,11 +65,15 @@ class Peers:
             f"host: {target.host}",
             "content-type: application/json",
             f"content-length: {len(body)}",
-            f"{HEADER.decode()}: {self._node.node_id}",
+            f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
-        if secret := self._node.config.cluster_secret:
-            lines.append(f"authorization: Bearer {secret}")
-        head = "\r\n".join([*lines, "", ""]).encode()
+        head = "\r\n".join([*lines, ""]).encode()
+        secret = self._node.config.cluster_secret
+        if headers:
+            head += credential_for(headers, secret, TokenRole.ADMIN)
+        elif secret:  # this node asks for itself
+            head += b"authorization: Bearer %b\r\n" % secret.encode()
+        head += b"\r\n"
         try:
             return await self._connections.exchange(target.address, head, body)
         except (UnsentError, LostError) as error:

@@ -80,6 +80,13 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queries that run at once."""
 
 
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is let in."""
+
+    require_tokens: bool = False
+    """Every call needs a token or the secret, on loopback and without tokens too."""
+
+
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How both ports are protected; without a certificate they speak plainly."""
 
@@ -87,7 +94,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """This node's, in PEM: it serves with it, and shows it to other nodes."""
     key_file: Path | None = None
     ca_file: Path | None = None
-    """Who signs nodes' certificates: no node without one of these is let in. None:
+    """Who signed nodes' certificates: no node without one of these is let in. None:
     whom this machine trusts, and nodes show no certificate."""
     client_certs: Literal["optional", "required"] = "optional"
     """Whether clients too must show one of the CA's."""
@@ -110,4 +117,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()
+    security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()

@@ -39,8 +39,6 @@ Order = Callable[[Duties], Awaitable[object]]
 class GuestNode(Protocol):
     """The node of a named database, as the main one's needs it."""
 
-    http_addr: str
-
     @property
     def duties(self) -> Duties:
         """Its duty and what that works with."""
@@ -65,13 +63,12 @@ class Guests(Generic[NodeT]):
         self._make = make
         self._aligning: asyncio.Task[None] | None = None
 
-    async def start(self, main: Duties, http_addr: str) -> None:
+    async def start(self, main: Duties) -> None:
         """Open every named database; raises what a node's start does."""
         parts = main.parts
         for name in self._config.databases:
             guest = Guest(name, parts.state.node_id, parts.port)
             node = self._make(config_of(self._config, name), guest)
-            node.http_addr = http_addr
             await node.start()
             self.nodes[name] = node
         if self.nodes:

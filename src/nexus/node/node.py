@@ -34,6 +34,7 @@ from nexus.node.reigning import Reigning
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
 from nexus.storage.database import Database
@@ -50,7 +51,7 @@ class Node(Orders):
 
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
-        super().__init__(Duties(config), guest, Guests(config, Node))
+        super().__init__(Duties(config), guest, Guests(config, self._make_guest))
         self.config = config
         self.papers = Papers.of(config) if guest is None else guest.port.papers
         """What it proves itself with; ConfigurationError for files of no use."""
@@ -59,11 +60,10 @@ class Node(Orders):
         self.measures = Measures()
         """What it has counted and timed since it was made."""
         self.events = EventLog()
+        self.tokens = TokenKeeper(self._duties)
+        """The cluster's, which the main database's log carries."""
         self._callers = Callers(
-            self._duties,
-            config.cluster_secret,
-            self.measures,
-            idle_limit_s=self.idle_limit_s,
+            self._duties, self.measures, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -83,7 +83,7 @@ class Node(Orders):
             if self.papers.credentials is not None and self._guest is None:
                 duties.spawn(self.papers.credentials.watch(self.measures))
             try:
-                await self._guests.start(duties, self.http_addr)
+                await self._guests.start(duties)
             except BaseException:
                 duties.stopping = True
                 await self._close()
@@ -122,6 +122,11 @@ class Node(Orders):
             duties.stopping = True
             await self._close()
             raise
+
+    def _make_guest(self, config: Config, guest: Guest) -> "Node":
+        node = Node(config, guest)
+        node.http_addr, node.tokens = self.http_addr, self.tokens
+        return node
 
     async def _close(self) -> None:
         duties = self._duties

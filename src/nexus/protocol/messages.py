@@ -25,6 +25,9 @@ from nexus.protocol.calls import Call
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
 
+TOKENS: Final = "tokens"
+"""In the features of a Hello: this node knows entries that change tokens."""
+
 VOTES: Final = "votes"
 """A Hello with this feature asks for a connection that carries votes alone; it is
 answered with a Welcome, whose `master_id` is the answering node, whatever its role."""
