@@ -15,7 +15,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,7 +79,16 @@ $(VENV)/.browser: $(VENV)/.libsql tests/e2e/browser/package-lock.json
 	npm --prefix $(VENV)/browser ci --silent --no-audit --no-fund
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.browser ## pytest with branch coverage
+# What is in deploy/ is checked by the tool of its kind.
+$(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
+	@{ command -v promtool && command -v systemd-analyze; } >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install --no-install-recommends prometheus systemd; }
+	@{ command -v promtool && command -v systemd-analyze; } >/dev/null || \
+		{ echo "The tests need promtool and systemd-analyze: apt-get install prometheus systemd" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-deploy.lock
+	@touch $@
+
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95

@@ -10,7 +10,7 @@ import msgspec
 from nexus import errors
 from nexus.api.application import CALLS
 from nexus.api.metrics.catalogue import FAMILIES
-from nexus.api.problems import row_of
+from nexus.api.statuses import row_of
 from nexus.cli.flags import ALIASES, NO_FLAG, flag_of
 from nexus.config import Config
 from nexus.config.loading import SETTINGS
@@ -33,6 +33,7 @@ MEANINGS = {
     "replication.heartbeat_ms": "How often both sides of a connection are heard.",
     "replication.missed_heartbeats": "After so many the other side counts as dead.",
     "replication.connect_timeout_ms": "For a connection and its handshake.",
+    "replication.apply_delay_ms": "How late a replica applies an entry, on purpose.",
     "replication.max_log_size": "Entries that the log keeps at least.",
     "replication.auto_failover": "A dead master is replaced by itself, where voters elect.",
     "replication.coordinator": "`quorum` where there are peers, else `manual`; `etcd`.",
@@ -43,6 +44,10 @@ MEANINGS = {
     "replication.etcd_ca_file": "Who signed etcd's certificates.",
     "replication.etcd_cert_file": "This node's certificate, where etcd asks for one.",
     "replication.etcd_key_file": "That certificate's key.",
+    "tls.cert_file": "This node's certificate, in PEM. With it both ports speak TLS.",
+    "tls.key_file": "That certificate's key.",
+    "tls.ca_file": "The CA of the nodes' certificates. Nodes without one are refused.",
+    "tls.client_certs": "`optional`, or `required`: clients show a certificate, too.",
     "snapshot.compression_level": "zstd's level, 1 to 22.",
     "snapshot.max_size": "Uncompressed. A larger one is neither made nor installed.",
     "snapshot.chunk_size": "Bytes of one piece on the wire.",
@@ -50,6 +55,7 @@ MEANINGS = {
     "limits.transaction_bytes": "Changes of one transaction. Larger ones are refused.",
     "limits.idle_transaction_ms": "An open transaction ends when idle for longer.",
     "limits.readers": "Queries that run at once.",
+    "security.require_tokens": "Ask for a token on loopback and without tokens too.",
 }
 """What each setting is for; a setting without a line here fails the build."""
 
@@ -109,10 +115,10 @@ def error_codes() -> list[str]:
 def calls() -> list[str]:
     """Every call of the REST API."""
     rows = [
-        (f"`{call.method} {call.path}`", call.summary, "no" if call.public else "yes")
+        (f"`{call.method} {call.path}`", call.summary, call.role or "none")
         for call in CALLS
     ]
-    return table(("call", "does", "token"), rows)
+    return table(("call", "does", "role"), rows)
 
 
 def messages() -> list[str]:

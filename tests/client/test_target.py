@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus.client.target import ReadFrom, Target, read_target, split_host
+from nexus.client.target import Credential, ReadFrom, Target, read_target, split_host
 from nexus.errors import RequestError
 
 
@@ -14,7 +14,7 @@ from nexus.errors import RequestError
             "nexus://a,b:2,[::1]:3,[::1]",
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
-        ("nexus://:s%40@a:1", Target(("a:1",), "s@")),
+        ("nexus://:s%40@a:1", Target(("a:1",), Credential("s@"))),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (
             "nexus://a:1?timeout=2.5&read=replica",

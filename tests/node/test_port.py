@@ -9,16 +9,17 @@ from msgspec.structs import replace
 
 from nexus.errors import ConfigurationError
 from nexus.node.connection import Connection
+from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port, Serve, Visitor
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error, ErrorCode, Message, Ping
-from node.builders import PATIENCE_S
+from node.builders import PATIENCE_S, knowing
 from node.test_publisher import HELLO
 
 
 @asynccontextmanager
 async def open_port() -> AsyncIterator[Port]:
-    port = Port(secret="", timeout_s=PATIENCE_S)
+    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     try:
         yield port
@@ -85,7 +86,7 @@ async def test_a_database_that_is_closed_turns_visitors_away_and_no_other_does()
 
 async def test_a_port_that_is_taken_is_told_with_its_address() -> None:
     async with open_port() as port:
-        other = Port(secret="", timeout_s=PATIENCE_S)
+        other = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
 
         with pytest.raises(ConfigurationError, match=f"{port.address} cannot be used"):
             await other.start(port.address)

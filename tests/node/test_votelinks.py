@@ -11,12 +11,13 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.node.connection import Connection
 from nexus.node.handshake import receive_hello
+from nexus.node.papers import Papers
 from nexus.node.votelinks import MOST_CONNECTIONS, VoteHooks, VoteLinks, VoteMessage
 from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.announcement import hello_of
 from nexus.replication.formation import Sighting
 from nexus.replication.settings import Identity
-from node.builders import until
+from node.builders import knowing, until
 
 SECRET = "hush"
 
@@ -32,7 +33,7 @@ class Voter:
             VoteHooks(
                 self._hello, self._welcome, lambda *said: self.heard.append(said)
             ),
-            secret=SECRET,
+            papers=Papers(SECRET),
             heartbeat_ms=20,
             missed=3,
         )
@@ -62,9 +63,11 @@ class Voter:
     ) -> None:
         connection = Connection(reader, writer)
         try:
-            hello, nonce = await receive_hello(connection, SECRET, timeout_s=2)
+            known = knowing(SECRET)
+            greeting = await receive_hello(connection, known, timeout_s=2)
+            hello = greeting.hello
             assert isinstance(hello, Hello)
-            await self.links.serve(connection, hello, nonce)
+            await self.links.serve(connection, hello, greeting.challenge)
         except (HandshakeRefusedError, ProtocolError, OSError, TimeoutError):
             pass
         finally:

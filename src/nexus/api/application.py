@@ -1,6 +1,7 @@
 """The ASGI application of a node: POST /sql first, then the router for the rest."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -19,9 +20,10 @@ from nexus.api import (
     replication,
     snapshots,
     sql,
+    tokens,
 )
 from nexus.api.bodies import BodyReader, ClientGoneError
-from nexus.api.calls import Call, Context, Handler
+from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.dashboard import files
 from nexus.api.facade import NodeFacade
@@ -37,6 +39,7 @@ from nexus.api.security import Gate
 from nexus.api.sql import SqlEndpoint
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 
 _CALLS: Final = (
     sql.CALL,
@@ -46,6 +49,7 @@ _CALLS: Final = (
     *acting.CALLS,
     *changes.CALLS,
     *snapshots.CALLS,
+    *tokens.CALLS,
     *health.CALLS,
     *metrics.CALLS,
     *hrana.CALLS,
@@ -62,7 +66,8 @@ class Application:
 
     def __init__(self, node: NodeFacade) -> None:
         self._measures = node.measures
-        gate, bodies = Gate(node.config), BodyReader()
+        admittance = Admittance(node.config, lambda: node.tokens.known)
+        gate, bodies = Gate(node.config, admittance), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
@@ -139,7 +144,8 @@ class PathEndpoint:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handle, call = self._handlers[method]
         try:
-            self._gate.check(dict(scope["headers"]), public=call.public)
+            principal = self._gate.check(dict(scope["headers"]), call.role)
+            scope[ADMITTED] = partial(self._gate.still_admits, principal)
             response = await handle(self._context, Request(scope, receive))
         except NexusError as error:
             response = problem_response(error, master_url=self._master_url(error))

@@ -19,17 +19,20 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.model.token import Token, TokenRole
 from nexus.node.changes import Wish, Write
 from nexus.node.events import EventLog
 from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.tokens import KnownTokens
 
 
 class SnapshotArchives(Protocol):
@@ -65,6 +68,25 @@ class Pieces(Protocol):
         """The next piece, None at the end; raises NexusError."""
 
 
+class Tokens(Protocol):
+    """The tokens as one node sees them; only the master changes them."""
+
+    @property
+    def known(self) -> KnownTokens:
+        """What this node has applied."""
+
+    async def create(
+        self, role: TokenRole, name: str, /, *, lasts_s: int
+    ) -> tuple[Token, str]:
+        """A new token, and its text; `lasts_s` 0: until it is revoked."""
+
+    async def revoke(self, token_id: str, /) -> Token:
+        """The token is good no more; raises NotFoundError."""
+
+    async def rotate(self, token_id: str, /, *, grace_s: int) -> tuple[Token, str]:
+        """A new token like this one, which is good for `grace_s` more."""
+
+
 class NodeFacade(Protocol):
     """A node as its API sees it."""
 
@@ -73,8 +95,16 @@ class NodeFacade(Protocol):
         """The settings it runs with."""
 
     @property
+    def papers(self) -> Papers:
+        """What it proves itself with."""
+
+    @property
     def node_id(self) -> str:
         """Its id, the same for ever."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The cluster's tokens."""
 
     @property
     def snapshots(self) -> SnapshotArchives:
@@ -137,8 +167,13 @@ class NodeFacade(Protocol):
     def pause(self, replica: str | None) -> None:
         """Stop applying; on a master, stop the stream to one replica or to all."""
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
 
     async def switch_over(self, heir: str) -> Handover:
         """Hand over to another voter."""

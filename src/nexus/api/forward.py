@@ -17,14 +17,15 @@ from nexus.api.connections import (
 )
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
+from nexus.api.security import FORWARDED_BY, credential_for
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
-
-HEADER: Final = b"nexus-forwarded-by"
-"""Names the node that passed the write on; such a write is not passed on again."""
+from nexus.model.token import TokenRole
 
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
+
+PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
@@ -40,7 +41,8 @@ class Master:
     url: str
     address: Address
     head: bytes
-    """Of a request, with %b for its path and %d for the length of its body."""
+    """Of a request, with %b for its path and for what the caller is let in by, and %d
+    for the length of its body."""
 
 
 class Forwarder:
@@ -50,7 +52,7 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
-        self._connections = Connections(limits, self._gone)
+        self._connections = Connections(limits, self._gone, lambda: node.papers.client)
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -65,10 +67,10 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
-        if HEADER in headers:
+        if FORWARDED_BY in headers:
             raise NoMasterError(
-                f"{headers[HEADER].decode('latin-1')} passed this write on to this "
-                "node, which is a replica: the roles are changing"
+                f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
+                "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; this replica knows no master just now")
@@ -76,7 +78,9 @@ class Forwarder:
             self._master = self._master_at(error.master_url)
         master, forwarded = self._master, self._node.measures.forwarded
         try:
-            head = master.head % (path.encode(), len(body))
+            secret = self._node.config.cluster_secret
+            credential = credential_for(headers, secret, TokenRole.WRITE)
+            head = master.head % (path.encode(), credential, len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
             forwarded["unsent"] += 1
@@ -110,21 +114,25 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or 80)
-        except ValueError as error:
+            address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
+        except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if parts.scheme != "http" or not parts.hostname:
+        if not parts.hostname or parts.scheme not in PORTS:
             raise _no_address(url)
+        own = self._node.papers.scheme
+        if parts.scheme != own:  # the secret would go where it can be read, say
+            raise NoMasterError(
+                f"the master's API is at {url}, and this node speaks {own}: set "
+                "tls.cert_file and tls.key_file on every node, or on none"
+            )
         lines = [
             f"host: {parts.netloc}",
             "content-type: application/json",
-            f"{HEADER.decode()}: {self._node.node_id}",
+            f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
-        if secret := self._node.config.cluster_secret:
-            lines.append(f"authorization: Bearer {secret}")
         head = "\r\n".join(lines).replace("%", "%%").encode()
         start = f"POST {parts.path.rstrip('/').replace('%', '%%')}%b HTTP/1.1\r\n"
-        length = b"\r\ncontent-length: %d\r\n\r\n"
+        length = b"\r\n%bcontent-length: %d\r\n\r\n"
         return Master(url, address, start.encode() + head + length)
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from nexus.api.answers import (
     Promoted,
     PromoteRequest,
     Replicas,
+    ResumeRequest,
     StartRequest,
     Verification,
     VerificationMark,
@@ -29,7 +30,9 @@ from nexus.api.calls import (
     Parameter,
     json_response,
     path_number,
+    query_number,
     read_body,
+    reading,
 )
 from nexus.api.streams import JSON_LINES, stream_lines
 from nexus.config import split_address
@@ -114,9 +117,16 @@ async def _pause(context: Context, request: Request) -> Response:
 
 
 async def _resume(context: Context, request: Request) -> Response:
-    wish = await read_body(context, request, PauseRequest)
-    context.node.resume(wish.replica)
+    wish = await read_body(context, request, ResumeRequest)
+    context.node.resume(wish.replica, at_once=wish.now)
     return json_response(context.node.status())
+
+
+async def _apply(context: Context, request: Request) -> Response:
+    await read_body(context, request, Empty)
+    until, before_us = (query_number(request, name) for name in ("until", "before_us"))
+    last = None if until is None else Offset(until)
+    return json_response(await context.node.apply_until(last, before_us))
 
 
 async def _start(context: Context, request: Request) -> Response:
@@ -155,19 +165,18 @@ async def _verification(context: Context, request: Request) -> Response:
 
 
 _STATUS: Final = {200: Answer("How the node fares now.", NodeStatus)}
+_NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _WRONG_ROLE: Final = (WrongRoleError,)
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/replication/status",
         "status",
         "How this node fares.",
         {200: Answer("Its status.", NodeStatus)},
         _status,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/stats",
         "stats",
         "What it did as a master or as a replica, whichever it is.",
@@ -175,8 +184,7 @@ CALLS: Final = (
         _stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/master/stats",
         "master_stats",
         "What it did as a master.",
@@ -184,8 +192,7 @@ CALLS: Final = (
         _master_stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/replica/stats",
         "replica_stats",
         "What it did as a replica.",
@@ -193,16 +200,14 @@ CALLS: Final = (
         _replica_stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/history",
         "history",
         "Every epoch: who reigned, from where on, and why.",
         {200: Answer("The epochs, oldest first.", History)},
         _history,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/replicas",
         "replicas",
         "The replicas of this master.",
@@ -210,16 +215,14 @@ CALLS: Final = (
         _replicas,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/diverged",
         "divergences",
         "What this node took back, when, and why.",
         {200: Answer("The divergences.", Divergences)},
         _divergences,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/diverged/{id}",
         "divergence",
         "The rows of one divergence.",
@@ -254,11 +257,30 @@ CALLS: Final = (
         "POST",
         "/replication/resume",
         "resume",
-        "Undo a pause.",
+        "Undo a pause; on a delayed replica perhaps with all that it holds back.",
         _STATUS,
         _resume,
-        body=PauseRequest,
+        body=ResumeRequest,
         problems=(NotFoundError, WrongRoleError),
+    ),
+    Call(
+        "POST",
+        "/replication/apply",
+        "apply",
+        "A replica applies up to a chosen entry, however young, and stays paused.",
+        _STATUS,
+        _apply,
+        body=Empty,
+        parameters=(
+            Parameter("until", "query", _NUMBER, "The last entry; else of those here."),
+            Parameter(
+                "before_us",
+                "query",
+                _NUMBER,
+                "No entry written then or later, microseconds since 1970.",
+            ),
+        ),
+        problems=(RequestError, WrongRoleError),
     ),
     Call(
         "POST",
@@ -291,8 +313,7 @@ CALLS: Final = (
         body=Empty,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/verify/{offset}",
         "verification",
         "This node's content hashes at that offset.",

@@ -10,7 +10,18 @@ import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import changes, check, importing, operate, restore, serve, status, verify
+from nexus.cli import (
+    changes,
+    check,
+    importing,
+    operate,
+    restore,
+    serve,
+    status,
+    tls,
+    token,
+    verify,
+)
 from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.sql import command as sql
@@ -65,6 +76,9 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "restore": restore.restore,
     "bench": bench.bench,
 }
+GROUPS: Final = {"token": token.app, "tls": tls.app}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 for name, function in COMMANDS.items():
     app.command(name)(function)
 

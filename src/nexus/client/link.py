@@ -11,6 +11,7 @@ import msgspec
 
 from nexus.client.target import split_host
 from nexus.errors import HandshakeRefusedError, ProtocolError
+from nexus.model.token import read_token, sha256
 from nexus.protocol.calls import (
     CALLS_LEAST,
     CALLS_MOST,
@@ -23,7 +24,13 @@ from nexus.protocol.calls import (
 )
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
-from nexus.protocol.proofs import attach_proof, attached_proof, proves
+from nexus.protocol.proofs import (
+    TOKEN_FEATURE,
+    attach_proof,
+    attached_proof,
+    proves,
+    token_proof,
+)
 
 READ_BYTES: Final = 256 << 10
 
@@ -125,8 +132,11 @@ class Link:
         self._socket.close()
 
     def _attach(self, secret: str, deadline_s: float) -> None:
-        nonce = secrets.token_bytes(16)
-        attach = Attach(CALLS_LEAST, CALLS_MOST, "python", nonce=nonce)
+        nonce, token = secrets.token_bytes(16), read_token(secret)
+        features = () if token is None else (TOKEN_FEATURE + token[0],)
+        attach = Attach(
+            CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
+        )
         begun_s = time.monotonic()
         # The address was chosen on this side: the larger limit costs no trust.
         self._decoder.handshake_done()
@@ -135,7 +145,11 @@ class Link:
         challenge = b""
         if isinstance(answer, Challenge):
             challenge = answer.nonce
-            proof = attach_proof(secret, challenge, attach)
+            proof = (
+                attach_proof(secret, challenge, attach)
+                if token is None
+                else token_proof(token[1], challenge, attach)
+            )
             self._send(encode(msgspec.structs.replace(attach, auth=proof)))
             answer = self._receive(deadline_s)
         if not isinstance(answer, Attached):
@@ -143,10 +157,11 @@ class Link:
                 f"{self.address} answered Attach with {type(answer).__name__}",
                 reason=ErrorCode.MALFORMED,
             )
-        expected = attached_proof(secret, nonce, challenge, answer)
+        key = secret.encode() if token is None else sha256(token[1])
+        expected = attached_proof(key, nonce, challenge, answer)
         if secret and not proves(answer.auth, expected):
             raise HandshakeRefusedError(
-                f"{self.address} does not know this cluster's secret",
+                f"{self.address} does not know this cluster's secret, or the token",
                 reason=ErrorCode.UNAUTHORISED,
             )
         self.attached = answer

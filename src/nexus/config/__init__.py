@@ -5,7 +5,9 @@ from nexus.config.settings import (
     Config,
     LimitSettings,
     ReplicationSettings,
+    SecuritySettings,
     SnapshotSettings,
+    TlsSettings,
 )
 from nexus.config.values import is_loopback, join_address, split_address
 
@@ -13,7 +15,9 @@ __all__ = [
     "Config",
     "LimitSettings",
     "ReplicationSettings",
+    "SecuritySettings",
     "SnapshotSettings",
+    "TlsSettings",
     "is_loopback",
     "join_address",
     "load",

@@ -22,6 +22,7 @@ from nexus.node.events import EventLog
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
 from nexus.node.measures import SECONDS, Histogram
+from nexus.node.papers import Papers
 from nexus.node.screening import screened
 from nexus.node.telling import LinkTale
 from nexus.node.worker import ApplyWorker
@@ -84,7 +85,7 @@ class Follower:
         worker: ApplyWorker,
         hooks: FollowerHooks,
         *,
-        secret: str,
+        papers: Papers,
         timeout_s: float,
     ) -> None:
         self.machine = machine
@@ -95,10 +96,10 @@ class Follower:
         self._log = wal
         self._worker = worker
         self._hooks = hooks
-        self._secret = secret
+        self._papers = papers
         self._timeout_s = timeout_s
         self._queue = EffectQueue()
-        self.take = self._queue.take
+        self.take, self.drop = self._queue.take, self._queue.drop
         self._appending = asyncio.Lock()
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -210,7 +211,7 @@ class Follower:
         began = time.monotonic()
         self._log.append(records, durably=True)
         durable = self._log.sync()
-        self._hooks.log_sync.observe(time.monotonic() - began)
+        self._hooks.log_sync.observe_since(began)
         return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
@@ -268,7 +269,7 @@ class Follower:
         try:
             if target.delay_ms:
                 await asyncio.sleep(target.delay_ms / 1000)
-            connection = await Connection.open(
+            connection = await self._papers.dial(
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
@@ -296,7 +297,7 @@ class Follower:
                 answer = await introduce(
                     connection,
                     effect.message,
-                    self._secret,
+                    self._papers.secret,
                     timeout_s=self._timeout_s,
                 )
                 refused = isinstance(answer, Error)

@@ -18,19 +18,15 @@ from nexus.model.cluster import MembersView, MemberView, Mode, NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
-from nexus.node.duties import Duties, Duty
+from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.holding import apply_until
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
-from nexus.node.reigning import Reigning
 from nexus.node.resting import Resting
 from nexus.node.voting import Voting
-from nexus.replication.election_moves import ElectionState
 from nexus.replication.quorum import majority
-
-ELECTION_DEAD_TIMES: Final = 4
-"""So long a promotion by vote may take."""
 
 HANDOVER_DEAD_TIMES: Final = 4
 LEAST_HANDOVER_S: Final = 5.0
@@ -83,36 +79,32 @@ def _followed(voting: Voting) -> str:
     return machine.master.master_id
 
 
-async def promote(duties: Duties, *, force: bool) -> None:
-    """Make this replica the master; see Node.promote."""
-    duty = duties.duty
-    if isinstance(duty, Voting) and not force:
-        return await elected(duty)
-    if isinstance(duty, Keyholding):
-        return await duty.promote(force=force)
-    async with duties.changing:
-        duties.parts  # noqa: B018 - NodeStoppedError comes first
-        if isinstance(duties.duty, Voting):
-            return await duties.force()
-        if isinstance(duties.duty, Reigning) and force and duties.failure:
-            # Two masters of one epoch: an operator says which one goes on.
-            return await duties.change(Role.MASTER, "force")
-        following = _promotable(duties.duty)
-        following.require_promotable(force=force)
-        former = following.machine.master_addr
-        await duties.change(Role.MASTER, "force" if force else "promote")
-        duties.spawn(duties.reigning().announce(former))
-        return None
+def pause(duties: Duties, replica: str | None) -> None:
+    """A replica applies no more; a master streams no more, to one or to all."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.pause()
+    else:
+        duties.reigning("another's stream is the master's").pause(replica)
 
 
-def _promotable(duty: Duty | None) -> Following:
-    if isinstance(duty, Resting):
-        raise WrongRoleError(duty.reason)
-    if isinstance(duty, Forming):
-        raise WrongRoleError(f"there is no cluster yet: {duty.reason}")
-    if not isinstance(duty, Following):
-        raise WrongRoleError("this node is the master already")
-    return duty
+def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
+    """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.resume(at_once=at_once)
+    else:
+        duties.reigning("another's stream is the master's").resume(replica)
+
+
+async def apply_chosen(
+    duties: Duties, last: Offset | None, before_us: int | None
+) -> None:
+    """Apply up to that entry, or what was written before that time; then pause."""
+    acting = duties.acting
+    if not isinstance(acting, Following):
+        raise WrongRoleError("a master has applied all; ask a delayed replica")
+    await apply_until(acting, last, before_us)
 
 
 def members(duties: Duties) -> MembersView:
@@ -276,23 +268,3 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
                 break
             await asyncio.sleep(pause_s)
     return members(duties)
-
-
-async def elected(voting: Voting) -> None:
-    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
-    if voting.role is Role.MASTER:
-        raise WrongRoleError("this node is the master already")
-    member = voting.member
-    dead_after_ms, pause_s = voting.patience
-    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
-    while now_ms() < deadline:
-        if member.elector.state is ElectionState.FOLLOWER:
-            voting.take(member.campaign(now_ms()))
-        await asyncio.sleep(pause_s)
-        if voting.takes_writes:
-            return
-    raise WrongRoleError(
-        "the voters have not elected this node: a majority does not answer, or their "
-        "master is alive, or their logs are longer; nothing was changed. Stop the "
-        "master first, use switchover, or force what may lose entries"
-    )

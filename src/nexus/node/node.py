@@ -30,7 +30,9 @@ from nexus.node.governing import Handover
 from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
 from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
+from nexus.node.promotion import promote
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
@@ -38,6 +40,7 @@ from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
 from nexus.storage.database import Database
@@ -55,6 +58,8 @@ class Node:
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
         self._guest = guest
         self.http_addr = config.http_addr
         """Where its API listens; say so before `start` if the system chose the port."""
@@ -62,11 +67,9 @@ class Node:
         """What it has counted and timed since it was made."""
         self.events = EventLog()
         self._duties = Duties(config)
+        self.tokens = TokenKeeper(self._duties)
         self._callers = Callers(
-            self._duties,
-            config.cluster_secret,
-            self.measures,
-            idle_limit_s=self.idle_limit_s,
+            self._duties, self.measures, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -83,6 +86,8 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch(self.measures))
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -105,13 +110,9 @@ class Node:
             self._callers.serve,
             self.events,
         )
+        host = self._guest or self.papers
         parts = await open_parts(
-            self.config,
-            self.http_addr,
-            hooks,
-            duties.failed,
-            self.measures,
-            self._guest,
+            self.config, self.http_addr, hooks, duties.failed, self.measures, host
         )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
@@ -265,19 +266,18 @@ class Node:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.pause()
-        else:
-            self._duties.reigning("another's stream is the master's").pause(replica)
+        governing.pause(self._duties, replica)
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
-        else:
-            self._duties.reigning("another's stream is the master's").resume(replica)
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+        governing.resume(self._duties, replica, at_once=at_once)
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
+        await governing.apply_chosen(self._duties, last, before_us)
+        return self.status()
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""
@@ -290,7 +290,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        await governing.promote(self._duties, force=force)
+        await promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:

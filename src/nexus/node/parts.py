@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nexus.config import Config
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 from nexus.node.changes import ChangeFeed
 from nexus.node.events import EventLog
 from nexus.node.execution import Executor
@@ -15,12 +16,15 @@ from nexus.node.fullsync import SnapshotSender
 from nexus.node.guest import Guest, path_of
 from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
+from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
 from nexus.protocol.databases import features_for
+from nexus.protocol.messages import TOKENS
+from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -103,6 +107,7 @@ class Parts:
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
+        delay_ms = self.config.replication.apply_delay_ms
         return Identity(
             node_id=self.state.node_id,
             cluster_id=self.state.cluster_id,
@@ -111,7 +116,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
-            features=features_for(self.name),
+            features=(*features_for(self.name), *delay_features(delay_ms), TOKENS),
         )
 
     def on_loop(
@@ -152,21 +157,25 @@ async def open_parts(
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
     measures: Measures,
-    guest: Guest | None = None,
+    host: Papers | Guest,
 ) -> Parts:
     """Open the data directory, and the replication port for whoever is no guest.
 
+    `host` is what that port proves itself with, or whose guest this node is.
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
     replication = config.replication
-    if guest is None:
-        timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(secret=config.cluster_secret, timeout_s=timeout_s)
+    guest = host if isinstance(host, Guest) else None
+    if isinstance(host, Papers):
         standing = await asyncio.to_thread(open_standing, config)
+        database = standing.database
+        admittance = Admittance(config, lambda: database.tokens)
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(host, admittance, timeout_s=timeout_s)
         name = MAIN
     else:
-        port, name = guest.port, guest.database
-        standing = await asyncio.to_thread(open_standing, config, guest.node_id)
+        port, name = host.port, host.database
+        standing = await asyncio.to_thread(open_standing, config, host.node_id)
     try:
         if guest is None:
             await port.start(replication.bind_addr)
@@ -196,7 +205,7 @@ async def open_parts(
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=port.address,
-        http_url=f"http://{http_addr}{path_of(name)}",
+        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}",
         port=port,
         publisher=publisher,
         executor=Executor(
@@ -204,6 +213,7 @@ async def open_parts(
             milestones,
             measures,
             patience_s=config.limits.idle_transaction_ms / 1000,
+            delay_ms=config.replication.apply_delay_ms,
         ),
         views=Views(database),
         hashing=hashing,

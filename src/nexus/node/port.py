@@ -14,13 +14,24 @@ import structlog
 
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError, HandshakeRefusedError, ProtocolError
+from nexus.model.token import Principal
+from nexus.node.admittance import Admittance
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
+from nexus.node.listening import bound_sockets
+from nexus.node.papers import Papers
+from nexus.node.tlsport import TlsPort
 from nexus.protocol.calls import Attach
+from nexus.protocol.codec import encode
 from nexus.protocol.databases import database_of
-from nexus.protocol.messages import ErrorCode, Hello
+from nexus.protocol.messages import Error, ErrorCode, Hello
 
 log = structlog.get_logger(__name__)
+
+_NOT_TLS: Final = Error(
+    ErrorCode.UNAUTHORISED,
+    "this port speaks TLS: a node sets tls.cert_file, a client writes tls=on",
+)
 
 MAIN: Final = ""
 """The database that has no name of its own."""
@@ -34,6 +45,8 @@ class Visitor:
     hello: Hello | Attach
     challenge: bytes
     """The nonce that its proof was over."""
+    principal: Principal
+    """Who it is, if it is a client."""
 
 
 Serve = Callable[[Visitor], Awaitable[None]]
@@ -43,25 +56,28 @@ Serve = Callable[[Visitor], Awaitable[None]]
 class Port:
     """Listens between `start` and `stop`; for one event loop."""
 
-    def __init__(self, *, secret: str, timeout_s: float) -> None:
+    def __init__(
+        self, papers: Papers, admittance: Admittance, *, timeout_s: float
+    ) -> None:
         self.address = ""
         """Where it listens, with the port that the system chose for 0."""
         self.rejections: Counter[str] = Counter()
         """Peers turned away before a machine saw them, by reason."""
-        self.secret = secret
-        """What a peer has to prove that it knows; empty: nothing."""
-        self._door = Door(timeout_s=timeout_s)
+        self.papers = papers
+        """What this side proves itself with, and a node has to."""
+        self.admittance = admittance
+        """What a client has to prove, if anything."""
+        self._timeout_s = timeout_s
+        self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
         self._databases: dict[str, Serve] = {}
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsPort | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, address: str) -> None:
         """Listen; raises ConfigurationError where the address cannot be had."""
-        host, port = split_address(address)
+        host, _ = split_address(address)
         try:
-            self._server = await asyncio.start_server(
-                self._accept, host, port, limit=READ_BYTES
-            )
+            self._server = await self._listen(address)
         except OSError as error:
             raise ConfigurationError(
                 f"replication.bind_addr {address} cannot be used: "
@@ -84,6 +100,26 @@ class Port:
     def close_to(self, database: str) -> None:
         """Hand over no more of them."""
         self._databases.pop(database, None)
+
+    async def _listen(self, address: str) -> asyncio.Server | TlsPort:
+        credentials = self.papers.credentials
+        if credentials is None:
+            host, port = split_address(address)
+            return await asyncio.start_server(
+                self._accept, host, port, limit=READ_BYTES
+            )
+        return TlsPort(
+            await bound_sockets(address),
+            credentials,
+            self._stream,
+            plain_answer=encode(_NOT_TLS),
+            door=Door(timeout_s=self._timeout_s),
+        )
+
+    def _stream(self) -> asyncio.StreamReaderProtocol:
+        """One that calls `_accept`, as asyncio's own server makes it."""
+        reader = asyncio.StreamReader(limit=READ_BYTES)
+        return asyncio.StreamReaderProtocol(reader, self._accept)
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -113,11 +149,13 @@ class Port:
             await connection.close()
 
     async def _hand_over(self, connection: Connection) -> None:
-        hello, challenge = await self._door.hello(connection, self.secret)
+        greeting = await self._door.hello(connection, self.admittance)
+        hello = greeting.hello
         name = database_of(hello.features)
         serve = self._databases.get(name)
         if serve is not None:
-            await serve(Visitor(connection, hello, challenge))
+            challenge, principal = greeting.challenge, greeting.principal
+            await serve(Visitor(connection, hello, challenge, principal))
         elif name == MAIN:
             await connection.refuse(ErrorCode.STOPPING, "this node is stopping")
         else:

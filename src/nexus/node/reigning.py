@@ -328,14 +328,14 @@ class Reigning:
         self, former: str, heard: Callable[[Welcome | Error], None] | None = None
     ) -> None:
         """Tell a node of this reign, until it answers or the reign ends."""
-        secret = self._parts.config.cluster_secret
+        papers = self._parts.port.papers
         while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
-                connection = await Connection.open(former, timeout_s=ANNOUNCE_EVERY_S)
+                connection = await papers.dial(former, timeout_s=ANNOUNCE_EVERY_S)
                 try:
                     answer = await introduce(
-                        connection, hello, secret, timeout_s=ANNOUNCE_EVERY_S
+                        connection, hello, papers.secret, timeout_s=ANNOUNCE_EVERY_S
                     )
                 finally:
                     await connection.close()

@@ -24,6 +24,8 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     auto_failover: bool | None = None
     """None: as configured."""
     last_error: str = ""
+    apply_delay_ms: int = 0
+    held_back: int = 0
 
 
 def node_status(
@@ -62,4 +64,6 @@ def node_status(
         has_database=parts.database.stands,
         failovers=history.failovers,
         last_error=failure or state.incomplete or duty.last_error,
+        apply_delay_ms=duty.apply_delay_ms,
+        held_back=duty.held_back,
     )

@@ -82,7 +82,7 @@ class Voting:
         replication = parts.config.replication
         self.links = VoteLinks(
             VoteHooks(self._hello, self._welcome, self._heard),
-            secret=parts.config.cluster_secret,
+            papers=parts.port.papers,
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )

@@ -25,6 +25,9 @@ from nexus.protocol.calls import Call
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
 
+TOKENS: Final = "tokens"
+"""In the features of a Hello: this node knows entries that change tokens."""
+
 VOTES: Final = "votes"
 """A Hello with this feature asks for a connection that carries votes alone; it is
 answered with a Welcome, whose `master_id` is the answering node, whatever its role."""
@@ -129,6 +132,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     history_id: HistoryId = HistoryId("")
     held_offset: Offset = Offset(0)
     """Every voter holds the log durably up to here: a witness may drop that."""
+    clock_us: Natural = 0
+    """What a master's wall clock shows, microseconds since 1970; 0: it does not say."""
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

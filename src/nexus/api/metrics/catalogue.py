@@ -87,6 +87,11 @@ STATUS: Final = _shown(
         "commit_offset": ("commit_offset", "The last entry on a quorum."),
         "lag": ("lag_entries", "Entries not yet applied."),
         "lag_seconds": ("lag_seconds", "Age of the oldest entry not yet applied."),
+        "apply_delay_ms": (
+            "apply_delay_milliseconds",
+            "How late it applies on purpose.",
+        ),
+        "held_back": ("held_back_entries", "Entries not applied yet, on purpose."),
         "replica_count": ("replicas", "Replicas of this master."),
     },
 )
@@ -165,8 +170,8 @@ EACH_REPLICA: Final = (
 TIMES: Final = (
     _histogram(
         "commit_seconds",
-        "From a transaction's arrival at the writer to its answer: of each batch the "
-        "one that waited longest, counted for each of the batch.",
+        "From a transaction's arrival at the writer to its answer: of each batch, the "
+        "one that waited longest.",
     ),
     _histogram("quorum_wait_seconds", "A batch's wait until a quorum held it."),
     _histogram("log_sync_seconds", "To append to the log and make that durable."),
