@@ -91,7 +91,7 @@ def _target(url: str, own_scheme: str) -> _Target:
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         parts, port = urlsplit(""), 0
-    if not port or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
     if parts.scheme != own_scheme:  # the secret would go where it can be read, say
         raise PeerSilentError(
