@@ -68,6 +68,7 @@ def _metavar(setting: Setting) -> str:
             "addresses": "HOST:PORT,…",
             "urls": "URL,…",
             "modules": "MODULE,…",
+            "names": "NAME,…",
             "size": "SIZE",
             "duration": "TIME",
         }[setting.kind]
