@@ -53,6 +53,7 @@ class Node:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.http_addr = config.http_addr
+        """Where its API is to be found; empty where it has none."""
         """Where its API listens; say so before `start` if the system chose the port."""
         self._duties = Duties(config)
         self._callers = Callers(

@@ -173,7 +173,7 @@ async def open_parts(
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=address,
-        http_url=f"http://{http_addr}",
+        http_url=f"http://{http_addr}" if http_addr else "",
         publisher=publisher,
         executor=Executor(
             database,
