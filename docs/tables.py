@@ -9,6 +9,7 @@ import msgspec
 
 from nexus import errors
 from nexus.api.application import CALLS
+from nexus.api.metrics.catalogue import FAMILIES
 from nexus.api.problems import row_of
 from nexus.cli.flags import ALIASES, NO_FLAG, flag_of
 from nexus.config import Config
@@ -32,6 +33,7 @@ MEANINGS = {
     "replication.heartbeat_ms": "How often both sides of a connection are heard.",
     "replication.missed_heartbeats": "After so many the other side counts as dead.",
     "replication.connect_timeout_ms": "For a connection and its handshake.",
+    "replication.apply_delay_ms": "How late a replica applies an entry, on purpose.",
     "replication.max_log_size": "Entries that the log keeps at least.",
     "replication.auto_failover": "A dead master is replaced by itself, where voters elect.",
     "replication.coordinator": "`quorum` where there are peers, else `manual`; `etcd`.",
@@ -42,6 +44,10 @@ MEANINGS = {
     "replication.etcd_ca_file": "Who signed etcd's certificates.",
     "replication.etcd_cert_file": "This node's certificate, where etcd asks for one.",
     "replication.etcd_key_file": "That certificate's key.",
+    "tls.cert_file": "This node's certificate, in PEM. With it both ports speak TLS.",
+    "tls.key_file": "That certificate's key.",
+    "tls.ca_file": "The CA of the nodes' certificates. Nodes without one are refused.",
+    "tls.client_certs": "`optional`, or `required`: clients show a certificate, too.",
     "snapshot.compression_level": "zstd's level, 1 to 22.",
     "snapshot.max_size": "Uncompressed. A larger one is neither made nor installed.",
     "snapshot.chunk_size": "Bytes of one piece on the wire.",
@@ -61,6 +67,7 @@ def write_all(directory: Path) -> None:
         "errors": error_codes(),
         "calls": calls(),
         "messages": messages(),
+        "metrics": metrics(),
     }.items():
         text = "\n".join(lines) + "\n"
         path = directory / f"{name}.md"
@@ -125,6 +132,21 @@ def messages() -> list[str]:
         for kind, code in CODES.items()
     ]
     return table(("code", "message", "fields, in order", "meaning"), rows)
+
+
+def metrics() -> list[str]:
+    """Every metric."""
+    rows = [
+        (
+            f"`{name}`",
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels),
+            family.where,
+            family.meaning,
+        )
+        for name, family in FAMILIES.items()
+    ]
+    return table(("metric", "kind", "labels", "on", "meaning"), rows)
 
 
 def first_line(documented: object) -> str:

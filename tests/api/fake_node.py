@@ -1,6 +1,7 @@
 """A node without a database: it answers what a test has told it to."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +37,12 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
@@ -75,6 +80,7 @@ STATUS = NodeStatus(
     paused=False,
     auto_failover=True,
     has_database=True,
+    failovers=0,
     last_error="",
 )
 
@@ -88,6 +94,20 @@ REPLICA_STATUS = msgspec.structs.replace(
     applied_offset=10,
     lag=2,
     lag_seconds=0.5,
+)
+
+FIGURES = Figures(
+    log_entries=12,
+    log_bytes=4096,
+    database_bytes=8192,
+    database_wal_bytes=512,
+    disk_free_bytes=1 << 30,
+    disk_bytes=1 << 31,
+    snapshot_received_bytes=0,
+    snapshot_expected_bytes=0,
+    connections={"node": 1, "client": 2},
+    lacks_quorum=False,
+    rejections=Counter(malformed=3),
 )
 
 ANSWER = SqlResponse(
@@ -170,6 +190,7 @@ class FakeNode(FakeSql):
     ) -> None:
         super().__init__()
         self.config = config or Config()
+        self.papers = Papers.of(self.config)
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
         self.snapshots = FakeSnapshots(directory)
@@ -183,6 +204,10 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
+        self.events = EventLog()
+        self.membership = MEMBERS
+        self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
+        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -200,6 +225,9 @@ class FakeNode(FakeSql):
     def replica_stats(self) -> ReplicaStats:
         self._need(Role.REPLICA)
         return ReplicaStats(10, 10, 700, 10, 2, 0.5, 1, True, "n0", 1, 0, 0)  # noqa: FBT003
+
+    def figures(self) -> Figures:
+        return FIGURES
 
     def history(self) -> EpochHistory:
         return EpochHistory(
@@ -227,9 +255,9 @@ class FakeNode(FakeSql):
         self._need(Role.MASTER)
         return (
             ReplicaStatus(
-                id="r1",
-                addr="10.0.0.2:15475",
-                http_url="http://10.0.0.2:15474",
+                id=self.replica_id,
+                addr="127.0.0.1:2",
+                http_url=self.replica_url,
                 voter=False,
                 last_ack_offset=12,
                 applied_offset=11,
@@ -288,7 +316,7 @@ class FakeNode(FakeSql):
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
-        return MEMBERS
+        return self.membership
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         self._need(Role.MASTER)
@@ -309,13 +337,21 @@ class FakeNode(FakeSql):
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=True)
 
-    def resume(self, replica: str | None) -> None:
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        self.asked.append((last, before_us))
+        self.current = msgspec.structs.replace(self.current, paused=True)
+        return self.current
+
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        self.at_once = at_once
         self._need_replica(replica)
         self.current = msgspec.structs.replace(self.current, paused=False)
 
     def _need_replica(self, replica: str | None) -> None:
         self.asked.append(replica)
-        if replica not in {None, "r1"}:
+        if replica not in {None, self.replica_id}:
             raise NotFoundError(f"there is no replica {replica!r}")
 
     async def start_replication(

@@ -7,6 +7,7 @@ from api.fake_node import FakeNode, client_of
 from nexus.api.application import CALLS, PathEndpoint
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Context
+from nexus.api.lookout import Lookout
 from nexus.api.security import Gate
 
 
@@ -54,10 +55,13 @@ async def test_a_page_of_another_site_can_call_nothing(node: FakeNode) -> None:
 
 async def test_the_index_lists_every_call(node: FakeNode) -> None:
     async with client_of(node) as client:
-        index = (await client.get("/")).json()
+        accept = {"Accept": "application/json"}
+        index = (await client.get("/", headers=accept)).json()
 
     assert len(index["calls"]) == len(CALLS)
-    assert {"method": "GET", "path": "/", "summary": "All calls."} in index["calls"]
+    assert {("GET", "/"), ("POST", "/sql"), ("GET", "/cluster")} <= {
+        (call["method"], call["path"]) for call in index["calls"]
+    }
 
 
 async def test_a_bug_in_a_call_is_a_500_and_is_raised_for_the_log(
@@ -83,7 +87,9 @@ async def test_a_caller_who_leaves_is_not_answered(node: FakeNode) -> None:
 
     call = next(call for call in CALLS if call.path == "/health")
     endpoint = PathEndpoint(
-        {"GET": (leave, call)}, Context(node, BodyReader()), Gate(node.config)
+        {"GET": (leave, call)},
+        Context(node, BodyReader(), Lookout(node)),
+        Gate(node.config),
     )
     sent: list[object] = []
 

@@ -195,7 +195,7 @@ async def test_connections_are_bounded(node: FakeNode) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (b"\x16\x03\x01\x02\x00\r\n\r\n", "method"),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", "begins like TLS"),
         (b"GET /a b HTTP/1.1\r\n\r\n", "HTTP"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP"),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "no proxy"),

@@ -225,3 +225,16 @@ async def test_an_offset_is_a_whole_number(node: FakeNode, offset: str) -> None:
         answer = await client.get(f"/replication/verify/{offset}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_a_replica_applies_what_is_held_back_or_up_to_a_chosen_point(
+    node: FakeNode,
+) -> None:
+    await called(node, "POST", "/replication/resume", json={"now": True})
+    path = "/replication/apply"
+    stopped = await called(node, "POST", f"{path}?until=7&before_us=8")
+    await called(node, "POST", path)
+
+    assert node.at_once
+    assert node.asked == [None, (7, 8), (None, None)]
+    assert stopped["paused"]

@@ -125,3 +125,43 @@ def test_a_refusal_is_one_line_and_exit_1(run: Run, start: Start) -> None:
     assert ended.status == 1
     assert ended.error == f"nexus: {node.url}: this node is the master\n"
     assert ended.output == ""
+
+
+def test_a_delayed_replica_applies_at_once_what_it_holds_back(
+    run: Run, start: Start
+) -> None:
+    node = start().on("POST /replication/resume", node_status())
+
+    ended = run("resume", node.url, "--now")
+
+    assert ended.output == f"{node.url}: resumed\n"
+    assert node.bodies("/replication/resume") == [{"now": True}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--until", "1233"], "up to entry 1,233, and is paused"),
+        (["--before", "1970-01-01T01:00:00.5+01:00"], "up to what was before 1970"),
+    ],
+)
+def test_a_replica_applies_up_to_a_chosen_point(
+    run: Run, start: Start, options: list[str], said: str
+) -> None:
+    node = start()
+    node.on("POST /replication/apply?until=1233", node_status())
+    node.on("POST /replication/apply?before_us=500000", node_status())
+
+    ended = run("resume", node.url, *options)
+
+    assert said in ended.output
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-31T12:00:00"])
+def test_a_time_without_its_zone_is_refused(
+    run: Run, start: Start, moment: str
+) -> None:
+    ended = run("resume", start().url, "--before", moment)
+
+    assert ended.status == 2
+    assert "is no time with its zone" in " ".join(ended.error.split())

@@ -139,3 +139,33 @@ def test_beyond_loopback_a_secret_is_needed(key: str, host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost"])
 def test_loopback_needs_no_secret(host: str) -> None:
     assert loaded(http_addr=f"{host}:7").http_addr == f"{host}:7"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"tls__cert_file": "a.crt"}, "tls.cert_file and tls.key_file go together"),
+        ({"tls__key_file": "a.key"}, "go together; set both"),
+        ({"tls__ca_file": "ca.crt"}, "needs tls.cert_file and tls.key_file"),
+        (
+            {
+                "tls__cert_file": "a.crt",
+                "tls__key_file": "a.key",
+                "tls__client_certs": "required",
+            },
+            "does not say whose certificates; set tls.ca_file",
+        ),
+    ],
+)
+def test_half_of_a_tls_configuration_is_refused(
+    given: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        loaded(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_tls_configuration_is_taken() -> None:
+    files = {f"tls__{name}_file": name for name in ("cert", "key", "ca")}
+
+    assert loaded(**files, tls__client_certs="required").tls.client_certs == "required"

@@ -20,7 +20,8 @@ def test_the_status_has_the_fields_of_the_interface() -> None:
     assert NodeStatus.__struct_fields__ == words(
         "role running mode connected node_id cluster_id epoch wal_offset "
         "durable_offset applied_offset commit_offset lag lag_seconds replica_count "
-        "master_id master_url state paused auto_failover has_database last_error"
+        "master_id master_url state paused auto_failover has_database failovers "
+        "last_error apply_delay_ms held_back"
     )
 
 
@@ -40,7 +41,7 @@ def test_the_stats_have_the_fields_of_the_interface() -> None:
 def test_a_replicas_row_has_the_fields_of_the_interface() -> None:
     assert ReplicaStatus.__struct_fields__ == words(
         "id addr http_url voter last_ack_offset applied_offset lag lag_seconds "
-        "healthy connected_seconds bytes_sent state"
+        "healthy connected_seconds bytes_sent state apply_delay_ms"
     )
 
 

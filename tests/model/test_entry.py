@@ -12,6 +12,7 @@ from nexus.model.entry import (
     configuration_of,
     decode_payload,
     encode_payload,
+    written_us,
 )
 from nexus.model.operation import Membership, Rows
 from nexus.model.position import Epoch, Offset
@@ -58,3 +59,17 @@ def test_every_configuration_is_found_in_an_entry_of_nexus_own(
     told = [one for one in payload.operations if isinstance(one, Membership)]
     expected = told[0] if is_own and told else None
     assert configuration_of(encode_payload(payload)) == expected
+
+
+@pytest.mark.parametrize(
+    "at_us", [0, 1, 127, 128, 255, 70_000, 2**33, 1_767_225_600_123_456]
+)
+def test_when_an_entry_was_written_is_read_without_decoding_it(at_us: int) -> None:
+    assert written_us(encode_payload(Payload(at_us, "", b"", ()))) == at_us
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x95", b"\x95\xc0", b"\x95\xd3" + b"\xff" * 8]
+)
+def test_what_tells_no_time_was_written_long_ago(payload: bytes) -> None:
+    assert written_us(payload) == 0

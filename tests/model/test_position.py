@@ -154,3 +154,14 @@ def test_the_mode_is_that_of_the_latest_reign_that_names_one() -> None:
 
     assert EpochHistory((first, unsaid)).mode == "sync"
     assert EpochHistory((unsaid,)).mode == ""
+
+
+def test_the_first_election_replaced_no_master_and_is_no_failover() -> None:
+    elected = [
+        Reign(Epoch(n), HistoryId(f"h{n}"), "a", Offset(n), 0, "failover")
+        for n in (1, 2, 3)
+    ]
+
+    assert EpochHistory(tuple(elected)).failovers == 2
+    assert EpochHistory(tuple(elected)).count("failover") == 3
+    assert EpochHistory().failovers == 0

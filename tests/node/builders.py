@@ -18,12 +18,13 @@ from nexus.model.cluster import LinkState
 from nexus.model.entry import Payload
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.node.batch import Hooks
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import BatchWriter, Hooks
+from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog

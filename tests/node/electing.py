@@ -24,6 +24,7 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
             replication__peers=",".join(addresses),
             replication__heartbeat_ms=HEARTBEAT_MS,
             replication__mode=flags.get("mode", "sync"),
+            replication__apply_delay_ms=flags.get("delays", {}).get(number, 0),
             replication__max_log_size=flags.get("max_log_size", 1_000_000),
         )
         for number, address in enumerate(addresses)

@@ -26,4 +26,5 @@ def test_an_address_of_every_host_gets_the_host_that_was_seen(
 def test_a_url_is_treated_like_its_address() -> None:
     assert reachable_url("http://0.0.0.0:80", "10.0.0.7") == "http://10.0.0.7:80"
     assert reachable_url("http://10.1.1.1:80", "10.0.0.7") == "http://10.1.1.1:80"
+    assert reachable_url("https://[::]:80/x", "fd00::7") == "https://[fd00::7]:80/x"
     assert reachable_url("", "10.0.0.7") == ""

@@ -64,3 +64,20 @@ async def test_who_waits_for_effects_misses_none_that_come_meanwhile() -> None:
     queue.look_again()
     async with asyncio.timeout(1):
         await waiting
+
+
+async def test_what_is_not_wanted_is_dropped_and_the_rest_keeps_order() -> None:
+    queue, done = EffectQueue(), list[MemberEffect]()
+
+    async def perform(effect: MemberEffect) -> None:
+        done.append(effect)
+
+    queue.take((APPLY, REPORT, APPLY, Store(())))
+    queue.drop(Apply)
+    running = asyncio.create_task(queue.perform_all(perform, perform))
+    await queue.drains(most=0)
+
+    assert done == [REPORT, Store(())]
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

@@ -18,6 +18,7 @@ from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
 from nexus.node import execution, querying
 from nexus.node.execution import Executor
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.transactions import TransactionManager
@@ -36,7 +37,10 @@ class Place:
 
     def __init__(self, desk: Desk, manager: TransactionManager) -> None:
         self.milestones = Milestones(lambda: desk.database.position.offset)
-        self.executor = Executor(desk.database, self.milestones, patience_s=0.05)
+        self.measures = Measures()
+        self.executor = Executor(
+            desk.database, self.milestones, self.measures, patience_s=0.05
+        )
         self.asked_for_writer = 0
         self.manager = manager
 

@@ -9,7 +9,6 @@ from nexus.errors import (
     DiskFullError,
     NoMasterError,
     ReadOnlyReplicaError,
-    WrongRoleError,
 )
 from nexus.model.cluster import LinkState, Role
 from nexus.node.follower import Follower
@@ -94,29 +93,6 @@ async def test_a_write_is_refused_with_a_silent_masters_other_address(
         await run(replica, CREATE)
     assert replica.status().master_url == ""
     await master.stop()
-
-
-async def test_a_replica_without_the_clusters_data_cannot_be_promoted(
-    crowd: Crowd,
-) -> None:
-    lonely = await crowd.node("lonely", "replica", replication__master_addr=NOWHERE)
-
-    with pytest.raises(WrongRoleError, match="has never met its master"):
-        duty_of(lonely).require_promotable(force=True)
-
-
-async def test_a_replica_of_a_living_master_is_promoted_by_force_alone(
-    crowd: Crowd,
-) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
-
-    with pytest.raises(WrongRoleError, match="alive and connected"):
-        duty_of(replica).require_promotable(force=False)
-    duty_of(replica).require_promotable(force=True)
-
-    assert replica.status().role is Role.REPLICA
 
 
 async def test_a_paused_replica_receives_and_applies_nothing(crowd: Crowd) -> None:

@@ -20,7 +20,9 @@ from nexus.errors import DiskFullError, SnapshotError, StorageError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
 from nexus.node import fullsync
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.fullsync import SnapshotSender, install_snapshot
+from nexus.node.measures import Measures
 from nexus.node.startup import Standing, open_standing
 from nexus.protocol.messages import (
     Message,
@@ -261,7 +263,9 @@ class Sending:
         self.store = store_at(root)
         self.database = database
         self.log = WriteAheadLog.open(root / "wal", ROOMY)
-        self.sender = SnapshotSender(self.store, database, self.log)
+        self.sender = SnapshotSender(
+            self.store, database, self.log, EventLog(), Measures()
+        )
         self.effects: list[Effect] = []
 
     def make(self, offset: int) -> SnapshotInfo:

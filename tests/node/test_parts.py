@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from nexus.errors import ConfigurationError, StorageError
+from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from node.builders import Crowd, address_of, settings
@@ -31,12 +33,18 @@ HOOKS = PublisherHooks(
 
 async def opened(directory: Path, **flags: Any) -> Parts:
     return await open_parts(
-        settings(directory, **flags), "127.0.0.1:80", HOOKS, unexpected
+        settings(directory, **flags),
+        "127.0.0.1:80",
+        HOOKS,
+        unexpected,
+        Measures(),
+        Papers(),
     )
 
 
 async def closed(parts: Parts) -> None:
     await parts.publisher.stop()
+    await parts.port.stop()
     await asyncio.to_thread(parts.close)
 
 

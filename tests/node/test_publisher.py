@@ -1,4 +1,4 @@
-"""The replication port: who is let in, and what a visitor is told."""
+"""What a visitor of a log is told, and how it is served."""
 
 import asyncio
 import zlib
@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from nexus.errors import ConfigurationError
 from nexus.model.cluster import NodeId
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
 from nexus.node.connection import Connection
@@ -141,14 +140,6 @@ async def test_a_stop_tells_every_replica_that_this_node_stops(crowd: Crowd) -> 
         await stopping
 
     assert error(messages[-1])[0] == ErrorCode.STOPPING
-
-
-async def test_a_port_that_is_taken_is_told_with_its_address(crowd: Crowd) -> None:
-    master = await crowd.node("master")
-    taken = address_of(master)
-
-    with pytest.raises(ConfigurationError, match=f"{taken} cannot be used: .*listens"):
-        await crowd.node("other", replication__bind_addr=taken)
 
 
 async def test_a_replica_that_leaves_is_no_longer_counted(crowd: Crowd) -> None:

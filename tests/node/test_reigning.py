@@ -93,7 +93,7 @@ async def test_writes_that_an_operator_must_allow_again_stay_stopped(
         "master", replication__mode="sync", replication__sync_timeout_ms=200
     )
     replica = await crowd.replica("replica", node)
-    await until(lambda: not reign_of(node)._lacks_quorum)
+    await until(lambda: not reign_of(node).lacks_quorum)
     await run(node, CREATE)
 
     reign_of(node).stop_writes(StopWrites("two masters of one epoch"))
@@ -112,7 +112,7 @@ async def test_writes_are_refused_while_a_quorum_is_gone_and_taken_when_it_is_ba
     node = await crowd.node(
         "master", replication__mode="sync", replication__sync_timeout_ms=5_000
     )
-    await until(lambda: reign_of(node)._lacks_quorum)
+    await until(lambda: reign_of(node).lacks_quorum)
     assert isinstance(await refused(node), QuorumLostError)
 
     replica = await crowd.replica("replica", node)
@@ -130,13 +130,13 @@ async def test_a_quorum_that_is_back_is_seen_by_the_next_write_not_the_next_tick
     await crowd.replica("replica", node)
     await until(lambda: reign_of(node).machine.nodes_in_reach(now_ms()) == 2)
     reign = reign_of(node)
-    reign._lacks_quorum = True  # as the last tick found it, before the replica came
+    reign.lacks_quorum = True  # as the last tick found it, before the replica came
     reign.manager.refuse_writes(reign._while_quorum_lacks)
 
     answer = await run(node, CREATE)
 
     assert answer.durable_on == 2
-    assert not reign._lacks_quorum
+    assert not reign.lacks_quorum
 
 
 async def test_a_reign_tells_the_former_master_of_itself_until_it_answers(

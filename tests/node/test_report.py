@@ -1,7 +1,7 @@
 """What a node says of itself, made of its parts and its role."""
 
 from nexus.model.cluster import LinkState, Mode, Role
-from nexus.model.position import Offset
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.report import DutyReport, node_status
 from node.builders import Crowd, run
 
@@ -25,7 +25,7 @@ async def test_the_duty_knows_how_it_fares_and_the_parts_know_the_rest(
     node = await crowd.node("node", replication__auto_failover=False)
     written = await run(node, "create table t(v)")
 
-    status = node_status(node._parts, Role.REPLICA, DUTY, "")
+    status = node_status(node._parts, Role.REPLICA, DUTY, EpochHistory(), "")
 
     assert (status.role, status.mode, status.running) == (
         Role.REPLICA,
@@ -53,7 +53,9 @@ async def test_a_failure_is_told_before_anything_that_the_role_says(
 ) -> None:
     node = await crowd.node("node")
 
-    status = node_status(node._parts, Role.MASTER, DUTY, "the disk is gone")
+    status = node_status(
+        node._parts, Role.MASTER, DUTY, EpochHistory(), "the disk is gone"
+    )
 
     assert not status.running
     assert status.last_error == "the disk is gone"
@@ -62,7 +64,7 @@ async def test_a_failure_is_told_before_anything_that_the_role_says(
 async def test_a_node_without_a_database_stands_at_the_beginning(crowd: Crowd) -> None:
     node = await crowd.node("node", "replica", replication__master_addr="127.0.0.1:1")
 
-    status = node_status(node._parts, Role.REPLICA, DutyReport(), "")
+    status = node_status(node._parts, Role.REPLICA, DutyReport(), EpochHistory(), "")
 
     assert not status.has_database
     assert (status.applied_offset, status.state) == (0, LinkState.STOPPED)

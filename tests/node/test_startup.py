@@ -28,6 +28,7 @@ from nexus.node.startup import (
     next_epoch,
     open_standing,
     redo,
+    written,
 )
 from nexus.storage.catalog import Intent
 from nexus.storage.database import Database
@@ -298,3 +299,24 @@ def test_a_role_taken_at_run_time_outlives_a_restart(
 
 def test_no_two_reigns_have_one_name() -> None:
     assert len({new_history_id() for _ in range(100)}) == 100
+
+
+def test_when_the_entries_of_a_log_were_written_neighbours_as_young_as_the_youngest(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path) as standing:
+        times = [1_000, 1_400, 1_200, 2_500, 9_000]
+        standing.log.append(
+            [
+                Record(Epoch(1), Offset(at), encode_payload(Payload(us, "", b"", ())))
+                for at, us in enumerate(times, start=1)
+            ]
+        )
+        standing.log.sync()
+
+        assert written(standing.log, Offset(1), spacing_us=1_000) == (
+            (3, 1_400),
+            (4, 2_500),
+            (5, 9_000),
+        )
+        standing.log.truncate_after(Offset(0))

@@ -11,6 +11,7 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.node.connection import Connection
 from nexus.node.handshake import receive_hello
+from nexus.node.papers import Papers
 from nexus.node.votelinks import MOST_CONNECTIONS, VoteHooks, VoteLinks, VoteMessage
 from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.announcement import hello_of
@@ -32,7 +33,7 @@ class Voter:
             VoteHooks(
                 self._hello, self._welcome, lambda *said: self.heard.append(said)
             ),
-            secret=SECRET,
+            papers=Papers(SECRET),
             heartbeat_ms=20,
             missed=3,
         )

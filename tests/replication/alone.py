@@ -63,6 +63,7 @@ def member(
         master=MasterSettings(heartbeat_ms=HEARTBEAT_MS),
         mode=mode,
         sync_quorum=sync_quorum,
+        witness=not stands,
     )
     standing = MemberStanding(configurations=(Configuration(Offset(0), membership),))
     identity = Identity(node_id=own, cluster_id="cluster", address=own)

@@ -69,3 +69,12 @@ def test_memory_is_bounded_while_a_replica_is_away_for_long() -> None:
 
     assert len(ages._offsets) <= MARKS_MOST
     assert abs(ages.age_ms(Offset(50_000), 100_000) - 50_000) < 200
+
+
+def test_how_far_the_log_was_known_to_reach_at_a_time() -> None:
+    ages = EntryAges()
+    assert ages.known_at(100) == 0
+    ages.note(Offset(5), 10)
+    ages.note(Offset(9), 20)
+
+    assert [ages.known_at(time_ms) for time_ms in (9, 10, 19, 20)] == [0, 5, 5, 9]

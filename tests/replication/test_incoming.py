@@ -86,13 +86,13 @@ def test_nothing_is_taken_before_a_master_has_matched_the_log() -> None:
 def test_the_commit_offset_is_the_least_of_what_was_said_and_matched() -> None:
     incoming = log(8)
     incoming.told(Offset(20), Offset(15), 0)
-    assert (incoming.commit, incoming.to_apply) == (8, 8)
+    assert (incoming.commit, incoming.to_apply(0)) == (8, 8)
 
     incoming.take([entry(9, commit=15, of=TWO_REIGNS)], 0)
-    assert (incoming.commit, incoming.to_apply) == (9, 8)
+    assert (incoming.commit, incoming.to_apply(0)) == (9, 8)
 
     incoming.durable = Offset(9)
-    assert incoming.to_apply == 9
+    assert incoming.to_apply(0) == 9
 
 
 def test_an_unmatched_log_commits_nothing() -> None:
@@ -118,7 +118,7 @@ def test_what_an_earlier_master_said_does_not_commit_a_new_masters_entries() -> 
 def test_lag_counts_what_the_master_has_and_since_when() -> None:
     incoming = log(8)
     incoming.has_applied(Offset(8))
-    assert incoming.lag() == 12
+    assert incoming.lag(700) == 12
     assert incoming.lag_ms(700) == 700
 
     incoming.take(entries(9, 20), 1_000)
@@ -126,7 +126,7 @@ def test_lag_counts_what_the_master_has_and_since_when() -> None:
     incoming.has_applied(Offset(20))
     incoming.has_applied(Offset(19))
 
-    assert (incoming.lag(), incoming.lag_ms(9_000)) == (0, 0)
+    assert (incoming.lag(700), incoming.lag_ms(9_000)) == (0, 0)
     assert incoming.entries_applied == 20
 
 

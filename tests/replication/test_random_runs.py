@@ -107,7 +107,7 @@ class Run:
             assert machine is not None
             assert machine.state == "streaming", f"{name}: {machine.last_error}"
             assert node.rows == master.rows
-            assert machine.lag() == 0
+            assert machine.lag(0) == 0
         assert master.master is not None
         assert master.master.retention_floor() == master.end + 1
 

@@ -66,7 +66,7 @@ def pause(world: World, name: str) -> None:
 def resume(world: World, name: str) -> None:
     node = world.nodes[name]
     if node.replica is not None:
-        world.perform(node, node.replica.resume())
+        world.perform(node, node.replica.resume(world.now_ms))
     if node.master is not None:
         world.perform(node, node.master.resume(None, world.now_ms))
 
@@ -96,7 +96,7 @@ def of_replica(key: str) -> Callable[[World, str], Any]:
         machine = world.nodes[name].replica
         assert machine is not None
         value = getattr(machine, key)
-        return value() if callable(value) else value
+        return value(world.now_ms) if callable(value) else value
 
     return fact
 

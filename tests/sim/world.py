@@ -187,6 +187,7 @@ class World:
             master=MasterSettings(heartbeat_ms=HEARTBEAT_MS, window_entries=16),
             mode=self.plan.mode,
             sync_quorum=self.plan.sync_quorum,
+            witness=witness,
         )
         standing = MemberStanding(
             log=standing_of(disk),

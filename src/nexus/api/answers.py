@@ -22,10 +22,19 @@ class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /replication/pause and /replication/resume."""
+    """The body of POST /replication/pause."""
 
     replica: str | None = None
     """On a master: only the stream to this replica; null: all streams."""
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /replication/resume."""
+
+    replica: str | None = None
+    """On a master: only the stream to this replica; null: all streams."""
+    now: bool = False
+    """On a delayed replica: apply at once what it holds back so far."""
 
 
 class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +52,7 @@ class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Promoted(NodeStatus, frozen=True):
     """The new master's status, and what the change may have cost."""
 
-    may_be_lost: str
+    may_be_lost: str = ""
 
 
 class ReignView(msgspec.Struct, frozen=True):

@@ -8,16 +8,28 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from nexus.api import changes, cluster, health, metrics, replication, snapshots, sql
+from nexus.api import (
+    acting,
+    changes,
+    cluster,
+    health,
+    overview,
+    replication,
+    snapshots,
+    sql,
+)
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Call, Context, Handler
 from nexus.api.consumers import Consumers
+from nexus.api.dashboard import files
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
 from nexus.api.hrana.endpoints import HranaCalls
+from nexus.api.lookout import Lookout
+from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
@@ -30,6 +42,8 @@ _CALLS: Final = (
     sql.CALL,
     *replication.CALLS,
     *cluster.CALLS,
+    *overview.CALLS,
+    *acting.CALLS,
     *changes.CALLS,
     *snapshots.CALLS,
     *health.CALLS,
@@ -47,13 +61,16 @@ class Application:
     """Serves one node."""
 
     def __init__(self, node: NodeFacade) -> None:
+        self._measures = node.measures
         gate, bodies = Gate(node.config), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
         routes = [Route(sql.PATH, self._sql, methods=["POST"]), *self._hrana.routes()]
+        routes.append(Route(f"{files.PLACE}{{file:path}}", _page_file))
         self._consumers = Consumers()
-        context = Context(node, bodies, self._consumers)
+        self._lookout = Lookout(node)
+        context = Context(node, bodies, self._lookout, self._consumers)
         for path, handlers in _handlers().items():
             endpoint = PathEndpoint(handlers, context, gate)
             routes.append(Route(path, endpoint, methods=list(handlers)))
@@ -73,7 +90,17 @@ class Application:
         ):
             await self._sql(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, self._counted(send))
+
+    def _counted(self, send: Send) -> Send:
+        answered = self._measures.answered
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered(message["status"])
+            await send(message)
+
+        return counted
 
     def stop(self) -> None:
         """End the answers that would go on for ever."""
@@ -82,6 +109,7 @@ class Application:
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
+        self._lookout.close()
         self._forwarder.close()
 
 
@@ -128,6 +156,13 @@ class PathEndpoint:
             return ""
         status = self._context.node.status()
         return "" if status.role is Role.MASTER else status.master_url
+
+
+async def _page_file(request: Request) -> Response:
+    try:
+        return await files.page_file(request)
+    except NoSuchCallError as error:
+        return problem_response(error)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from nexus.api.bodies import BodyReader, check_media_type, decoded
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
+from nexus.api.lookout import Lookout
 from nexus.errors import NexusError, RequestError
 
 JSON: Final = "application/json"
@@ -32,6 +33,7 @@ class Context:
 
     node: NodeFacade
     bodies: BodyReader
+    lookout: Lookout
     consumers: Consumers = field(default_factory=Consumers)
 
 

@@ -6,12 +6,15 @@ a byte of the request can have left.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import httptools
 from typing_extensions import override
+
+from nexus.tls.words import in_words
 
 JOIN_LIMIT: Final = 64 << 10
 """Bytes of a body that are copied behind the head, to be one packet with it."""
@@ -132,7 +135,8 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._give_up(str(exc or "") or "the connection was closed")
+        why = in_words(exc) if isinstance(exc, ssl.SSLError) else str(exc or "")
+        self._give_up(why or "the connection was closed")
 
     def _look_again(self, deadline: float) -> None:
         """Not asyncio.timeout, which costs twice as much."""
@@ -191,9 +195,16 @@ class Connections:
     """The connections to one master; to another one as soon as it is asked for."""
 
     def __init__(
-        self, limits: ConnectionLimits = _DEFAULT_LIMITS, gone: Gone = lambda: ""
+        self,
+        limits: ConnectionLimits = _DEFAULT_LIMITS,
+        gone: Gone = lambda: "",
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
-        """`gone` tells why the master that is asked will not answer, or nothing."""
+        """`gone` tells why the master that is asked will not answer, or nothing.
+
+        `tls` is what a new connection is made with just now; None: plainly.
+        """
+        self._tls = tls
         self._limits = limits
         self._gone = gone
         self._slots = asyncio.Semaphore(limits.connections)
@@ -244,10 +255,14 @@ class Connections:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(address, self._limits, self._gone), *address
+                    lambda: Connection(address, self._limits, self._gone),
+                    *address,
+                    ssl=self._tls(),
                 )
         except TimeoutError:
             raise UnsentError(f"no connection within {timeout_s:g} s") from None
+        except ssl.SSLError as error:
+            raise UnsentError(in_words(error)) from None
         except (OSError, UnicodeError) as error:
             raise UnsentError(str(error)) from None
         if not connection.is_usable:

@@ -27,7 +27,7 @@ class Consumers:
         """One more, until it leaves; raises TooManyConsumersError."""
         if self._count >= self._most:
             raise TooManyConsumersError(
-                f"{self._most} consumers read this node's changes already"
+                f"{self._most} consumers read this node's changes or watch its cluster"
             )
         self._count += 1
 

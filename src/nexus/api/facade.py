@@ -20,8 +20,12 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.changes import Wish, Write
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures
 from nexus.node.governing import Handover
 from nexus.node.losses import Losses
+from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
@@ -70,6 +74,10 @@ class NodeFacade(Protocol):
         """The settings it runs with."""
 
     @property
+    def papers(self) -> Papers:
+        """What it proves itself with."""
+
+    @property
     def node_id(self) -> str:
         """Its id, the same for ever."""
 
@@ -89,6 +97,17 @@ class NodeFacade(Protocol):
 
     def replica_stats(self) -> ReplicaStats:
         """What it did as a replica."""
+
+    @property
+    def events(self) -> EventLog:
+        """What has happened here."""
+
+    @property
+    def measures(self) -> Measures:
+        """What it has counted and timed."""
+
+    def figures(self) -> Figures:
+        """What it holds and who is connected; blocks, so it is called in threads."""
 
     def history(self) -> EpochHistory:
         """Every reign of its log."""
@@ -123,8 +142,13 @@ class NodeFacade(Protocol):
     def pause(self, replica: str | None) -> None:
         """Stop applying; on a master, stop the stream to one replica or to all."""
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
 
     async def switch_over(self, heir: str) -> Handover:
         """Hand over to another voter."""

@@ -26,6 +26,8 @@ HEADER: Final = b"nexus-forwarded-by"
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
+_PORTS: Final = {"http": 80, "https": 443}
+
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
 PASSED_BACK: Final = frozenset(
@@ -50,7 +52,7 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
-        self._connections = Connections(limits, self._gone)
+        self._connections = Connections(limits, self._gone, lambda: node.papers.client)
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -74,19 +76,22 @@ class Forwarder:
             raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
         if self._master.url != error.master_url:
             self._master = self._master_at(error.master_url)
-        master = self._master
+        master, forwarded = self._master, self._node.measures.forwarded
         try:
             head = master.head % (path.encode(), len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
+            forwarded["unsent"] += 1
             raise NoMasterError(
                 f"the master at {master.url} cannot be reached ({failure})"
             ) from failure
         except LostError as failure:
+            forwarded["lost"] += 1
             raise AnswerLostError(
                 f"the write was passed on to the master at {master.url}, but no answer "
                 f"came back ({failure}): it may be done or not"
             ) from failure
+        forwarded["answered"] += 1
         return _passed_back(answer)
 
     def _gone(self) -> str:
@@ -107,11 +112,17 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or 80)
-        except ValueError as error:
+            address = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+        except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if parts.scheme != "http" or not parts.hostname:
+        if not parts.hostname or parts.scheme not in _PORTS:
             raise _no_address(url)
+        own = self._node.papers.scheme
+        if parts.scheme != own:  # the secret would go where it can be read, say
+            raise NoMasterError(
+                f"the master's API is at {url}, and this node speaks {own}: set "
+                "tls.cert_file and tls.key_file on every node, or on none"
+            )
         lines = [
             f"host: {parts.netloc}",
             "content-type: application/json",

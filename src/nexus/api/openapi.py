@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from nexus.api.answers import CallView, Index
 from nexus.api.calls import JSON, MOST_NUMBER, Answer, Call, Context, json_response
+from nexus.api.dashboard.files import page
 from nexus.api.problems import MEDIA_TYPE, Problem, row_of
 from nexus.api.refusals import (
     BodyTooLargeError,
@@ -218,7 +219,9 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
     async def describe(_context: Context, _request: Request) -> Response:
         return json_response(document(all_calls))
 
-    async def index(context: Context, _request: Request) -> Response:
+    async def index(context: Context, request: Request) -> Response:
+        if JSON not in request.headers.get("accept", ""):
+            return page(await context.lookout.urls())
         views = [CallView(call.method, call.path, call.summary) for call in all_calls]
         node = context.node
         return json_response(
@@ -235,7 +238,13 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
             describe,
         ),
         Call(
-            "GET", "/", "index", "All calls.", {200: Answer("The calls.", Index)}, index
+            "GET",
+            "/",
+            "index",
+            "The dashboard; with `Accept: application/json` all calls.",
+            {200: Answer("The calls.", Index, other_form="text/html")},
+            index,
+            public=True,
         ),
     )
     all_calls = (*calls, *about)

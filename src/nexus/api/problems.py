@@ -227,7 +227,7 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     refusals.NotHttpError: Row(
         400,
         "Not an HTTP request",
-        "Speak HTTP/1.1; this port speaks neither TLS nor HTTP/2.",
+        "Speak HTTP/1.1: by https:// where the node has a certificate, else http://.",
     ),
     refusals.HeadTooLargeError: Row(
         431, "The request's head is too large", "Send fewer and shorter headers."

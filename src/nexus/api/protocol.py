@@ -25,6 +25,8 @@ from nexus.api.refusals import (
 )
 from nexus.errors import NexusError
 
+TLS_HANDSHAKE: Final = b"\x16\x03"
+
 LINGER_S: Final = 1.0
 """What is sent on after a refusal is read and dropped for so long: closed at once, the
 connection would be reset, and the refusal lost on its way."""
@@ -80,7 +82,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_made(CorkedTransport(transport, self.loop))
         if len(self.connections) > self.limits.connections:
             crowded = CrowdedError(f"{self.limits.connections} connections are open")
-            self.transport.write(_written(crowded))
+            self.transport.write(refusal_bytes(crowded))
             self.transport.close()
             return
         self._start_timer(self.limits.head_timeout_s)
@@ -136,7 +138,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     return
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                self._refuse(_told(error))
+                self._refuse(_told(error, data))
                 return
             else:
                 return
@@ -253,9 +255,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _tell_refusal_if_due(self) -> None:
         if self._refusal is None or self._owed or self.transport.is_closing():
             return
-        self.transport.write(_written(self._refusal))
-        self.transport.write_eof()
+        self.transport.write(refusal_bytes(self._refusal))
+        self._end_answers()
         self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _end_answers(self) -> None:
+        """Nothing more is written; what still comes is dropped for a while."""
+        self.transport.write_eof()
 
     def _start_timer(self, limit_s: float) -> None:
         self._timer = self.loop.call_later(limit_s, self._refuse_late)
@@ -281,14 +287,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def _told(error: httptools.HttpParserError) -> NexusError:
+def _told(error: httptools.HttpParserError, data: bytes) -> NexusError:
     """What the parser makes of it; what was raised while it called, is its context."""
     if isinstance(error.__context__, NexusError):
         return error.__context__
+    if data.startswith(TLS_HANDSHAKE):
+        return NotHttpError("the request begins like TLS, which is not spoken here")
     return NotHttpError(f"the request is not HTTP: {error}")
 
 
-def _written(error: NexusError) -> bytes:
+def refusal_bytes(error: NexusError) -> bytes:
     """The last answer of a connection, without the help of an application."""
     response = problem_response(error)
     status = HTTPStatus(response.status_code)

@@ -17,6 +17,7 @@ from nexus.api.answers import (
     Promoted,
     PromoteRequest,
     Replicas,
+    ResumeRequest,
     StartRequest,
     Verification,
     VerificationMark,
@@ -29,6 +30,7 @@ from nexus.api.calls import (
     Parameter,
     json_response,
     path_number,
+    query_number,
     read_body,
 )
 from nexus.api.streams import JSON_LINES, stream_lines
@@ -114,9 +116,16 @@ async def _pause(context: Context, request: Request) -> Response:
 
 
 async def _resume(context: Context, request: Request) -> Response:
-    wish = await read_body(context, request, PauseRequest)
-    context.node.resume(wish.replica)
+    wish = await read_body(context, request, ResumeRequest)
+    context.node.resume(wish.replica, at_once=wish.now)
     return json_response(context.node.status())
+
+
+async def _apply(context: Context, request: Request) -> Response:
+    await read_body(context, request, Empty)
+    until, before_us = (query_number(request, name) for name in ("until", "before_us"))
+    last = None if until is None else Offset(until)
+    return json_response(await context.node.apply_until(last, before_us))
 
 
 async def _start(context: Context, request: Request) -> Response:
@@ -155,6 +164,7 @@ async def _verification(context: Context, request: Request) -> Response:
 
 
 _STATUS: Final = {200: Answer("How the node fares now.", NodeStatus)}
+_NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _WRONG_ROLE: Final = (WrongRoleError,)
 
 CALLS: Final = (
@@ -254,11 +264,30 @@ CALLS: Final = (
         "POST",
         "/replication/resume",
         "resume",
-        "Undo a pause.",
+        "Undo a pause; on a delayed replica perhaps with all that it holds back.",
         _STATUS,
         _resume,
-        body=PauseRequest,
+        body=ResumeRequest,
         problems=(NotFoundError, WrongRoleError),
+    ),
+    Call(
+        "POST",
+        "/replication/apply",
+        "apply",
+        "A replica applies up to a chosen entry, however young, and stays paused.",
+        _STATUS,
+        _apply,
+        body=Empty,
+        parameters=(
+            Parameter("until", "query", _NUMBER, "The last entry; else of those here."),
+            Parameter(
+                "before_us",
+                "query",
+                _NUMBER,
+                "No entry written then or later, microseconds since 1970.",
+            ),
+        ),
+        problems=(RequestError, WrongRoleError),
     ),
     Call(
         "POST",

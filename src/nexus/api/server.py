@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Generator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,14 +13,20 @@ from typing_extensions import override
 from nexus.api.application import Application
 from nexus.api.bodies import BODY_LIMIT
 from nexus.api.facade import NodeFacade
-from nexus.api.protocol import BoundedHttpProtocol, HttpLimits
+from nexus.api.protocol import BoundedHttpProtocol, HttpLimits, refusal_bytes
+from nexus.api.refusals import NotHttpError
+from nexus.api.tlsprotocol import protocol_over_tls
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError
+from nexus.node.credentials import Credentials
+from nexus.node.door import Door
+from nexus.node.listening import BACKLOG, bound_sockets
+from nexus.node.tlsport import TlsPort
 
-BACKLOG: Final = 2048
+MOST_HANDSHAKES: Final = 512
+"""At once; each may hold some 64 KiB, and is over in milliseconds."""
 
-_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""A family that this machine does not have is no reason not to listen on the other."""
+_NOT_TLS: Final = "the request came plainly, and this port speaks TLS: write https://"
 
 _DEFAULT_LIMITS: Final = HttpLimits()
 
@@ -37,7 +42,9 @@ class HttpServer:
     ) -> None:
         self._limits = limits
         self._asked = node.config.http_addr if address is None else address
+        self._credentials = node.papers.credentials
         self._application = Application(node)
+        self._measures = node.measures
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._sockets: list[socket.socket] = []
@@ -54,7 +61,8 @@ class HttpServer:
         host, _ = split_address(self._asked)
         reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
         host = reachable.get(host, host)
-        return f"http://{join_address(host, self._port)}"
+        scheme = "http" if self._credentials is None else "https"
+        return f"{scheme}://{join_address(host, self._port)}"
 
     @property
     def address(self) -> str:
@@ -66,7 +74,14 @@ class HttpServer:
 
         Raises ConfigurationError where it cannot be had.
         """
-        self._sockets = await _bound_sockets(self._asked)
+        try:
+            self._sockets = await bound_sockets(self._asked)
+        except OSError as error:
+            raise ConfigurationError(
+                f"http_addr = '{self._asked}' cannot be listened on: "
+                f"{error.strerror or error}; free the port, or set http_addr to "
+                "another HOST:PORT of this machine"
+            ) from error
         self._port = self._sockets[0].getsockname()[1]
 
     async def start(self) -> None:
@@ -75,7 +90,13 @@ class HttpServer:
         if not self._sockets:
             await self.bind()
         sockets, self._sockets = self._sockets, []
-        self._server = _Server(_settings(self._application, self._limits))
+        server = self._server = _Server(
+            _settings(self._application, self._limits, self._credentials),
+            self._credentials,
+            handshake_timeout_s=self._limits.head_timeout_s,
+        )
+        connections = server.server_state.connections
+        self._measures.http_connections = lambda: len(connections)
         self._task = asyncio.create_task(self._server.serve(sockets), name="nexus-http")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait((self._task, listening), return_when=asyncio.FIRST_COMPLETED)
@@ -107,9 +128,17 @@ class HttpServer:
 class _Server(uvicorn.Server):
     """Uvicorn's server, which leaves the signals to the node."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        credentials: Credentials | None,
+        *,
+        handshake_timeout_s: float,
+    ) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._credentials = credentials
+        self._handshake_timeout_s = handshake_timeout_s
 
     @override
     @contextlib.contextmanager
@@ -118,17 +147,42 @@ class _Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._credentials is None:
+            await super().startup(sockets)
+        else:
+            await self.lifespan.startup()
+            port: Any = TlsPort(
+                sockets or (),
+                self._credentials,
+                self._protocol,
+                plain_answer=refusal_bytes(NotHttpError(_NOT_TLS)),
+                door=Door(timeout_s=self._handshake_timeout_s, most=MOST_HANDSHAKES),
+            )
+            self.servers = [port]
+            self.started = True
         self.listening.set()
 
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection."""
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return protocol
 
-def _settings(application: ASGIApp, bounds: HttpLimits) -> uvicorn.Config:
-    class Protocol(BoundedHttpProtocol):
+
+def _settings(
+    application: ASGIApp, bounds: HttpLimits, credentials: Credentials | None
+) -> uvicorn.Config:
+    class Plain(BoundedHttpProtocol):
         limits = bounds
 
+    over_tls = credentials and protocol_over_tls(Plain, credentials)
     return uvicorn.Config(
         application,
-        http=Protocol,
+        http=over_tls or Plain,
         ws="websockets-sansio",
         ws_max_size=BODY_LIMIT,
         ws_per_message_deflate=False,
@@ -146,50 +200,3 @@ def _settings(application: ASGIApp, bounds: HttpLimits) -> uvicorn.Config:
         timeout_keep_alive=bounds.keep_alive_s,
         timeout_graceful_shutdown=bounds.grace_s,
     )
-
-
-async def _bound_sockets(address: str) -> list[socket.socket]:
-    """A socket for each address that the host means."""
-    host, port = split_address(address)
-    sockets: list[socket.socket] = []
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        for family, _, _, _, target in found:
-            try:
-                sockets.append(_bound(family, str(target[0]), port))
-            except OSError as error:
-                if error.errno not in _ABSENT or (
-                    not sockets and target is found[-1][4]
-                ):
-                    raise
-                continue
-            # The system chooses a port once: all addresses share it.
-            port = sockets[0].getsockname()[1]
-    except OSError as error:
-        for bound in sockets:
-            bound.close()
-        raise ConfigurationError(
-            f"http_addr = '{address}' cannot be listened on: "
-            f"{error.strerror or error}; free the port, or set http_addr to another "
-            "HOST:PORT of this machine"
-        ) from error
-    return sockets
-
-
-def _bound(family: int, host: str, port: int) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.settimeout(0)
-        bound.bind((host, port))
-        # Here and not only in the server: two sockets may be bound to one port, and
-        # the second one fails when it listens.
-        bound.listen(BACKLOG)
-    except BaseException:
-        bound.close()
-        raise
-    return bound

@@ -7,6 +7,7 @@ layer in between would cost more than the call itself.
 import asyncio
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -67,11 +68,13 @@ class SqlEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        answered = self._node.measures.answered
         headers: Headers = dict(scope["headers"])
         response: Response
         try:
             answer = await self._answer(headers, receive)
             if isinstance(answer, bytes):
+                answered(HTTPStatus.OK)
                 await _send_json(send, answer)
                 return
             response = answer
@@ -84,8 +87,10 @@ class SqlEndpoint:
             # again, because the task ends here and the log needs no trace of it.
             response = problem_response(AnswerLostError(_CUT_OFF))
         except Exception:
+            answered(HTTPStatus.INTERNAL_SERVER_ERROR)
             await failure_response()(scope, receive, send)
             raise
+        answered(response.status_code)
         await response(scope, receive, send)
 
     async def _answer(self, headers: Headers, receive: Receive) -> bytes | Response:

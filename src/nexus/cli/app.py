@@ -10,7 +10,17 @@ import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import changes, check, importing, operate, restore, serve, status, verify
+from nexus.cli import (
+    changes,
+    check,
+    importing,
+    operate,
+    restore,
+    serve,
+    status,
+    tls,
+    verify,
+)
 from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.sql import command as sql
@@ -67,6 +77,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)
+app.add_typer(tls.app, name="tls")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

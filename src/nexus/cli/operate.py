@@ -1,6 +1,9 @@
 """Change what a node does: promote, switchover, mode, pause, resume, snapshot."""
 
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import typer
 
@@ -79,18 +82,41 @@ def pause(
     secret_file: SecretFile = None,
 ) -> None:
     """On a replica: stop applying. On a master: stop streaming."""
-    _switch("pause", url, replica, secret_file=secret_file, as_json=as_json)
+    _switch("pause", url, replica, {}, secret_file=secret_file, as_json=as_json)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - each is an option of the command line
     url: NodeUrl,
     replica: ReplicaId = None,
     *,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="On a delayed replica: what it holds back, too."),
+    ] = False,
+    until: Annotated[
+        int | None,
+        typer.Option(metavar="OFFSET", min=0, help="Up to this entry; then pause."),
+    ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="What was written before; then pause."),
+    ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Go on after a pause."""
-    _switch("resume", url, replica, secret_file=secret_file, as_json=as_json)
+    """Go on after a pause; a delayed replica: at once, or up to a chosen entry."""
+    if until is None and before is None:
+        wish = {"now": True} if now else {}
+        _switch("resume", url, replica, wish, secret_file=secret_file, as_json=as_json)
+        return
+    ends = {} if until is None else {"until": until}
+    if before is not None:
+        ends["before_us"] = _microseconds(before)
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post(f"/replication/apply?{urlencode(ends)}")
+    end = f"entry {until:,}" if until is not None else f"what was before {before}"
+    said = f"{remote.url}: applies up to {end}, and is paused there"
+    _tell(answer, said, as_json=as_json)
 
 
 def snapshot(
@@ -108,6 +134,19 @@ def snapshot(
     _tell(answer, said, as_json=as_json)
 
 
+def _microseconds(moment: str) -> int:
+    """The time since 1970; raises BadParameter for what is no time with its zone."""
+    said = None
+    with suppress(ValueError):
+        said = datetime.fromisoformat(moment)
+    if said is None or said.tzinfo is None:
+        raise typer.BadParameter(
+            f"{moment!r} is no time with its zone, like 2026-01-31T12:00:00Z",
+            param_hint="--before",
+        )
+    return (said - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+
+
 def _ask_whether_to(losses: Any) -> None:
     """Raise NotDoneError unless somebody who has read what may be lost says yes."""
     typer.echo(losses["may_be_lost"], err=True)
@@ -122,9 +161,15 @@ def _ask_whether_to(losses: Any) -> None:
 
 
 def _switch(
-    verb: str, url: str, replica: str | None, *, secret_file: Any, as_json: bool
+    verb: str,
+    url: str,
+    replica: str | None,
+    wish: dict[str, Any],
+    *,
+    secret_file: Any,
+    as_json: bool,
 ) -> None:
-    body = {} if replica is None else {"replica": replica}
+    body = wish if replica is None else wish | {"replica": replica}
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post(f"/replication/{verb}", body)
         whose = f"replica {replica} of {remote.url}" if replica else remote.url

@@ -64,6 +64,8 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     node = Node(config)
+    if node.papers.credentials is not None:
+        loop.add_signal_handler(signal.SIGHUP, node.papers.credentials.look_now)
     server = HttpServer(node)
     await server.bind()
     node.http_addr = server.address

@@ -102,6 +102,11 @@ def _document(view: NodeView) -> dict[str, Any]:
     return document | {"status": view.status, "replicas": list(view.replicas)}
 
 
+def _late(state: str, delay_ms: int) -> str:
+    """The state; of a delayed replica with what it means to be behind."""
+    return f"{state}, {seconds(delay_ms / 1000)} late" if delay_ms else state
+
+
 def _title(views: tuple[NodeView, ...]) -> str:
     clusters = {str(view.status["cluster_id"]) for view in views if view.status}
     known = sorted(cluster for cluster in clusters if cluster)
@@ -114,12 +119,13 @@ def _cells(view: NodeView) -> tuple[Text | str, ...]:
         return ("?", "", lost, "", "", "", "", "", view.url)
     status = view.status
     state = "paused" if status.get("paused") else str(status.get("state", ""))
+    delay_ms = int(status.get("apply_delay_ms", 0))
     leads = status.get("role") in WRITERS
     replicas = int(status.get("replica_count", 0))
     shown = (
         Text(f"{replicas} replica{'' if replicas == 1 else 's'}")
         if leads and state != "paused"
-        else Text(state, style=STATE_STYLES.get(state, ""))
+        else Text(_late(state, delay_ms), style=STATE_STYLES.get(state, ""))
     )
     return (
         str(status.get("node_id", "?")),

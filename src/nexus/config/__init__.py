@@ -6,6 +6,7 @@ from nexus.config.settings import (
     LimitSettings,
     ReplicationSettings,
     SnapshotSettings,
+    TlsSettings,
 )
 from nexus.config.values import is_loopback, join_address, split_address
 
@@ -14,6 +15,7 @@ __all__ = [
     "LimitSettings",
     "ReplicationSettings",
     "SnapshotSettings",
+    "TlsSettings",
     "is_loopback",
     "join_address",
     "load",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from nexus.config.settings import Config, ReplicationSettings
+from nexus.config.settings import Config, ReplicationSettings, TlsSettings
 from nexus.config.values import is_loopback, split_address
 from nexus.errors import ConfigurationError
 from nexus.model.cluster import Mode, Role
@@ -22,6 +22,7 @@ def check(config: Config) -> None:
     _check_peers(config.replication)
     _check_addresses(config)
     _check_exposure(config)
+    _check_tls(config.tls)
 
 
 def _check_etcd(settings: ReplicationSettings) -> None:
@@ -161,3 +162,19 @@ def _check_exposure(config: Config) -> None:
                 f"{key} = '{address}' is reachable from other machines, and there is "
                 f"no cluster secret; {EXPOSURE_MEND}"
             )
+
+
+def _check_tls(settings: TlsSettings) -> None:
+    """Half of it is none: a port that should be protected would speak plainly."""
+    if (settings.cert_file is None) is not (settings.key_file is None):
+        raise ConfigurationError("tls.cert_file and tls.key_file go together; set both")
+    if settings.ca_file is not None and settings.cert_file is None:
+        raise ConfigurationError(
+            f"tls.ca_file = '{settings.ca_file}' needs tls.cert_file and tls.key_file: "
+            "this node's own certificate; set them too"
+        )
+    if settings.client_certs == "required" and settings.ca_file is None:
+        raise ConfigurationError(
+            "tls.client_certs = 'required' does not say whose certificates; set "
+            "tls.ca_file to the CA that signs them"
+        )

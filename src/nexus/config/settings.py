@@ -12,6 +12,7 @@ from nexus.config.values import (
     ChunkSize,
     CompressionLevel,
     Count,
+    Delay,
     Endpoint,
     EtcdPrefix,
     Milliseconds,
@@ -36,6 +37,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: Milliseconds = 5_000
     missed_heartbeats: Count = 3
     connect_timeout_ms: Milliseconds = 10_000
+    apply_delay_ms: Delay = 0
+    """A replica applies an entry only when it is so old; 0: at once."""
     max_log_size: Count = 1_000_000
     """Entries that the log keeps at least; older segments are dropped."""
     auto_failover: bool = True
@@ -75,6 +78,19 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queries that run at once."""
 
 
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How both ports are protected; without a certificate they speak plainly."""
+
+    cert_file: Path | None = None
+    """This node's, in PEM: it serves with it, and shows it to other nodes."""
+    key_file: Path | None = None
+    ca_file: Path | None = None
+    """Who signs nodes' certificates: no node without one of these is let in. None:
+    whom this machine trusts, and nodes show no certificate."""
+    client_certs: Literal["optional", "required"] = "optional"
+    """Whether clients too must show one of the CA's."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node, checked; made by `load`."""
 
@@ -90,3 +106,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()
+    tls: TlsSettings = TlsSettings()

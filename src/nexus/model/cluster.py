@@ -74,7 +74,13 @@ class NodeStatus(msgspec.Struct, frozen=True):
     auto_failover: bool
     has_database: bool
     """A new replica has none before its first snapshot or entry."""
+    failovers: int
+    """Reigns in this node's log that began because the master had gone."""
     last_error: str
+    apply_delay_ms: int = 0
+    """How old an entry must be before this replica applies it."""
+    held_back: int = 0
+    """Entries that are not applied only because they are younger: they are no lag."""
 
 
 class MasterStats(msgspec.Struct, frozen=True):
@@ -147,3 +153,5 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     connected_seconds: float
     bytes_sent: int
     state: LinkState
+    apply_delay_ms: int = 0
+    """How late it applies on purpose; `lag` is what it is behind beyond that."""

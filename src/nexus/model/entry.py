@@ -62,6 +62,19 @@ def is_own(payload: bytes) -> bool:
     return payload[behind_time : behind_time + len(_OWN)] == _OWN
 
 
+def written_us(payload: bytes) -> int:
+    """When the entry was captured, microseconds since 1970; cheap.
+
+    0 for what no payload begins with, or a time before 1970.
+    """
+    kind = payload[1] if len(payload) > 1 else 0
+    if kind < 0x80:  # noqa: PLR2004 - MessagePack's small integers are their own byte
+        return kind
+    if not 0xCC <= kind <= 0xCF:  # noqa: PLR2004 - its unsigned integers
+        return 0
+    return int.from_bytes(payload[2 : 1 + _NUMBER_BYTES[kind]], "big")
+
+
 def configuration_of(payload: bytes) -> Membership | None:
     """The configuration that an entry brings, if it does; cheap for all other entries.
 

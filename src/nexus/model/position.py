@@ -93,6 +93,15 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
         """Whether nobody has reigned yet over an imported database."""
         return len(self.reigns) == 1 and self.reigns[0].why == IMPORT
 
+    def count(self, why: str) -> int:
+        """How many reigns began for that reason."""
+        return sum(reign.why == why for reign in self.reigns)
+
+    @property
+    def failovers(self) -> int:
+        """How often voters or etcd replaced a master; the first one replaced nobody."""
+        return EpochHistory(self.reigns[1:]).count("failover")
+
     def begun(self, reign: Reign) -> "EpochHistory":
         """This history with one more reign at its end."""
         assert not self.reigns or reign.first_offset > self.reigns[-1].first_offset, (

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-import structlog
-
 from nexus.errors import NexusError
 from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
@@ -19,14 +17,18 @@ from nexus.node.following import Following
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.telling import tell_of_reign
 from nexus.replication.effects import StepDown
-from nexus.replication.election_effects import BecomeMaster, HoldWrites, TakeWrites
+from nexus.replication.election_effects import (
+    BecomeMaster,
+    HoldWrites,
+    PersistVote,
+    TakeWrites,
+)
 from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberEffects
 from nexus.replication.settings import LogExtent, Standing
-
-log = structlog.get_logger(__name__)
 
 
 class Throne(Protocol):
@@ -79,7 +81,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
-    log.info("reign_began", epoch=reign.epoch, why=reign.why, offset=durable)
+    tell_of_reign(parts.events, reign)
     voting.take(member.stored(durable, now_ms()))
 
 
@@ -115,12 +117,12 @@ async def take_writes(voting: Throne, order: TakeWrites) -> None:
     if reigning is None:
         return
     if reigning.is_open:
-        log.warning("switchover_failed", reason=order.reason)
+        voting.parts.events.warning("switchover_failed", order.reason)
         reigning.take_writes()
         return
     await voting.following.rest()
     await asyncio.to_thread(reigning.open, voting.member.history.reigns[-1])
-    log.info("takes_writes", epoch=voting.member.epoch)
+    voting.parts.events.info("takes_writes", f"of epoch {voting.member.epoch}")
     # The epoch is durable since the vote; nobody waits for these two.
     reign = voting.member.history.reigns[-1]
     await _update(voting.parts, role=Role.MASTER, history_id=reign.history_id)
@@ -130,7 +132,7 @@ def hold_writes(voting: Throne, order: HoldWrites) -> None:
     """Begin no more transactions; tell the member when the last one has ended."""
     reigning = voting.reigning
     if reigning is not None and reigning.is_open:
-        log.info("hands_over", heir=order.heir)
+        voting.parts.events.info("hands_over", f"to {order.heir}")
         reigning.hold_writes()
         voting.spawn(_drain(voting, reigning))
 
@@ -147,7 +149,7 @@ async def _drain(voting: Throne, reigning: Reigning) -> None:
 async def end_reign(voting: Throne, order: StepDown) -> None:
     """Take back what is not decided, then follow whoever reigns."""
     parts, reigning = voting.parts, voting.reigning
-    log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
+    parts.events.warning("stepping_down", order.reason)
     if reigning is not None:
         reigning.deposed_by(order)
         await reigning.leave()
@@ -163,6 +165,16 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
     voting.take(voting.member.follow(standing))
     assert voting.member.replica is not None, "it has just begun to follow"
     await voting.following.wake(voting.member.replica)
+
+
+async def keep_vote(parts: Parts, order: PersistVote) -> None:
+    """Durable before it is cast."""
+    epoch, voted_for = order.epoch, order.voted_for
+    await _update(parts, epoch=epoch, voted_epoch=epoch, voted_for=voted_for)
+    if voted_for == parts.state.node_id:
+        parts.events.warning("election_began", f"it stands for epoch {epoch}")
+    elif voted_for:
+        parts.events.info("voted", f"for {voted_for} in epoch {epoch}")
 
 
 def stand_alone(parts: Parts) -> None:

@@ -10,7 +10,7 @@ from nexus.config import join_address, split_address
 
 _EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared only
 
-_HTTP: Final = "http://"
+_HTTP: Final = ("http://", "https://")
 
 
 def reachable(address: str, seen_host: str) -> str:
@@ -28,7 +28,9 @@ def reachable(address: str, seen_host: str) -> str:
 
 
 def reachable_url(url: str, seen_host: str) -> str:
-    """The same for a URL that is a scheme and an address."""
+    """The same for a URL: a scheme, an address and perhaps a path."""
     if not url.startswith(_HTTP):
         return url
-    return _HTTP + reachable(url.removeprefix(_HTTP), seen_host)
+    scheme, _, rest = url.partition("://")
+    address, slash, path = rest.partition("/")
+    return f"{scheme}://{reachable(address, seen_host)}{slash}{path}"

@@ -17,6 +17,7 @@ from nexus.node.connection import Connection
 from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.governing import read_offset
+from nexus.node.measures import Measures
 from nexus.node.pending import Pending
 from nexus.node.reading import Reading
 from nexus.node.reigning import Reigning
@@ -47,12 +48,15 @@ log = structlog.get_logger(__name__)
 class Callers:
     """Lets clients in, and does for them what is the node's; for its loop."""
 
-    def __init__(self, duties: Duties, secret: str, *, idle_limit_s: float) -> None:
+    def __init__(
+        self, duties: Duties, secret: str, measures: Measures, *, idle_limit_s: float
+    ) -> None:
         self.idle_limit_s = idle_limit_s
         """How long a transaction waits for its client."""
         self.rest_limit_s = REST_LIMIT_S
         """How long rows that are left do: they hold no more than a snapshot."""
         self._duties = duties
+        self._measures = measures
         self._secret = secret
         self._callers: set[Caller] = set()
         self._resting: dict[Pending, None] = {}
@@ -81,6 +85,7 @@ class Callers:
         caller.take_over(transport)
         connection.send(attached)
         self._callers.add(caller)
+        self._measures.native_sessions += 1
         try:
             await caller.ended.wait()
         except asyncio.CancelledError:
@@ -151,6 +156,7 @@ class Callers:
 
     def reading(self, statements: list[Statement], request_id: int) -> Reading:
         """These queries, on a snapshot of their own."""
+        self._measures.statements["read"] += len(statements)
         database = self._duties.parts.database
         return Reading(database, statements, request_id=request_id)
 

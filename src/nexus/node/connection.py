@@ -5,12 +5,14 @@ came off the wire, and writes frames that are sent in one go.
 """
 
 import asyncio
+import ssl
 from typing import Final, cast
 
 from nexus.config import join_address, split_address
 from nexus.errors import ProtocolError
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, ErrorCode, Message
+from nexus.tls.words import in_words
 
 READ_BYTES: Final = 256 << 10
 """One read from the socket; also asyncio's own buffer limit."""
@@ -23,6 +25,10 @@ CONGESTED_BYTES: Final = 256 << 10
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a peer may take to read the last frame before the socket is cut."""
+
+FAREWELL_S: Final = 0.25
+"""How long TLS waits for the peer's own farewell: one that is dead says none, and who
+looks for another master must not wait for it."""
 
 
 class Connection:
@@ -40,11 +46,21 @@ class Connection:
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @classmethod
-    async def open(cls, address: str, *, timeout_s: float) -> "Connection":
-        """Connect to `host:port`; OSError or TimeoutError when it cannot be had."""
+    async def open(
+        cls, address: str, *, timeout_s: float, tls: ssl.SSLContext | None = None
+    ) -> "Connection":
+        """Connect to `host:port`; OSError or TimeoutError when it cannot be had.
+
+        With `tls` the peer must have a certificate for that host.
+        """
         host, port = split_address(address)
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES)
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_connection(
+                    host, port, limit=READ_BYTES, ssl=tls
+                )
+        except ssl.SSLError as error:
+            raise ConnectionError(in_words(error)) from error
         return cls(reader, writer)
 
     @property
@@ -58,6 +74,11 @@ class Connection:
         """The other end, as `host:port`."""
         name = self._writer.get_extra_info("peername")
         return join_address(name[0], name[1]) if name else "unknown"
+
+    @property
+    def is_of_a_node(self) -> bool:
+        """Whether the peer has shown a node's certificate, of the CA trusted here."""
+        return is_of_a_node(self._writer.transport)
 
     @property
     def is_congested(self) -> bool:
@@ -92,7 +113,10 @@ class Connection:
             messages, self._early = self._early, []
             return messages
         while True:
-            data = await self._reader.read(READ_BYTES)
+            try:
+                data = await self._reader.read(READ_BYTES)
+            except ssl.SSLError as error:
+                raise ConnectionError(in_words(error)) from error
             if not data:
                 return []
             self.bytes_received += len(data)
@@ -137,9 +161,27 @@ class Connection:
 
     async def close(self) -> None:
         """Flush what is queued, within CLOSE_TIMEOUT_S, and close the socket."""
+        transport = self._writer.transport
+        is_told = is_tls(transport) and not transport.get_write_buffer_size()
         self._writer.close()
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            async with asyncio.timeout(FAREWELL_S if is_told else CLOSE_TIMEOUT_S):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
-            self._writer.transport.abort()
+            transport.abort()
+
+
+def is_tls(transport: asyncio.BaseTransport) -> bool:
+    """Whether TLS is spoken over it."""
+    return transport.get_extra_info("sslcontext") is not None
+
+
+def is_of_a_node(transport: asyncio.BaseTransport) -> bool:
+    """Whether the other end has shown the certificate of a node; never without TLS."""
+    spoken: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    shown = None if spoken is None else spoken.getpeercert(binary_form=True)
+    if not shown:
+        return False
+    from nexus.tls import certificates  # noqa: PLC0415 - 8 MB
+
+    return certificates.is_of_a_node(shown)

@@ -40,11 +40,18 @@ class _Stranger:
 class Door:
     """Lets strangers in, and turns away those that are too many; for one event loop."""
 
-    def __init__(self, *, timeout_s: float, most: int = MOST_STRANGERS) -> None:
-        """`timeout_s` is for the whole handshake."""
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        most: int = MOST_STRANGERS,
+        asks_nodes: bool = False,
+    ) -> None:
+        """`timeout_s` is for the whole handshake; `asks_nodes` as in it."""
         self.turned_away = 0
         self._timeout_s = timeout_s
         self._most = most
+        self._asks_nodes = asks_nodes
         self._strangers: dict[_Stranger, None] = {}
         """In the order in which they came."""
         self._untold = 0
@@ -58,7 +65,12 @@ class Door:
         Raises what the two calls within raise.
         """
         async with self.stranger(connection.peer_host):
-            return await receive_hello(connection, secret, timeout_s=self._timeout_s)
+            return await receive_hello(
+                connection,
+                secret,
+                timeout_s=self._timeout_s,
+                asks_nodes=self._asks_nodes,
+            )
 
     @asynccontextmanager
     async def stranger(self, host: str) -> AsyncIterator[None]:

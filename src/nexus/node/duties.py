@@ -272,7 +272,7 @@ class Duties:
         async with self.changing:
             if self.stopping:
                 return
-            log.warning("stepping_down", epoch=order.epoch, reason=order.reason)
+            self.parts.events.warning("stepping_down", order.reason)
             self.parts.standing.catalog.update(epoch=order.epoch)
             master = order.master_addr or self.parts.master_addresses()[0]
             await self.change(Role.REPLICA, order.reason, master)

@@ -56,6 +56,12 @@ class EffectQueue:
             self._performing = False
             self._drained.set()
 
+    def drop(self, kind: type[Kind]) -> None:
+        """What waits of this kind is not wanted any more."""
+        kept = [effect for effect in self._waiting if not isinstance(effect, kind)]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+
     def next_if(self, kind: type[Kind]) -> Kind | None:
         """Take the next effect out, if it is of this kind."""
         if self._waiting and isinstance(self._waiting[0], kind):

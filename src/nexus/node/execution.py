@@ -8,6 +8,7 @@ from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
 from nexus.node.jobs import Answer, Transaction
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
 from nexus.node.querying import query
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
@@ -20,13 +21,22 @@ class Executor:
     """Answers requests on one database."""
 
     def __init__(
-        self, database: Database, milestones: Milestones, *, patience_s: float
+        self,
+        database: Database,
+        milestones: Milestones,
+        measures: Measures,
+        *,
+        patience_s: float,
+        delay_ms: int = 0,
     ) -> None:
         self._database = database
         self._milestones = milestones
+        self._measures = measures
         self._patience_s = patience_s
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
         """For whatever reads the database."""
+        self.delay_ms = delay_ms
+        """By how much this node, while it is a replica, applies later on purpose."""
 
     def close(self) -> None:
         """Wait for the queries that run, and take no more."""
@@ -49,6 +59,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
+            self._measures.statements["read"] += len(statements)
             results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
@@ -68,6 +79,12 @@ class Executor:
 
         Raises NotAppliedError where it has not in time.
         """
+        if self.delay_ms > self._patience_s * 1000 and self._lacks(offset):
+            raise NotAppliedError(
+                f"this node is a delayed replica: it applies entries "
+                f"{self.delay_ms / 1000:g} s after they were written, and has not "
+                f"applied entry {offset}; read on another node"
+            )
         try:
             await self._milestones.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:
@@ -75,6 +92,9 @@ class Executor:
                 f"this node has not applied entry {offset} within "
                 f"{self._patience_s:g} s; ask another one, or try again"
             ) from None
+
+    def _lacks(self, offset: Offset) -> bool:
+        return self._database.position.offset < offset
 
     async def _one_by_one(
         self,

@@ -5,12 +5,11 @@ appended and synced together, in a thread; applying them is the ApplyWorker's, b
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
-
-import structlog
 
 from nexus.errors import ApplyError, DiskFullError, NexusError, ProtocolError
 from nexus.model.cluster import LinkState
@@ -19,10 +18,13 @@ from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
 from nexus.node.effectqueue import EffectQueue
+from nexus.node.events import EventLog
 from nexus.node.faces import LinkFace
 from nexus.node.handshake import introduce
-from nexus.node.reporting import report
+from nexus.node.measures import SECONDS, Histogram
+from nexus.node.papers import Papers
 from nexus.node.screening import screened
+from nexus.node.telling import LinkTale
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
@@ -34,6 +36,7 @@ from nexus.replication.effects import (
     Disconnect,
     Diverged,
     Install,
+    Level,
     ReceiveSnapshot,
     Report,
     Rewind,
@@ -54,8 +57,6 @@ SPACE_RETRY_S: Final = 1.0
 MOST_CHUNKS: Final = 8
 """The same while a snapshot arrives, whose pieces are large."""
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class FollowerHooks:
@@ -70,6 +71,8 @@ class FollowerHooks:
     failed: Callable[[BaseException], None]
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
+    events: EventLog
+    log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
 
 
 class Follower:
@@ -82,20 +85,21 @@ class Follower:
         worker: ApplyWorker,
         hooks: FollowerHooks,
         *,
-        secret: str,
+        papers: Papers,
         timeout_s: float,
     ) -> None:
         self.machine = machine
         self.bytes_received = 0
         self._received_before = 0
         self.last_error = ""
+        self._tale = LinkTale(hooks.events)
         self._log = wal
         self._worker = worker
         self._hooks = hooks
-        self._secret = secret
+        self._papers = papers
         self._timeout_s = timeout_s
         self._queue = EffectQueue()
-        self.take = self._queue.take
+        self.take, self.drop = self._queue.take, self._queue.drop
         self._appending = asyncio.Lock()
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -134,28 +138,27 @@ class Follower:
     def conflicted(self, error: ApplyError) -> None:
         """An entry does not fit the rows here."""
         self.last_error = str(error)
-        log.error("apply_conflict", reason=str(error))
         self.take(self.machine.apply_failed(str(error), now_ms()))
 
     def short(self, error: DiskFullError) -> None:
         """The disk is full; what found no space is done again until there is some."""
         self.last_error = str(error)
-        log.error("disk_full", reason=str(error))
+        self._hooks.events.error("disk_full", str(error))
 
     def waits(self, reason: str) -> None:
         """A snapshot cannot be installed until others let go of the database."""
         self.last_error = reason
-        log.warning("install_waits", reason=reason)
+        self._hooks.events.warning("install_waits", reason)
 
     def installed(self, position: Position, history: EpochHistory) -> None:
         """The snapshot stands in the database, the log begins after it."""
         self.last_error = ""
+        self._hooks.events.info("full_sync_done", f"it stands at {position}")
         self.take(self.machine.installed(position, history, now_ms()))
 
     def install_failed(self, reason: str) -> None:
         """The snapshot could not be used; database and log are as they were."""
         self.last_error = reason
-        log.error("install_failed", reason=reason)
         self.take(self.machine.install_failed(reason, now_ms()))
 
     async def retain(self, keep_from: Offset) -> int:
@@ -197,18 +200,19 @@ class Follower:
         """Do it; where the disk is full, again and again until there is space."""
         while True:
             try:
-                await work()
+                return await work()
             except DiskFullError as error:
                 if self._log.failed:
                     raise
                 self.short(error)
                 await asyncio.sleep(SPACE_RETRY_S)
-            else:
-                return
 
     def _append(self, records: list[Record]) -> Offset:
+        began = time.monotonic()
         self._log.append(records, durably=True)
-        return self._log.sync()
+        durable = self._log.sync()
+        self._hooks.log_sync.observe(time.monotonic() - began)
+        return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
         match effect:
@@ -222,10 +226,12 @@ class Follower:
                 self._reader = asyncio.create_task(self._follow(effect))
             case Disconnect():
                 self.last_error = effect.reason
+                self._tale.ended(Level.INFO, effect.reason)
                 await self._hang_up(effect)
             case Report():
-                report(effect)
+                self._hooks.events.report(effect)
             case Adopt():
+                self._tale.welcomed(effect.welcome)
                 await self._hooks.adopt(effect)
             case Diverged():
                 await self._hooks.diverged(effect)
@@ -263,7 +269,7 @@ class Follower:
         try:
             if target.delay_ms:
                 await asyncio.sleep(target.delay_ms / 1000)
-            connection = await Connection.open(
+            connection = await self._papers.dial(
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
@@ -277,7 +283,7 @@ class Follower:
             if isinstance(error, ProtocolError) and self._connection is not None:
                 self._connection.send(Error(ErrorCode.MALFORMED, str(error)))
         self.last_error = reason
-        log.warning("master_lost", reason=reason)
+        self._tale.ended(Level.WARNING, reason)
         await self._forget_connection()
         self._reader = None
         self.take(self.machine.disconnected(reason))
@@ -291,7 +297,7 @@ class Follower:
                 answer = await introduce(
                     connection,
                     effect.message,
-                    self._secret,
+                    self._papers.secret,
                     timeout_s=self._timeout_s,
                 )
                 refused = isinstance(answer, Error)

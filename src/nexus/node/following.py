@@ -10,13 +10,13 @@ from nexus.errors import (
     NexusError,
     NoMasterError,
     ReadOnlyReplicaError,
-    WrongRoleError,
 )
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace
 from nexus.node.follower import Follower, FollowerHooks
+from nexus.node.holding import pause, resume
 from nexus.node.intake import IntakeHooks, SnapshotIntake
 from nexus.node.machines import mode_of, replica_of
 from nexus.node.parts import Parts
@@ -27,13 +27,7 @@ from nexus.node.shortening import shorten
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
-from nexus.replication.effects import (
-    Adopt,
-    Close,
-    Diverged,
-    Peer,
-    Rewind,
-)
+from nexus.replication.effects import Adopt, Close, Diverged, Peer, Rewind
 from nexus.replication.member_effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
 from nexus.storage.system import read_membership
@@ -59,20 +53,20 @@ class Following:
         `others` performs what only a member asks for.
         """
         self.machine = machine
-        self._parts = parts
+        self.parts = parts
         self._elects = face is not None
         self._configured: Callable[[], None] | None = None
-        self._worker = self._new_worker()
+        self.worker = self._new_worker()
         self._rescue = Rescue(parts)
         intake = SnapshotIntake(
             parts,
             self._rescue,
-            IntakeHooks(self.on_worker, self._restart, lambda: self._follower),
+            IntakeHooks(self.on_worker, self._restart, lambda: self.follower),
         )
-        self._follower = Follower(
+        self.follower = Follower(
             face or machine,
             parts.log,
-            self._worker,
+            self.worker,
             FollowerHooks(
                 self._adopt,
                 self._export,
@@ -82,8 +76,10 @@ class Following:
                 intake.install,
                 parts.failed,
                 others or _nothing_else,
+                parts.events,
+                parts.measures.log_sync,
             ),
-            secret=parts.config.cluster_secret,
+            papers=parts.port.papers,
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 
@@ -110,45 +106,45 @@ class Following:
 
     def start(self) -> None:
         """Take the database's writer, look for the master."""
-        self._worker.start()
-        self._follower.start()
+        self.worker.start()
+        self.follower.start()
 
     async def leave(self) -> None:
         """Leave the master and end the thread; what was acknowledged is durable."""
-        await self._follower.stop()
-        await asyncio.to_thread(self._worker.stop)
+        await self.follower.stop()
+        await asyncio.to_thread(self.worker.stop)
 
     @property
     def is_idle(self) -> bool:
         """Whether no effect waits or is being performed."""
-        return self._follower.is_idle
+        return self.follower.is_idle
 
     def take(self, effects: MemberEffects) -> None:
         """Perform these after all that waits already."""
-        self._follower.take(effects)
+        self.follower.take(effects)
 
     async def hold(self) -> None:
         """Apply nothing more until more is asked for; the running batch has ended."""
-        self._worker.hold()
+        self.worker.hold()
         await self.on_worker(lambda: None)
 
     async def rest(self) -> None:
         """Give up the database's writer."""
-        await asyncio.to_thread(self._worker.stop)
+        await asyncio.to_thread(self.worker.stop)
 
     async def wake(self, machine: Replica) -> None:
         """Have the writer again, for another time of following."""
         await self.rest()
         self.machine = machine
-        self._worker = self._new_worker()
-        self._follower.employ(self._worker)
-        self._worker.start()
+        self.worker = self._new_worker()
+        self.follower.employ(self.worker)
+        self.worker.start()
 
     def _restart(self) -> None:
-        self._worker.restart()
+        self.worker.restart()
 
     def _new_worker(self) -> ApplyWorker:
-        parts = self._parts
+        parts = self.parts
         return ApplyWorker(
             parts.database,
             parts.log,
@@ -159,28 +155,30 @@ class Following:
                 short=parts.on_loop(self._short),
                 fingerprint=parts.verifications.pin,
             ),
+            parts.measures,
         )
 
     def report(self) -> DutyReport:
         """How this role fares."""
-        machine, now = self.machine, now_ms()
-        master = machine.master
+        machine, master, now = self.machine, self.machine.master, now_ms()
         return DutyReport(
             connected=machine.is_connected,
             commit_offset=machine.commit_offset,
-            lag=machine.lag(),
+            lag=machine.lag(now),
             lag_seconds=machine.lag_seconds(now),
+            apply_delay_ms=machine.apply_delay_ms,
+            held_back=machine.held_back(now),
             master_id=master.master_id if master else "",
             master_url=self.master_url,
             state=machine.state,
             paused=machine.paused,
-            mode=mode_of(self._parts, machine.history),
-            last_error=self._follower.last_error,
+            mode=mode_of(self.parts, machine.history),
+            last_error=self.follower.last_error,
         )
 
     def stats(self) -> ReplicaStats:
         """GET /replication/replica/stats."""
-        received = self._follower.bytes_received
+        received = self.follower.bytes_received
         return self.machine.stats(now_ms(), bytes_received=received)
 
     @property
@@ -196,9 +194,9 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
-        if not (self._parts.database.stands or self._parts.is_witness):
+        if not (self.parts.database.stands or self.parts.is_witness):
             return "this replica has no database yet"
-        state, lag = self.machine.state, self.machine.lag()
+        state, lag = self.machine.state, self.machine.lag(now_ms())
         if state is not LinkState.STREAMING:
             return f"this replica is {state}, not streaming"
         if max_lag is not None and lag > max_lag:
@@ -219,44 +217,25 @@ class Following:
         message = f"this node is a replica; write to its master at {where}"
         return ReadOnlyReplicaError(message, master_url=url)
 
-    def require_promotable(self, *, force: bool) -> None:
-        """Raise WrongRoleError where a promotion would lose what it need not."""
-        if not self._parts.state.cluster_id:
-            raise WrongRoleError(
-                "this replica has never met its master, so it holds nothing of the "
-                "cluster; promote one that does"
-            )
-        if self.machine.is_connected and not force:
-            raise WrongRoleError(
-                "the master is alive and connected; stop it first, or say force: "
-                "its entries that this replica lacks will be taken back"
-            )
-        if not self._parts.database.stands:
-            raise WrongRoleError(
-                "this replica has no database yet, so it holds nothing of the cluster; "
-                "promote one that does"
-            )
-
     def pause(self) -> None:
         """Apply no more."""
-        self._follower.take(self.machine.pause())
-        self._worker.hold()
+        pause(self)
 
-    def resume(self) -> None:
-        """Undo `pause`."""
-        self._follower.take(self.machine.resume())
+    def resume(self, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+        resume(self, at_once=at_once)
 
     def tick(self) -> None:
         """Deadlines, heartbeats, reconnection."""
-        self._follower.tick()
+        self.follower.tick()
         self._look_for_voters()
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        face = self._follower.machine
+        face = self.follower.machine
         try:
-            if self._parts.is_witness and isinstance(face, LinkFace):
-                await shorten(self._parts, face, self.on_worker)
+            if self.parts.is_witness and isinstance(face, LinkFace):
+                await shorten(self.parts, face, self.on_worker)
             else:
                 await self._drop_old()
         except NexusError as error:
@@ -264,12 +243,12 @@ class Following:
             log.warning("log_not_shortened", reason=str(error))
 
     async def _drop_old(self) -> None:
-        database, wal = self._parts.database, self._parts.log
+        database, wal = self.parts.database, self.parts.log
         # Only what the database file holds, synced, may leave the log.
         await self.on_worker(database.checkpoint)
         # Nor what may have to be taken back: in async mode a database may be ahead.
         kept = min(database.checkpointed_offset, self.machine.commit_offset)
-        if await self._follower.retain(Offset(kept + 1)):
+        if await self.follower.retain(Offset(kept + 1)):
             first = wal.first_offset
             while await self.on_worker(lambda: database.forget_answers_before(first)):
                 pass
@@ -283,7 +262,7 @@ class Following:
                     effect.code, effect.message, effect.epoch, effect.master_addr
                 )
             else:
-                self._follower.take((effect,))
+                self.follower.take((effect,))
         return answer
 
     # --- What the machine asks for ------------------------------------------------
@@ -291,13 +270,13 @@ class Following:
     async def _adopt(self, effect: Adopt) -> None:
         welcome = effect.welcome
         await asyncio.to_thread(
-            self._parts.standing.catalog.update,
+            self.parts.standing.catalog.update,
             cluster_id=welcome.cluster_id,
-            epoch=max(welcome.epoch, self._parts.state.epoch),
+            epoch=max(welcome.epoch, self.parts.state.epoch),
             master_addr=self.machine.master_addr,
         )
-        database = self._parts.database
-        needed = not (database.stands or self._parts.is_witness)
+        database = self.parts.database
+        needed = not (database.stands or self.parts.is_witness)
         if welcome.plan is not Plan.FULL_SYNC and needed:
             await self.on_worker(
                 lambda: database.open_writer(
@@ -309,24 +288,24 @@ class Following:
         await self._rescue.rows(self.history, effect)
 
     async def _rewind(self, effect: Rewind) -> None:
-        reason = await take_back(self._parts, self._worker, effect.to)
+        reason = await take_back(self.parts, self.worker, effect.to)
         if reason:
-            self._follower.last_error = reason
-            self._follower.take(self._follower.machine.rewind_failed(reason, now_ms()))
+            self.follower.last_error = reason
+            self.follower.take(self.follower.machine.rewind_failed(reason, now_ms()))
         else:
             self._rescue.done()
-            self._follower.take(self._follower.machine.rewound(now_ms()))
+            self.follower.take(self.follower.machine.rewound(now_ms()))
 
     async def on_worker(self, call: Any) -> Any:
         """Call it on the thread that owns the database, between two batches."""
-        job = errand(call, self._parts.loop)
-        self._worker.run_soon(job)
+        job = errand(call, self.parts.loop)
+        self.worker.run_soon(job)
         assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
     def _look_for_voters(self) -> None:
         """Once: whether the database says by now who votes."""
-        database = self._parts.database
+        database = self.parts.database
         if self._configured is None or not database.stands:
             return
         with database.reader() as reader:
@@ -336,14 +315,14 @@ class Following:
         configured()
 
     def _applied(self, position: Position) -> None:
-        self._follower.applied(position)
-        self._parts.milestones.passed(position.offset)
+        self.follower.applied(position)
+        self.parts.milestones.passed(position.offset)
 
     def _conflicted(self, error: Any) -> None:
-        self._follower.conflicted(error)
+        self.follower.conflicted(error)
 
     def _short(self, error: Any) -> None:
-        self._follower.short(error)
+        self.follower.short(error)
 
 
 async def _nothing_else(effect: MemberEffect) -> None:

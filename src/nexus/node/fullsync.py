@@ -11,7 +11,9 @@ from nexus.errors import NexusError, SnapshotError
 from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
+from nexus.node.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
@@ -57,6 +59,7 @@ class _Way:
     order: SendSnapshot
     machine: Master | PortFace
     perform: Callable[[Effects], None]
+    measures: Measures
 
     def start(self, snapshot_id: str, position: Position, meta: SnapshotMeta) -> int:
         """Announce the snapshot; the first chunk that is wanted of it.
@@ -76,6 +79,7 @@ class _Way:
     async def send(self, chunk: SnapshotChunk) -> None:
         """One chunk, as soon as the peer has read enough of the others."""
         self.connection.send(chunk)
+        self.measures.snapshot_sent_bytes += len(chunk.data)
         await self.connection.drain()
 
     async def end(self, snapshot_id: str) -> None:
@@ -89,9 +93,16 @@ class SnapshotSender:
     """Sends snapshots to replicas, also while they are made; several share one."""
 
     def __init__(
-        self, store: SnapshotStore, database: Database, wal: WriteAheadLog
+        self,
+        store: SnapshotStore,
+        database: Database,
+        wal: WriteAheadLog,
+        events: EventLog,
+        measures: Measures,
     ) -> None:
+        self._measures = measures
         self._store = store
+        self._events = events
         self._database = database
         self._log = wal
         self._one_by_one = asyncio.Lock()
@@ -116,7 +127,7 @@ class SnapshotSender:
         cluster_id: str,
     ) -> None:
         """Carry out one SendSnapshot, and tell the machine how it ended."""
-        way = _Way(connection, order, machine, perform)
+        way = _Way(connection, order, machine, perform, self._measures)
         try:
             info = await self._stored(order, machine.history)
             if info is not None:
@@ -204,9 +215,11 @@ class SnapshotSender:
             loop.call_soon_threadsafe(begun.set_result, what)
 
         async with self._one_by_one:
-            return await asyncio.to_thread(
+            info = await asyncio.to_thread(
                 self._store.make, self._database, cluster_id, settled
             )
+        self._events.info("snapshot_made", f"{info.id}, {info.compressed_size:,} bytes")
+        return info
 
 
 def install_snapshot(

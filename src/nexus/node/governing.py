@@ -21,6 +21,7 @@ from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
+from nexus.node.holding import apply_until
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
 from nexus.node.resting import Resting
@@ -76,6 +77,34 @@ def _followed(voting: Voting) -> str:
     if voting.reigning is not None or not machine.is_connected or not machine.master:
         return ""
     return machine.master.master_id
+
+
+def pause(duties: Duties, replica: str | None) -> None:
+    """A replica applies no more; a master streams no more, to one or to all."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.pause()
+    else:
+        duties.reigning("another's stream is the master's").pause(replica)
+
+
+def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
+    """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        acting.resume(at_once=at_once)
+    else:
+        duties.reigning("another's stream is the master's").resume(replica)
+
+
+async def apply_chosen(
+    duties: Duties, last: Offset | None, before_us: int | None
+) -> None:
+    """Apply up to that entry, or what was written before that time; then pause."""
+    acting = duties.acting
+    if not isinstance(acting, Following):
+        raise WrongRoleError("a master has applied all; ask a delayed replica")
+    await apply_until(acting, last, before_us)
 
 
 def members(duties: Duties) -> MembersView:

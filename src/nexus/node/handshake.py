@@ -23,10 +23,11 @@ NONCE_BYTES: Final = 16
 
 
 async def receive_hello(
-    connection: Connection, secret: str, *, timeout_s: float
+    connection: Connection, secret: str, *, timeout_s: float, asks_nodes: bool = False
 ) -> tuple[Hello | Attach, bytes]:
     """Server side: a Hello or Attach, proven where there is a secret, and our nonce.
 
+    With `asks_nodes` a Hello is taken only from who has shown a node's certificate.
     Raises HandshakeRefusedError with the code to answer, ProtocolError, OSError or
     TimeoutError.
     """
@@ -37,6 +38,8 @@ async def receive_hello(
             "Hello is expected",
             reason=ErrorCode.MALFORMED,
         )
+    if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
+        raise _no_node(connection)
     if not secret:
         return _reachable(hello, connection.peer_host), b""
     nonce = secrets.token_bytes(NONCE_BYTES)
@@ -48,6 +51,8 @@ async def receive_hello(
             "the same NEXUS_CLUSTER_SECRET",
             reason=ErrorCode.UNAUTHORISED,
         )
+    if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
+        raise _no_node(connection)  # it had begun as a client
     return _reachable(hello, connection.peer_host), nonce
 
 
@@ -106,6 +111,14 @@ def hello_proof(secret: str, nonce: bytes, hello: Hello) -> bytes:
     """The HMAC that a Hello carries over the challenge and its other fields."""
     said = msgspec.msgpack.encode(msgspec.structs.replace(hello, auth=b""))
     return hmac.digest(secret.encode(), b"hello" + nonce + said, "sha256")
+
+
+def _no_node(connection: Connection) -> HandshakeRefusedError:
+    return HandshakeRefusedError(
+        f"{connection.peer_address} has shown no node's certificate of this cluster's "
+        "CA; issue one to it, and set its tls.cert_file and tls.key_file",
+        reason=ErrorCode.UNAUTHORISED,
+    )
 
 
 def _is_proven(secret: str, nonce: bytes, hello: Hello | Attach) -> bool:

@@ -19,8 +19,9 @@ from nexus.errors import (
     TransactionError,
     TransactionExpiredError,
 )
+from nexus.node.batch import nothing_happened
 from nexus.node.jobs import Answer, Interactive, Job, deliver
-from nexus.node.writer import BatchWriter, nothing_happened
+from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement, StatementResult
 
 

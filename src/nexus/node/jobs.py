@@ -8,6 +8,7 @@ the loop costs more than all of them together.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -50,6 +51,7 @@ class Job:
         "error",
         "loop",
         "result",
+        "since",
         "waiter",
         "work",
     )
@@ -62,6 +64,7 @@ class Job:
     ) -> None:
         """Who waits is a thread, or a task of `loop`; or `settled` is called there."""
         self.work = work
+        self.since = monotonic()
         self.cancelled = False
         """Whether its client wants it interrupted; asked while it runs."""
         self._settled = settled

@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
@@ -18,6 +16,7 @@ from nexus.node.machines import master_settings
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.startup import log_history, new_history_id, redo
+from nexus.node.telling import tell_of_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.key_effects import EndReign
 from nexus.replication.keyed_master import KeyedMaster
@@ -27,8 +26,6 @@ NOT_YET: Final = (
     "this node has just taken the leader key, and waits until the other nodes hold "
     "what it has; nothing happened, try again soon"
 )
-
-log = structlog.get_logger(__name__)
 
 
 class KeyedReign:
@@ -67,8 +64,7 @@ class KeyedReign:
         durable = await asyncio.to_thread(
             append_first, self._parts, self._own, (Reigned(self._own),)
         )
-        epoch, why = self._own.epoch, self._own.why
-        log.info("reign_began", epoch=epoch, why=why, offset=durable)
+        tell_of_reign(self._parts.events, self._own)
         self._parts.publisher.stored(durable)
 
     def committed(self, offset: Offset) -> bool:
@@ -85,7 +81,7 @@ class KeyedReign:
         await asyncio.to_thread(redo, self._parts.standing)
         await asyncio.to_thread(self.reigning.open, self._own)
         self.reigning.take_writes()
-        log.info("takes_writes", epoch=self._own.epoch)
+        self._parts.events.info("takes_writes", f"of epoch {self._own.epoch}")
 
     def end_now(self, order: EndReign) -> None:
         """Acknowledge nothing more."""

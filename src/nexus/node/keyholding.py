@@ -30,7 +30,6 @@ from nexus.node.machines import etcd_settings, leadership_settings
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
-from nexus.node.reporting import report
 from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
 from nexus.replication.key_effects import (
@@ -243,7 +242,7 @@ class Keyholding:
         for effect in effects:
             match effect:
                 case Report():
-                    report(effect)
+                    self._parts.events.report(effect)
                 case Require():
                     self._require(effect)
                 case Leave() | Follow() | Reign() | EndReign():
@@ -275,13 +274,15 @@ class Keyholding:
             case Reign():
                 await self._begin_reign(move)
             case EndReign():
-                log.warning("stepping_down", epoch=move.epoch, reason=move.reason)
+                self._parts.events.warning("stepping_down", move.reason)
                 await self._vacate()
                 self._take(self.leadership.reign_ended())
 
     async def _begin_reign(self, order: Reign) -> None:
         if self.leadership.stage is not Stage.REIGNS:
             return  # the lease has ended meanwhile; an EndReign follows
+        elections = self._parts.measures.elections
+        elections["started"] += 1
         try:
             history = await new_reign(self._parts, order.epoch)
             synced = self.leadership.synced  # it may be another one by now
@@ -291,7 +292,9 @@ class Keyholding:
             )
             self._reign = reign
             await reign.begin()
+            elections["won"] += 1
         except NexusError as error:
+            elections["lost"] += 1
             self._take(self.leadership.reign_failed(str(error), now_ms()))
 
     async def _open(self, reign: KeyedReign) -> None:

@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from nexus.config import ReplicationSettings
 from nexus.model.cluster import Mode, NodeId, Role
-from nexus.model.position import EpochHistory
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.etcdclient import EtcdSettings
 from nexus.node.parts import Parts
+from nexus.node.startup import written
 from nexus.replication.election_effects import ElectionSettings, VoteRecord
 from nexus.replication.leadership_stages import LeadershipSettings
 from nexus.replication.master import Master
@@ -57,6 +58,7 @@ def member_of(parts: Parts) -> Member:
             applied_offset=database.position.offset,
             epoch=state.epoch,
             incomplete=bool(state.incomplete),
+            written=held_back(parts),
         ),
         record=VoteRecord(state.epoch, voted),
         configurations=chronicle.configurations,
@@ -64,6 +66,15 @@ def member_of(parts: Parts) -> Member:
         sound=not state.incomplete,
     )
     return Member(identity, member_settings(parts), standing, random.random, now_ms())
+
+
+def held_back(parts: Parts) -> tuple[tuple[Offset, int], ...]:
+    """When what a delayed replica has not applied was written; blocks."""
+    delay_ms = parts.config.replication.apply_delay_ms
+    start = Offset(parts.database.position.offset + 1)
+    if not delay_ms or start > parts.log.last_offset:
+        return ()
+    return written(parts.log, start, spacing_us=delay_ms)
 
 
 def member_settings(parts: Parts) -> MemberSettings:
@@ -75,7 +86,8 @@ def member_settings(parts: Parts) -> MemberSettings:
         election=ElectionSettings(
             node_id=parts.state.node_id,
             cluster_id=parts.state.cluster_id,
-            stands=not parts.is_witness,
+            # What a delayed one would reign over is what it shall not apply yet.
+            stands=not (parts.is_witness or settings.apply_delay_ms),
             founder=parts.state.founder,
             heartbeat_ms=heartbeat_ms,
             missed_heartbeats=missed,
@@ -89,6 +101,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             retry_first_ms=retry_ms,
             # Somebody among the voters knows the master, or will within an election.
             retry_most_ms=max(retry_ms, heartbeat_ms * missed),
+            apply_delay_ms=settings.apply_delay_ms,
         ),
         master=MasterSettings(
             heartbeat_ms=heartbeat_ms,
@@ -98,6 +111,7 @@ def member_settings(parts: Parts) -> MemberSettings:
         ),
         mode=settings.mode,
         sync_quorum=settings.sync_quorum or 0,
+        witness=parts.is_witness,
     )
 
 
@@ -145,7 +159,7 @@ def leadership_settings(parts: Parts) -> LeadershipSettings:
         poll_ms=min(MOST_POLL_MS, settings.heartbeat_ms),
         quorum=sync_quorum(settings, Mode.SYNC),
         founds=settings.role is Role.MASTER,
-        stands=settings.auto_failover,
+        stands=settings.auto_failover and not settings.apply_delay_ms,
     )
 
 
@@ -194,6 +208,7 @@ def replica_of(
             heartbeat_ms=settings.heartbeat_ms,
             missed_heartbeats=settings.missed_heartbeats,
             connect_timeout_ms=settings.connect_timeout_ms,
+            apply_delay_ms=settings.apply_delay_ms,
         ),
         Standing(
             history=history,
@@ -201,6 +216,7 @@ def replica_of(
             applied_offset=parts.database.position.offset,
             epoch=parts.state.epoch,
             incomplete=bool(parts.state.incomplete),
+            written=held_back(parts),
         ),
         random.random,
     )

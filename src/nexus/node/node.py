@@ -22,12 +22,17 @@ from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
+from nexus.node.events import EventLog
+from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.governing import Handover
-from nexus.node.keyholding import Keyholding
+from nexus.node.guest import Guest
 from nexus.node.losses import Losses, losses
+from nexus.node.measures import Measures
+from nexus.node.papers import Papers
 from nexus.node.parts import Parts, open_parts
+from nexus.node.promotion import promote
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
@@ -37,7 +42,6 @@ from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
-from nexus.node.voting import Voting, elected
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -50,14 +54,24 @@ class Node:
     and `database` may be used from any thread.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, guest: Guest | None = None) -> None:
+        """`guest`: it is the node of a named database, in another's process."""
         self.config = config
+        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        """What it proves itself with; ConfigurationError for files of no use."""
+        self._guest = guest
         self.http_addr = config.http_addr
         """Where its API is to be found; empty where it has none."""
         """Where its API listens; say so before `start` if the system chose the port."""
+        self.measures = Measures()
+        """What it has counted and timed since it was made."""
+        self.events = EventLog()
         self._duties = Duties(config)
         self._callers = Callers(
-            self._duties, config.cluster_secret, idle_limit_s=self.idle_limit_s
+            self._duties,
+            config.cluster_secret,
+            self.measures,
+            idle_limit_s=self.idle_limit_s,
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -74,6 +88,8 @@ class Node:
                 raise NodeStoppedError("this node was stopped; make a new one")
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            if self.papers.credentials is not None and self._guest is None:
+                duties.spawn(self.papers.credentials.watch(self.measures))
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -94,8 +110,12 @@ class Node:
             duties.send_snapshot,
             duties.asked_for_votes,
             self._callers.serve,
+            self.events,
         )
-        parts = await open_parts(self.config, self.http_addr, hooks, duties.failed)
+        host = self._guest or self.papers
+        parts = await open_parts(
+            self.config, self.http_addr, hooks, duties.failed, self.measures, host
+        )
         duties.use(parts)
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
@@ -113,11 +133,17 @@ class Node:
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
+        if parts.guest is None:
+            await parts.port.stop()
         await parts.sender.close()
         await duties.leave()
         duties.use(None)
         await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
+
+    @property
+    def _parts(self) -> Parts:
+        return self._duties.parts
 
     # --- What others ask --------------------------------------------------------------
 
@@ -153,7 +179,9 @@ class Node:
     def status(self) -> NodeStatus:
         """GET /replication/status."""
         duties = self._duties
-        return node_status(self._parts, duties.role, duties.report(), duties.trouble)
+        return node_status(
+            self._parts, duties.role, duties.report(), duties.history, duties.trouble
+        )
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -169,6 +197,12 @@ class Node:
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """GET /replication/replicas; WrongRoleError on a replica."""
         return self._duties.reigning().machine.replicas(now_ms())
+
+    def figures(self) -> Figures:
+        """What it holds and who is connected; may block, any thread may ask."""
+        acting = self._duties.acting
+        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
+        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
 
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
@@ -234,19 +268,18 @@ class Node:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.pause()
-        else:
-            self._duties.reigning("another's stream is the master's").pause(replica)
+        governing.pause(self._duties, replica)
 
-    def resume(self, replica: str | None) -> None:
-        """Undo `pause`."""
-        acting = self._duties.acting
-        if isinstance(acting, Following) and replica in {None, self.node_id}:
-            acting.resume()
-        else:
-            self._duties.reigning("another's stream is the master's").resume(replica)
+    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
+        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+        governing.resume(self._duties, replica, at_once=at_once)
+
+    async def apply_until(
+        self, last: Offset | None, before_us: int | None
+    ) -> NodeStatus:
+        """Apply up to that entry, or what was written before that time; then pause."""
+        await governing.apply_chosen(self._duties, last, before_us)
+        return self.status()
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""
@@ -259,32 +292,7 @@ class Node:
         With it, entries that this node has not received are lost (the nodes that have
         them keep them under `diverged/`).
         """
-        duties = self._duties
-        if isinstance(duties.duty, Voting) and not force:
-            await elected(duties.duty)
-            return self.status()
-        if isinstance(duties.duty, Keyholding):
-            await duties.duty.promote(force=force)
-            return self.status()
-        async with duties.changing:
-            duties.parts  # noqa: B018 - NodeStoppedError comes first
-            if isinstance(duties.duty, Voting):
-                await duties.force()
-                return self.status()
-            if isinstance(duties.duty, Reigning) and force and duties.failure:
-                # Two masters of one epoch: an operator says which one goes on.
-                await duties.change(Role.MASTER, "force")
-                return self.status()
-            if isinstance(duties.duty, Resting):
-                raise WrongRoleError(duties.duty.reason)
-            if isinstance(duties.duty, Forming):
-                raise WrongRoleError(f"there is no cluster yet: {duties.duty.reason}")
-            if not isinstance(duties.duty, Following):
-                raise WrongRoleError("this node is the master already")
-            duties.duty.require_promotable(force=force)
-            former = duties.duty.machine.master_addr
-            await duties.change(Role.MASTER, "force" if force else "promote")
-            duties.spawn(duties.reigning().announce(former))
+        await promote(self._duties, force=force)
         return self.status()
 
     async def switch_over(self, heir: str) -> Handover:
@@ -340,9 +348,3 @@ class Node:
                 await governing.rest(self._duties)
                 return self.status()
         return await self.start_replication(Role.STANDALONE, None)
-
-    # --- Helpers ----------------------------------------------------------------------
-
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts

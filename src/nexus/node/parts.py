@@ -9,13 +9,20 @@ from typing import Any, Final
 from nexus.config import Config
 from nexus.model.cluster import Role
 from nexus.node.changes import ChangeFeed
+from nexus.node.events import EventLog
 from nexus.node.execution import Executor
 from nexus.node.fullsync import SnapshotSender
+from nexus.node.guest import Guest, path_of
+from nexus.node.measures import Measures
 from nexus.node.milestones import Milestones
+from nexus.node.papers import Papers
+from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
+from nexus.protocol.databases import features_for
+from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
@@ -40,6 +47,7 @@ class Parts:
     """Where other nodes reach this one, `host:port`."""
     http_url: str
     """Where clients reach it."""
+    port: Port
     publisher: Publisher
     executor: Executor
     views: Views
@@ -51,10 +59,19 @@ class Parts:
     verifications: Verifications
     milestones: Milestones
     changes: ChangeFeed
+    measures: Measures
+    events: EventLog
     failed: Callable[[BaseException], None]
     """Tell the node that it cannot go on; on its loop."""
+    guest: Guest | None
+    """None: it is the main database's node, and the port is its own."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What must be done before a full sync replaces this node's data."""
+
+    @property
+    def name(self) -> str:
+        """The database's; empty: it is the main one."""
+        return self.guest.database if self.guest else MAIN
 
     @property
     def log(self) -> WriteAheadLog:
@@ -88,6 +105,7 @@ class Parts:
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
+        delay_ms = self.config.replication.apply_delay_ms
         return Identity(
             node_id=self.state.node_id,
             cluster_id=self.state.cluster_id,
@@ -96,6 +114,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
+            features=(*features_for(self.name), *delay_features(delay_ms)),
         )
 
     def on_loop(
@@ -119,7 +138,7 @@ class Parts:
         return soon
 
     def close(self) -> None:
-        """Close what `open_parts` opened, but for the publisher; blocks."""
+        """Close what `open_parts` opened, but for publisher and port; blocks."""
         self.changes.close()
         self.database.close_readers()
         self.views.close()
@@ -135,28 +154,35 @@ async def open_parts(
     http_addr: str,
     hooks: PublisherHooks,
     failed: Callable[[BaseException], None],
+    measures: Measures,
+    host: Papers | Guest,
 ) -> Parts:
-    """Open the data directory and the replication port.
+    """Open the data directory, and the replication port for whoever is no guest.
 
+    `host` is what that port proves itself with, or whose guest this node is.
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
-    publisher = Publisher(
-        hooks,
-        secret=config.cluster_secret,
-        timeout_s=config.replication.connect_timeout_ms / 1000,
-    )
-    standing = await asyncio.to_thread(open_standing, config)
+    replication = config.replication
+    guest = host if isinstance(host, Guest) else None
+    if isinstance(host, Papers):
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(host, timeout_s=timeout_s)
+        standing = await asyncio.to_thread(open_standing, config)
+        name = MAIN
+    else:
+        port, name = host.port, host.database
+        standing = await asyncio.to_thread(open_standing, config, host.node_id)
     try:
-        address = await publisher.start(config.replication.bind_addr, standing.log)
+        if guest is None:
+            await port.start(replication.bind_addr)
+        standing.lock.publish(port.address + (f"/{name}" if name else ""))
     except BaseException:
+        if guest is None:
+            await port.stop()
         await asyncio.to_thread(standing.close)
         raise
-    try:
-        standing.lock.publish(address)
-    except BaseException:
-        await publisher.stop()
-        await asyncio.to_thread(standing.close)
-        raise
+    publisher = Publisher(hooks, port, database=name)
+    publisher.start(standing.log)
     database, directory = standing.database, standing.directory
     snapshots = SnapshotStore(
         directory.snapshots,
@@ -166,24 +192,33 @@ async def open_parts(
             chunk_size=config.snapshot.chunk_size,
         ),
     )
+    catalog, log = standing.catalog, standing.log
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
         config=config,
         loop=asyncio.get_running_loop(),
         standing=standing,
-        address=address,
-        http_url=f"http://{http_addr}" if http_addr else "",
+        address=port.address,
+        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}"
+        if http_addr
+        else "",
+        port=port,
         publisher=publisher,
         executor=Executor(
             database,
             milestones,
+            measures,
             patience_s=config.limits.idle_transaction_ms / 1000,
+            delay_ms=config.replication.apply_delay_ms,
         ),
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(snapshots, database, standing.log),
+        sender=SnapshotSender(
+            snapshots, database, standing.log, hooks.events, measures
+        ),
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),
@@ -191,5 +226,8 @@ async def open_parts(
         verifications=Verifications(database, hashing),
         milestones=milestones,
         changes=ChangeFeed(database, standing.log, milestones),
+        measures=measures,
+        events=hooks.events,
         failed=failed,
+        guest=guest,
     )

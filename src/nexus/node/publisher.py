@@ -1,7 +1,7 @@
-"""Drives replication/master.py: accepts replicas and carries out what it decides.
+"""Drives replication/master.py: serves replicas, and carries out what it decides.
 
-The port is open in every role. On a node that is no master each visitor is told so,
-with the address of the master that this node knows.
+On a node that is no master each visitor is told so, with the address of the master that
+this node knows.
 """
 
 import asyncio
@@ -11,27 +11,28 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import structlog
 
-from nexus.config import join_address, split_address
-from nexus.errors import (
-    ConfigurationError,
-    HandshakeRefusedError,
-    LogGapError,
-    NexusError,
-    ProtocolError,
-)
+from nexus.errors import LogGapError, NexusError
 from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
-from nexus.node.connection import READ_BYTES, Connection
-from nexus.node.door import Door
+from nexus.node.connection import Connection
+from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
-from nexus.node.reporting import report
+from nexus.node.port import Port, Visitor
 from nexus.protocol.calls import Attach
-from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello, Welcome
+from nexus.protocol.messages import (
+    VOTES,
+    Error,
+    ErrorCode,
+    Hello,
+    Ping,
+    Welcome,
+)
 from nexus.replication.effects import (
     Close,
     CommitAdvanced,
@@ -66,11 +67,13 @@ class _Link:
 
     peer: Peer
     connection: Connection
-    hello_nonce: bytes = b""
-    challenge: bytes = b""
+    node_id: str
+    hello_nonce: bytes
+    challenge: bytes
     stream: Stream | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     cursor: LogCursor | None = None
+    is_welcome: bool = False
     transfer: asyncio.Task[None] | None = None
 
 
@@ -88,52 +91,47 @@ class PublisherHooks:
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Connection, Attach, bytes], Awaitable[None]]
     """Who is proven, with the challenge it has answered: serve it until it goes."""
+    events: EventLog = field(default_factory=EventLog)
 
 
 class Publisher:
-    """The replication port of one node."""
+    """Serves the log of one database to whoever comes for it."""
 
-    def __init__(self, hooks: PublisherHooks, *, secret: str, timeout_s: float) -> None:
+    def __init__(self, hooks: PublisherHooks, port: Port, *, database: str) -> None:
+        """`port` hands over the visitors of `database`, from `start` to `stop`."""
         self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
         self.machine: Master | PortFace | None = None
-        self.rejected = 0
-        """Peers turned away before a machine saw them."""
         self._hooks = hooks
-        self._secret = secret
-        self._door = Door(timeout_s=timeout_s)
+        self._port = port
+        self._database = database
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
-        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._framer = Framer()
 
-    async def start(self, address: str, wal: WriteAheadLog) -> str:
-        """Serve this log; returns the address, with the system's choice for port 0.
-
-        Raises ConfigurationError if it cannot be had.
-        """
+    def start(self, wal: WriteAheadLog) -> None:
+        """Serve this log."""
         self._log = wal
-        host, port = split_address(address)
-        try:
-            self._server = await asyncio.start_server(
-                self._accept, host, port, limit=READ_BYTES
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"replication.bind_addr {address} cannot be used: "
-                f"{error.strerror or error}; stop what listens there, or name another"
-            ) from error
-        return join_address(host, self._server.sockets[0].getsockname()[1])
+        self._port.open_to(self._database, self._serve)
 
     async def stop(self) -> None:
-        """Say goodbye to every replica and close the port."""
-        if self._server is not None:
-            self._server.close()
+        """Say goodbye to every visitor."""
+        self._port.close_to(self._database)
         await self.retire("this node is stopping")
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def rejected(self) -> int:
+        """Peers turned away before a machine saw them."""
+        return self._port.rejections.total()
+
+    @property
+    def link_count(self) -> int:
+        """How many nodes are connected to this one."""
+        return len(self._links)
 
     def reign(self, machine: Master | PortFace) -> None:
         """From now on serve replicas as this machine decides."""
@@ -176,7 +174,7 @@ class Publisher:
                 case Close():
                     self._close(effect)
                 case Report():
-                    report(effect)
+                    self._hooks.events.report(effect)
                 case SendSnapshot():
                     self._start_transfer(effect)
                 case StepDown():
@@ -188,65 +186,45 @@ class Publisher:
                 case _:
                     raise AssertionError(f"{effect} is not the master's to ask for")
 
-    async def _accept(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        connection = Connection(reader, writer)
-        peer = Peer(f"{next(self._numbers)}:{connection.peer_address}")
-        link = _Link(peer, connection)
+    async def _serve(self, visitor: Visitor) -> None:
         task = asyncio.current_task()
-        assert task is not None, "a stream's callback runs in a task"
+        assert task is not None, "a visitor is served by a task of the port"
         self._tasks.add(task)
         try:
-            await self._serve(link)
-        except HandshakeRefusedError as error:
-            self.rejected += 1
-            if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
-                log.warning("replica_refused", peer=peer, reason=str(error))
-            await connection.refuse(ErrorCode(error.reason), str(error))
-        except ProtocolError as error:
-            self.rejected += 1
-            log.warning("peer_malformed", peer=peer, reason=str(error))
-            await connection.refuse(ErrorCode.MALFORMED, str(error))
-        except (OSError, TimeoutError) as error:
-            log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
-        except asyncio.CancelledError:
-            pass  # `stop` ends this task; asyncio's streams would log a traceback
+            await self._meet(visitor)
         finally:
             self._tasks.discard(task)
-            self._leave(link)
-            await connection.close()
 
-    async def _serve(self, link: _Link) -> None:
-        connection = link.connection
-        hello, link.challenge = await self._door.hello(connection, self._secret)
+    async def _meet(self, visitor: Visitor) -> None:
+        connection, hello = visitor.connection, visitor.hello
         if isinstance(hello, Attach):
-            return await self._hooks.client(connection, hello, link.challenge)
-        link.hello_nonce = hello.nonce
+            return await self._hooks.client(connection, hello, visitor.challenge)
         if VOTES in hello.features:
-            await self._hooks.votes(connection, hello, link.challenge)
-            return None
+            return await self._hooks.votes(connection, hello, visitor.challenge)
         machine = self.machine
         if machine is None:
             connection.send(self._hooks.visited(hello))
             return None
-        self._links[link.peer] = link
+        peer = Peer(f"{next(self._numbers)}:{connection.peer_address}")
+        link = _Link(peer, connection, hello.node_id, hello.nonce, visitor.challenge)
+        self._links[peer] = link
         # Nobody told of syncs while nobody was here; from now on they are told.
         self.stored(self._log.durable_offset)
         connection.handshake_done()
         sender = asyncio.create_task(self._send_stream(link))
         try:
-            self.perform(machine.hello(link.peer, hello, now_ms()))
-            while link.peer in self._links:
+            self.perform(machine.hello(peer, hello, now_ms()))
+            while peer in self._links:
                 messages = await connection.receive()
                 if not messages:
                     return None
                 for message in messages:
-                    self.perform(machine.receive(link.peer, message, now_ms()))
+                    self.perform(machine.receive(peer, message, now_ms()))
         finally:
             sender.cancel()
             if self.machine is machine:
-                self.perform(machine.disconnected(link.peer, now_ms()))
+                self.perform(machine.disconnected(peer, now_ms()))
+            self._leave(link)
 
     async def _send_stream(self, link: _Link) -> None:
         """The link's sender: from the log's files to the socket."""
@@ -300,8 +278,13 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            proof = self._secret, link.hello_nonce, link.challenge
+            proof = self._port.papers.secret, link.hello_nonce, link.challenge
             message = proven_welcome(message, *proof)
+            link.is_welcome = True
+            self._hooks.events.info("replica_joined", f"{link.node_id} follows")
+        elif isinstance(message, Ping):
+            # A delayed replica goes by the clock that the entries were written by.
+            message = msgspec.structs.replace(message, clock_us=time.time_ns() // 1000)
         link.connection.send(message)
 
     def _close(self, effect: Close) -> None:
@@ -334,6 +317,8 @@ class Publisher:
     def _leave(self, link: _Link) -> None:
         self._links.pop(link.peer, None)
         self._end(link)
+        if link.is_welcome and self.machine is not None:
+            self._hooks.events.info("replica_gone", f"{link.node_id} has left")
 
     def _end(self, link: _Link) -> None:
         if link.cursor is not None:

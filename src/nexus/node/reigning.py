@@ -18,6 +18,7 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.node.batch import Hooks
 from nexus.node.clock import now_ms
 from nexus.node.commitment import Commitment
 from nexus.node.connection import Connection
@@ -28,8 +29,8 @@ from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.telling import tell_of_reign
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import Hooks
 from nexus.protocol.messages import Error, Welcome
 from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
@@ -93,10 +94,12 @@ class Reigning:
                 written=parts.on_loop(port.written if port else None, unless=early),
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
+                measures=parts.measures,
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
-        self._lacks_quorum = False
+        self.lacks_quorum = False
+        """Whether it refuses writes because too few nodes are there."""
         self._holds = False
         """Whether a switchover is under way."""
         self._takes_no_more = False
@@ -137,7 +140,7 @@ class Reigning:
         parts.publisher.reign(reigning.machine)
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
-        log.info("reign_began", epoch=reign.epoch, why=why, offset=reign.first_offset)
+        tell_of_reign(parts.events, reign)
         return reigning
 
     def open(self, reign: Reign) -> None:
@@ -229,14 +232,14 @@ class Reigning:
         if self._takes_no_more or self._holds or not (waits and self.is_open):
             return
         here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
-        if (here < needed) is self._lacks_quorum:
+        if (here < needed) is self.lacks_quorum:
             return
-        self._lacks_quorum = here < needed
-        if self._lacks_quorum:
-            log.warning("quorum_lost", nodes=here, needed=needed)
+        self.lacks_quorum = here < needed
+        if self.lacks_quorum:
+            self._parts.events.warning("quorum_lost", f"{here} of {needed} are there")
             self.manager.refuse_writes(self._while_quorum_lacks)
         else:
-            log.info("quorum_is_back", nodes=here, needed=needed)
+            self._parts.events.info("quorum_is_back", f"{here} nodes are there")
             self.manager.refuse_writes(None)
 
     def _while_quorum_lacks(self) -> QuorumLostError | None:
@@ -289,12 +292,11 @@ class Reigning:
         if self._elected and self._commitment is not None:
             self._commitment.end(order.reason)
         url = order.master_addr or "an unknown address"
-        self.manager.refuse_writes(
-            lambda: NoMasterError(
-                f"this node was deposed by epoch {order.epoch}; its master is at "
-                f"{url}: nothing happened, try again soon"
-            )
+        told = (
+            f"this node was deposed by epoch {order.epoch}; its master is at {url}: "
+            "nothing happened, try again soon"
         )
+        self.manager.refuse_writes(lambda: NoMasterError(told))
 
     def hold_writes(self) -> None:
         """Take none until `take_writes`: another node is about to reign."""
@@ -303,7 +305,7 @@ class Reigning:
 
     def take_writes(self) -> None:
         """Undo `hold_writes`."""
-        self._holds = self._lacks_quorum = False
+        self._holds = self.lacks_quorum = False
         self.manager.refuse_writes(None)
 
     def stop_writes(self, order: StopWrites) -> None:
@@ -326,14 +328,14 @@ class Reigning:
         self, former: str, heard: Callable[[Welcome | Error], None] | None = None
     ) -> None:
         """Tell a node of this reign, until it answers or the reign ends."""
-        secret = self._parts.config.cluster_secret
+        papers = self._parts.port.papers
         while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
-                connection = await Connection.open(former, timeout_s=ANNOUNCE_EVERY_S)
+                connection = await papers.dial(former, timeout_s=ANNOUNCE_EVERY_S)
                 try:
                     answer = await introduce(
-                        connection, hello, secret, timeout_s=ANNOUNCE_EVERY_S
+                        connection, hello, papers.secret, timeout_s=ANNOUNCE_EVERY_S
                     )
                 finally:
                     await connection.close()

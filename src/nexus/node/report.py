@@ -3,7 +3,7 @@
 import msgspec
 
 from nexus.model.cluster import LinkState, Mode, NodeStatus, Role
-from nexus.model.position import Offset
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
 
 
@@ -24,9 +24,17 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     auto_failover: bool | None = None
     """None: as configured."""
     last_error: str = ""
+    apply_delay_ms: int = 0
+    held_back: int = 0
 
 
-def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> NodeStatus:
+def node_status(
+    parts: Parts,
+    role: Role,
+    duty: DutyReport,
+    history: EpochHistory,
+    failure: str,
+) -> NodeStatus:
     """GET /replication/status; `failure` is why this node cannot go on, or empty."""
     replication, state = parts.config.replication, parts.state
     return NodeStatus(
@@ -54,5 +62,8 @@ def node_status(parts: Parts, role: Role, duty: DutyReport, failure: str) -> Nod
             else duty.auto_failover
         ),
         has_database=parts.database.stands,
+        failovers=history.failovers,
         last_error=failure or state.incomplete or duty.last_error,
+        apply_delay_ms=duty.apply_delay_ms,
+        held_back=duty.held_back,
     )

@@ -43,5 +43,5 @@ async def take_back(parts: Parts, worker: ApplyWorker, to: Position) -> str:
         except RewindError as error:
             return str(error)
         else:
-            log.info("rewound", to=str(to))
+            parts.events.info("rewound", f"what came after {to} was taken back")
             return ""

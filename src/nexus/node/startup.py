@@ -11,6 +11,7 @@ import structlog
 from nexus.config import Config
 from nexus.errors import CorruptLogError, StorageError
 from nexus.model.cluster import NodeId, Role
+from nexus.model.entry import written_us
 from nexus.model.position import NO_OFFSET, Epoch, EpochHistory, HistoryId, Offset
 from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
@@ -62,10 +63,10 @@ class Standing:
             self.catalog.update(log_watermark=self.log.durable_offset)
 
 
-def open_standing(config: Config) -> Standing:
+def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
     """Open a data directory; raises StorageError naming what is wrong.
 
-    Nothing is left open then.
+    Nothing is left open then. `node_id` is for a directory that has none yet.
     """
     directory = DataDirectory(config.data_dir)
     directory.create()
@@ -75,7 +76,7 @@ def open_standing(config: Config) -> Standing:
         catalog = Catalog.open(directory.catalog)
         opened.callback(catalog.close)
         if not catalog.state.node_id:
-            catalog.update(node_id=NodeId(uuid.uuid4().hex[:16]))
+            catalog.update(node_id=node_id or NodeId(uuid.uuid4().hex[:16]))
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
             or config.replication.coordinator == "etcd"
@@ -251,6 +252,30 @@ def log_history(standing: Standing) -> EpochHistory:
     finally:
         cursor.close()
     return history
+
+
+def written(
+    log: WriteAheadLog, start: Offset, *, spacing_us: int
+) -> tuple[tuple[Offset, int], ...]:
+    """When the log's entries from `start` on were written, microseconds since 1970.
+
+    Neighbours within the spacing are one, as young as the youngest. Blocks.
+    """
+    found: list[tuple[Offset, int]] = []
+    began_us = 0
+    cursor = log.cursor(start)
+    try:
+        while cursor.offset <= log.last_offset:
+            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
+                at_us = written_us(record.payload)
+                if found and abs(at_us - began_us) < spacing_us:
+                    found[-1] = (record.offset, max(found[-1][1], at_us))
+                else:
+                    began_us = at_us
+                    found.append((record.offset, at_us))
+    finally:
+        cursor.close()
+    return tuple(found)
 
 
 def effective_role(config: Config, catalog: Catalog) -> Role:

@@ -21,11 +21,12 @@ from nexus.errors import (
     QuorumLostError,
     WritesStoppedError,
 )
+from nexus.node.batch import Hooks
 from nexus.node.commitment import ReignEndedError
 from nexus.node.company import Company
 from nexus.node.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.jobs import Errand, Interactive, Job, Transaction, deliver
-from nexus.node.writer import BatchWriter, Hooks
+from nexus.node.writer import BatchWriter
 from nexus.storage.database import Database
 
 MAX_BATCH_JOBS: Final = 512

@@ -7,16 +7,22 @@ the follower's queue, and at once where nothing waits there and nothing blocks.
 import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
-import structlog
 from msgspec.structs import replace
 
-from nexus.errors import NoMasterError, WrongRoleError
+from nexus.errors import NoMasterError
 from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.operation import Membership
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.node.accession import begin_reign, end_reign, hold_writes, take_writes
+from nexus.node.accession import (
+    begin_reign,
+    end_reign,
+    hold_writes,
+    keep_vote,
+    take_writes,
+)
+from nexus.node.ballots import Ballots
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.faces import LinkFace, PortFace
@@ -56,11 +62,6 @@ from nexus.replication.member_effects import (
     ReadRefused,
 )
 
-ELECTION_DEAD_TIMES: Final = 4
-"""So long a promotion by vote may take."""
-
-log = structlog.get_logger(__name__)
-
 
 class Voting:
     """One time of being a voter, or a learner among voters; `begin` and `leave` it."""
@@ -81,12 +82,13 @@ class Voting:
         replication = parts.config.replication
         self.links = VoteLinks(
             VoteHooks(self._hello, self._welcome, self._heard),
-            secret=parts.config.cluster_secret,
+            papers=parts.port.papers,
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )
         self.configuring = asyncio.Lock()
         self._withdrawn = False
+        self._ballots = Ballots(parts.measures, parts.state.node_id)
         self._cluster_id = parts.state.cluster_id
         self._stale = stale
         self._reads: dict[str, asyncio.Future[Offset]] = {}
@@ -218,6 +220,7 @@ class Voting:
 
     def _notice(self, effects: MemberEffects) -> None:
         """Nothing is acknowledged from the moment at which a reign has ended."""
+        self._ballots.notice(effects)
         for effect in effects:
             if isinstance(effect, StepDown) and self.reigning is not None:
                 self.reigning.deposed_by(effect)
@@ -248,11 +251,7 @@ class Voting:
             return
         match effect:
             case PersistVote():
-                await self._update(
-                    epoch=effect.epoch,
-                    voted_epoch=effect.epoch,
-                    voted_for=effect.voted_for,
-                )
+                await keep_vote(self.parts, effect)
             case BecomeMaster():
                 await begin_reign(self, effect)
             case TakeWrites():
@@ -267,9 +266,6 @@ class Voting:
     def _chronicle(self) -> Chronicle:
         """After a snapshot was installed; runs between two batches."""
         return read_chronicle(self.parts.standing)
-
-    async def _update(self, **changes: Any) -> None:
-        await asyncio.to_thread(self.parts.standing.catalog.update, **changes)
 
     # --- Votes -----------------------------------------------------------------------
 
@@ -328,23 +324,3 @@ class Voting:
         task = self.parts.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def elected(voting: Voting) -> None:
-    """Have this node stand, and return once it reigns; raises WrongRoleError if not."""
-    if voting.role is Role.MASTER:
-        raise WrongRoleError("this node is the master already")
-    member = voting.member
-    dead_after_ms, pause_s = voting.patience
-    deadline = now_ms() + ELECTION_DEAD_TIMES * dead_after_ms
-    while now_ms() < deadline:
-        if member.elector.state is ElectionState.FOLLOWER:
-            voting.take(member.campaign(now_ms()))
-        await asyncio.sleep(pause_s)
-        if voting.takes_writes:
-            return
-    raise WrongRoleError(
-        "the voters have not elected this node: a majority does not answer, or their "
-        "master is alive, or their logs are longer; nothing was changed. Stop the "
-        "master first, use switchover, or force what may lose entries"
-    )

@@ -25,6 +25,7 @@ from nexus.errors import (
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset, Position
 from nexus.node.jobs import Errand, Job, deliver
+from nexus.node.measures import Measures
 from nexus.storage.apply import Applier
 from nexus.storage.database import Database
 from nexus.storage.wal import LogCursor, WriteAheadLog
@@ -56,9 +57,14 @@ class ApplyWorker:
     """One thread; `advance` tells it how far it may go."""
 
     def __init__(
-        self, database: Database, log: WriteAheadLog, hooks: ApplyHooks
+        self,
+        database: Database,
+        log: WriteAheadLog,
+        hooks: ApplyHooks,
+        measures: Measures | None = None,
     ) -> None:
         self.database = database
+        self._measures = measures or Measures()
         self._log = log
         self._hooks = hooks
         self._applier = Applier(database, on_fingerprint=hooks.fingerprint)
@@ -162,6 +168,7 @@ class ApplyWorker:
             self._forget_cursor()
             self._cursor = self._log.cursor(wanted)
         records = self._cursor.read(Offset(self._target + 1), APPLY_BYTES)
+        began = time.monotonic()
         try:
             position = self._applier.apply(records)
         except DiskFullError as error:
@@ -177,6 +184,8 @@ class ApplyWorker:
         except DatabaseBusyError as error:
             log.warning("apply_waits", reason=str(error))
             return
+        self._measures.apply.observe(time.monotonic() - began)
+        self._measures.applied_batch.observe(len(records))
         self._hooks.applied(position)
         self.database.checkpoint_when_due()
 

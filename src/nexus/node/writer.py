@@ -6,22 +6,20 @@ the log before SQLite commits it, and no client is answered before both.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from nexus.errors import (
     DatabaseBusyError,
     DiskFullError,
     NexusError,
-    OutcomeUnknownError,
     StorageError,
-    WritesStoppedError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Fingerprint, Membership, Operation, Reigned
 from nexus.model.position import Offset, Position, Reign
 from nexus.node.answers import answer_again, stored_answer
-from nexus.node.commitment import Commitment, ReignEndedError
+from nexus.node.batch import Batch, Hooks, nothing_happened, refuse
+from nexus.node.commitment import ReignEndedError
 from nexus.node.jobs import Answer, Job, Transaction, deliver
 from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
@@ -32,36 +30,6 @@ from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_BYTES: Final = 16 << 20
 """A batch closes when its entries reach this size: bounds the memory it holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Whom the writer thread tells what; called on that thread, must not block."""
-
-    stored: Callable[[Offset], None]
-    """The log holds everything up to this offset durably."""
-    applied: Callable[[Offset], None]
-    """SQLite has committed everything up to this offset."""
-    failed: Callable[[BaseException], None]
-    """The disk or the database failed: this node must stop."""
-    fingerprint: Callable[[Fingerprint, Offset], None]
-    """The database stands exactly at this entry: pin it now and hash it later."""
-    durable_on: Callable[[Offset], int]
-    """On how many nodes the entry is known to be durable, with this one."""
-    written: Callable[[Offset], None]
-    """The log holds everything up to this offset, and is about to be synced."""
-    commitment: Commitment | None = None
-    """In sync mode: where to wait for the quorum before SQLite commits."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What the transactions of one batch left to log and to answer."""
-
-    answered: list[Job]
-    records: list[Record]
-    marks: list[tuple[Fingerprint, Offset]]
-    size_bytes: int = 0
 
 
 class BatchWriter:
@@ -94,21 +62,22 @@ class BatchWriter:
         try:
             return self._run(jobs)
         except BaseException as error:
-            self._refuse(jobs, nothing_happened(error))
+            refuse(jobs, nothing_happened(error), self.hooks.measures)
             raise
 
     def _run(self, jobs: list[Job]) -> list[Job]:
-        batch = _Batch([], [], [])
+        batch = Batch([], [], [])
         try:
             self._begin()
         except DatabaseBusyError as error:
-            self._refuse(jobs, error)
+            refuse(jobs, error, self.hooks.measures)
             return []
         for index, job in enumerate(jobs):
             self._capture_job(job, batch)
             if not self.capture.outer_stands:
                 self.abandon()
                 deliver([job])
+                self.hooks.measures.transactions["refused"] += 1
                 return [other for other in jobs if other is not job]
             if batch.size_bytes > MAX_BATCH_BYTES:
                 self._decide(batch)
@@ -116,7 +85,7 @@ class BatchWriter:
         self._decide(batch)
         return []
 
-    def _capture_job(self, job: Job, batch: _Batch) -> None:
+    def _capture_job(self, job: Job, batch: Batch) -> None:
         transaction: Transaction = job.work
         job.error = None
         batch.answered.append(job)
@@ -129,12 +98,15 @@ class BatchWriter:
             self.capture.watched = job
             captured = self.capture.run(transaction.statements)
             job.result = self._record(captured, transaction.transaction_id, batch)
+            batch.statements += len(transaction.statements)
         except NexusError as error:
             job.error = error
+            batch.refused += 1
+            self.hooks.measures.statements["refused"] += len(transaction.statements)
         finally:
             self.capture.watched = None
 
-    def _record(self, captured: Captured, transaction_id: str, batch: _Batch) -> Answer:
+    def _record(self, captured: Captured, transaction_id: str, batch: Batch) -> Answer:
         """Turn a captured transaction into the batch's next entry."""
         assert self.reign is not None, "entries are written within a reign"
         if not captured.operations and not transaction_id:
@@ -160,7 +132,7 @@ class BatchWriter:
         batch.size_bytes += len(payload)
         return Answer(captured.results, Position(reign.epoch, offset, reign.history_id))
 
-    def _decide(self, batch: _Batch) -> None:
+    def _decide(self, batch: Batch) -> None:
         """Log the batch, commit it, answer its clients."""
         if not batch.records:
             self._database.commit(None)
@@ -172,33 +144,38 @@ class BatchWriter:
             else:
                 for job in batch.answered:
                     job.error = shortage
+                batch.refused, batch.statements = len(batch.answered), 0
         deliver(batch.answered)
+        batch.measure(self.hooks.measures)
         self._database.checkpoint_when_due()
 
-    def _log_batch(self, batch: _Batch) -> DiskFullError | None:
+    def _log_batch(self, batch: Batch) -> DiskFullError | None:
         """Append and sync; returns the error if there was no space, without a trace.
 
         Any other failure is raised: what reached the disk is unknown, the node stops.
         """
+        measures = self.hooks.measures
         try:
             sync_mode = (own := self.hooks.commitment) is not None and own.quorum
+            began = time.monotonic()
             self._log.append(batch.records, durably=not sync_mode)
             # From here on others may hold it: a failure stops this node (hard-case 1).
             self.hooks.written(batch.records[-1].offset)
             durable = self._log.sync()
+            measures.log_sync.observe(time.monotonic() - began)
         except DiskFullError as error:
             if not self._log.failed:
                 self.abandon()
                 return error
-            self._leave_unknown(batch, f"this node failed: {error}")
+            batch.leave_unknown(f"this node failed: {error}", measures)
             raise
         except StorageError as error:
-            self._leave_unknown(batch, f"this node failed: {error}")
+            batch.leave_unknown(f"this node failed: {error}", measures)
             raise
         self.hooks.stored(durable)
         return None
 
-    def _await_quorum(self, batch: _Batch) -> None:
+    def _await_quorum(self, batch: Batch) -> None:
         """In sync mode return once a quorum holds the batch's entries.
 
         Clients whose time is up are told that the outcome is unknown; the batch goes on
@@ -208,23 +185,26 @@ class BatchWriter:
         if commitment is None:
             return
         last = batch.records[-1].offset
+        measures, began = self.hooks.measures, time.monotonic()
         try:
             if commitment.wait(last, commitment.timeout_s):
+                measures.quorum_wait.observe(time.monotonic() - began)
                 commitment.acknowledged += len(batch.answered)
                 return
             commitment.late += len(batch.answered)
-            self._leave_unknown(
-                batch, "no quorum has confirmed it within the time allowed"
+            batch.leave_unknown(
+                "no quorum has confirmed it within the time allowed", measures
             )
             self.while_late()
             while not commitment.wait(last, commitment.timeout_s):
                 self.while_late()
+            measures.quorum_wait.observe(time.monotonic() - began)
         except ReignEndedError as error:
-            self._leave_unknown(batch, str(error))
+            batch.leave_unknown(str(error), measures)
             self.abandon()
             raise
 
-    def _commit_batch(self, batch: _Batch) -> None:
+    def _commit_batch(self, batch: Batch) -> None:
         """Commit what the log holds; a failure here is never told as a failure."""
         last = batch.records[-1]
         assert self.reign is not None, "entries are written within a reign"
@@ -232,7 +212,7 @@ class BatchWriter:
         try:
             self._database.commit(position)
         except BaseException as error:
-            self._leave_unknown(batch, f"this node failed: {error}")
+            batch.leave_unknown(f"this node failed: {error}", self.hooks.measures)
             raise
         for mark, offset in batch.marks:
             self.hooks.fingerprint(mark, offset)
@@ -254,7 +234,7 @@ class BatchWriter:
         reign = self.reign
         offset = Offset(self._log.last_offset + 1)
         payload = Payload(time.time_ns() // 1000, "", b"", tuple(operations), mode=mode)
-        batch = _Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
+        batch = Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
         self._begin()
         for operation in operations:
             if isinstance(operation, Reigned):
@@ -294,7 +274,7 @@ class BatchWriter:
 
     def finish_interactive(self, job: Job, transaction_id: str) -> None:
         """Commit an interactive transaction; `job` is its client's commit call."""
-        batch = _Batch([], [], [])
+        batch = Batch([], [], [])
         captured = self.capture.finish()
         if not captured.operations:
             transaction_id = ""  # nothing happened that could be done twice
@@ -318,33 +298,3 @@ class BatchWriter:
                 f"log at {self._log.last_offset}: start this node again"
             )
         self._database.begin()
-
-    @staticmethod
-    def _refuse(jobs: list[Job], error: NexusError) -> None:
-        """Nothing of these jobs has reached the log: nothing happened."""
-        unanswered = [job for job in jobs if not job.delivered]
-        for job in unanswered:
-            job.error = error
-        deliver(unanswered)
-
-    def _leave_unknown(self, batch: _Batch, reason: str) -> None:
-        """Tell the batch's clients that their writes may still commit."""
-        for job in batch.answered:
-            answer = job.result
-            if job.error is None and isinstance(answer, Answer) and answer.position:
-                job.error = OutcomeUnknownError(
-                    f"the write stands in the log at offset {answer.position.offset}, "
-                    f"but it is not committed: {reason}; it may still commit, so "
-                    "retry with the same transaction id",
-                    offset=answer.position.offset,
-                )
-        deliver(batch.answered)
-        batch.answered.clear()
-
-
-def nothing_happened(error: BaseException) -> NexusError:
-    """What a client is told whose transaction broke off before it was logged."""
-    kind = DiskFullError if isinstance(error, DiskFullError) else WritesStoppedError
-    return kind(
-        f"this node takes no writes: {error}; nothing of this transaction happened"
-    )

@@ -114,6 +114,9 @@ HEADER: Final = Struct("<BI")
 CHECKSUM: Final = Struct("<I")
 OVERHEAD: Final = HEADER.size + CHECKSUM.size
 
+TLS_HANDSHAKE, TLS_MAJOR = 0x16, 0x03
+"""The first two bytes of whatever begins as TLS does."""
+
 RESIDUE: Final = 0x2144DF1C
 """The CRC-32 of anything followed by its own CRC-32, little-endian."""
 
@@ -274,6 +277,11 @@ def _framed(code: int, fields: object) -> bytes:
 
 
 def _oversize(code: int, size: int, limit: int) -> ProtocolError:
+    if code == TLS_HANDSHAKE and (size - OVERHEAD) & 0xFF == TLS_MAJOR:
+        return ProtocolError(
+            "the peer speaks TLS, and this port does not; set tls.cert_file and "
+            "tls.key_file here, or leave them out there"
+        )
     if code not in NAMES:
         return ProtocolError(
             f"message type 0x{code:02x} is not of this protocol; the peer is no Nexus "

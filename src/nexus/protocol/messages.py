@@ -62,6 +62,8 @@ class ErrorCode(StrEnum):
     """Two masters of one epoch: an operator must force a higher one."""
     DIVERGED = "diverged"
     """The peer's log has left this history."""
+    NO_DATABASE = "no_database"
+    """The node has no database of the name that the peer means."""
     BUSY = "busy"
     """Try again later."""
     STOPPING = "stopping"
@@ -127,6 +129,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     history_id: HistoryId = HistoryId("")
     held_offset: Offset = Offset(0)
     """Every voter holds the log durably up to here: a witness may drop that."""
+    clock_us: Natural = 0
+    """What a master's wall clock shows, microseconds since 1970; 0: it does not say."""
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

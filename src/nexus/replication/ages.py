@@ -7,7 +7,7 @@ grown. A replica that has applied nothing since then lags by that mark's age.
 from bisect import bisect_left, bisect_right
 from typing import Final
 
-from nexus.model.position import Offset
+from nexus.model.position import NO_OFFSET, Offset
 
 MARKS_MOST: Final = 4_096
 """When there are more, every other one goes, and new ones are set half as often."""
@@ -42,6 +42,11 @@ class EntryAges:
         if index == len(self._offsets):
             return 0
         return max(0, now_ms - self._times_ms[index])
+
+    def known_at(self, time_ms: int) -> Offset:
+        """How far the log was known to reach at that time; 0: nothing is known."""
+        index = bisect_right(self._times_ms, time_ms)
+        return self._offsets[index - 1] if index else NO_OFFSET
 
     def forget_through(self, applied: Offset) -> None:
         """Every node of interest has applied this: drop the marks up to there."""

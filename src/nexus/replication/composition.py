@@ -194,7 +194,7 @@ class Composition:
             self._random,
         )
         # A witness has no database to apply to; all else it does.
-        self.replica.paused = not self._settings.election.stands
+        self.replica.paused = self._settings.witness
 
     # --- What one machine's effects mean for the others ------------------------------
 

@@ -182,6 +182,8 @@ class ElectedMaster(Master):
             return "this reign has not begun for clients yet; try again soon"
         if not self._fleet.follows(heir):
             return f"{heir} does not follow this master just now"
+        if self._fleet.is_delayed(heir):
+            return f"{heir} is a delayed replica, which never reigns"
         return ""
 
     def hands_over(self, heir: NodeId) -> None:

@@ -57,6 +57,11 @@ class Fleet:
         progress = self._by_node.get(node_id)
         return progress is not None and progress.streams and progress.acked >= through
 
+    def is_delayed(self, node_id: NodeId) -> bool:
+        """Whether the node applies later than it could, on purpose."""
+        progress = self._by_node.get(node_id)
+        return progress is not None and progress.delay_ms > 0
+
     def leave(self, peer: Peer, now_ms: int) -> Progress | None:
         """A connection has ended; None if it did not count any more."""
         progress = self._by_peer.pop(peer, None)

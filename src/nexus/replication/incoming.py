@@ -14,13 +14,14 @@ from nexus.model.position import (
 )
 from nexus.protocol.messages import Ping, WalEntry, Welcome
 from nexus.replication.ages import EntryAges
+from nexus.replication.delay import Delay, wanted_ms
 from nexus.replication.settings import Standing
 
 
 class Incoming:
     """The offsets of one replica; `applied <= durable <= received` always holds."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, delay_ms: int = 0) -> None:
         self._history = standing.history
         self.received = standing.durable_offset
         """The end of what is stored, or about to be."""
@@ -31,6 +32,9 @@ class Incoming:
         self.entries_received = 0
         self.entries_applied = 0
         self._ages = EntryAges()
+        self.delay = Delay(delay_ms)
+        for offset, stamp_us in standing.written:
+            self.delay.note(offset, stamp_us)
         self.master_offset = NO_OFFSET
         self._told_commit = NO_OFFSET
         self._told_held = NO_OFFSET
@@ -61,9 +65,13 @@ class Incoming:
         return min(self._told_held, self.commit)
 
     @property
-    def to_apply(self) -> Offset:
-        """How far entries may be applied: committed, and durable here."""
+    def safe(self) -> Offset:
+        """How far entries could be applied: committed, and durable here."""
         return min(self.commit, self.durable)
+
+    def to_apply(self, now_ms: int) -> Offset:
+        """How far entries may be applied by now."""
+        return self.delay.ripe(self.safe, now_ms)
 
     def met(self, welcome: Welcome, now_ms: int) -> None:
         """Another connection: what a master said before says nothing of this one."""
@@ -87,6 +95,7 @@ class Incoming:
         self._history = self._history.truncated_after(end)
         self.received = self.durable = end
         self.applied = self.goal = min(self.applied, end)
+        self.delay.ends_at(end)
 
     def replaced(self, history: EpochHistory, position: Position) -> None:
         """A snapshot was installed: database and log stand at its position."""
@@ -95,6 +104,7 @@ class Incoming:
         self.received = self.durable = position.offset
         self.applied = self.goal = position.offset
         self._ages.forget_through(position.offset)
+        self.delay.replaced(position.offset)
 
     def take(self, entries: Sequence[WalEntry], now_ms: int) -> list[Record]:
         """The records to store; entries that are known already are left out.
@@ -127,12 +137,14 @@ class Incoming:
         if records:
             self.received = records[-1].offset
             self.entries_received += len(records)
+            self.delay.received(records, now_ms)
         self.told(self.received, entries[-1].commit_offset, now_ms)
         return records
 
     def pinged(self, ping: Ping, now_ms: int) -> None:
         """What the master says of its log, and of what every voter holds of it."""
         self._told_held = max(self._told_held, ping.held_offset)
+        self.delay.told(ping.clock_us, now_ms)
         self.told(ping.current_offset, ping.commit_offset, now_ms)
 
     def told(self, current: Offset, commit: Offset, now_ms: int) -> None:
@@ -151,13 +163,22 @@ class Incoming:
             self.applied = offset
             self._ages.forget_through(offset)
 
-    def lag(self) -> int:
+    def behind(self) -> int:
         """Entries that the master has, as far as is known, and the database lacks."""
         return max(self.master_offset, self.received) - self.applied
 
+    def lag(self, now_ms: int) -> int:
+        """Those of them that no delay accounts for."""
+        delay_ms = self.delay.delay_ms
+        if not delay_ms:
+            return self.behind()
+        due = self._ages.known_at(now_ms - wanted_ms(delay_ms))
+        return max(0, due - self.applied)
+
     def lag_ms(self, now_ms: int) -> int:
-        """Since when the oldest of them was known."""
-        return self._ages.age_ms(self.applied, now_ms)
+        """Since when the oldest of them should have been applied."""
+        age_ms = self._ages.age_ms(self.applied, now_ms)
+        return max(0, age_ms - wanted_ms(self.delay.delay_ms))
 
     def _enter_reign(self, offset: Offset) -> float:
         """Make the reign of the entry at `offset` the expected one; where it stops."""

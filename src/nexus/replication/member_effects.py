@@ -29,6 +29,8 @@ class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the log's configuration names none: that rules, whoever reigns."""
     sync_quorum: int = 0
     """Voters that must hold an entry in sync mode; 0: a majority of them."""
+    witness: bool = False
+    """It keeps the log and no database: nothing is applied."""
     drift_percent: int = 10
     """The lease is shorter than the dead-time by so much: clocks differ."""
 

@@ -4,6 +4,7 @@ from nexus.model.cluster import LinkState, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Hello
 from nexus.replication.ages import EntryAges
+from nexus.replication.delay import delay_of, wanted_ms
 from nexus.replication.effects import Peer, Stream
 
 
@@ -20,6 +21,7 @@ class Progress:
         "bytes_sent",
         "commit_told",
         "connected_ms",
+        "delay_ms",
         "entries_sent",
         "gone_ms",
         "heard_ms",
@@ -39,6 +41,8 @@ class Progress:
         self.address = ""
         self.http_url = ""
         self.voter = False
+        self.delay_ms = 0
+        """By how much it applies later on purpose."""
         self.paused = False
         self.peer: Peer | None = None
         """None while there is no connection."""
@@ -90,6 +94,7 @@ class Progress:
         self.address = hello.address
         self.http_url = hello.http_url
         self.voter = hello.voter
+        self.delay_ms = delay_of(hello.features)
         self.heard_ms = self.pinged_ms = self.connected_ms = self.moved_ms = now_ms
         self._sending_stop = NO_OFFSET
 
@@ -186,6 +191,9 @@ class Progress:
         self, ages: EntryAges, durable: Offset, now_ms: int, dead_after_ms: int
     ) -> ReplicaStatus:
         """Its row in the list of replicas."""
+        late_ms = wanted_ms(self.delay_ms)
+        age_ms = ages.age_ms(self.applied, now_ms)
+        due = ages.known_at(now_ms - late_ms) if late_ms else durable
         up_ms = 0 if self.peer is None else now_ms - self.connected_ms
         return ReplicaStatus(
             id=self.node_id,
@@ -194,10 +202,11 @@ class Progress:
             voter=self.voter,
             last_ack_offset=self.acked,
             applied_offset=self.applied,
-            lag=max(0, durable - self.applied),
-            lag_seconds=ages.age_ms(self.applied, now_ms) / 1000,
+            lag=max(0, due - self.applied),
+            lag_seconds=max(0, age_ms - late_ms) / 1000,
             healthy=self.is_healthy(now_ms, dead_after_ms, durable),
             connected_seconds=up_ms / 1000,
             bytes_sent=self.bytes_sent,
             state=self.state,
+            apply_delay_ms=self.delay_ms,
         )

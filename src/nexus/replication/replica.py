@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from nexus.errors import ProtocolError
-from nexus.model.cluster import LinkState, ReplicaStats
-from nexus.model.position import Epoch, EpochHistory, Offset, Position
+from nexus.model.cluster import LinkState
+from nexus.model.position import EpochHistory, Offset, Position
 from nexus.protocol.messages import (
     Error,
     ErrorCode,
@@ -45,12 +45,13 @@ from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link, retries
+from nexus.replication.replicaview import ReplicaView
 from nexus.replication.rewinding import Rewinding
 from nexus.replication.settings import Identity, ReplicaSettings, Standing
 from nexus.replication.visitor import answer_to
 
 
-class Replica:
+class Replica(ReplicaView):
     """Decides for one replica; knows no socket, file or clock."""
 
     def __init__(
@@ -63,7 +64,8 @@ class Replica:
         """STOPPED until `start`; `random` gives fractions of [0, 1) for the jitter."""
         self._identity = identity
         self._epoch = max(standing.epoch, standing.history.epoch)
-        link, log = Link(settings, random), Incoming(standing)
+        link = Link(settings, random)
+        log = Incoming(standing, settings.apply_delay_ms)
         self._link, self._log, keeping = link, log, Keeping(log)
         wait = retries(settings, random)
         self._intake = Intake(identity.node_id, link, log, keeping, wait)
@@ -71,75 +73,9 @@ class Replica:
         self._rewinding = Rewinding(link, log, keeping, self._intake)
         self.paused = False
         """Whether an operator has stopped the apply."""
-        self.master: Welcome | None = None
-        """What the last accepted master said of itself."""
-
-    # --- What is known ---------------------------------------------------------------
-
-    @property
-    def state(self) -> LinkState:
-        """Where the link stands."""
-        return self._link.state
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a master has welcomed this replica, and the connection stands."""
-        return self._link.is_welcome
-
-    @property
-    def master_addr(self) -> str:
-        """The address that is followed, or tried next."""
-        return self._link.address
-
-    @property
-    def last_error(self) -> str:
-        """Why the link was refused or lost last; empty once it streams."""
-        return self._link.last_error
-
-    @property
-    def epoch(self) -> Epoch:
-        """The highest epoch met."""
-        return self._epoch
-
-    @property
-    def cluster_id(self) -> str:
-        """The own one, or the adopted; empty before."""
-        return self._identity.cluster_id
-
-    @property
-    def history(self) -> EpochHistory:
-        """The reigns of everything received."""
-        return self._log.history
-
-    @property
-    def commit_offset(self) -> Offset:
-        """The last entry known to be committed, at the master and here."""
-        return self._log.commit
-
-    def lag(self) -> int:
-        """Entries that the master has and this database lacks, as far as is known."""
-        return self._log.lag()
-
-    def lag_seconds(self, now_ms: int) -> float:
-        """How long the oldest of them has been known; 0 if there is none."""
-        return self._log.lag_ms(now_ms) / 1000
-
-    def stats(self, now_ms: int, *, bytes_received: int) -> ReplicaStats:
-        """The totals since the machine was made."""
-        return ReplicaStats(
-            entries_received=self._log.entries_received,
-            entries_applied=self._log.entries_applied,
-            bytes_received=bytes_received,
-            current_offset=self._log.received,
-            lag=self.lag(),
-            lag_seconds=self.lag_seconds(now_ms),
-            reconnects=self._link.reconnects,
-            connected=self.is_connected,
-            master_id=self.master.master_id if self.master else "",
-            full_syncs=self._intake.completed,
-            rewinds=self._rewinding.completed,
-            apply_conflicts=self._intake.conflicts,
-        )
+        self._stops_at: Offset | None = None
+        """The last entry that an operator wants applied, while it is paused."""
+        self.master = None
 
     # --- The link --------------------------------------------------------------------
 
@@ -211,7 +147,7 @@ class Replica:
         """The log is durable up to `offset`: say so, then apply what is committed."""
         assert offset <= self._log.received, "nothing is stored that was not received"
         self._log.durable = max(self._log.durable, offset)
-        return (*self._acknowledged(now_ms), *self._applies())
+        return (*self._acknowledged(now_ms), *self._applies(now_ms))
 
     def applied(self, offset: Offset, now_ms: int) -> Effects:
         """The database holds the entries up to `offset`."""
@@ -251,28 +187,44 @@ class Replica:
             return self._link.given_up(late)
         if self._link.is_steady(now_ms):
             self._intake.steady()
-        effects: Effects = ()
+        effects = self._applies(now_ms) if self.apply_delay_ms else ()
         if self._link.heartbeat_due(now_ms):
             ping = Ping(now_ms, self._log.durable, epoch=self._epoch)
-            effects = (self._link.say(ping, now_ms),)
+            effects = (*effects, self._link.say(ping, now_ms))
         if self.state is LinkState.FULL_SYNC:
             return (*effects, *self._intake.request(now_ms))
         return effects
 
     def pause(self) -> Effects:
         """Apply no more (the driver drops an Apply that waits); go on receiving."""
-        self.paused = True
+        self._stop_applying(None)
+        return (Report(Level.INFO, "paused", "entries are stored, not applied"),)
+
+    def apply_until(self, last: Offset, now_ms: int) -> Effects:
+        """Apply what has come up to this entry, however young it is, and pause there.
+
+        The driver has dropped an Apply that waited, and said what was applied.
+        """
+        self._stop_applying(last)
+        detail = f"entries are applied up to {last}, the rest are stored"
+        report = Report(Level.INFO, "paused", detail)
+        return (report, *self._applies(now_ms))
+
+    def _stop_applying(self, last: Offset | None) -> None:
+        self.paused, self._stops_at = True, last
         self._log.goal = self._log.applied
         if self._link.streams:
             self._link.begins_streaming(paused=True)
-        return (Report(Level.INFO, "paused", "entries are stored, not applied"),)
 
-    def resume(self) -> Effects:
-        """Apply again, from where it stopped."""
-        self.paused = False
+    def resume(self, now_ms: int, *, at_once: bool = False) -> Effects:
+        """Apply again from where it stopped; `at_once` even what is held back."""
+        self.paused, self._stops_at = False, None
+        if at_once:
+            self._log.delay.release(self._log.received)
         if self._link.streams:
             self._link.begins_streaming(paused=False)
-        return (Report(Level.INFO, "resumed", "entries are applied"), *self._applies())
+        report = Report(Level.INFO, "resumed", "entries are applied")
+        return (report, *self._applies(now_ms))
 
     # --- How -------------------------------------------------------------------------
 
@@ -317,7 +269,7 @@ class Replica:
             return self._intake.begin(self._log.received, now_ms)
         self._log.matched(self.master.history)
         self._link.begins_streaming(paused=self.paused)
-        return (*self._acknowledged(now_ms), *self._applies())
+        return (*self._acknowledged(now_ms), *self._applies(now_ms))
 
     def _pinged(self, ping: Ping, now_ms: int) -> Effects:
         master = self.master
@@ -325,7 +277,7 @@ class Replica:
         check_ping(ping, master)
         self._log.pinged(ping, now_ms)
         pong = Pong(ping.timestamp, self._log.durable, self._log.applied)
-        return (self._link.say(pong, now_ms), *self._applies())
+        return (self._link.say(pong, now_ms), *self._applies(now_ms))
 
     def _refused(self, error: Error) -> Effects:
         """The master closes; it may know a better one."""
@@ -342,9 +294,13 @@ class Replica:
         ack = WalAck(self._log.durable, self._log.applied)
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
 
-    def _applies(self) -> Effects:
-        goal = self._log.to_apply
-        if self.paused or goal <= self._log.goal:
+    def _applies(self, now_ms: int) -> Effects:
+        stop = self._stops_at
+        if stop is not None:
+            goal = min(stop, self._log.safe)
+        else:
+            goal = self._log.goal if self.paused else self._log.to_apply(now_ms)
+        if goal <= self._log.goal:
             return ()
         self._log.goal = goal
         return (Apply(goal),)

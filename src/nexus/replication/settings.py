@@ -81,6 +81,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Reconnects, and full syncs one after the other, wait so long, doubling."""
     steady_ms: int = 60_000
     """Streaming for so long, the next full sync need not wait."""
+    apply_delay_ms: int = 0
+    """How old an entry must be, by its master's clock, before it is applied."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,3 +97,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The highest that the catalog knows of."""
     incomplete: bool = False
     """Its log has lost entries, or does not fit the database: it takes a full sync."""
+    written: tuple[tuple[Offset, int], ...] = ()
+    """Of a delayed replica's log: what is not applied, and when it was written, in
+    microseconds since 1970."""

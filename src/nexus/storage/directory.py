@@ -105,7 +105,10 @@ class DirectoryLock:
         return lock
 
     def publish(self, address: str) -> None:
-        """Say in the file where the node takes calls: `nexus.client` reads it there."""
+        """Say in the file where the node takes calls: `nexus.client` reads it there.
+
+        As it stands in a URL: with the database's name where it is not the main one.
+        """
         with storage_errors("writing the lock's file"):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)

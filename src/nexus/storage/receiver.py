@@ -58,6 +58,12 @@ class SnapshotReceiver:
         if self._begun() is None:
             self.drop()  # a copy, say, that a crash kept from being installed
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of the archive that are here, and of all of it where that is known."""
+        meta = self._meta
+        return (0, 0) if meta is None else (self._received, meta.total_size)
+
     def pending(self) -> tuple[str, int] | None:
         """A broken transfer, from before a restart too: its id, and the next chunk."""
         if self._meta is not None:

@@ -1,0 +1,1 @@
+"""The dashboard: one page, and the files that it is made of."""

@@ -1,0 +1,67 @@
+/** Rates out of counters: two looks at a node, and the time between them. Pure. */
+
+import { masterOf } from "./state.js";
+
+export const WINDOW_S = 300;
+
+/** @typedef {{time: number, commits: number | null, entries: number | null, bytes: number | null, lags: Record<string, number>}} Sample */
+
+/** The last five minutes, sample by sample. */
+export class Rates {
+  constructor() {
+    /** @type {Sample[]} */
+    this.samples = [];
+    /** @type {{id: string, at: number, commits: number, entries: number, bytes: number} | null} */
+    this.before = null;
+  }
+
+  /** Take a sample of this state. @param {import("./state.js").State} state @param {number} now seconds since 1970 */
+  take(state, now) {
+    const master = masterOf(state);
+    const stats = master?.figures?.master_stats;
+    const status = master?.figures?.status;
+    /** @type {Sample} */
+    const sample = { time: now, commits: null, entries: null, bytes: null, lags: {} };
+    for (const node of state.nodes.values()) {
+      if (node.figures && !node.error && ["replica", "witness"].includes(node.figures.status.role)) {
+        sample.lags[node.node_id] = node.figures.status.lag_seconds;
+      }
+    }
+    if (!master || !status) {
+      this.before = null;
+    } else {
+      const seen = {
+        id: master.node_id,
+        at: (master.figures?.at_us ?? 0) / 1e6,
+        commits: status.wal_offset,
+        entries: stats?.entries_replicated ?? 0,
+        bytes: stats?.bytes_sent ?? 0,
+      };
+      const before = this.before;
+      if (before && before.id === seen.id) {
+        // A node whose figures stand still is not sent again: its clock went on, though.
+        const passed = seen.at > before.at ? seen.at - before.at : 0;
+        for (const name of /** @type {const} */ (["commits", "entries", "bytes"])) {
+          const more = seen[name] - before[name];
+          sample[name] = passed > 0 && more >= 0 ? more / passed : more < 0 ? null : 0;
+        }
+      }
+      this.before = seen;
+    }
+    this.samples.push(sample);
+    while (this.samples.length && this.samples[0].time < now - WINDOW_S) this.samples.shift();
+  }
+
+  /** The mean of the last seconds, which is calmer to read. @param {"commits" | "entries" | "bytes"} name @returns {number | null} */
+  current(name) {
+    const last = this.samples.at(-1);
+    if (!last || last[name] === null) return null;
+    const recent = this.samples.filter((one) => one.time > last.time - 3 && one[name] !== null);
+    return recent.reduce((sum, one) => sum + (one[name] ?? 0), 0) / recent.length;
+  }
+
+  /** Whether anything was seen of this figure. @param {"commits" | "entries" | "bytes"} name */
+  has(name) {
+    return this.samples.some((one) => one[name] !== null);
+  }
+}

@@ -1,0 +1,1 @@
+"""What Prometheus scrapes: every metric, where its figure is from, and the text."""

@@ -1,0 +1,157 @@
+"""The replication port of a process: who is let in, and to which database.
+
+One port serves them all. A peer names its database in the features of its Hello or
+Attach; who names none means the main one. It is open in every role.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from nexus.config import join_address, split_address
+from nexus.errors import ConfigurationError, HandshakeRefusedError, ProtocolError
+from nexus.node.connection import READ_BYTES, Connection
+from nexus.node.door import Door
+from nexus.node.listening import bound_sockets
+from nexus.node.papers import Papers
+from nexus.node.tlsport import TlsPort
+from nexus.protocol.calls import Attach
+from nexus.protocol.codec import encode
+from nexus.protocol.databases import database_of
+from nexus.protocol.messages import Error, ErrorCode, Hello
+
+log = structlog.get_logger(__name__)
+
+_NOT_TLS: Final = Error(
+    ErrorCode.UNAUTHORISED,
+    "this port speaks TLS: a node sets tls.cert_file, a client writes tls=on",
+)
+
+MAIN: Final = ""
+"""The database that has no name of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A peer that is proven where there is a secret."""
+
+    connection: Connection
+    hello: Hello | Attach
+    challenge: bytes
+    """The nonce that its proof was over."""
+
+
+Serve = Callable[[Visitor], Awaitable[None]]
+"""Serves a visitor until it goes; raises what the port answers and logs."""
+
+
+class Port:
+    """Listens between `start` and `stop`; for one event loop."""
+
+    def __init__(self, papers: Papers, *, timeout_s: float) -> None:
+        self.address = ""
+        """Where it listens, with the port that the system chose for 0."""
+        self.rejections: Counter[str] = Counter()
+        """Peers turned away before a machine saw them, by reason."""
+        self.papers = papers
+        """What this side proves itself with, and a peer has to."""
+        self._timeout_s = timeout_s
+        self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
+        self._databases: dict[str, Serve] = {}
+        self._server: asyncio.Server | TlsPort | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: str) -> None:
+        """Listen; raises ConfigurationError where the address cannot be had."""
+        host, _ = split_address(address)
+        try:
+            self._server = await self._listen(address)
+        except OSError as error:
+            raise ConfigurationError(
+                f"replication.bind_addr {address} cannot be used: "
+                f"{error.strerror or error}; stop what listens there, or name another"
+            ) from error
+        self.address = join_address(host, self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Let nobody in any more, and see off who is there."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def open_to(self, database: str, serve: Serve) -> None:
+        """From now on hand the visitors of this database to `serve`."""
+        self._databases[database] = serve
+
+    def close_to(self, database: str) -> None:
+        """Hand over no more of them."""
+        self._databases.pop(database, None)
+
+    async def _listen(self, address: str) -> asyncio.Server | TlsPort:
+        credentials = self.papers.credentials
+        if credentials is None:
+            host, port = split_address(address)
+            return await asyncio.start_server(
+                self._accept, host, port, limit=READ_BYTES
+            )
+        return TlsPort(
+            await bound_sockets(address),
+            credentials,
+            self._stream,
+            plain_answer=encode(_NOT_TLS),
+            door=Door(timeout_s=self._timeout_s),
+        )
+
+    def _stream(self) -> asyncio.StreamReaderProtocol:
+        """One that calls `_accept`, as asyncio's own server makes it."""
+        reader = asyncio.StreamReader(limit=READ_BYTES)
+        return asyncio.StreamReaderProtocol(reader, self._accept)
+
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connection = Connection(reader, writer)
+        peer = connection.peer_address
+        task = asyncio.current_task()
+        assert task is not None, "a stream's callback runs in a task"
+        self._tasks.add(task)
+        try:
+            await self._hand_over(connection)
+        except HandshakeRefusedError as error:
+            self.rejections[error.reason] += 1
+            if error.reason != ErrorCode.BUSY:  # the door tells of a crowd
+                log.warning("replica_refused", peer=peer, reason=str(error))
+            await connection.refuse(ErrorCode(error.reason), str(error))
+        except ProtocolError as error:
+            self.rejections[ErrorCode.MALFORMED] += 1
+            log.warning("peer_malformed", peer=peer, reason=str(error))
+            await connection.refuse(ErrorCode.MALFORMED, str(error))
+        except (OSError, TimeoutError) as error:
+            log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
+        except asyncio.CancelledError:
+            pass  # `stop` ends this task; asyncio's streams would log a traceback
+        finally:
+            self._tasks.discard(task)
+            await connection.close()
+
+    async def _hand_over(self, connection: Connection) -> None:
+        hello, challenge = await self._door.hello(connection, self.papers.secret)
+        name = database_of(hello.features)
+        serve = self._databases.get(name)
+        if serve is not None:
+            await serve(Visitor(connection, hello, challenge))
+        elif name == MAIN:
+            await connection.refuse(ErrorCode.STOPPING, "this node is stopping")
+        else:
+            known = ", ".join(sorted(filter(None, self._databases))) or "none"
+            raise HandshakeRefusedError(
+                f"this node has no database {name!r} just now (named ones: {known}); "
+                "list it in `databases` on every node",
+                reason=ErrorCode.NO_DATABASE,
+            )

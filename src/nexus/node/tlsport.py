@@ -1,0 +1,190 @@
+"""Lets in who speaks TLS, and tells who does not, so that it can say so.
+
+The first byte is looked at before anything is read: a peer that speaks plainly gets a
+plain answer. Handshakes have a deadline, and wait for nobody else's.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+from typing_extensions import override
+
+from nexus.errors import HandshakeRefusedError
+from nexus.node.credentials import Credentials
+from nexus.node.door import TELL_EVERY_S, Door
+from nexus.tls.contexts import last_words
+from nexus.tls.words import in_words
+
+HANDSHAKE: Final = b"\x16"
+"""The first byte of whatever begins as TLS does."""
+
+LINGER_S: Final = 1.0
+"""What a plain peer sends on is dropped for so long: closed at once, the connection
+would be reset, and the answer lost on its way."""
+
+PAUSE_S: Final = 1.0
+"""Before the next one is accepted where there is no descriptor for it."""
+
+PLAIN: Final = "it speaks plainly where TLS is spoken"
+
+log = structlog.get_logger(__name__)
+
+
+class TlsPort:
+    """Listens from its making until `close`; for the loop it was made on."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        credentials: Credentials,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        *,
+        plain_answer: bytes,
+        door: Door,
+    ) -> None:
+        """Who has shaken hands meets a `protocol`; `plain_answer` is for the others.
+
+        `door` bounds those who have not.
+        """
+        self.sockets = list(sockets)
+        self._credentials = credentials
+        self._protocol = protocol
+        self._plain_answer = plain_answer
+        self._door = door
+        self._untold = 0
+        self._told_s = -TELL_EVERY_S
+        self._tasks: set[asyncio.Task[None]] = set()
+        for listening in self.sockets:
+            self._spawn(self._accept(listening))
+
+    def close(self) -> None:
+        """Listen no more; who has been let in stays."""
+        for task in self._tasks:
+            task.cancel()
+        for listening in self.sockets:
+            listening.close()
+
+    async def wait_closed(self) -> None:
+        """Return once nobody is at the door any more."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:
+                self._tell("", f"nobody can be accepted ({error.strerror or error})")
+                await asyncio.sleep(PAUSE_S)
+                continue
+            self._spawn(self._meet(accepted, str(address[0])))
+
+    async def _meet(self, accepted: socket.socket, host: str) -> None:
+        try:
+            async with self._door.stranger(host):
+                if await self._speaks_tls(accepted):
+                    await self._shake_hands(accepted, host)
+                else:
+                    self._tell(host, PLAIN)
+                    await _dismiss(accepted, self._plain_answer)
+        except HandshakeRefusedError:
+            pass  # the door tells of a crowd
+        except TimeoutError:
+            self._tell(host, "the handshake took too long")
+        except OSError as error:
+            self._tell(host, error.strerror or str(error) or "it is gone")
+
+    async def _speaks_tls(self, accepted: socket.socket) -> bool:
+        """Whether it begins as TLS does; raises OSError for who leaves before."""
+        try:
+            first = await _first_byte(accepted)
+        except BaseException:
+            accepted.close()
+            raise
+        if not first:
+            accepted.close()
+            raise ConnectionResetError("it left without a word")
+        return first == HANDSHAKE
+
+    async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
+        words: list[bytes] = []
+        last_words.set(words)  # of this task
+        spare = accepted.dup()
+        try:
+            # From here on the socket is the transport's, which closes it.
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, accepted, ssl=self._credentials.server
+            )
+        except ssl.SSLError as error:
+            self._tell(host, in_words(error))
+            await _dismiss(spare, b"".join(words))
+        except BaseException:
+            spare.close()
+            raise
+        else:
+            spare.close()
+
+    def _tell(self, host: str, reason: str) -> None:
+        """One line of the log for all of a while: port scans are many."""
+        self._untold += 1
+        now_s = time.monotonic()
+        if now_s - self._told_s >= TELL_EVERY_S:
+            log.warning("tls_refused", peer=host, reason=reason, count=self._untold)
+            self._told_s, self._untold = now_s, 0
+
+
+class _Dismissal(asyncio.Protocol):
+    """Says one thing, and listens to nothing."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.ended = asyncio.Event()
+        self._answer = answer
+
+    @override
+    def connection_made(self, transport: asyncio.WriteTransport) -> None:  # type: ignore[override]
+        transport.write(self._answer)
+        transport.write_eof()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
+
+
+async def _dismiss(accepted: socket.socket, answer: bytes) -> None:
+    transport, dismissal = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: _Dismissal(answer), accepted
+    )
+    try:
+        async with asyncio.timeout(LINGER_S):
+            await dismissal.ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        transport.abort()
+
+
+async def _first_byte(accepted: socket.socket) -> bytes:
+    """The first byte, left where it is; nothing if the peer leaves without one."""
+    accepted.settimeout(0)
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    while True:
+        try:
+            return accepted.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            readable.clear()
+        loop.add_reader(accepted, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(accepted)

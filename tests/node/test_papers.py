@@ -1,0 +1,89 @@
+"""What a node proves itself with."""
+
+from pathlib import Path
+
+import pytest
+
+from certificates import Office
+from nexus.config import Config
+from nexus.config.values import Secret
+from nexus.node.connection import Connection
+from nexus.node.papers import Papers
+from nexus.node.port import MAIN, Port
+from nexus.protocol.messages import Error, ErrorCode, Ping
+from nexus.tls.contexts import client_context
+from node.builders import PATIENCE_S
+from node.test_port import greeter
+from node.test_publisher import HELLO
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office.opened(tmp_path / "tls")
+
+
+def test_without_a_certificate_all_is_plain() -> None:
+    papers = Papers.of(Config(cluster_secret=Secret("hush")))
+
+    assert (papers.secret, papers.client, papers.scheme) == ("hush", None, "http")
+    assert not papers.asks_nodes
+
+
+def test_with_one_the_api_is_https_and_nodes_are_asked(office: Office) -> None:
+    papers = Papers.of(Config(tls=office.settings()))
+
+    assert papers.client is not None
+    assert (papers.scheme, papers.asks_nodes) == ("https", True)
+
+
+async def said(port: Port, papers: Papers) -> object:
+    """What the port answers to this node's Hello."""
+    connection = await papers.dial(port.address, timeout_s=PATIENCE_S)
+    try:
+        connection.send(HELLO)
+        return await connection.receive_one(timeout_s=PATIENCE_S)
+    finally:
+        await connection.close()
+
+
+async def test_only_a_node_of_the_ca_is_taken_for_a_node(
+    office: Office, tmp_path: Path
+) -> None:
+    papers = Papers.of(Config(tls=office.settings()))
+    strange = Office.opened(tmp_path / "other")
+    port = Port(papers, timeout_s=PATIENCE_S)
+    await port.start("127.0.0.1:0")
+    port.open_to(MAIN, greeter(7))
+    try:
+        assert await said(port, papers) == Ping(7)
+        for files in (office.client(), office.nobody()):
+            context = client_context(files)
+            connection = await Connection.open(
+                port.address, timeout_s=PATIENCE_S, tls=context
+            )
+            connection.send(HELLO)
+            answer = await connection.receive_one(timeout_s=PATIENCE_S)
+            await connection.close()
+            assert isinstance(answer, Error)
+            assert answer.code == ErrorCode.UNAUTHORISED
+            assert "has shown no node's certificate" in answer.message
+        with pytest.raises(OSError, match="of a CA that is not trusted here"):
+            await said(port, Papers.of(Config(tls=strange.settings())))
+        plain = await said(port, Papers())
+        assert isinstance(plain, Error)
+        assert "this port speaks TLS" in plain.message
+    finally:
+        await port.stop()
+
+
+async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
+    office: Office,
+) -> None:
+    port = Port(Papers(), timeout_s=PATIENCE_S)
+    await port.start("127.0.0.1:0")
+    try:
+        with pytest.raises(OSError, match="it does not speak TLS on this port"):
+            await said(port, Papers.of(Config(tls=office.settings())))
+    finally:
+        await port.stop()
+    assert port.rejections.total() == 1
