@@ -10,7 +10,7 @@ import msgspec
 from nexus import errors
 from nexus.api.application import CALLS
 from nexus.api.metrics.catalogue import FAMILIES
-from nexus.api.problems import row_of
+from nexus.api.statuses import row_of
 from nexus.cli.flags import ALIASES, NO_FLAG, flag_of
 from nexus.config import Config
 from nexus.config.loading import SETTINGS
@@ -22,6 +22,7 @@ MEANINGS = {
     "cluster_secret": "What all nodes and operators of the cluster share.",
     "cluster_secret_file": "A file with the secret, instead of `cluster_secret`.",
     "insecure": "Listen beyond loopback without a secret.",
+    "databases": "Named databases beside the main one; see the guide to them.",
     "functions": "Python modules with SQL functions of your own; see below.",
     "replication.role": "`standalone`, `master`, `replica` or `witness`.",
     "replication.bind_addr": "Where replicas connect.",
@@ -55,6 +56,7 @@ MEANINGS = {
     "limits.transaction_bytes": "Changes of one transaction. Larger ones are refused.",
     "limits.idle_transaction_ms": "An open transaction ends when idle for longer.",
     "limits.readers": "Queries that run at once.",
+    "security.require_tokens": "Ask for a token on loopback and without tokens too.",
 }
 """What each setting is for; a setting without a line here fails the build."""
 
@@ -114,10 +116,10 @@ def error_codes() -> list[str]:
 def calls() -> list[str]:
     """Every call of the REST API."""
     rows = [
-        (f"`{call.method} {call.path}`", call.summary, "no" if call.public else "yes")
+        (f"`{call.method} {call.path}`", call.summary, call.role or "none")
         for call in CALLS
     ]
-    return table(("call", "does", "token"), rows)
+    return table(("call", "does", "role"), rows)
 
 
 def messages() -> list[str]:

@@ -69,7 +69,7 @@ threadsafety = 1
 sqlite_version = apsw.sqlite_lib_version()
 sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BINARY",

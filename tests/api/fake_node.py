@@ -12,7 +12,7 @@ import msgspec
 
 from api.fake_stream import FakeSql
 from nexus.api.application import Application
-from nexus.api.facade import Pieces
+from nexus.api.facade import NodeFacade, Pieces
 from nexus.config import Config
 from nexus.errors import NotFoundError, WrongRoleError
 from nexus.model.change import Change
@@ -36,6 +36,7 @@ from nexus.model.position import (
     Position,
     Reign,
 )
+from nexus.model.token import Token, TokenRole, sha256, token_text
 from nexus.node.changes import Wish, Write
 from nexus.node.events import EventLog
 from nexus.node.figures import Figures
@@ -182,6 +183,50 @@ class FakeStream:
         return None
 
 
+class FakeTokens:
+    """Keeps tokens without a log."""
+
+    def __init__(self, is_master: Callable[[], bool]) -> None:
+        self.known: dict[str, Token] = {}
+        self.keeps = True
+        """False: a new token is forgotten at once."""
+        self._is_master = is_master
+
+    def make(self, role: TokenRole, name: str = "", expires_us: int = 0) -> str:
+        number = len(self.known) + 1
+        secret = bytes([number] * 32)
+        token_id = f"{number:010x}"
+        self.known[token_id] = Token(
+            token_id, name, role, sha256(secret), 1_700_000_000_000_000, expires_us
+        )
+        return token_text(token_id, secret)
+
+    async def create(
+        self, role: TokenRole, name: str, *, lasts_s: int
+    ) -> tuple[Token, str]:
+        self._need_master()
+        text = self.make(role, name, 4_000_000_000_000_000 if lasts_s else 0)
+        token = list(self.known.values())[-1]
+        if not self.keeps:
+            self.known.clear()
+        return token, text
+
+    async def revoke(self, token_id: str) -> Token:
+        self._need_master()
+        if token_id not in self.known:
+            raise NotFoundError(f"there is no token {token_id!r}")
+        return self.known.pop(token_id)
+
+    async def rotate(self, token_id: str, *, grace_s: int) -> tuple[Token, str]:
+        assert grace_s >= 0
+        old = await self.revoke(token_id)
+        return await self.create(old.role, old.name, lasts_s=0)
+
+    def _need_master(self) -> None:
+        if not self._is_master():
+            raise WrongRoleError("tokens are the master's to make and revoke")
+
+
 class FakeNode(FakeSql):
     """Fulfils `NodeFacade`; `error` is raised by the next execute."""
 
@@ -204,10 +249,12 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
+        self.named: dict[str, FakeNode] = {}
+        self.tokens = FakeTokens(lambda: self.current.role is Role.MASTER)
+        self.measures = Measures()
         self.events = EventLog()
         self.membership = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
-        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -381,7 +428,7 @@ class FakeNode(FakeSql):
 
 
 def client_of(
-    node: FakeNode, *, base_url: str = "http://node:15474"
+    node: NodeFacade, *, base_url: str = "http://node:15474"
 ) -> httpx.AsyncClient:
     """A client of the node's API."""
     return httpx.AsyncClient(

@@ -19,6 +19,7 @@ class FakeStream(SqlStream):
     def __init__(self) -> None:
         self.state = State.AUTOCOMMIT
         self.last_position = None
+        self.may_write = True
 
     @override
     async def run(self, statement: Statement) -> StatementResult:

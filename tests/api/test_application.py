@@ -9,6 +9,7 @@ from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Context
 from nexus.api.lookout import Lookout
 from nexus.api.security import Gate
+from nexus.node.admittance import Admittance
 
 
 async def test_a_path_that_no_call_has_is_a_problem(node: FakeNode) -> None:
@@ -89,7 +90,7 @@ async def test_a_caller_who_leaves_is_not_answered(node: FakeNode) -> None:
     endpoint = PathEndpoint(
         {"GET": (leave, call)},
         Context(node, BodyReader(), Lookout(node)),
-        Gate(node.config),
+        Gate(node.config, Admittance(node.config, lambda: node.tokens.known)),
     )
     sent: list[object] = []
 

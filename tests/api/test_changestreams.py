@@ -10,15 +10,17 @@ import msgspec
 import pytest
 
 from api.fake_node import FakeNode, FakeStream
+from nexus.api.calls import ADMITTED
 from nexus.api.changestreams import ChangesResponse, Lines
 from nexus.api.consumers import MOST_CONSUMERS, Consumers
 from nexus.api.server import HttpServer
 from nexus.model.change import Change
+from nexus.model.token import TokenRole
 from nexus.node.node import Node
 
 PATIENCE_S = 20.0
 BEAT = Change(op="heartbeat", id="2:10@h2", epoch=2, offset=10)
-GET = {"type": "http", "method": "GET"}
+GET = {"type": "http", "method": "GET", ADMITTED: lambda: True}
 
 
 @asynccontextmanager
@@ -149,3 +151,33 @@ async def test_a_real_node_is_read_over_the_wire(tmp_path: Path) -> None:
         {"t": {"columns": ["id", "v"], "key": ["id"]}},
     )
     assert second["new"] == {"id": 1, "v": {"$blob": "AA=="}}
+
+
+async def test_a_revoked_token_ends_the_stream_that_it_began(node: FakeNode) -> None:
+    headers = {"Authorization": f"Bearer {node.tokens.make(TokenRole.READ)}"}
+    node.tokens.make(TokenRole.ADMIN)
+    node.stream = Slow()
+    async with (
+        served(node) as (_, client),
+        client.stream("GET", "/changes", headers=headers) as answer,
+    ):
+        lines = answer.aiter_lines()
+        assert (await anext(lines)) == "first"
+        await node.tokens.revoke("0000000001")
+        node.stream.go_on.set()
+        assert '"code":"unauthorised"' in await anext(lines)
+
+
+class Slow:
+    """One piece, and the next one when the test says so."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self._began = False
+
+    async def read(self) -> bytes | None:
+        if self._began:
+            await self.go_on.wait()
+            return b"second\n"
+        self._began = True
+        return b"first\n"

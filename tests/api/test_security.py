@@ -1,16 +1,44 @@
+import time
+
 import pytest
 
 from nexus.api.refusals import CrossOriginError, UnauthorisedError
-from nexus.api.security import Gate
-from nexus.config import Config
+from nexus.api.security import FORWARDED_BY, FORWARDED_FOR, Gate, require
+from nexus.config import Config, SecuritySettings
 from nexus.config.values import Secret
+from nexus.errors import ForbiddenError
+from nexus.model.token import ANONYMOUS, Principal, Token, TokenRole, sha256, token_text
+from nexus.node.admittance import SECRET, Admittance
+
+SECRETS = {role: bytes([at]) * 32 for at, role in enumerate(TokenRole)}
+TOKENS = {
+    f"{at:010x}": Token(f"{at:010x}", f"for {role}", role, sha256(SECRETS[role]), 1)
+    for at, role in enumerate(TokenRole)
+}
 
 
-def gate_on(http_addr: str, secret: str) -> Gate:
-    return Gate(Config(http_addr=http_addr, cluster_secret=Secret(secret)))
+def text_of(role: TokenRole) -> str:
+    token = next(token for token in TOKENS.values() if token.role is role)
+    return token_text(token.id, SECRETS[role])
+
+
+def gate_on(
+    http_addr: str,
+    secret: str,
+    tokens: dict[str, Token] | None = None,
+    *,
+    require_tokens: bool = False,
+) -> Gate:
+    config = Config(
+        http_addr=http_addr,
+        cluster_secret=Secret(secret),
+        security=SecuritySettings(require_tokens=require_tokens),
+    )
+    return Gate(config, Admittance(config, lambda: tokens or {}))
 
 
 GUARDED = gate_on("0.0.0.0:1", "geheim")
+LOCAL = "127.0.0.1:1"
 
 
 @pytest.mark.parametrize(
@@ -34,34 +62,136 @@ def test_beyond_loopback_a_call_needs_the_secret(given: bytes) -> None:
 
 
 @pytest.mark.parametrize("given", [b"Bearer geheim", b"bearer  geheim "])
-def test_the_secret_opens(given: bytes) -> None:
-    GUARDED.check({b"authorization": given})
+def test_the_secret_opens_everything(given: bytes) -> None:
+    assert GUARDED.check({b"authorization": given}) is SECRET
 
 
-def test_public_calls_need_no_secret() -> None:
-    GUARDED.check({}, public=True)
+def test_what_anybody_may_call_needs_nothing() -> None:
+    assert GUARDED.check({}, None) is ANONYMOUS
 
 
-@pytest.mark.parametrize(
-    ("address", "secret"), [("127.0.0.1:1", "x"), ("0.0.0.0:1", "")]
-)
+@pytest.mark.parametrize(("address", "secret"), [(LOCAL, "x"), ("0.0.0.0:1", "")])
 def test_on_loopback_or_without_a_secret_nothing_is_asked(
     address: str, secret: str
 ) -> None:
-    gate_on(address, secret).check({})
+    assert gate_on(address, secret).check({}) is ANONYMOUS
+
+
+@pytest.mark.parametrize("address", [LOCAL, "0.0.0.0:1"])
+def test_where_tokens_exist_or_are_required_a_call_needs_one(address: str) -> None:
+    for gate in (gate_on(address, "", TOKENS), gate_on(LOCAL, "", require_tokens=True)):
+        with pytest.raises(UnauthorisedError, match="neither"):
+            gate.check({}, TokenRole.READ)
+        assert gate.check({}, None) is ANONYMOUS
+
+
+@pytest.mark.parametrize("needed", list(TokenRole))
+@pytest.mark.parametrize("role", list(TokenRole))
+def test_a_token_opens_what_its_role_covers(role: TokenRole, needed: TokenRole) -> None:
+    gate = gate_on("0.0.0.0:1", "geheim", TOKENS)
+    headers = {b"authorization": f"Bearer {text_of(role)}".encode()}
+    if list(TokenRole).index(role) >= list(TokenRole).index(needed):
+        assert gate.check(headers, needed).role is role
+    else:
+        with pytest.raises(ForbiddenError, match=f"needs the role {needed}"):
+            gate.check(headers, needed)
+
+
+@pytest.mark.parametrize("tokens", [{}, TOKENS])
+def test_a_token_that_is_not_known_is_refused_even_where_none_is_needed(
+    tokens: dict[str, Token],
+) -> None:
+    unknown = token_text("ffffffffff", b"x" * 32)
+    wrong = token_text("0000000000", b"x" * 32)
+    for text in (unknown, wrong):
+        with pytest.raises(UnauthorisedError, match="not known here"):
+            gate_on(LOCAL, "", tokens).admit(text)
+
+
+def test_a_token_is_good_until_it_expires() -> None:
+    now_us = time.time_ns() // 1000
+    token = Token("00000000aa", "", TokenRole.READ, sha256(b"s" * 32), 1)
+    text = token_text(token.id, b"s" * 32)
+    for expires_us, good in ((now_us - 1, False), (now_us + 60_000_000, True)):
+        dated = Token(token.id, "", token.role, token.sha256, 1, expires_us)
+        gate = gate_on(LOCAL, "", {token.id: dated})
+        if good:
+            assert gate.admit(text).token == dated
+        else:
+            with pytest.raises(UnauthorisedError):
+                gate.admit(text)
+            assert gate.asks
+
+
+def test_whoever_was_let_in_stays_until_the_token_is_revoked() -> None:
+    tokens = dict(TOKENS)
+    gate = gate_on(LOCAL, "s", tokens)
+    admitted = gate.admit(text_of(TokenRole.WRITE))
+    assert gate.still_admits(admitted)
+    assert gate.still_admits(SECRET)
+    assert not gate.still_admits(ANONYMOUS)
+
+    del tokens[admitted.token.id if admitted.token else ""]
+
+    assert not gate.still_admits(admitted)
+    assert gate_on(LOCAL, "").still_admits(ANONYMOUS)
+
+
+NOBODY = f"write {ANONYMOUS.who}"
+
+
+def passed_on(by: str, **headers: str) -> dict[bytes, bytes]:
+    found = {FORWARDED_BY: by.encode()}
+    if "credential" in headers:
+        found[b"authorization"] = f"Bearer {headers['credential']}".encode()
+    if "client" in headers:
+        found[FORWARDED_FOR] = headers["client"].encode()
+    return found
+
+
+def test_a_replica_cannot_be_used_to_climb() -> None:
+    gate = gate_on("0.0.0.0:1", "s", TOKENS)
+
+    lent = gate.check(
+        passed_on("n2", credential="s", client="write cluster secret"), TokenRole.WRITE
+    )
+    assert lent.role is TokenRole.WRITE
+    assert lent.who == "cluster secret by cluster secret"
+    with pytest.raises(ForbiddenError):
+        gate.check(passed_on("n2", credential="s", client="write x"), TokenRole.ADMIN)
+    with pytest.raises(UnauthorisedError, match="has no token"):
+        gate.check(
+            passed_on("n2", credential="s", client=f"write {ANONYMOUS.who}"),
+            TokenRole.READ,
+        )
+    with pytest.raises(ForbiddenError):
+        gate.check(passed_on("n2", credential=text_of(TokenRole.READ)), TokenRole.WRITE)
+
+
+def test_without_tokens_a_replica_that_asks_for_nothing_passes_writes_on() -> None:
+    gate = gate_on("0.0.0.0:1", "s")
+    lent = gate.check(
+        passed_on("n2", credential="s", client=f"write {ANONYMOUS.who}"),
+        TokenRole.WRITE,
+    )
+    assert lent.role is TokenRole.WRITE
+
+
+def test_what_is_not_covered_names_both_roles() -> None:
+    with pytest.raises(ForbiddenError, match="needs the role admin, and x has read"):
+        require(Principal(TokenRole.READ, "x"), TokenRole.ADMIN)
 
 
 @pytest.mark.parametrize(
     "origin",
     [b"http://evil.example", b"null", b"http://a:2", b"\xff", b"http://[", b""],
 )
-def test_a_page_of_another_site_is_refused_even_public_calls(origin: bytes) -> None:
-    for public in (False, True):
+def test_a_page_of_another_site_is_refused_whatever_it_calls(origin: bytes) -> None:
+    for needed in (None, TokenRole.ADMIN):
         with pytest.raises(CrossOriginError):
-            gate_on("127.0.0.1:1", "").check(
-                {b"origin": origin, b"host": b"a:1"}, public=public
-            )
+            gate_on(LOCAL, "").check({b"origin": origin, b"host": b"a:1"}, needed)
 
 
 def test_a_page_of_this_node_may_call() -> None:
-    gate_on("127.0.0.1:1", "").check({b"origin": b"http://A:1", b"host": b"a:1"})
+    page = {b"origin": b"http://A:1", b"host": b"a:1"}
+    assert gate_on(LOCAL, "").check(page) is ANONYMOUS

@@ -25,7 +25,8 @@ Run = Callable[..., Ended]
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run one command line in this process."""
-    monkeypatch.delenv("NEXUS_CLUSTER_SECRET", raising=False)
+    for name in ("NEXUS_CLUSTER_SECRET", "NEXUS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
 
     def run_it(*arguments: object) -> Ended:
         capfd.readouterr()

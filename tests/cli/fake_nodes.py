@@ -62,6 +62,9 @@ class FakeNode:
                 length = int(self.headers.get("Content-Length", 0))
                 self._answer(json.loads(self.rfile.read(length) or b"null"))
 
+            def do_DELETE(self) -> None:
+                self._answer(None)
+
             @override
             def log_message(self, *_: object) -> None:
                 pass

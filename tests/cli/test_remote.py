@@ -91,7 +91,7 @@ def test_a_missing_secret_says_how_to_give_one(start: Start) -> None:
     with Remote(node.url) as remote, pytest.raises(NodeCallError) as caught:
         remote.get("/x")
 
-    assert "no secret came; give the cluster's secret" in str(caught.value)
+    assert "no secret came; give a token" in str(caught.value)
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]"])

@@ -17,6 +17,7 @@ import httpx
 
 from e2e.disks import SmallDisk
 from e2e.namespaces import Machine
+from e2e.releases import Released
 from e2e.serving import serve_as
 
 START_LIMIT_S = 30.0
@@ -70,7 +71,9 @@ class NodeProcess:
     host: str = "127.0.0.1"
     http_port: int = field(default_factory=free_port)
     wire_port: int = field(default_factory=free_port)
-    process: ForkServerProcess | None = None
+    release: Path | None = None
+    """The `nexus` of another release to run; None: this one."""
+    process: ForkServerProcess | Released | None = None
 
     @property
     def url(self) -> str:
@@ -90,6 +93,11 @@ class NodeProcess:
         return log_dir / f"{self.data_dir.name}.log"
 
     def start(self, *, wait: bool = True) -> Self:
+        if self.release is not None:
+            self.process = Released(self.release, self.environment(), self.log_path)
+            if wait:
+                self.wait_alive()
+            return self
         self.process = CONTEXT.Process(
             target=serve_as,
             args=(
@@ -255,6 +263,7 @@ class Cluster:
         *,
         settings: dict[str, str],
         machines: Sequence[Machine] = (),
+        release: Path | None = None,
     ) -> list[NodeProcess]:
         """Nodes that form a cluster and elect; started, not waited for.
 
@@ -267,6 +276,7 @@ class Cluster:
         peers = ",".join(node.address for node in nodes)
         for node in nodes:
             node.settings = {"NEXUS_REPLICATION_PEERS": peers, **settings}
+            node.release = release
             self.nodes.append(node)
             node.start(wait=False)
         return nodes

@@ -54,6 +54,7 @@ def test_the_tags_are_those_of_every_log_written_so_far() -> None:
         "Reigned": 5,
         "Fingerprint": 6,
         "Membership": 7,
+        "Tokens": 8,
     }
 
 

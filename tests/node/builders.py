@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from nexus.config import Config, load
+from nexus.config import Config, SecuritySettings, load
+from nexus.config.values import Secret
 from nexus.errors import NexusError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Payload
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.model.token import Token
+from nexus.node.admittance import Admittance
 from nexus.node.batch import Hooks
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Answer, Transaction
@@ -28,6 +31,16 @@ from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog
+
+
+def knowing(secret: str = "", *tokens: Token, require: bool = False) -> Admittance:
+    """What lets in who knows this secret, or has one of these tokens."""
+    config = Config(
+        cluster_secret=Secret(secret), security=SecuritySettings(require_tokens=require)
+    )
+    known = {token.id: token for token in tokens}
+    return Admittance(config, lambda: known)
+
 
 PATIENCE_S: Final = 20.0
 """How long something that must happen may take on a busy machine."""

@@ -55,7 +55,7 @@ async def test_who_proves_the_secret_is_let_in_and_given_a_proof(crowd: Crowd) -
         client.say(replace(attach, auth=attach_proof(SECRET, nonce, attach)))
         told = await client.expect(Attached)
 
-        assert told.auth == attached_proof(SECRET, attach.nonce, nonce, told)
+        assert told.auth == attached_proof(SECRET.encode(), attach.nonce, nonce, told)
         assert await client.rows(1, "select 1") == [(1,)]
 
 

@@ -28,7 +28,15 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from node.builders import HEARTBEAT_MS, PATIENCE_S, REIGN, Crowd, count, until
+from node.builders import (
+    HEARTBEAT_MS,
+    PATIENCE_S,
+    REIGN,
+    Crowd,
+    count,
+    knowing,
+    until,
+)
 
 BEGUN = Reigned(REIGN)
 CREATE = Schema("create table t(id integer primary key)")
@@ -79,7 +87,8 @@ class Stage:
     ) -> None:
         connection = Connection(reader, writer)
         self.connections.append(connection)
-        hello, _ = await receive_hello(connection, "", timeout_s=PATIENCE_S)
+        greeting = await receive_hello(connection, knowing(), timeout_s=PATIENCE_S)
+        hello = greeting.hello
         assert isinstance(hello, Hello)
         connection.handshake_done()
         if self.refusal is not None:

@@ -30,7 +30,7 @@ from nexus.protocol.messages import (
     Plan,
     Welcome,
 )
-from node.builders import PATIENCE_S
+from node.builders import PATIENCE_S, knowing
 
 CAFE = HistoryId("cafe")
 
@@ -94,9 +94,10 @@ async def welcomed(
 
     async def serve() -> Hello:
         known = secret if other_secret is None else other_secret
-        hello, challenge = await receive_hello(served, known, timeout_s=PATIENCE_S)
+        greeting = await receive_hello(served, knowing(known), timeout_s=PATIENCE_S)
+        hello = greeting.hello
         assert isinstance(hello, Hello)
-        served.send(proven_welcome(welcome, known, hello.nonce, challenge))
+        served.send(proven_welcome(welcome, known, hello.nonce, greeting.challenge))
         return hello
 
     async def serve_politely() -> Hello | NexusError:
@@ -171,7 +172,7 @@ async def test_a_recorded_exchange_opens_no_door_a_second_time() -> None:
     )
     async with two_ends() as (client, served):
         serving = asyncio.create_task(
-            receive_hello(served, "right", timeout_s=PATIENCE_S)
+            receive_hello(served, knowing("right"), timeout_s=PATIENCE_S)
         )
         client.send(recorded)
         challenge = await client.receive_one(timeout_s=PATIENCE_S)
@@ -255,9 +256,10 @@ async def test_an_oversized_history_is_told_from_its_end_as_far_as_it_fits() -> 
         introducing = asyncio.create_task(
             introduce(client, hello, "s", timeout_s=PATIENCE_S)
         )
-        heard, challenge = await receive_hello(served, "s", timeout_s=PATIENCE_S)
+        greeting = await receive_hello(served, knowing("s"), timeout_s=PATIENCE_S)
+        heard = greeting.hello
         assert isinstance(heard, Hello)
-        proven = proven_welcome(welcome, "s", heard.nonce, challenge)
+        proven = proven_welcome(welcome, "s", heard.nonce, greeting.challenge)
         served.send(proven)
         told = await introducing
 
@@ -273,7 +275,7 @@ async def test_who_does_not_begin_with_a_hello_is_refused(first: Message) -> Non
     async with two_ends() as (client, served):
         client.send(first)
         with pytest.raises(HandshakeRefusedError, match="where a Hello is expected"):
-            await receive_hello(served, "", timeout_s=PATIENCE_S)
+            await receive_hello(served, knowing(), timeout_s=PATIENCE_S)
 
 
 async def test_an_answer_that_is_no_answer_is_refused() -> None:
@@ -287,7 +289,7 @@ async def test_a_stranger_gets_no_memory_for_a_large_frame() -> None:
     async with two_ends() as (client, served):
         client.send_bytes(b"\x01" + (1 << 20).to_bytes(4, "little"))
         with pytest.raises(ProtocolError, match="over the limit"):
-            await receive_hello(served, "", timeout_s=PATIENCE_S)
+            await receive_hello(served, knowing(), timeout_s=PATIENCE_S)
 
 
 async def test_what_follows_the_welcome_in_its_packet_is_kept() -> None:

@@ -12,7 +12,7 @@ from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.protocol.messages import Error, ErrorCode, Ping
 from nexus.tls.contexts import client_context
-from node.builders import PATIENCE_S
+from node.builders import PATIENCE_S, knowing
 from node.test_port import greeter
 from node.test_publisher import HELLO
 
@@ -51,7 +51,7 @@ async def test_only_a_node_of_the_ca_is_taken_for_a_node(
 ) -> None:
     papers = Papers.of(Config(tls=office.settings()))
     strange = Office.opened(tmp_path / "other")
-    port = Port(papers, timeout_s=PATIENCE_S)
+    port = Port(papers, knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     port.open_to(MAIN, greeter(7))
     try:
@@ -79,7 +79,7 @@ async def test_only_a_node_of_the_ca_is_taken_for_a_node(
 async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
     office: Office,
 ) -> None:
-    port = Port(Papers(), timeout_s=PATIENCE_S)
+    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     try:
         with pytest.raises(OSError, match="it does not speak TLS on this port"):

@@ -13,13 +13,13 @@ from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port, Serve, Visitor
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error, ErrorCode, Message, Ping
-from node.builders import PATIENCE_S
+from node.builders import PATIENCE_S, knowing
 from node.test_publisher import HELLO
 
 
 @asynccontextmanager
 async def open_port() -> AsyncIterator[Port]:
-    port = Port(Papers(), timeout_s=PATIENCE_S)
+    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     try:
         yield port
@@ -63,7 +63,7 @@ async def test_a_name_that_nobody_has_is_refused_with_those_that_there_are() -> 
         refusal = await answer(port, "order")
 
     assert isinstance(refusal, Error)
-    assert refusal.code == ErrorCode.NO_DATABASE
+    assert refusal.code == ErrorCode.UNKNOWN_DATABASE
     assert "no database 'order'" in refusal.message
     assert "(named ones: orders)" in refusal.message
     assert port.rejections.total() == 1
@@ -86,7 +86,7 @@ async def test_a_database_that_is_closed_turns_visitors_away_and_no_other_does()
 
 async def test_a_port_that_is_taken_is_told_with_its_address() -> None:
     async with open_port() as port:
-        other = Port(Papers(), timeout_s=PATIENCE_S)
+        other = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
 
         with pytest.raises(ConfigurationError, match=f"{port.address} cannot be used"):
             await other.start(port.address)

@@ -17,7 +17,7 @@ from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.announcement import hello_of
 from nexus.replication.formation import Sighting
 from nexus.replication.settings import Identity
-from node.builders import until
+from node.builders import knowing, until
 
 SECRET = "hush"
 
@@ -63,9 +63,11 @@ class Voter:
     ) -> None:
         connection = Connection(reader, writer)
         try:
-            hello, nonce = await receive_hello(connection, SECRET, timeout_s=2)
+            known = knowing(SECRET)
+            greeting = await receive_hello(connection, known, timeout_s=2)
+            hello = greeting.hello
             assert isinstance(hello, Hello)
-            await self.links.serve(connection, hello, nonce)
+            await self.links.serve(connection, hello, greeting.challenge)
         except (HandshakeRefusedError, ProtocolError, OSError, TimeoutError):
             pass
         finally:

@@ -33,7 +33,7 @@ class Pair(Closing):
         self.records: list[Record] = []
         reign = Reign(Epoch(1), HISTORY, "master", Offset(1), 0, "start")
         self.master.begin()
-        self.master.reign(reign)
+        self.master.keep_own(Reigned(reign), reign.first_offset)
         self.log(Reigned(reign))
         self.commit()
 

@@ -195,3 +195,34 @@ def test_a_catalog_that_another_process_holds_is_not_called_a_bad_one(
 def test_a_folder_in_its_place_is_not_called_a_bad_catalog(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be opened"):
         Catalog.open(tmp_path)
+
+
+def test_the_directory_of_a_newer_release_is_refused_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "catalog.db"
+    newer = msgspec.json.encode({"node_id": "a", "layout": 2, "unheard_of": [1]})
+    Catalog.open(path).close()
+    with closing(sqlite3.connect(path)) as writer, writer:
+        writer.execute("insert into catalog values (1, ?)", (newer,))
+
+    with pytest.raises(StorageError, match="layout is 2, this one reads up to 1"):
+        Catalog.open(path)
+
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("select state from catalog").fetchall() == [(newer,)]
+
+
+def test_the_directory_of_the_first_release_is_read(tmp_path: Path) -> None:
+    """It named no layout; one of another field that is not known is read as well."""
+    path = tmp_path / "catalog.db"
+    Catalog.open(path).close()
+    with closing(sqlite3.connect(path)) as writer, writer:
+        older = msgspec.json.encode({"node_id": "a", "epoch": 3, "unheard_of": 1})
+        writer.execute("insert into catalog values (1, ?)", (older,))
+
+    catalog = Catalog.open(path)
+
+    assert (catalog.state.node_id, catalog.state.epoch) == ("a", 3)
+    assert catalog.state.layout == 1
+    catalog.close()

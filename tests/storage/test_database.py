@@ -18,6 +18,7 @@ from nexus.errors import (
     RefusedStatementError,
     StorageError,
 )
+from nexus.model.operation import Reigned
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage.database import Database
 from nexus.storage.tables import hash_schema
@@ -135,7 +136,7 @@ def test_reigns_and_answers_are_kept_in_the_same_transaction(
     reign = Reign(Epoch(2), HistoryId("cafe"), "n1", Offset(1), 5, "start")
 
     database.begin()
-    database.reign(reign)
+    database.keep_own(Reigned(reign), reign.first_offset)
     database.remember_answer("id-1", Offset(1), b"one")
     database.remember_answer("id-2", Offset(2), b"two")
     database.commit(at(2))

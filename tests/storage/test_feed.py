@@ -165,7 +165,7 @@ def test_a_new_reign_names_the_places_after_it(pair: Pair) -> None:
     pair.write("create table t(id integer primary key)")
     reign = Reign(Epoch(1), HistoryId("new"), "b", Offset(3), 0, "force")
     pair.master.begin()
-    pair.master.reign(reign)
+    pair.master.keep_own(Reigned(reign), reign.first_offset)
     pair.log(Reigned(reign))
     pair.log(Fingerprint("f"))
     pair.master.rollback()

@@ -108,7 +108,7 @@ def test_reigns_configurations_and_answers_after_the_fork_are_gone(
     master, pair = node.pair.master, node.pair
     reign = Reign(Epoch(2), HistoryId("ffff"), "me", Offset(node.end + 1), 0, "promote")
     master.begin()
-    master.reign(reign)
+    master.keep_own(Reigned(reign), reign.first_offset)
     members = Membership("cluster", (("a", "a:1"),))
     pair.log(Reigned(reign), members, Fingerprint("f"))
     write_membership(master.writer, node.end, members)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.errors import CorruptLogError
+from nexus.errors import CorruptLogError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Epoch, Offset
 from nexus.storage.segment import (
@@ -187,8 +187,12 @@ def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
     header = HEADER.pack(b"NEXUSWAL", 2, 5, 7, 0, 0)[:-4]
     overwrite(segment.path, 0, header + crc32(header).to_bytes(4, "little"))
 
-    with pytest.raises(CorruptLogError, match=r"log format 2 at byte 8, .* reads 1"):
+    with pytest.raises(
+        StorageError, match=r"log format 2 at byte 8, .* reads 1"
+    ) as told:
         Segment.load(segment.path, every=64)
+
+    assert not isinstance(told.value, CorruptLogError), "no replica begins anew for it"
 
 
 def test_a_renamed_file_is_refused(tmp_path: Path) -> None:

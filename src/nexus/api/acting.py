@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from nexus.api import cluster, replication, snapshots
 from nexus.api.calls import Answer, Call, Context, Handler, Parameter
-from nexus.api.forward import HEADER, PASSED_BACK
+from nexus.api.forward import PASSED_BACK
 from nexus.api.peers import ACT, Peers, PeerSilentError
 from nexus.api.refusals import AnswerLostError
+from nexus.api.security import FORWARDED_BY
 from nexus.errors import NotFoundError, RequestError
 
 ACTIONS: Final = {
@@ -31,12 +32,12 @@ async def _act(context: Context, request: Request) -> Response:
         return await _handler_of(call)(context, request)
     url = await _url_of(context, node_id)
     headers = dict(request.scope["headers"])
-    if HEADER in headers:
+    if FORWARDED_BY in headers:
         raise NotFoundError(f"this node is {context.node.node_id}, not {node_id}")
     body = await context.bodies.read(headers, request.receive)
     peers = Peers(context.node, ACT)
     try:
-        answer = await peers.post(url, call.path, bytes(body) or b"{}")
+        answer = await peers.post(url, call.path, bytes(body) or b"{}", headers)
     except PeerSilentError as error:
         raise AnswerLostError(
             f"{node_id} was told to {action}, and no answer came ({error}): it may be "

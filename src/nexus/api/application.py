@@ -1,6 +1,7 @@
 """The ASGI application of a node: POST /sql first, then the router for the rest."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -14,16 +15,19 @@ from nexus.api import (
     acting,
     changes,
     cluster,
+    databases,
     health,
     overview,
     replication,
     snapshots,
     sql,
+    tokens,
 )
 from nexus.api.bodies import BodyReader, ClientGoneError
-from nexus.api.calls import Call, Context, Handler
+from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.dashboard import files
+from nexus.api.databases import PREFIX, NamedDatabases
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
@@ -37,6 +41,7 @@ from nexus.api.security import Gate
 from nexus.api.sql import SqlEndpoint
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 
 _CALLS: Final = (
     sql.CALL,
@@ -45,7 +50,9 @@ _CALLS: Final = (
     *overview.CALLS,
     *acting.CALLS,
     *changes.CALLS,
+    *databases.CALLS,
     *snapshots.CALLS,
+    *tokens.CALLS,
     *health.CALLS,
     *metrics.CALLS,
     *hrana.CALLS,
@@ -62,7 +69,8 @@ class Application:
 
     def __init__(self, node: NodeFacade) -> None:
         self._measures = node.measures
-        gate, bodies = Gate(node.config), BodyReader()
+        admittance = Admittance(node.config, lambda: node.tokens.known)
+        gate, bodies = Gate(node.config, admittance), BodyReader()
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
@@ -78,10 +86,13 @@ class Application:
             routes=routes, exception_handlers={HTTPException: _no_such_route}
         )
         self._router.router.redirect_slashes = False
+        self._named = NamedDatabases(node, Application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or all of a WebSocket."""
-        if scope["type"] == "websocket":
+        if scope["path"].startswith(PREFIX):
+            await self._named(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._hrana.converse(scope, receive, send)
         elif (
             scope["type"] == "http"
@@ -105,12 +116,16 @@ class Application:
     def stop(self) -> None:
         """End the answers that would go on for ever."""
         self._consumers.stopping.set()
+        for named in self._named.all():
+            named.stop()
 
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
         self._lookout.close()
         self._forwarder.close()
+        for named in self._named.all():
+            named.close()
 
 
 def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:
@@ -139,7 +154,8 @@ class PathEndpoint:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handle, call = self._handlers[method]
         try:
-            self._gate.check(dict(scope["headers"]), public=call.public)
+            principal = self._gate.check(dict(scope["headers"]), call.role)
+            scope[ADMITTED] = partial(self._gate.still_admits, principal)
             response = await handle(self._context, Request(scope, receive))
         except NexusError as error:
             response = problem_response(error, master_url=self._master_url(error))

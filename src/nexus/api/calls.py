@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,8 +14,12 @@ from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
 from nexus.api.lookout import Lookout
 from nexus.errors import NexusError, RequestError
+from nexus.model.token import TokenRole
 
 JSON: Final = "application/json"
+
+ADMITTED: Final = "nexus.admitted"
+"""In the scope of a request: asks whether its caller would be let in now."""
 
 MOST_DIGITS: Final = 18
 """Every such number fits 64 bits."""
@@ -81,8 +86,12 @@ class Call:
     """The errors of its own, beside those that every call has."""
     failure: type[msgspec.Struct] | None = None
     """What tells of its errors, in JSON; None: problems alone."""
-    public: bool = False
-    """Needs no token."""
+    role: TokenRole | None = TokenRole.ADMIN
+    """What a token must allow; None: anybody may call, load balancers have none."""
+
+
+reading: Final = partial(Call, "GET", role=TokenRole.READ)
+"""A call that tells something, and changes nothing."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

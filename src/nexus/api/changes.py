@@ -25,6 +25,7 @@ from nexus.errors import (
 )
 from nexus.model.change import Change, Place
 from nexus.model.position import Epoch, HistoryId, Offset, Position
+from nexus.model.token import TokenRole
 from nexus.node.changes import NO_LIMIT, Wish
 
 MOST_TABLES: Final = 100
@@ -183,5 +184,6 @@ CALLS: Final = (
             NoDatabaseError,
             TooManyConsumersError,
         ),
+        role=TokenRole.READ,
     ),
 )

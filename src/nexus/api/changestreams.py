@@ -1,7 +1,7 @@
 """A stream of changes as an HTTP answer: as long as its consumer reads."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -9,9 +9,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
+from nexus.api.calls import ADMITTED
 from nexus.api.consumers import Consumers
 from nexus.api.facade import Pieces
 from nexus.api.problems import problem_of
+from nexus.api.refusals import UnauthorisedError
 from nexus.api.streams import JSON_LINES
 from nexus.api.values import write_row
 from nexus.errors import NexusError, NodeStoppedError
@@ -91,16 +93,19 @@ class ChangesResponse(Response):
             if scope["method"] == "HEAD":
                 await send(_body(b"", more=False))
             else:
-                await _until_first(self._send_all(send), _is_gone(receive))
+                admitted = scope[ADMITTED]
+                await _until_first(self._send_all(send, admitted), _is_gone(receive))
         finally:
             self._consumers.leave()
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, admitted: Callable[[], bool]) -> None:
         piece: bytes | None = self._form.beginning
         try:
             while piece is not None:
                 await send(_body(piece, more=True))
                 piece = await self._next()
+                if not admitted():
+                    raise UnauthorisedError("the token is good no more")
         except NexusError as error:
             await send(_body(self._form.problem(error), more=True))
         await send(_body(b"", more=False))

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
+from nexus.model.token import TokenRole
 from nexus.node.governing import Handover
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -96,6 +97,7 @@ CALLS: Final = (
         _MEMBERS,
         _members,
         problems=(WrongRoleError,),
+        role=TokenRole.READ,
     ),
     Call(
         "POST",

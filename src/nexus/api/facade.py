@@ -4,7 +4,7 @@ Everything here is called on the node's own event loop. A call that belongs on a
 of another role raises WrongRoleError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import EpochHistory, Offset
+from nexus.model.token import Token, TokenRole
 from nexus.node.changes import Wish, Write
 from nexus.node.events import EventLog
 from nexus.node.figures import Figures
@@ -31,6 +32,7 @@ from nexus.node.sqlstream import SqlStream
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.tokens import KnownTokens
 
 
 class SnapshotArchives(Protocol):
@@ -66,6 +68,25 @@ class Pieces(Protocol):
         """The next piece, None at the end; raises NexusError."""
 
 
+class Tokens(Protocol):
+    """The tokens as one node sees them; only the master changes them."""
+
+    @property
+    def known(self) -> KnownTokens:
+        """What this node has applied."""
+
+    async def create(
+        self, role: TokenRole, name: str, /, *, lasts_s: int
+    ) -> tuple[Token, str]:
+        """A new token, and its text; `lasts_s` 0: until it is revoked."""
+
+    async def revoke(self, token_id: str, /) -> Token:
+        """The token is good no more; raises NotFoundError."""
+
+    async def rotate(self, token_id: str, /, *, grace_s: int) -> tuple[Token, str]:
+        """A new token like this one, which is good for `grace_s` more."""
+
+
 class NodeFacade(Protocol):
     """A node as its API sees it."""
 
@@ -80,6 +101,14 @@ class NodeFacade(Protocol):
     @property
     def node_id(self) -> str:
         """Its id, the same for ever."""
+
+    @property
+    def named(self) -> Mapping[str, "NodeFacade"]:
+        """The nodes of the named databases beside it, by name."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The cluster's tokens."""
 
     @property
     def snapshots(self) -> SnapshotArchives:

@@ -17,16 +17,15 @@ from nexus.api.connections import (
 )
 from nexus.api.facade import NodeFacade
 from nexus.api.refusals import AnswerLostError
+from nexus.api.security import FORWARDED_BY, credential_for
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
-
-HEADER: Final = b"nexus-forwarded-by"
-"""Names the node that passed the write on; such a write is not passed on again."""
+from nexus.model.token import TokenRole
 
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
@@ -42,7 +41,8 @@ class Master:
     url: str
     address: Address
     head: bytes
-    """Of a request, with %b for its path and %d for the length of its body."""
+    """Of a request, with %b for its path and for what the caller is let in by, and %d
+    for the length of its body."""
 
 
 class Forwarder:
@@ -67,10 +67,10 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
-        if HEADER in headers:
+        if FORWARDED_BY in headers:
             raise NoMasterError(
-                f"{headers[HEADER].decode('latin-1')} passed this write on to this "
-                "node, which is a replica: the roles are changing"
+                f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
+                "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
@@ -78,7 +78,9 @@ class Forwarder:
             self._master = self._master_at(error.master_url)
         master, forwarded = self._master, self._node.measures.forwarded
         try:
-            head = master.head % (path.encode(), len(body))
+            secret = self._node.config.cluster_secret
+            credential = credential_for(headers, secret, TokenRole.WRITE)
+            head = master.head % (path.encode(), credential, len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
             forwarded["unsent"] += 1
@@ -112,10 +114,10 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+            address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
         except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if not parts.hostname or parts.scheme not in _PORTS:
+        if not parts.hostname or parts.scheme not in PORTS:
             raise _no_address(url)
         own = self._node.papers.scheme
         if parts.scheme != own:  # the secret would go where it can be read, say
@@ -126,13 +128,11 @@ class Forwarder:
         lines = [
             f"host: {parts.netloc}",
             "content-type: application/json",
-            f"{HEADER.decode()}: {self._node.node_id}",
+            f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
-        if secret := self._node.config.cluster_secret:
-            lines.append(f"authorization: Bearer {secret}")
         head = "\r\n".join(lines).replace("%", "%%").encode()
         start = f"POST {parts.path.rstrip('/').replace('%', '%%')}%b HTTP/1.1\r\n"
-        length = b"\r\ncontent-length: %d\r\n\r\n"
+        length = b"\r\n%bcontent-length: %d\r\n\r\n"
         return Master(url, address, start.encode() + head + length)
 
     def close(self) -> None:

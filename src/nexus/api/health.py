@@ -56,7 +56,7 @@ def _well(context: Context) -> Response:
 _OK: Final = {200: Answer("Yes.", Health)}
 
 CALLS: Final = (
-    Call("GET", "/health", "health", "The process lives.", _OK, _health, public=True),
+    Call("GET", "/health", "health", "The process lives.", _OK, _health, role=None),
     Call(
         "GET",
         "/ready",
@@ -73,7 +73,7 @@ CALLS: Final = (
             ),
         ),
         problems=(NotReadyError,),
-        public=True,
+        role=None,
     ),
     Call(
         "GET",
@@ -83,7 +83,7 @@ CALLS: Final = (
         _OK,
         _is_master,
         problems=(NotReadyError,),
-        public=True,
+        role=None,
     ),
     Call(
         "GET",
@@ -93,6 +93,6 @@ CALLS: Final = (
         _OK,
         _is_replica,
         problems=(NotReadyError,),
-        public=True,
+        role=None,
     ),
 )

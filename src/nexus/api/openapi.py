@@ -10,7 +10,7 @@ from starlette.responses import Response
 from nexus.api.answers import CallView, Index
 from nexus.api.calls import JSON, MOST_NUMBER, Answer, Call, Context, json_response
 from nexus.api.dashboard.files import page
-from nexus.api.problems import MEDIA_TYPE, Problem, row_of
+from nexus.api.problems import MEDIA_TYPE, Problem
 from nexus.api.refusals import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -19,8 +19,16 @@ from nexus.api.refusals import (
     MediaTypeError,
     UnauthorisedError,
 )
+from nexus.api.statuses import row_of
 from nexus.api.values import LEAST_INTEGER, MOST_INTEGER, TRANSACTION_ID_LIMIT
-from nexus.errors import NexusError, NodeStoppedError, RequestError, StorageError
+from nexus.errors import (
+    ForbiddenError,
+    NexusError,
+    NodeStoppedError,
+    RequestError,
+    StorageError,
+)
+from nexus.model.token import TokenRole
 
 API_VERSION: Final = "1"
 DESCRIPTION: Final = (
@@ -87,10 +95,12 @@ def document(calls: Sequence[Call]) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(calls),
             "securitySchemes": {
-                "cluster_secret": {
+                "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Needed where the node listens beyond loopback.",
+                    "description": "A token (POST /tokens), or the cluster secret, "
+                    "which may do everything. Needed where tokens exist, where the "
+                    "node listens beyond loopback, and with security.require_tokens.",
                 }
             },
         },
@@ -101,8 +111,9 @@ def _operation(call: Call) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": call.name,
         "summary": call.summary,
+        "description": _who_may(call),
         "responses": _responses(call),
-        "security": [] if call.public else [{}, {"cluster_secret": []}],
+        "security": [] if call.role is None else [{}, {"bearer": []}],
     }
     if call.parameters:
         operation["parameters"] = [
@@ -121,6 +132,12 @@ def _operation(call: Call) -> dict[str, Any]:
             "content": {JSON: {"schema": _reference(call.body)}},
         }
     return operation
+
+
+def _who_may(call: Call) -> str:
+    if call.role is None:
+        return "Anybody may call it."
+    return f"Needs a token of the role `{call.role}`, where tokens are needed."
 
 
 def _responses(call: Call) -> dict[str, Any]:
@@ -149,8 +166,8 @@ def _told_as(call: Call) -> dict[str, Any]:
 
 def _errors_of(call: Call) -> list[type[NexusError]]:
     found = [*call.problems, *EVERYWHERE]
-    if not call.public:
-        found.append(UnauthorisedError)
+    if call.role is not None:
+        found += [UnauthorisedError, ForbiddenError]
     if call.body is not None:
         found.extend(WITH_BODY)
     if call.parameters:
@@ -236,6 +253,7 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
             "This description.",
             {200: Answer("An OpenAPI 3.1 document.")},
             describe,
+            role=TokenRole.READ,
         ),
         Call(
             "GET",
@@ -244,7 +262,7 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
             "The dashboard; with `Accept: application/json` all calls.",
             {200: Answer("The calls.", Index, other_form="text/html")},
             index,
-            public=True,
+            role=None,
         ),
     )
     all_calls = (*calls, *about)

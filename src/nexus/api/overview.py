@@ -20,6 +20,7 @@ from nexus.api.facade import Pieces
 from nexus.api.figures import ClusterView, NodeFigures, figures_of
 from nexus.api.refusals import TooManyConsumersError
 from nexus.api.watchers import ClusterWatcher, EventWatcher
+from nexus.model.token import TokenRole
 from nexus.node.events import NodeEvent
 
 
@@ -66,6 +67,7 @@ CALLS: Final = (
         "Every node that this one knows of, and how each fares.",
         {200: Answer("The cluster.", ClusterView)},
         _cluster,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -82,6 +84,7 @@ CALLS: Final = (
         },
         _cluster_events,
         problems=(TooManyConsumersError,),
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -98,6 +101,7 @@ CALLS: Final = (
                 "Only events with a greater id.",
             ),
         ),
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -122,5 +126,6 @@ CALLS: Final = (
             ),
         ),
         problems=(TooManyConsumersError,),
+        role=TokenRole.READ,
     ),
 )

@@ -13,7 +13,9 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import HEADER
+from nexus.api.forward import PORTS
+from nexus.api.security import FORWARDED_BY, Headers, credential_for
+from nexus.model.token import TokenRole
 
 LOOK: Final = ConnectionLimits(
     connect_timeout_s=1.0, answer_timeout_s=2.0, answer_bytes=8 << 20
@@ -40,30 +42,39 @@ class Peers:
 
     def __init__(self, node: NodeFacade, limits: ConnectionLimits = LOOK) -> None:
         self._node = node
-        self._connections = Connections(limits)
+        self._connections = Connections(limits, tls=lambda: node.papers.client)
 
     async def get(self, url: str, path: str) -> Received:
         """The answer to this GET; raises PeerSilentError."""
-        return await self._exchange("GET", url, path, b"")
+        return await self._exchange("GET", url, path, b"", {})
 
-    async def post(self, url: str, path: str, body: bytes) -> Received:
-        """The answer to this POST of JSON; raises PeerSilentError."""
-        return await self._exchange("POST", url, path, body)
+    async def post(
+        self, url: str, path: str, body: bytes, headers: Headers
+    ) -> Received:
+        """The answer to this POST of JSON; raises PeerSilentError.
+
+        `headers` are those of the admin's call that asks for it.
+        """
+        return await self._exchange("POST", url, path, body, headers)
 
     async def _exchange(
-        self, method: str, url: str, path: str, body: bytes
+        self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
-        target = _target(url)
+        target = _target(url, self._node.papers.scheme)
         lines = [
             f"{method} {target.path}{path} HTTP/1.1",
             f"host: {target.host}",
             "content-type: application/json",
             f"content-length: {len(body)}",
-            f"{HEADER.decode()}: {self._node.node_id}",
+            f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
-        if secret := self._node.config.cluster_secret:
-            lines.append(f"authorization: Bearer {secret}")
-        head = "\r\n".join([*lines, "", ""]).encode()
+        head = "\r\n".join([*lines, ""]).encode()
+        secret = self._node.config.cluster_secret
+        if headers:
+            head += credential_for(headers, secret, TokenRole.ADMIN)
+        elif secret:  # this node asks for itself
+            head += b"authorization: Bearer %b\r\n" % secret.encode()
+        head += b"\r\n"
         try:
             return await self._connections.exchange(target.address, head, body)
         except (UnsentError, LostError) as error:
@@ -74,12 +85,17 @@ class Peers:
         self._connections.close()
 
 
-def _target(url: str) -> _Target:
+def _target(url: str, own_scheme: str) -> _Target:
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         parts, port = urlsplit(""), 0
-    if parts.scheme != "http" or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
+    if parts.scheme != own_scheme:  # the secret would go where it can be read, say
+        raise PeerSilentError(
+            f"{url} is not asked: this node speaks {own_scheme}; set tls.cert_file and "
+            "tls.key_file on every node, or on none"
+        )
     return _Target((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

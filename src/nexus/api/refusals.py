@@ -10,7 +10,7 @@ from nexus.errors import NexusError, RequestError
 
 
 class UnauthorisedError(RequestError):
-    """The call lacks the cluster secret."""
+    """The call carries no token that is known here, and not the secret."""
 
     code = "unauthorised"
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="nexus"'}

@@ -32,6 +32,7 @@ from nexus.api.calls import (
     path_number,
     query_number,
     read_body,
+    reading,
 )
 from nexus.api.streams import JSON_LINES, stream_lines
 from nexus.config import split_address
@@ -168,16 +169,14 @@ _NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _WRONG_ROLE: Final = (WrongRoleError,)
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/replication/status",
         "status",
         "How this node fares.",
         {200: Answer("Its status.", NodeStatus)},
         _status,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/stats",
         "stats",
         "What it did as a master or as a replica, whichever it is.",
@@ -185,8 +184,7 @@ CALLS: Final = (
         _stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/master/stats",
         "master_stats",
         "What it did as a master.",
@@ -194,8 +192,7 @@ CALLS: Final = (
         _master_stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/replica/stats",
         "replica_stats",
         "What it did as a replica.",
@@ -203,16 +200,14 @@ CALLS: Final = (
         _replica_stats,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/history",
         "history",
         "Every epoch: who reigned, from where on, and why.",
         {200: Answer("The epochs, oldest first.", History)},
         _history,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/replicas",
         "replicas",
         "The replicas of this master.",
@@ -220,16 +215,14 @@ CALLS: Final = (
         _replicas,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/diverged",
         "divergences",
         "What this node took back, when, and why.",
         {200: Answer("The divergences.", Divergences)},
         _divergences,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/diverged/{id}",
         "divergence",
         "The rows of one divergence.",
@@ -320,8 +313,7 @@ CALLS: Final = (
         body=Empty,
         problems=_WRONG_ROLE,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/verify/{offset}",
         "verification",
         "This node's content hashes at that offset.",

@@ -1,18 +1,27 @@
-"""Who may call: the bearer token, and no page of another site.
+"""Who may call what: a token of the right role, and no page of another site.
 
 A browser sends a page's POST to any address, loopback too. It adds the page's
 Origin, and asks first before it sends JSON: so both are checked.
 """
 
-import hmac
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from nexus.api.refusals import CrossOriginError, UnauthorisedError
 from nexus.config import Config, is_loopback
+from nexus.errors import ForbiddenError
+from nexus.model.token import ANONYMOUS, Principal, TokenRole, read_token
+from nexus.node.admittance import SECRET, Admittance
 
 BEARER: Final = b"bearer "
+
+FORWARDED_BY: Final = b"nexus-forwarded-by"
+"""Names the node that passed the call on; such a call is not passed on again."""
+
+FORWARDED_FOR: Final = b"nexus-forwarded-for"
+"""Whom that node had let in, and what they may do, where the cluster's secret stands
+for their credential: `write anonymous`."""
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by name in lower case; of a repeated one the last."""
@@ -21,31 +30,103 @@ Headers = Mapping[bytes, bytes]
 class Gate:
     """Lets a request pass, or raises what its sender is told."""
 
-    def __init__(self, config: Config) -> None:
-        secret = config.cluster_secret
-        guarded = bool(secret) and not is_loopback(config.http_addr)
-        self._token = secret.encode() if guarded else b""
+    def __init__(self, config: Config, admittance: Admittance) -> None:
+        guarded = bool(config.cluster_secret) and not is_loopback(config.http_addr)
+        self._guarded = guarded
+        self._admittance = admittance
 
-    def check(self, headers: Headers, *, public: bool = False) -> None:
-        """Raise UnauthorisedError or CrossOriginError for who may not call.
+    @property
+    def asks(self) -> bool:
+        """Whether a caller must bring a credential."""
+        return self._guarded or self._admittance.asks
 
-        `public` calls need no token: load balancers and Prometheus have none.
+    def check(
+        self, headers: Headers, needed: TokenRole | None = TokenRole.ADMIN
+    ) -> Principal:
+        """Who calls; raises UnauthorisedError, ForbiddenError or CrossOriginError.
+
+        `needed` None: load balancers and Prometheus have no token, and need none.
         """
         origin = headers.get(b"origin")
         if origin is not None:
             _check_origin(origin, headers.get(b"host", b""))
-        if self._token and not public:
-            self._check_token(headers.get(b"authorization", b""))
+        if needed is None:
+            return ANONYMOUS
+        principal = self._caller(headers)
+        require(principal, needed)
+        return principal
 
-    def _check_token(self, authorization: bytes) -> None:
-        given = authorization[len(BEARER) :].strip()
-        is_bearer = authorization[: len(BEARER)].lower() == BEARER
-        # In constant time: how long a refusal takes must not tell how much was right.
-        if not hmac.compare_digest(given, self._token) or not is_bearer:
+    def admit(self, credential: str) -> Principal:
+        """Who brings this credential (empty: none); raises UnauthorisedError."""
+        principal = self._admittance.principal(credential) if credential else None
+        if principal is not None:
+            return principal
+        if read_token(credential) is None and not self.asks:
+            return ANONYMOUS
+        raise UnauthorisedError(
+            "the token is not known here: it was revoked, it has expired, or this "
+            "node has not heard of it yet"
+            if read_token(credential)
+            else "this node lets nobody in without a token or the cluster secret, and "
+            "the call carries neither"
+        )
+
+    def still_admits(self, principal: Principal) -> bool:
+        """Whether whoever was let in before would be let in now."""
+        if principal is ANONYMOUS:
+            return not self.asks
+        return self._admittance.still_admits(principal)
+
+    def _caller(self, headers: Headers) -> Principal:
+        principal = self.admit(bearer(headers))
+        if FORWARDED_BY not in headers or principal is not SECRET:
+            return principal
+        sender = headers[FORWARDED_BY].decode("latin-1")[:80]
+        said = headers.get(FORWARDED_FOR, b"").decode("latin-1")[:80]
+        role, _, client = said.partition(" ")
+        if client == ANONYMOUS.who and self._admittance.asks:
             raise UnauthorisedError(
-                "this node listens beyond loopback, and the call does not carry its "
-                "cluster secret"
+                f"the node {sender} passed the call of somebody on who has no token: "
+                "it asks for none, and this one does"
             )
+        known = TokenRole(role) if role in set(TokenRole) else TokenRole.WRITE
+        return principal.capped(known, client or f"node {sender}")
+
+
+def credential_for(headers: Headers, secret: str, role: TokenRole) -> bytes:
+    """The lines of a head that let a call in that is passed on to another node.
+
+    The caller's own token, so that the other node sees what it may do. Who has none
+    comes with the cluster's secret, their name, and what they may do there at most.
+    """
+    given = bearer(headers)
+    if read_token(given) is not None:
+        return b"authorization: Bearer %b\r\n" % given.encode()
+    if not secret:
+        return b""
+    client = SECRET if given == secret else ANONYMOUS
+    lines = (f"authorization: Bearer {secret}", f"{_FOR}: {role} {client.who}", "")
+    return "\r\n".join(lines).encode()
+
+
+_FOR: Final = FORWARDED_FOR.decode()
+
+
+def bearer(headers: Headers) -> str:
+    """The credential that a request carries, or nothing."""
+    authorization = headers.get(b"authorization", b"")
+    if authorization[: len(BEARER)].lower() != BEARER:
+        return ""
+    given = authorization[len(BEARER) :].strip()
+    return given.decode("utf-8", "surrogateescape")
+
+
+def require(principal: Principal, needed: TokenRole | None) -> None:
+    """Raise ForbiddenError where the caller may not do what `needed` may."""
+    if not principal.role.covers(needed):
+        raise ForbiddenError(
+            f"this needs the role {needed}, and {principal.who} has {principal.role}"
+        )
 
 
 def _check_origin(origin: bytes, host: bytes) -> None:

@@ -11,6 +11,7 @@ from nexus.api.calls import Answer, Call, Context, Parameter, json_response, rea
 from nexus.api.refusals import RangeError
 from nexus.api.streams import file_response
 from nexus.errors import DiskFullError, NoDatabaseError, NotFoundError
+from nexus.model.token import TokenRole
 
 ARCHIVE: Final = "application/zstd"
 
@@ -69,6 +70,7 @@ CALLS: Final = (
         {200: Answer("What is known of it.", Snapshot)},
         _latest,
         problems=(NotFoundError,),
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -77,6 +79,7 @@ CALLS: Final = (
         "All snapshots, oldest first.",
         {200: Answer("What is known of each.", Snapshots)},
         _list,
+        role=TokenRole.READ,
     ),
     Call(
         "GET",
@@ -90,5 +93,6 @@ CALLS: Final = (
         _archive,
         parameters=(Parameter("id", "path", {"type": "string"}, "The snapshot's id."),),
         problems=(NotFoundError, RangeError),
+        role=TokenRole.READ,
     ),
 )

@@ -20,7 +20,7 @@ from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import AnswerLostError
-from nexus.api.security import Gate, Headers
+from nexus.api.security import Gate, Headers, require
 from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
 from nexus.errors import (
     ConstraintError,
@@ -40,6 +40,8 @@ from nexus.errors import (
     TransactionTooLargeError,
     WritesStoppedError,
 )
+from nexus.model.statements import StatementKind, classify
+from nexus.model.token import Principal, TokenRole
 from nexus.node.requests import SqlRequest, SqlResponse
 
 _CUT_OFF: Final = (
@@ -94,13 +96,15 @@ class SqlEndpoint:
         await response(scope, receive, send)
 
     async def _answer(self, headers: Headers, receive: Receive) -> bytes | Response:
-        self._gate.check(headers)
+        principal = self._gate.check(headers, TokenRole.READ)
         check_media_type(headers)
         body = await self._bodies.read(headers, receive)
         try:
             request = decoded(_decoder, body)
             read_params(request)
             _check(request)
+            if not principal.role.covers(TokenRole.WRITE):
+                _require_queries(request, principal)
             return await self._done(request, headers, body)
         finally:
             self._bodies.release(body)
@@ -140,6 +144,13 @@ class SqlEndpoint:
         raise lost
 
 
+def _require_queries(request: SqlRequest, principal: Principal) -> None:
+    """What is a query alone never meets the writer, whatever it calls."""
+    for statement in request.statements:
+        if classify(statement.sql) is not StatementKind.READ:
+            require(principal, TokenRole.WRITE)
+
+
 def _check(request: SqlRequest) -> None:
     if request.min_offset is not None and request.min_offset < 0:
         raise RequestError(f"min_offset is {request.min_offset}; offsets start at 0")
@@ -174,6 +185,7 @@ CALL: Final = Call(
     handle=None,
     body=SqlRequest,
     body_required=True,
+    role=TokenRole.READ,
     problems=(
         StatementError,
         ConstraintError,

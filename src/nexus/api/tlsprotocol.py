@@ -2,9 +2,9 @@
 
 from typing_extensions import override
 
-from nexus.api.forward import HEADER
 from nexus.api.protocol import BoundedHttpProtocol
 from nexus.api.refusals import UnauthorisedError
+from nexus.api.security import FORWARDED_BY
 from nexus.node.connection import is_of_a_node
 from nexus.node.credentials import Credentials
 
@@ -31,7 +31,7 @@ def protocol_over_tls(
         def on_header(self, name: bytes, value: bytes) -> None:
             if (
                 credentials.asks_nodes
-                and name.lower() == HEADER
+                and name.lower() == FORWARDED_BY
                 and not is_of_a_node(self.transport)
             ):
                 raise UnauthorisedError(

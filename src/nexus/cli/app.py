@@ -19,6 +19,7 @@ from nexus.cli import (
     serve,
     status,
     tls,
+    token,
     verify,
 )
 from nexus.cli.bench import command as bench
@@ -75,9 +76,11 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "restore": restore.restore,
     "bench": bench.bench,
 }
+GROUPS: Final = {"token": token.app, "tls": tls.app}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 for name, function in COMMANDS.items():
     app.command(name)(function)
-app.add_typer(tls.app, name="tls")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

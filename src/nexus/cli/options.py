@@ -20,9 +20,12 @@ NodeUrls = Annotated[
 SecretFile = Annotated[
     Path | None,
     typer.Option(
+        "--token-file",
         "--secret-file",
         metavar="FILE",
-        help="A file with the cluster secret (else NEXUS_CLUSTER_SECRET).",
+        help="A file with a token, or the cluster secret; else the environment's "
+        "NEXUS_TOKEN, NEXUS_TOKEN_FILE, NEXUS_CLUSTER_SECRET. No option takes the "
+        "token itself: all users of this machine could read it.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

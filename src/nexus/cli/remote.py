@@ -18,7 +18,10 @@ CALL_TIMEOUT_S: Final = 30.0
 
 MOST_PORT: Final = 65535
 URL_HELP: Final = f"write it like http://127.0.0.1:{HTTP_PORT}"
-SECRET_HELP: Final = "give the cluster's secret: NEXUS_CLUSTER_SECRET or --secret-file"  # noqa: S105
+CREDENTIAL_HELP: Final = (
+    "give a token (NEXUS_TOKEN or --token-file), or the cluster's secret "
+    "(NEXUS_CLUSTER_SECRET)"
+)
 
 
 class NodeUnreachableError(NexusError):
@@ -48,11 +51,15 @@ class NodeCallError(NotDoneError):
 
 
 def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The cluster secret from a file or the environment; empty where there is none."""
-    named = file or environ.get("NEXUS_CLUSTER_SECRET_FILE")
-    if named:
-        return read_secret(Path(named))
-    return environ.get("NEXUS_CLUSTER_SECRET", "")
+    """A token or the secret, from a file or the environment; empty: there is none."""
+    if file is not None:
+        return read_secret(file, "--token-file")
+    for name in ("NEXUS_TOKEN", "NEXUS_CLUSTER_SECRET"):
+        if named := environ.get(f"{name}_FILE"):
+            return read_secret(Path(named), f"{name}_FILE")
+        if known := environ.get(name):
+            return known
+    return ""
 
 
 def base_url(text: str) -> str:
@@ -97,6 +104,10 @@ class Remote:
     def post(self, path: str, body: Any = None, **options: Any) -> Any:
         """The JSON that POST answers."""
         return self._call("POST", path, json=body or {}, **options)
+
+    def delete(self, path: str) -> Any:
+        """The JSON that DELETE answers."""
+        return self._call("DELETE", path)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -152,7 +163,7 @@ def _problem(response: httpx.Response) -> str:
     except (ValueError, AttributeError):
         detail = mend = ""
     if response.status_code == HTTPStatus.UNAUTHORIZED:
-        return f"{detail or 'not authorised'}; {SECRET_HELP}"
+        return f"{detail or 'not authorised'}; {CREDENTIAL_HELP}"
     if not detail:
         return f"answered {response.status_code} {response.reason_phrase}"
     return f"{detail}; {mend[0].lower()}{mend[1:]}" if mend else detail

@@ -16,6 +16,7 @@ import msgspec
 from typing_extensions import override
 
 from nexus.client.feedlink import FeedLink, NodeUnreachableError, Query
+from nexus.client.target import token_at_hand
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
@@ -101,6 +102,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
     limit: int | None = None,
     follow: bool = True,
     secret: str = "",
+    token: str = "",
     timeout: float | None = 60.0,
     heartbeat: float = 5.0,
 ) -> "Changes":
@@ -108,6 +110,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
 
     `urls` are HTTP addresses of nodes, separated by commas if they are one text; others
     are found. `since` is a change's `id`, a connection's `last_position` or an offset.
+    `token` lets the reader in, or `secret`, the cluster's; else NEXUS_TOKEN does.
     Lost nodes are left for others: after `timeout` seconds without any (None: never) it
     raises NodeUnreachableError. ChangesGoneError and PositionLostError say that nobody
     can go on from there. `heartbeat`: after three times so many seconds of silence a
@@ -128,7 +131,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
         heartbeat_s=heartbeat,
     )
     return Changes(
-        FeedLink(secret, heartbeat),
+        FeedLink(token or secret or token_at_hand(), heartbeat),
         [url.strip().rstrip("/") for url in listed if url.strip()],
         wanted,
         timeout_s=timeout,

@@ -32,15 +32,18 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
     *,
     autocommit: bool | Literal[-1] = LEGACY_TRANSACTION_CONTROL,
     secret: str = "",
+    token: str = "",
 ) -> Any:
     """Connect to a data directory on this machine, or to a cluster: `nexus://a,b,c`.
 
     The arguments are those of `sqlite3.connect`, but for two: `timeout` is how many
-    seconds a call looks for a node that can answer, failovers included, and `secret`
-    is the cluster's. `cached_statements` and `uri` have no meaning here. Raises Error.
+    seconds a call looks for a node that can answer, failovers included, and `token`
+    is what lets the client in; or `secret`, the cluster's. Without them, what stands
+    in the URL, or else in the environment as NEXUS_TOKEN, does. `cached_statements`
+    and `uri` have no meaning here. Raises Error.
     """
     try:
-        session = _session(fspath(target), timeout, secret)
+        session = _session(fspath(target), timeout, token or secret)
     except NexusError as error:
         raise translated(error) from error
     try:

@@ -11,6 +11,7 @@ import msgspec
 
 from nexus.client.target import split_host
 from nexus.errors import HandshakeRefusedError, ProtocolError
+from nexus.model.token import read_token, sha256
 from nexus.protocol.calls import (
     CALLS_LEAST,
     CALLS_MOST,
@@ -22,8 +23,15 @@ from nexus.protocol.calls import (
     Rows,
 )
 from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
-from nexus.protocol.proofs import attach_proof, attached_proof, proves
+from nexus.protocol.proofs import (
+    TOKEN_FEATURE,
+    attach_proof,
+    attached_proof,
+    proves,
+    token_proof,
+)
 
 READ_BYTES: Final = 256 << 10
 
@@ -34,7 +42,13 @@ DEAD_AFTER_S: Final = 10.0
 """A node that is silent for so long, asked or not, is taken for dead."""
 
 _FOR_GOOD: Final = frozenset(
-    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+    {
+        ErrorCode.UNAUTHORISED,
+        ErrorCode.CLUSTER,
+        ErrorCode.UNKNOWN_DATABASE,
+        ErrorCode.VERSION,
+        ErrorCode.MALFORMED,
+    }
 )
 """Refusals that another try would meet again."""
 
@@ -62,8 +76,10 @@ class Link:
         """Of requests whose answers are still waited for."""
 
     @classmethod
-    def open(cls, address: str, secret: str, *, timeout_s: float) -> "Link":
-        """Connect and attach.
+    def open(
+        cls, address: str, secret: str, *, timeout_s: float, database: str = ""
+    ) -> "Link":
+        """Connect and attach to one of the node's databases; empty: the main one.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
@@ -76,7 +92,7 @@ class Link:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         link = cls(address, connected)
         try:
-            link._attach(secret, time.monotonic() + timeout_s)
+            link._attach(secret, database, time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -124,9 +140,14 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, deadline_s: float) -> None:
-        nonce = secrets.token_bytes(16)
-        attach = Attach(CALLS_LEAST, CALLS_MOST, "python", nonce=nonce)
+    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
+        nonce, token = secrets.token_bytes(16), read_token(secret)
+        features = features_for(database)
+        if token is not None:
+            features += (TOKEN_FEATURE + token[0],)
+        attach = Attach(
+            CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
+        )
         begun_s = time.monotonic()
         # The address was chosen on this side: the larger limit costs no trust.
         self._decoder.handshake_done()
@@ -135,7 +156,11 @@ class Link:
         challenge = b""
         if isinstance(answer, Challenge):
             challenge = answer.nonce
-            proof = attach_proof(secret, challenge, attach)
+            proof = (
+                attach_proof(secret, challenge, attach)
+                if token is None
+                else token_proof(token[1], challenge, attach)
+            )
             self._send(encode(msgspec.structs.replace(attach, auth=proof)))
             answer = self._receive(deadline_s)
         if not isinstance(answer, Attached):
@@ -143,10 +168,11 @@ class Link:
                 f"{self.address} answered Attach with {type(answer).__name__}",
                 reason=ErrorCode.MALFORMED,
             )
-        expected = attached_proof(secret, nonce, challenge, answer)
+        key = secret.encode() if token is None else sha256(token[1])
+        expected = attached_proof(key, nonce, challenge, answer)
         if secret and not proves(answer.auth, expected):
             raise HandshakeRefusedError(
-                f"{self.address} does not know this cluster's secret",
+                f"{self.address} does not know this cluster's secret, or the token",
                 reason=ErrorCode.UNAUTHORISED,
             )
         self.attached = answer

@@ -1,13 +1,16 @@
-"""Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
+"""Read the address of a cluster: `nexus://a:15475,b:15475/orders?read=nearest`."""
 
+import os
 from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
+from typing_extensions import override
 
 from nexus.errors import RequestError
 
+TOKEN_VARIABLE: Final = "NEXUS_TOKEN"  # noqa: S105 - the variable's name
 SCHEME: Final = "nexus"
 DEFAULT_PORT: Final = 15475
 TIMEOUT_S: Final = 30.0
@@ -26,14 +29,27 @@ class ReadFrom(StrEnum):
     """The node that answered the fastest when it was first asked."""
 
 
+class Credential(str):
+    """A token or a secret; it does not print itself, so that no log shows it."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "'(secret)'"
+
+
 class Target(msgspec.Struct, frozen=True):
     """Whom to connect to, and how."""
 
     addresses: tuple[str, ...]
-    secret: str = ""
+    secret: Credential = Credential()
+    """The cluster's, or a token."""
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
     """How long to look for a node that can answer, failovers included."""
+    database: str = ""
+    """Which of the cluster's; empty: the main one."""
 
 
 def read_target(
@@ -41,7 +57,8 @@ def read_target(
 ) -> Target:
     """The target that a URL names; what is given beside it goes before.
 
-    The cluster's secret may stand before the addresses, as in `nexus://:secret@a,b`.
+    A token or the cluster's secret may stand before the addresses, as the password in
+    `nexus://:nexus_…@a,b`.
     Raises RequestError that names what is wrong.
     """
     scheme, _, rest = url.partition("://")
@@ -52,8 +69,9 @@ def read_target(
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")
-    if parts.path.strip("/"):
-        raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    database = unquote(parts.path).strip("/")
+    if "/" in database:
+        raise _wrong(url, f"{parts.path} is no name of a database, such as /orders")
     read, limit_s = ReadFrom.MASTER, TIMEOUT_S
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "read" and value in set(ReadFrom):
@@ -64,8 +82,14 @@ def read_target(
             raise _wrong(
                 url, f"{name}={value} is none of read=master|replica|nearest, timeout=S"
             )
-    secret = secret or unquote(credentials.partition(":")[2])
-    return Target(addresses, secret, read, limit_s if timeout_s is None else timeout_s)
+    known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
+    limit_s = limit_s if timeout_s is None else timeout_s
+    return Target(addresses, Credential(known), read, limit_s, database)
+
+
+def token_at_hand() -> str:
+    """The token that this process was started with, or nothing."""
+    return os.environ.get(TOKEN_VARIABLE, "")
 
 
 def split_host(address: str) -> tuple[str, int]:
@@ -94,6 +118,8 @@ def _seconds(url: str, value: str) -> float:
 
 
 def _wrong(url: str, why: str) -> RequestError:
+    before, separator, rest = url.rpartition("@")
+    shown = f"{before.partition('://')[0]}://…@{rest}" if separator else url
     return RequestError(
-        f"{url!r} is no address of a cluster, such as nexus://a:15475,b:15475: {why}"
+        f"{shown!r} is no address of a cluster, such as nexus://a:15475,b:15475: {why}"
     )

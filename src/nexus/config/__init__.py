@@ -5,6 +5,7 @@ from nexus.config.settings import (
     Config,
     LimitSettings,
     ReplicationSettings,
+    SecuritySettings,
     SnapshotSettings,
     TlsSettings,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "Config",
     "LimitSettings",
     "ReplicationSettings",
+    "SecuritySettings",
     "SnapshotSettings",
     "TlsSettings",
     "is_loopback",

@@ -15,6 +15,9 @@ from nexus.config.values import Secret, custom_value, prepared
 from nexus.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "NEXUS_"
+OF_CLIENTS: Final = frozenset({"NEXUS_TOKEN", "NEXUS_TOKEN_FILE"})
+"""What clients read of the environment, which they may share with a node."""
+
 LONGEST_VALUE: Final = 100
 """Characters of a value that an error repeats; enough to recognise it."""
 
@@ -75,19 +78,17 @@ def load(
     return config
 
 
-def read_secret(path: Path) -> Secret:
-    """The cluster secret that stands in a file, without the line's end."""
+def read_secret(path: Path, key: str = "cluster_secret_file") -> Secret:
+    """The secret or token that stands in a file, without the line's end."""
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"cluster_secret_file = '{path}' cannot be read: {_reason(error)}; "
+            f"{key} = '{path}' cannot be read: {_reason(error)}; "
             "name a text file that holds the secret"
         ) from None
     if not secret:
-        raise ConfigurationError(
-            f"cluster_secret_file = '{path}' is empty; write the secret into it"
-        )
+        raise ConfigurationError(f"{key} = '{path}' is empty; write the secret into it")
     return Secret(secret)
 
 
@@ -114,10 +115,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     by_name = {setting.environment_name: setting for setting in SETTINGS.values()}
     values = {}
     for name, value in environ.items():
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in OF_CLIENTS:
             continue
         if name not in by_name:
-            shown = "(hidden)" if "SECRET" in name else _shown(value)
+            is_secret = any(one in name for one in _SECRETIVE)
+            shown = "(hidden)" if is_secret else _shown(value)
             raise ConfigurationError(
                 f"{name} = {shown} (in the environment) is not a setting; "
                 f"{_suggestion(name, by_name)}"
@@ -144,6 +146,10 @@ def _setting(key: str, value: Any, source: str) -> Setting:
             f"{key} = {shown} ({source}) is not a setting; {_suggestion(key, SETTINGS)}"
         )
     return SETTINGS[key]
+
+
+_SECRETIVE: Final = ("SECRET", "TOKEN", "PASSWORD")
+"""Words of names whose values are not shown, though they are mistyped."""
 
 
 def _suggestion(name: str, known: Mapping[str, Setting]) -> str:

@@ -8,10 +8,12 @@ from msgspec import Meta
 
 from nexus.config.values import (
     ENDPOINTS,
+    NAMES,
     Address,
     ChunkSize,
     CompressionLevel,
     Count,
+    DatabaseName,
     Delay,
     Endpoint,
     EtcdPrefix,
@@ -78,6 +80,13 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queries that run at once."""
 
 
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is let in."""
+
+    require_tokens: bool = False
+    """Every call needs a token or the secret, on loopback and without tokens too."""
+
+
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How both ports are protected; without a certificate they speak plainly."""
 
@@ -85,7 +94,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """This node's, in PEM: it serves with it, and shows it to other nodes."""
     key_file: Path | None = None
     ca_file: Path | None = None
-    """Who signs nodes' certificates: no node without one of these is let in. None:
+    """Who signed nodes' certificates: no node without one of these is let in. None:
     whom this machine trusts, and nodes show no certificate."""
     client_certs: Literal["optional", "required"] = "optional"
     """Whether clients too must show one of the CA's."""
@@ -103,7 +112,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Listen beyond loopback without a secret."""
     functions: Annotated[tuple[str, ...], Meta(extra={"kind": "modules"})] = ()
     """Python modules whose SQL functions every connection of this node has."""
+    databases: Annotated[tuple[DatabaseName, ...], Meta(extra=NAMES)] = ()
+    """Named databases beside the main one, each with a log and a stream of its own."""
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()
+    security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()

@@ -16,6 +16,7 @@
     │   ├── DatabaseBusyError        another process holds the lock for writing
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
+    ├── ForbiddenError               the token is of too small a role
     ├── WrongRoleError               the call belongs on a node of another role
     ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
@@ -57,6 +58,7 @@ from nexus.errors.calls import (
     ClusterChangeError,
     ConnectionLostError,
     EtcdError,
+    ForbiddenError,
     HandshakeRefusedError,
     NoDatabaseError,
     NotAppliedError,
@@ -112,6 +114,7 @@ __all__ = [
     "DatabaseBusyError",
     "DiskFullError",
     "EtcdError",
+    "ForbiddenError",
     "ForeignWriteError",
     "ForkedError",
     "HandshakeRefusedError",

@@ -3,6 +3,12 @@
 from nexus.errors.base import NexusError
 
 
+class ForbiddenError(NexusError):
+    """The caller's token may not do this; nothing happened."""
+
+    code = "forbidden"
+
+
 class WrongRoleError(NexusError):
     """The call belongs on a node of another role, which the message names."""
 

@@ -7,6 +7,7 @@ entry can be taken back.
 import msgspec
 
 from nexus.model.position import Reign
+from nexus.model.token import Token
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -74,4 +75,22 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, tag=7):
         return tuple(node_id for node_id, _ in self.voters)
 
 
-Operation = Rows | Schema | Sequence | Pragma | Reigned | Fingerprint | Membership
+class TokenChange(msgspec.Struct, frozen=True, array_like=True):
+    """One token as it was and as it is from now on; None where there is none."""
+
+    old: Token | None
+    new: Token | None
+
+
+class Tokens(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The cluster's bearer tokens change: made, revoked, rotated."""
+
+    changes: tuple[TokenChange, ...]
+
+
+Own = Reigned | Membership | Tokens
+"""What Nexus keeps in tables of its own."""
+
+Operation = (
+    Rows | Schema | Sequence | Pragma | Reigned | Fingerprint | Membership | Tokens
+)

@@ -11,9 +11,10 @@ from typing import Final, Protocol, assert_never
 import structlog
 from typing_extensions import override
 
-from nexus.errors import NexusError, ProtocolError, RequestError
+from nexus.errors import ForbiddenError, NexusError, ProtocolError, RequestError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import StatementKind, classify, is_vacuum
+from nexus.model.token import Principal, TokenRole
 from nexus.node.delivery import Delivery, ReaderHost
 from nexus.node.jobs import Answer, Job, Transaction
 from nexus.node.pending import PendingRequests
@@ -61,13 +62,20 @@ class CallerHost(WriterHost, ReaderHost, Protocol):
     async def recall(self, asked: Recall) -> Done:
         """What became of a transaction id."""
 
+    def still_admits(self, principal: Principal) -> bool:
+        """Whether who has attached before would be let in now."""
+
 
 class Caller(asyncio.Protocol):
     """A client that is attached; for the loop of its node."""
 
-    def __init__(self, host: CallerHost, name: str, decoder: Decoder) -> None:
+    def __init__(
+        self, host: CallerHost, principal: Principal, name: str, decoder: Decoder
+    ) -> None:
         self.ended = asyncio.Event()
         self._host = host
+        self._principal = principal
+        self._may_write = principal.role.covers(TokenRole.WRITE)
         self._name = name
         self._decoder = decoder
         self._loop = asyncio.get_running_loop()
@@ -95,7 +103,11 @@ class Caller(asyncio.Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         try:
-            for message in self._decoder.feed(data):
+            messages = self._decoder.feed(data)
+            if not self._host.still_admits(self._principal):
+                self.refuse(ErrorCode.UNAUTHORISED, "the token is good no more")
+                return
+            for message in messages:
                 self._take(message)
         except ProtocolError as error:
             log.warning("client_malformed", client=self._name, reason=str(error))
@@ -148,7 +160,9 @@ class Caller(asyncio.Protocol):
     # --- Requests ---------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Execute):
+        if isinstance(message, Begin | Recall) and not self._may_write:
+            self._send(encode(failed_of(_too_small(), message.request_id)))
+        elif isinstance(message, Execute):
             self._execute(message)
         elif isinstance(message, Begin):
             self._requests.spawn(message, self._answer(message))
@@ -198,6 +212,8 @@ class Caller(asyncio.Protocol):
                 raise RequestError("there is no query; send at least one")
             if only_reads(asked):
                 spawn(asked, self._read(asked))
+            elif not self._may_write:
+                raise _too_small()
             elif len(asked.queries) == 1 and is_vacuum(asked.queries[0].sql):
                 spawn(asked, self._vacuum(asked))
             else:
@@ -268,6 +284,10 @@ class Caller(asyncio.Protocol):
     def _send(self, frames: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(frames)
+
+
+def _too_small() -> ForbiddenError:
+    return ForbiddenError("this needs a token of the role write")
 
 
 def _never() -> None:

@@ -10,15 +10,17 @@ import structlog
 
 from nexus.errors import HandshakeRefusedError, TransactionExpiredError
 from nexus.model.position import Offset
+from nexus.model.token import Principal
 from nexus.node.addresses import reachable, reachable_url
+from nexus.node.admittance import Admittance
 from nexus.node.answers import position_of
 from nexus.node.caller import Caller
-from nexus.node.connection import Connection
 from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.governing import read_offset
 from nexus.node.measures import Measures
 from nexus.node.pending import Pending
+from nexus.node.port import Visitor
 from nexus.node.reading import Reading
 from nexus.node.reigning import Reigning
 from nexus.node.startup import RESTING_READERS
@@ -49,7 +51,7 @@ class Callers:
     """Lets clients in, and does for them what is the node's; for its loop."""
 
     def __init__(
-        self, duties: Duties, secret: str, measures: Measures, *, idle_limit_s: float
+        self, duties: Duties, measures: Measures, *, idle_limit_s: float
     ) -> None:
         self.idle_limit_s = idle_limit_s
         """How long a transaction waits for its client."""
@@ -57,7 +59,6 @@ class Callers:
         """How long rows that are left do: they hold no more than a snapshot."""
         self._duties = duties
         self._measures = measures
-        self._secret = secret
         self._callers: set[Caller] = set()
         self._resting: dict[Pending, None] = {}
         """Queries whose rows wait for their clients, the oldest first."""
@@ -68,20 +69,23 @@ class Callers:
         """How many clients are attached."""
         return len(self._callers)
 
-    async def serve(
-        self, connection: Connection, attach: Attach, challenge: bytes
-    ) -> None:
-        """Serve a client, proven where there is a secret, until its connection ends.
+    async def serve(self, visitor: Visitor) -> None:
+        """Serve a client, proven where it must be, until its connection ends.
 
         Raises HandshakeRefusedError with the code to answer.
         """
+        connection, principal = visitor.connection, visitor.principal
+        attach = visitor.hello
+        assert isinstance(attach, Attach), "a client attaches"
         attached = self._attached(connection.peer_host, attach)
-        if self._secret:
-            proof = attached_proof(self._secret, attach.nonce, challenge, attached)
+        if visitor.challenge:
+            token = principal.token
+            key = self._admittance.secret.encode() if token is None else token.sha256
+            proof = attached_proof(key, attach.nonce, visitor.challenge, attached)
             attached = msgspec.structs.replace(attached, auth=proof)
         transport, decoder = connection.hand_over()
         connection.handshake_done()
-        caller = Caller(self, connection.peer_address, decoder)
+        caller = Caller(self, principal, connection.peer_address, decoder)
         caller.take_over(transport)
         connection.send(attached)
         self._callers.add(caller)
@@ -140,7 +144,15 @@ class Callers:
             return acting.machine.master_addr
         return self._duties.parts.state.master_addr
 
+    @property
+    def _admittance(self) -> Admittance:
+        return self._duties.parts.port.admittance
+
     # --- What a client's connection needs ---------------------------------------------
+
+    def still_admits(self, principal: Principal) -> bool:
+        """Whether who has attached before would be let in now."""
+        return self._admittance.still_admits(principal)
 
     def writer(self) -> TransactionManager:
         """The manager of writes; raises why there is none here."""
@@ -156,7 +168,7 @@ class Callers:
 
     def reading(self, statements: list[Statement], request_id: int) -> Reading:
         """These queries, on a snapshot of their own."""
-        self._measures.statements["read"] += len(statements)
+        self._measures.statements_read += len(statements)
         database = self._duties.parts.database
         return Reading(database, statements, request_id=request_id)
 

@@ -16,10 +16,10 @@ from typing import Final
 import structlog
 
 from nexus.errors import HandshakeRefusedError
+from nexus.node.admittance import Admittance
 from nexus.node.connection import Connection
-from nexus.node.handshake import receive_hello
-from nexus.protocol.calls import Attach
-from nexus.protocol.messages import ErrorCode, Hello
+from nexus.node.handshake import Greeting, receive_hello
+from nexus.protocol.messages import ErrorCode
 
 MOST_STRANGERS: Final = 128
 """At once; each may hold a frame of 64 KiB in memory and a file descriptor."""
@@ -57,17 +57,12 @@ class Door:
         self._untold = 0
         self._told_s = -TELL_EVERY_S
 
-    async def hello(
-        self, connection: Connection, secret: str
-    ) -> tuple[Hello | Attach, bytes]:
-        """How a stranger introduces itself, and our nonce.
-
-        Raises what the two calls within raise.
-        """
+    async def hello(self, connection: Connection, admittance: Admittance) -> Greeting:
+        """How a stranger introduces itself; raises what the two calls within raise."""
         async with self.stranger(connection.peer_host):
             return await receive_hello(
                 connection,
-                secret,
+                admittance,
                 timeout_s=self._timeout_s,
                 asks_nodes=self._asks_nodes,
             )

@@ -7,25 +7,50 @@ one too. A recorded exchange is worth nothing: the nonces are new each time.
 
 import hmac
 import secrets
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from nexus.errors import HandshakeRefusedError
+from nexus.model.token import ANONYMOUS, Principal
 from nexus.node.addresses import reachable, reachable_url
+from nexus.node.admittance import SECRET, Admittance
 from nexus.node.connection import Connection
 from nexus.protocol.calls import Attach
 from nexus.protocol.codec import history_for_handshake
-from nexus.protocol.messages import Challenge, Error, ErrorCode, Hello, Welcome
-from nexus.protocol.proofs import attach_proof, proves
+from nexus.protocol.messages import (
+    Challenge,
+    Error,
+    ErrorCode,
+    Hello,
+    Message,
+    Welcome,
+)
+from nexus.protocol.proofs import token_of
 
 NONCE_BYTES: Final = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """How a peer has introduced itself, proven where that is asked for."""
+
+    hello: Hello | Attach
+    challenge: bytes
+    """Our nonce, that its proof was over; empty where none was asked for."""
+    principal: Principal
+    """Who it is."""
+
+
 async def receive_hello(
-    connection: Connection, secret: str, *, timeout_s: float, asks_nodes: bool = False
-) -> tuple[Hello | Attach, bytes]:
-    """Server side: a Hello or Attach, proven where there is a secret, and our nonce.
+    connection: Connection,
+    admittance: Admittance,
+    *,
+    timeout_s: float,
+    asks_nodes: bool = False,
+) -> Greeting:
+    """Server side: a Hello or Attach, proven where there is a secret or a token.
 
     With `asks_nodes` a Hello is taken only from who has shown a node's certificate.
     Raises HandshakeRefusedError with the code to answer, ProtocolError, OSError or
@@ -40,20 +65,45 @@ async def receive_hello(
         )
     if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
         raise _no_node(connection)
-    if not secret:
-        return _reachable(hello, connection.peer_host), b""
+    if not _must_prove(hello, admittance):
+        known = _reachable(hello, connection.peer_host)
+        return Greeting(known, b"", ANONYMOUS)
     nonce = secrets.token_bytes(NONCE_BYTES)
     connection.send(Challenge(nonce))
     hello = await connection.receive_one(timeout_s=timeout_s)
-    if not (isinstance(hello, Hello | Attach) and _is_proven(secret, nonce, hello)):
+    principal = _proven(hello, nonce, admittance)
+    if principal is None:
         raise HandshakeRefusedError(
-            f"{connection.peer_address} does not know this cluster's secret; give it "
-            "the same NEXUS_CLUSTER_SECRET",
+            f"{connection.peer_address} {_UNPROVEN[isinstance(hello, Attach)]}",
             reason=ErrorCode.UNAUTHORISED,
         )
+    assert isinstance(hello, Hello | Attach), "nothing else is proven"
     if asks_nodes and isinstance(hello, Hello) and not connection.is_of_a_node:
         raise _no_node(connection)  # it had begun as a client
-    return _reachable(hello, connection.peer_host), nonce
+    return Greeting(_reachable(hello, connection.peer_host), nonce, principal)
+
+
+_UNPROVEN: Final = {
+    False: "does not know this cluster's secret; give it the same NEXUS_CLUSTER_SECRET",
+    True: "has no token that is good here, and does not know this cluster's secret; "
+    "give it a token (nexus token create), or another one if it was revoked",
+}
+
+
+def _must_prove(hello: Hello | Attach, admittance: Admittance) -> bool:
+    """Nodes know the secret and have no token; a token that is shown is looked at."""
+    if admittance.has_secret:
+        return True
+    return isinstance(hello, Attach) and (admittance.asks or bool(token_of(hello)))
+
+
+def _proven(hello: Message, nonce: bytes, admittance: Admittance) -> Principal | None:
+    if isinstance(hello, Attach):
+        return admittance.proven(hello, nonce)
+    if not isinstance(hello, Hello):
+        return None
+    expected = hello_proof(admittance.secret, nonce, hello)
+    return SECRET if hmac.compare_digest(hello.auth, expected) else None
 
 
 async def introduce(
@@ -119,12 +169,6 @@ def _no_node(connection: Connection) -> HandshakeRefusedError:
         "CA; issue one to it, and set its tls.cert_file and tls.key_file",
         reason=ErrorCode.UNAUTHORISED,
     )
-
-
-def _is_proven(secret: str, nonce: bytes, hello: Hello | Attach) -> bool:
-    if isinstance(hello, Attach):
-        return proves(hello.auth, attach_proof(secret, nonce, hello))
-    return hmac.compare_digest(hello.auth, hello_proof(secret, nonce, hello))
 
 
 def welcome_proof(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nexus.config import Config
 from nexus.model.cluster import Role
+from nexus.node.admittance import Admittance
 from nexus.node.changes import ChangeFeed
 from nexus.node.events import EventLog
 from nexus.node.execution import Executor
@@ -22,6 +23,7 @@ from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
 from nexus.protocol.databases import features_for
+from nexus.protocol.messages import TOKENS
 from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
@@ -114,7 +116,7 @@ class Parts:
             voter=self.config.replication.coordinator == "etcd",
             page_size=self.database.page_size,
             encoding=self.database.encoding,
-            features=(*features_for(self.name), *delay_features(delay_ms)),
+            features=(*features_for(self.name), *delay_features(delay_ms), TOKENS),
         )
 
     def on_loop(
@@ -165,9 +167,11 @@ async def open_parts(
     replication = config.replication
     guest = host if isinstance(host, Guest) else None
     if isinstance(host, Papers):
-        timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(host, timeout_s=timeout_s)
         standing = await asyncio.to_thread(open_standing, config)
+        database = standing.database
+        admittance = Admittance(config, lambda: database.tokens)
+        timeout_s = replication.connect_timeout_ms / 1000
+        port = Port(host, admittance, timeout_s=timeout_s)
         name = MAIN
     else:
         port, name = host.port, host.database

@@ -14,6 +14,8 @@ import structlog
 
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError, HandshakeRefusedError, ProtocolError
+from nexus.model.token import Principal
+from nexus.node.admittance import Admittance
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
 from nexus.node.listening import bound_sockets
@@ -43,6 +45,8 @@ class Visitor:
     hello: Hello | Attach
     challenge: bytes
     """The nonce that its proof was over."""
+    principal: Principal
+    """Who it is, if it is a client."""
 
 
 Serve = Callable[[Visitor], Awaitable[None]]
@@ -52,13 +56,17 @@ Serve = Callable[[Visitor], Awaitable[None]]
 class Port:
     """Listens between `start` and `stop`; for one event loop."""
 
-    def __init__(self, papers: Papers, *, timeout_s: float) -> None:
+    def __init__(
+        self, papers: Papers, admittance: Admittance, *, timeout_s: float
+    ) -> None:
         self.address = ""
         """Where it listens, with the port that the system chose for 0."""
         self.rejections: Counter[str] = Counter()
         """Peers turned away before a machine saw them, by reason."""
         self.papers = papers
-        """What this side proves itself with, and a peer has to."""
+        """What this side proves itself with, and a node has to."""
+        self.admittance = admittance
+        """What a client has to prove, if anything."""
         self._timeout_s = timeout_s
         self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
         self._databases: dict[str, Serve] = {}
@@ -141,11 +149,13 @@ class Port:
             await connection.close()
 
     async def _hand_over(self, connection: Connection) -> None:
-        hello, challenge = await self._door.hello(connection, self.papers.secret)
+        greeting = await self._door.hello(connection, self.admittance)
+        hello = greeting.hello
         name = database_of(hello.features)
         serve = self._databases.get(name)
         if serve is not None:
-            await serve(Visitor(connection, hello, challenge))
+            challenge, principal = greeting.challenge, greeting.principal
+            await serve(Visitor(connection, hello, challenge, principal))
         elif name == MAIN:
             await connection.refuse(ErrorCode.STOPPING, "this node is stopping")
         else:
@@ -153,5 +163,5 @@ class Port:
             raise HandshakeRefusedError(
                 f"this node has no database {name!r} just now (named ones: {known}); "
                 "list it in `databases` on every node",
-                reason=ErrorCode.NO_DATABASE,
+                reason=ErrorCode.UNKNOWN_DATABASE,
             )

@@ -67,8 +67,7 @@ class _Link:
 
     peer: Peer
     connection: Connection
-    node_id: str
-    hello_nonce: bytes
+    hello: Hello
     challenge: bytes
     stream: Stream | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,8 +88,8 @@ class PublisherHooks:
     stop_writes: Callable[[StopWrites], None]
     send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
-    client: Callable[[Connection, Attach, bytes], Awaitable[None]]
-    """Who is proven, with the challenge it has answered: serve it until it goes."""
+    client: Callable[[Visitor], Awaitable[None]]
+    """A client that is proven, where it must be: serve it until it goes."""
     events: EventLog = field(default_factory=EventLog)
 
 
@@ -150,6 +149,11 @@ class Publisher:
         """Whether no replica is there; any thread may ask, after it has synced."""
         return not self._links
 
+    def lacking(self, feature: str) -> list[str]:
+        """The replicas here that do not say this of themselves."""
+        hellos = [link.hello for link in self._links.values()]
+        return [one.node_id for one in hellos if feature not in one.features]
+
     def stored(self, offset: Offset) -> None:
         """The log is durable up to `offset`."""
         if self.machine is not None:
@@ -198,7 +202,7 @@ class Publisher:
     async def _meet(self, visitor: Visitor) -> None:
         connection, hello = visitor.connection, visitor.hello
         if isinstance(hello, Attach):
-            return await self._hooks.client(connection, hello, visitor.challenge)
+            return await self._hooks.client(visitor)
         if VOTES in hello.features:
             return await self._hooks.votes(connection, hello, visitor.challenge)
         machine = self.machine
@@ -206,7 +210,7 @@ class Publisher:
             connection.send(self._hooks.visited(hello))
             return None
         peer = Peer(f"{next(self._numbers)}:{connection.peer_address}")
-        link = _Link(peer, connection, hello.node_id, hello.nonce, visitor.challenge)
+        link = _Link(peer, connection, hello, visitor.challenge)
         self._links[peer] = link
         # Nobody told of syncs while nobody was here; from now on they are told.
         self.stored(self._log.durable_offset)
@@ -278,10 +282,10 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            proof = self._port.papers.secret, link.hello_nonce, link.challenge
+            proof = self._port.papers.secret, link.hello.nonce, link.challenge
             message = proven_welcome(message, *proof)
             link.is_welcome = True
-            self._hooks.events.info("replica_joined", f"{link.node_id} follows")
+            self._hooks.events.info("replica_joined", f"{link.hello.node_id} follows")
         elif isinstance(message, Ping):
             # A delayed replica goes by the clock that the entries were written by.
             message = msgspec.structs.replace(message, clock_us=time.time_ns() // 1000)
@@ -318,7 +322,7 @@ class Publisher:
         self._links.pop(link.peer, None)
         self._end(link)
         if link.is_welcome and self.machine is not None:
-            self._hooks.events.info("replica_gone", f"{link.node_id} has left")
+            self._hooks.events.info("replica_gone", f"{link.hello.node_id} has left")
 
     def _end(self, link: _Link) -> None:
         if link.cursor is not None:

@@ -1,10 +1,9 @@
 """What one connection to SQLite would be, for a client that speaks SQL from afar.
 
 BEGIN, COMMIT, ROLLBACK and SAVEPOINT mean what they mean to SQLite. A transaction that
-has only read holds a state of the database; the first write takes the node's writer,
-and holds it until the transaction ends. Whoever falls silent in a transaction loses
-it, and is told so until it says COMMIT or ROLLBACK: nothing that was to be done within
-is ever done outside.
+has only read holds a state of the database; the first write takes the node's writer.
+Whoever falls silent in a transaction loses it, and is told so until it ends it: nothing
+that was to be done within is ever done outside.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ from typing import Final
 import apsw
 
 from nexus.errors import (
+    ForbiddenError,
     NexusError,
     RefusedStatementError,
     StatementError,
@@ -77,6 +77,8 @@ class SqlStream:
 
     def __init__(self, host: StreamHost) -> None:
         self.state = State.AUTOCOMMIT
+        self.may_write = True
+        """False: whoever asks has a token for reading alone."""
         self.last_position: Position | None = None
         """Where its last committed write stands in the log."""
         self._host = host
@@ -185,7 +187,8 @@ class SqlStream:
         if loss is not None:
             raise loss
         if writing is not None:
-            self._remember((await writing.ask_commit()).position)
+            position = (await writing.ask_commit()).position
+            self.last_position = position or self.last_position
         return NOTHING
 
     async def _rollback(self, _: Statement) -> StatementResult:
@@ -220,7 +223,7 @@ class SqlStream:
         return await self._write(statement)
 
     async def _run_alone(self, statement: Statement) -> StatementResult:
-        manager = self._host.writer()
+        manager = self._manager()
         if is_vacuum(statement.sql):
             # This node's own matter, between two batches: nothing is logged.
             await manager.run(self._host.database.vacuum)
@@ -228,7 +231,7 @@ class SqlStream:
         answer = await manager.execute(
             Transaction((statement,), foreign_keys=self._foreign_keys)
         )
-        self._remember(answer.position)
+        self.last_position = answer.position or self.last_position
         return answer.results[0]
 
     async def _write(self, statement: Statement) -> StatementResult:
@@ -277,7 +280,7 @@ class SqlStream:
 
     async def _take_writer(self) -> None:
         """Wait for the writer; what was read must still be so."""
-        writing = await self._host.writer().begin_soon(
+        writing = await self._manager().begin_soon(
             idle_limit_s=self._host.idle_limit_s, foreign_keys=self._foreign_keys
         )
         view, now = self._view, self._host.database.position.offset
@@ -325,11 +328,10 @@ class SqlStream:
                 "up; begin a new one"
             )
 
-    # --- Helpers ----------------------------------------------------------------------
-
-    def _remember(self, position: Position | None) -> None:
-        if position is not None:
-            self.last_position = position
+    def _manager(self) -> TransactionManager:
+        if not self.may_write:
+            raise ForbiddenError("writing needs a token of the role write")
+        return self._host.writer()
 
     def _start_timer(self) -> None:
         self._stop_timer()

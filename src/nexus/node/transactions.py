@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nexus.errors import NexusError, WritesStoppedError
-from nexus.model.operation import Operation, Reigned
+from nexus.model.operation import Fingerprint, Own, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.batch import Hooks
 from nexus.node.interactive import InteractiveTransaction
@@ -165,7 +165,7 @@ class TransactionManager:
         return self._submit(Errand(run=errand), None).wait()
 
     async def write(
-        self, operation: Operation, before: Callable[[], None] = lambda: None
+        self, operation: Own | Fingerprint, before: Callable[[], None] = lambda: None
     ) -> Offset:
         """Log an entry of Nexus's own, and commit it; returns its offset.
 

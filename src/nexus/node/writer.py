@@ -15,7 +15,7 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Fingerprint, Membership, Operation, Reigned
+from nexus.model.operation import Fingerprint, Own
 from nexus.model.position import Offset, Position, Reign
 from nexus.node.answers import answer_again, stored_answer
 from nexus.node.batch import Batch, Hooks, nothing_happened, refuse
@@ -25,7 +25,6 @@ from nexus.node.startup import apply_logged
 from nexus.storage.apply import Applier
 from nexus.storage.capture import Capture, Captured
 from nexus.storage.database import Database
-from nexus.storage.system import write_membership
 from nexus.storage.wal import WriteAheadLog
 
 MAX_BATCH_BYTES: Final = 16 << 20
@@ -77,7 +76,7 @@ class BatchWriter:
             if not self.capture.outer_stands:
                 self.abandon()
                 deliver([job])
-                self.hooks.measures.transactions["refused"] += 1
+                self.hooks.measures.refused += 1
                 return [other for other in jobs if other is not job]
             if batch.size_bytes > MAX_BATCH_BYTES:
                 self._decide(batch)
@@ -102,7 +101,7 @@ class BatchWriter:
         except NexusError as error:
             job.error = error
             batch.refused += 1
-            self.hooks.measures.statements["refused"] += len(transaction.statements)
+            self.hooks.measures.statements_refused += len(transaction.statements)
         finally:
             self.capture.watched = None
 
@@ -227,7 +226,7 @@ class BatchWriter:
                     )
 
     def write_operations(
-        self, operations: Sequence[Operation], *, mode: str = ""
+        self, operations: Sequence[Own | Fingerprint], *, mode: str = ""
     ) -> Offset:
         """Log and commit an entry of Nexus's own; returns its offset."""
         assert self.reign is not None, "entries are written within a reign"
@@ -237,12 +236,10 @@ class BatchWriter:
         batch = Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
         self._begin()
         for operation in operations:
-            if isinstance(operation, Reigned):
-                self._database.reign(operation.reign)
-            elif isinstance(operation, Membership):
-                write_membership(self._database.writer, offset, operation)
-            elif isinstance(operation, Fingerprint):
+            if isinstance(operation, Fingerprint):
                 batch.marks.append((operation, offset))
+            else:
+                self._database.keep_own(operation, offset)
         shortage = self._log_batch(batch)
         if shortage is not None:
             raise shortage

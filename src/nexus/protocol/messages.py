@@ -25,6 +25,9 @@ from nexus.protocol.calls import Call
 PROTOCOL_LEAST: Final = 1
 PROTOCOL_MOST: Final = 1
 
+TOKENS: Final = "tokens"
+"""In the features of a Hello: this node knows entries that change tokens."""
+
 VOTES: Final = "votes"
 """A Hello with this feature asks for a connection that carries votes alone; it is
 answered with a Welcome, whose `master_id` is the answering node, whatever its role."""
@@ -62,7 +65,7 @@ class ErrorCode(StrEnum):
     """Two masters of one epoch: an operator must force a higher one."""
     DIVERGED = "diverged"
     """The peer's log has left this history."""
-    NO_DATABASE = "no_database"
+    UNKNOWN_DATABASE = "unknown_database"
     """The node has no database of the name that the peer means."""
     BUSY = "busy"
     """Try again later."""

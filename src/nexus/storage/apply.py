@@ -23,6 +23,7 @@ from nexus.model.operation import (
     Reigned,
     Rows,
     Schema,
+    Tokens,
 )
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
@@ -32,7 +33,6 @@ from nexus.storage.connections import storage_error, synced_commits
 from nexus.storage.counters import Counters
 from nexus.storage.database import Database
 from nexus.storage.merging import RowApplier
-from nexus.storage.system import write_membership
 from nexus.storage.tables import Table, read_tables
 
 LARGE_CHANGESET: Final = 16 << 10
@@ -297,10 +297,10 @@ class _Batch:
                 assert name in STORED_SETTINGS, f"{name} is not kept in the file"
                 self._writer.execute(f"pragma {name} = {int(new)}")
             case Reigned(reign=reign):
-                self._database.reign(reign)
+                self._database.keep_own(operation, offset)
                 self._history_id = reign.history_id
-            case Membership():
-                write_membership(self._writer, offset, operation)
+            case Membership() | Tokens():
+                self._database.keep_own(operation, offset)
             case Fingerprint():
                 pass  # the node's matter, not the database's
             case _:

@@ -33,6 +33,10 @@ _NO_CATALOG: Final = (
 )
 
 
+LAYOUT: Final = 1
+"""The layout of data directories that this release writes, and the highest it reads."""
+
+
 class Intent(msgspec.Struct, frozen=True):
     """A replacement of the database that had begun; resolved at the next start."""
 
@@ -77,6 +81,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     intent: Intent | None = None
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""
+    layout: int = LAYOUT
+    """Of the whole data directory; the first release wrote none, and had 1."""
 
 
 class Catalog:
@@ -105,6 +111,13 @@ class Catalog:
                 ) from error
             except apsw.Error as error:
                 raise storage_error(f"{path} cannot be opened", error) from error
+            if state.layout > LAYOUT:
+                raise StorageError(
+                    f"{path.parent} was written by a newer Nexus: its layout is "
+                    f"{state.layout}, this one reads up to {LAYOUT}. Nothing was "
+                    "changed. Start the newer Nexus again; or, to go back, give this "
+                    "node an empty data directory, which a master of its cluster fills"
+                )
             opened.pop_all()
         return cls(connection, state)
 

@@ -7,7 +7,7 @@ SQLite; only its node writes.
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import apsw
 from typing_extensions import override
@@ -18,13 +18,15 @@ from nexus.errors import (
     RefusedStatementError,
     StorageError,
 )
-from nexus.model.position import ORIGIN, EpochHistory, Offset, Position, Reign
+from nexus.model.operation import Membership, Own, Reigned, Tokens
+from nexus.model.position import ORIGIN, EpochHistory, Offset, Position
 from nexus.storage import columns, system
 from nexus.storage.access import ENCODING, PAGE_SIZE, Access
 from nexus.storage.columns import SchemaChange
 from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
 from nexus.storage.functions import NO_FUNCTIONS, Functions
 from nexus.storage.tables import hash_schema, read_tables
+from nexus.storage.tokens import NO_TOKENS, read_tokens, write_tokens
 
 CHECKPOINT_PAGES: Final = 4_000
 """Pages in the `-wal` that make a checkpoint due, 16 MiB: SQLite's own 1,000 would make
@@ -46,6 +48,9 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
+        self.tokens = NO_TOKENS
+        """The cluster's, as of the applied position; replaced, never changed."""
+        self._tokens_changed = False
         self.begun = 0
         """Transactions of the writer so far. Within one, nobody else changes anything
         here, the schema least of all."""
@@ -125,12 +130,15 @@ class Database(Access):
         self._guard.check_wal()
         if position is not None:
             self._position = position
+        if self._tokens_changed:
+            self._read_tokens()
 
     def rollback(self) -> None:
         """Take the open transaction back; harmless when SQLite did so already."""
         if self.writer.in_transaction:
             self.writer.execute("rollback")
         self._schema_hash = (-1, b"")
+        self._tokens_changed = False
         # A commit that fails for want of space makes SQLite drop its pages, and that
         # moves the version too. It is the old state unless somebody has come since.
         version = self._data_version()
@@ -208,9 +216,18 @@ class Database(Access):
             self._schema_hash = (version, hash_schema(self.writer))
         return self._schema_hash[1]
 
-    def reign(self, reign: Reign) -> None:
-        """Store a reign, within the open transaction."""
-        system.write_reign(self.writer, reign)
+    def keep_own(self, operation: Own, offset: Offset) -> None:
+        """Do what an entry of Nexus's own says, within the open transaction."""
+        match operation:
+            case Reigned(reign=reign):
+                system.write_reign(self.writer, reign)
+            case Membership():
+                system.write_membership(self.writer, offset, operation)
+            case Tokens(changes=changes):
+                write_tokens(self.writer, changes)
+                self._tokens_changed = True
+            case _:
+                assert_never(operation)
 
     def remember_answer(
         self, transaction_id: str, offset: Offset, answer: bytes
@@ -254,12 +271,17 @@ class Database(Access):
     def reload(self) -> None:
         """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
+        self._read_tokens()
         # Kept: other threads ask for them while the writer is at work.
         self._page_size = self.writer.pragma("page_size")
         self._encoding = self.writer.pragma("encoding")
         self._checkpointed = min(self._checkpointed, self._position.offset)
         self._schema_hash = (-1, b"")
         self._guard.watch(self._data_version())
+
+    def _read_tokens(self) -> None:
+        self.tokens = read_tokens(self.writer)
+        self._tokens_changed = False
 
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages

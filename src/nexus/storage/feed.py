@@ -16,6 +16,7 @@ from nexus.model.operation import (
     Reigned,
     Rows,
     Schema,
+    Tokens,
 )
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import HistoryId, Offset, Position
@@ -117,7 +118,7 @@ class EntryReader:
                 yield ("sequence", own) if self._shows(table) else None
             case Pragma(name=name, old=old, new=new):
                 yield "pragma", {"name": name, "old": old, "new": new}
-            case Reigned() | Fingerprint() | Membership():
+            case Reigned() | Fingerprint() | Membership() | Tokens():
                 pass  # the cluster's matter
             case _:
                 assert_never(operation)

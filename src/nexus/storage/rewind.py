@@ -22,6 +22,7 @@ from nexus.model.operation import (
     Reigned,
     Rows,
     Schema,
+    Tokens,
 )
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
@@ -39,6 +40,7 @@ from nexus.storage.merging import RowApplier
 from nexus.storage.respelled import LEAST_INTEGER
 from nexus.storage.system import forget_after
 from nexus.storage.tables import read_tables, shadow_tables
+from nexus.storage.tokens import take_tokens_back
 from nexus.storage.wal import WriteAheadLog
 
 READ_BYTES: Final = 4 << 20
@@ -228,6 +230,8 @@ class _Undoing:
             case Pragma(name=name, old=old):
                 assert name in STORED_SETTINGS, f"{name} is not kept in the file"
                 self._writer.execute(f"pragma {name} = {int(old)}")
+            case Tokens(changes=changes):
+                take_tokens_back(self._writer, changes)
             case Schema() | Reigned() | Membership() | Fingerprint():
                 pass  # refused before, or known to `forget_after` by its offset
             case _:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from nexus.errors import CorruptLogError
+from nexus.errors import CorruptLogError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Epoch, Offset
 from nexus.storage.disk import reserve, write_at
@@ -156,9 +156,11 @@ class Segment:
         if magic != MAGIC or crc32(header[:-4]) != checksum:
             raise CorruptLogError(f"{path}: the file header at byte 0 is damaged")
         if version != VERSION:
-            raise CorruptLogError(
+            # No CorruptLogError: a replica would set the log aside and begin anew.
+            raise StorageError(
                 f"{path}: log format {version} at byte 8, this Nexus reads {VERSION}; "
-                "start the Nexus that wrote it"
+                "start the Nexus that wrote it, or give this node an empty data "
+                "directory, which a master of its cluster fills"
             )
         if path.name.partition(".")[0] != f"{first_offset:020d}":
             raise CorruptLogError(

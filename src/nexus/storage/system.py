@@ -56,6 +56,10 @@ _OBJECTS: Final = {
     "nexus_position",
 }
 
+TOKENS_TABLE: Final = "nexus_tokens"
+"""Made with the first token (see `tokens`), so that a cluster without any has the
+tables that every version knows."""
+
 
 def create(connection: apsw.Connection) -> None:
     """Create the tables where they are missing."""
@@ -72,7 +76,7 @@ def is_alone(connection: apsw.Connection) -> bool:
     rows = connection.execute(
         "select name from main.sqlite_schema where name like 'nexus\\_%' escape '\\'"
     )
-    return {name for (name,) in rows} == _OBJECTS
+    return {name for (name,) in rows} - {TOKENS_TABLE} == _OBJECTS
 
 
 def read_position(connection: apsw.Connection) -> Position:

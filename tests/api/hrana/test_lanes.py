@@ -41,7 +41,7 @@ class Setting:
         self.node = node
         self.server = server
         self.passing = Elsewhere(node, server)
-        self.lane = Lane(Stream(node.open_stream(), Texts(Shelf())), self.passing)
+        self.lane = Lane(Stream(node.open_stream(), Texts(Shelf())), self.passing, {})
 
     async def say(self, sql: str) -> str:
         """What came of a statement: how many rows it changed, or a code."""

@@ -37,8 +37,8 @@ async def test_what_the_master_refuses_is_told_in_its_words(
         master = passing.master()
         assert master is not None
         with pytest.raises(NexusError, match="does not fit"):
-            await passing.pass_on(master, b"{}")
-        baton = await passing.store_there(master, {1: "select 1"})
+            await passing.pass_on(master, {}, b"{}")
+        baton = await passing.store_there(master, {}, {1: "select 1"})
 
     assert baton is not None
     assert baton.startswith("n1.")

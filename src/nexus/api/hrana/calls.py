@@ -33,6 +33,7 @@ from nexus.errors import (
     TransactionTooLargeError,
     WritesStoppedError,
 )
+from nexus.model.token import TokenRole
 
 _OF_STREAMS: Final = (
     StreamGoneError,
@@ -77,6 +78,7 @@ def _post(  # one row for each call
         body_required=True,
         problems=problems,
         failure=HranaError,
+        role=TokenRole.READ,
     )
 
 
@@ -89,6 +91,7 @@ def _get(path: str, name: str) -> Call:
         {200: Answer("It does.", media_type="text/plain")},
         handle=None,
         failure=HranaError,
+        role=TokenRole.READ,
     )
 
 

@@ -39,6 +39,10 @@ from nexus.api.hrana.streams import Streams
 from nexus.api.refusals import AnswerLostError, StreamGoneError
 from nexus.api.security import Gate
 from nexus.errors import NexusError
+from nexus.model.token import Principal, TokenRole
+
+PRINCIPAL: Final = "nexus.principal"
+"""In the scope of a request: who calls."""
 
 LINES: Final = "application/x-ndjson"
 
@@ -91,29 +95,31 @@ class HranaCalls:
 
     async def _execute(self, request: Request, body: bytes) -> Response:
         stmt = _read(ExecuteBody, body).stmt
-        master = self._passing.master()
+        master = self._master_for(request)
         if master and batch_needs_master(Batch([BatchStep(stmt)]), {}, ends=True):
             return await self._pass_on(master, request, body)
         with closing(self._streams.new()) as stream:
+            _bound(stream, request)
             return _marked(ExecuteAnswer(await stream.execute(stmt)), stream)
 
     async def _batch(self, request: Request, body: bytes) -> Response:
         batch = _read(BatchBody, body).batch
-        master = self._passing.master()
+        master = self._master_for(request)
         if master and batch_needs_master(batch, {}, ends=True):
             return await self._pass_on(master, request, body)
         with closing(self._streams.new()) as stream:
+            _bound(stream, request)
             return _marked(BatchAnswer(await stream.batch(batch)), stream)
 
     async def _pipeline(self, request: Request, body: bytes) -> Response:
         message = _read(PipelineBody, body)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
-        master, stored = self._elsewhere_for(message.baton)
+        master, stored = self._elsewhere_for(request, message.baton)
         if master and needs_master(message.requests, stored):
             return await self._move(master, request, message)
         async with self._streams.visit(message.baton) as visit:
-            stream = visit.stream
+            stream = _bound(visit.stream, request)
             results = [await stream.carry_out(each) for each in message.requests]
             if not stream.sql.is_autocommit and await request.is_disconnected():
                 stream.close()  # nobody will learn its baton
@@ -123,31 +129,40 @@ class HranaCalls:
         message = _read(CursorBody, body)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
-        master, stored = self._elsewhere_for(message.baton)
+        master, stored = self._elsewhere_for(request, message.baton)
         if master and batch_needs_master(message.batch, stored, ends=False):
             return await self._move(master, request, message)
-        lines = self._lines(message)
+        lines = self._lines(request, message)
         return CursorResponse(await anext(lines), lines)
 
-    async def _lines(self, message: CursorBody) -> AsyncGenerator[bytes, None]:
+    async def _lines(
+        self, request: Request, message: CursorBody
+    ) -> AsyncGenerator[bytes, None]:
         async with self._streams.visit(message.baton) as visit:
             yield _encode(CursorAnswer(visit.baton, None)) + b"\n"
-            async for entries in visit.stream.cursor(message.batch):
+            stream = _bound(visit.stream, request)
+            async for entries in stream.cursor(message.batch):
                 yield b"".join([_encode(entry) + b"\n" for entry in entries])
 
     # --- The master -------------------------------------------------------------------
 
-    def _elsewhere_for(self, baton: str | None) -> tuple[Master | None, dict[int, str]]:
+    def _master_for(self, request: Request) -> Master | None:
+        """Where this caller's writes go; nowhere for one who may not write."""
+        return self._passing.master() if _may_write(request) else None
+
+    def _elsewhere_for(
+        self, request: Request, baton: str | None
+    ) -> tuple[Master | None, dict[int, str]]:
         """Where a stream of this node would go to write, and the texts that it has.
 
         In a transaction it goes nowhere: what it has read was read here.
         """
         stream = self._streams.peek(baton)
         if stream is None:
-            return self._passing.master(), {}
+            return self._master_for(request), {}
         if not stream.sql.is_autocommit:
             return None, {}
-        return self._passing.master(), stream.texts.all
+        return self._master_for(request), stream.texts.all
 
     def _owner(self) -> Master:
         """Who may keep the stream that this node does not."""
@@ -171,7 +186,8 @@ class HranaCalls:
                 stored = visit.stream.texts.all
                 visit.stream.close()
             if stored:
-                baton = await self._passing.store_there(master, stored)
+                headers = dict(request.scope["headers"])
+                baton = await self._passing.store_there(master, headers, stored)
         moved = msgspec.structs.replace(message, baton=baton)
         return await self._pass_on(master, request, _encode(moved))
 
@@ -223,7 +239,8 @@ class _Endpoint:
 
     async def _answer(self, request: Request) -> Response:
         headers = dict(request.scope["headers"])
-        self._gate.check(headers)
+        principal = self._gate.check(headers, TokenRole.READ)
+        request.scope[PRINCIPAL] = principal
         if request.method != "POST":
             return await self._handler(request, b"")
         body = await self._bodies.read(headers, request.receive)
@@ -232,6 +249,17 @@ class _Endpoint:
             return await self._handler(request, body)
         finally:
             self._bodies.release(body)
+
+
+def _may_write(request: Request) -> bool:
+    principal: Principal = request.scope[PRINCIPAL]
+    return principal.role.covers(TokenRole.WRITE)
+
+
+def _bound(stream: Stream, request: Request) -> Stream:
+    """The stream, which does what this caller may."""
+    stream.sql.may_write = _may_write(request)
+    return stream
 
 
 async def _supported(_request: Request, _body: bytes) -> Response:

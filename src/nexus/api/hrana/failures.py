@@ -13,7 +13,7 @@ from starlette.responses import Response
 from nexus import errors
 from nexus.api.calls import JSON
 from nexus.api.hrana.results import HranaError
-from nexus.api.problems import row_of
+from nexus.api.statuses import row_of
 
 _LIBSQL: Final = {
     "transaction_expired": "TRANSACTION_TIMEOUT",

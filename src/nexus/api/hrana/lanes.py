@@ -31,6 +31,7 @@ from nexus.api.hrana.routing import needs_master
 from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.texts import Texts
 from nexus.api.refusals import StreamGoneError
+from nexus.api.security import Headers
 from nexus.errors import NexusError
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -47,8 +48,10 @@ _GONE: Final = (
 class Lane:
     """Carries out the requests of one stream, one after another."""
 
-    def __init__(self, stream: Stream, passing: Passing) -> None:
+    def __init__(self, stream: Stream, passing: Passing, headers: Headers) -> None:
         self._stream = stream
+        self._headers = headers
+        """What lets the client in, at the master too."""
         self._passing = passing
         self._is_there = False
         """Whether the master keeps the stream."""
@@ -60,7 +63,8 @@ class Lane:
     async def carry_out(self, request: StreamRequest) -> OkResult | ErrorResult:
         """Do what a request wants, or say why it was not done."""
         master = None
-        if self._stream.sql.is_autocommit:
+        sql = self._stream.sql
+        if sql.is_autocommit and sql.may_write:
             master = self._passing.master()
         if self._is_there or (master and needs_master([request])):
             return await self._told_there(master, request)
@@ -74,7 +78,7 @@ class Lane:
             body = PipelineBody([CloseRequest()], self._baton)
             self._baton = None
             with suppress(NexusError):  # it expires by itself
-                await self._passing.pass_on(master, _encode(body))
+                await self._passing.pass_on(master, self._headers, _encode(body))
 
     async def _told_there(
         self, master: Master | None, request: StreamRequest
@@ -102,7 +106,7 @@ class Lane:
             return await self._stream.carry_out(request)
         self._is_there = True
         body = _encode(PipelineBody([request, AutocommitRequest()], self._baton))
-        answer = _decode(await self._passing.pass_on(master, body))
+        answer = _decode(await self._passing.pass_on(master, self._headers, body))
         result, state = answer.results
         self._baton = answer.baton
         self._in_transaction = not (

@@ -58,16 +58,18 @@ class Passing:
                 )
         return answer
 
-    async def pass_on(self, master: Master, body: bytes) -> bytes:
+    async def pass_on(self, master: Master, headers: Headers, body: bytes) -> bytes:
         """The master's answer to a pipeline; raises NexusError."""
-        answer = await self.forward(master, {}, body, PIPELINE)
+        answer = await self.forward(master, headers, body, PIPELINE)
         if answer.status_code != HTTPStatus.OK:
             raise ToldError(msgspec.json.decode(answer.body, type=HranaError))
         return bytes(answer.body)
 
-    async def store_there(self, master: Master, stored: dict[int, str]) -> str | None:
+    async def store_there(
+        self, master: Master, headers: Headers, stored: dict[int, str]
+    ) -> str | None:
         """A new stream's baton at the master, with these texts."""
         stores = [StoreSqlRequest(sql_id, sql) for sql_id, sql in stored.items()]
         body = _encode(PipelineBody([*stores]))
-        said = await self.pass_on(master, body)
+        said = await self.pass_on(master, headers, body)
         return msgspec.json.decode(said, type=PipelineAnswer).baton

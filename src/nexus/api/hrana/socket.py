@@ -32,8 +32,9 @@ from nexus.api.hrana.results import CloseSqlResponse, ErrorResult, StoreSqlRespo
 from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.texts import Shelf, Texts
 from nexus.api.refusals import SqlTextError, StreamGoneError, TooManyStreamsError
-from nexus.api.security import Gate
+from nexus.api.security import Gate, Headers
 from nexus.errors import NexusError, RequestError
+from nexus.model.token import ANONYMOUS, TokenRole
 from nexus.node.sqlstream import SqlStream
 
 SUBPROTOCOLS: Final = ("hrana2", "hrana1")
@@ -76,7 +77,7 @@ class SocketHost:
         offered = scope["subprotocols"]
         spoken = [name for name in SUBPROTOCOLS if name in offered]
         try:
-            self.gate.check(dict(scope["headers"]), public=True)
+            self.gate.check(dict(scope["headers"]), None)
         except NexusError:
             spoken = []
         if not spoken:
@@ -93,6 +94,8 @@ class Conversation:
         self._host = host
         self._receive = receive
         self._send = send
+        self._headers: Headers = {}
+        self._principal = ANONYMOUS
         self._texts = Texts(host.shelf)
         self._lanes: dict[int, Lane] = {}
         self._last: dict[int, asyncio.Task[None]] = {}
@@ -128,9 +131,9 @@ class Conversation:
         return await self._admit(said)
 
     async def _admit(self, hello: Hello) -> bool:
-        token = f"Bearer {hello.jwt or ''}".encode()
+        self._headers = {b"authorization": f"Bearer {hello.jwt or ''}".encode()}
         try:
-            self._host.gate.check({b"authorization": token})
+            self._principal = self._host.gate.check(self._headers, TokenRole.READ)
         except NexusError as error:
             await self._say(HelloError(failure_of(error)))
             await self._close(_NOT_UNDERSTOOD, "not admitted")
@@ -144,6 +147,9 @@ class Conversation:
                 if not await self._admit(said):
                     return
                 continue
+            if not self._host.gate.still_admits(self._principal):
+                await self._close(_NOT_UNDERSTOOD, "the token is good no more")
+                return
             await self._room.acquire()
             self._begin(tasks, said)
 
@@ -206,8 +212,10 @@ class Conversation:
             raise SqlTextError(f"stream {stream_id} is open already; close it first")
         if len(self._lanes) >= MOST_LANES:
             raise TooManyStreamsError(f"{MOST_LANES} streams are open here")
-        stream = Stream(self._host.open_stream(), self._texts)
-        self._lanes[stream_id] = Lane(stream, self._host.passing)
+        sql = self._host.open_stream()
+        sql.may_write = self._principal.role.covers(TokenRole.WRITE)
+        stream = Stream(sql, self._texts)
+        self._lanes[stream_id] = Lane(stream, self._host.passing, self._headers)
         return StreamOpened()
 
     async def _settle(

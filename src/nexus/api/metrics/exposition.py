@@ -33,6 +33,6 @@ CALLS: Final = (
         "What Prometheus scrapes.",
         {200: Answer("Text exposition format.", media_type="text/plain")},
         _metrics,
-        public=True,
+        role=None,
     ),
 )

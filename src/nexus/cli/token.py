@@ -1,0 +1,134 @@
+"""Make, list, revoke and rotate the tokens that let clients in."""
+
+import re
+from typing import Annotated, Any, Final
+
+import typer
+
+from nexus.cli.options import AsJson, NodeUrl, SecretFile
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import Remote, known_secret
+from nexus.cli.terminal import print_json
+from nexus.model.token import TokenRole
+
+app: Final = typer.Typer(
+    help="The tokens that let clients into a cluster.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+_DURATION: Final = re.compile(r"(\d{1,9})([smhd])")
+
+Named = Annotated[
+    str, typer.Argument(metavar="TOKEN", help="Its id, or its name if one has it.")
+]
+
+
+@app.command("create")
+def create(
+    url: NodeUrl,
+    *,
+    role: Annotated[
+        TokenRole, typer.Option("--role", help="What it allows; admin: everything.")
+    ],
+    name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
+    expires: Annotated[
+        str,
+        typer.Option("--expires", metavar="TIME", help="As 90d, 12h; else it stays."),
+    ] = "",
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Make a token; it is printed once, and nobody can tell it again."""
+    body = {"role": role, "name": name, "expires_s": seconds_of("--expires", expires)}
+    with Remote(url, known_secret(secret_file)) as remote:
+        _tell_new(remote.post("/tokens", body), as_json=as_json)
+
+
+@app.command("list")
+def list_tokens(
+    url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
+) -> None:
+    """Every token of the cluster, without what is secret of it."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.get("/tokens")
+    if as_json:
+        print_json(answer)
+        return
+    for token in answer["tokens"]:
+        ends = f"until {token['expires_at']}" if token["expires_at"] else "for good"
+        print(f"{token['id']}  {token['role']:<5}  {ends}  {token['name']}".rstrip())
+
+
+@app.command("revoke")
+def revoke(
+    url: NodeUrl,
+    token: Named,
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Have a token be good no more, on every node, at once."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.delete(f"/tokens/{_id_of(remote, token)}")
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"{answer['id']} {answer['name']}".rstrip() + " is good no more")
+
+
+@app.command("rotate")
+def rotate(
+    url: NodeUrl,
+    token: Named,
+    *,
+    grace: Annotated[
+        str,
+        typer.Option("--grace", metavar="TIME", help="So long the old one is good."),
+    ] = "0s",
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Make a new token like this one, which ends now or after --grace."""
+    body = {"grace_s": seconds_of("--grace", grace)}
+    with Remote(url, known_secret(secret_file)) as remote:
+        path = f"/tokens/{_id_of(remote, token)}/rotate"
+        _tell_new(remote.post(path, body), as_json=as_json)
+
+
+def seconds_of(option: str, text: str) -> int:
+    """Seconds of `90d`, `12h`, `5m` or `30s`; 0 of nothing."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        if not text:
+            return 0
+        raise typer.BadParameter(f"{option} is a number and s, m, h or d, like 90d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _id_of(remote: Remote, token: str) -> str:
+    """The id of the token that has this id or name."""
+    known = remote.get("/tokens")["tokens"]
+    found = [one["id"] for one in known if token in (one["id"], one["name"])]
+    if len(found) != 1:
+        how_many = f"{len(found)} tokens are" if found else "no token is"
+        raise NotDoneError(
+            f"{how_many} called '{token}'; nexus token list {remote.url} shows their "
+            "ids"
+        )
+    return str(found[0])
+
+
+def _tell_new(answer: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    about = answer["about"]
+    ends = f"until {about['expires_at']}" if about["expires_at"] else "until revoked"
+    typer.echo(
+        f"{about['id']}: role {about['role']}, {ends}; keep it, it is not told again",
+        err=True,
+    )
+    print(answer["token"])
