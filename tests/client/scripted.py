@@ -67,9 +67,13 @@ class ScriptedNode:
     def _serve(self, connected: socket.socket) -> None:
         if self._tls is not None:
             try:
-                connected = self._tls.wrap_socket(connected, server_side=True)
+                self._answer(self._tls.wrap_socket(connected, server_side=True))
             except OSError:
                 return
+        else:
+            self._answer(connected)
+
+    def _answer(self, connected: socket.socket) -> None:
         decoder = Decoder()
         decoder.handshake_done()
         with connected:
@@ -81,7 +85,11 @@ class ScriptedNode:
                 if not data:
                     return
                 for message in decoder.feed(data):
-                    if not self._say(connected, message):
+                    try:
+                        goes_on = self._say(connected, message)
+                    except OSError:  # the client has gone
+                        return
+                    if not goes_on:
                         return
 
     def _say(self, connected: socket.socket, message: Message) -> bool:

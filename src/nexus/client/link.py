@@ -24,6 +24,7 @@ from nexus.protocol.calls import (
     Rows,
 )
 from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
 from nexus.protocol.proofs import (
     TOKEN_FEATURE,
@@ -43,7 +44,13 @@ DEAD_AFTER_S: Final = 10.0
 """A node that is silent for so long, asked or not, is taken for dead."""
 
 _FOR_GOOD: Final = frozenset(
-    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+    {
+        ErrorCode.UNAUTHORISED,
+        ErrorCode.CLUSTER,
+        ErrorCode.UNKNOWN_DATABASE,
+        ErrorCode.VERSION,
+        ErrorCode.MALFORMED,
+    }
 )
 """Refusals that another try would meet again."""
 
@@ -81,9 +88,12 @@ class Link:
         secret: str,
         *,
         timeout_s: float,
+        database: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> "Link":
-        """Connect and attach; with `tls` the node must be who it says.
+        """Connect and attach to one of the node's databases; empty: the main one.
+
+        With `tls` the node must be who it says.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
@@ -94,7 +104,7 @@ class Link:
             raise _lost(address, error) from error
         link = cls(address, connected)
         try:
-            link._attach(secret, time.monotonic() + timeout_s)
+            link._attach(secret, database, time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -142,9 +152,11 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, deadline_s: float) -> None:
+    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
         nonce, token = secrets.token_bytes(16), read_token(secret)
-        features = () if token is None else (TOKEN_FEATURE + token[0],)
+        features = features_for(database)
+        if token is not None:
+            features += (TOKEN_FEATURE + token[0],)
         attach = Attach(
             CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
         )

@@ -118,8 +118,13 @@ class Links:
             return link
         left_s = max(0.05, (deadline_ms - now_ms()) / 1000)
         timeout_s = min(CONNECT_TIMEOUT_S, left_s)
+        target = self._target
         link = Link.open(
-            address, self._target.secret, timeout_s=timeout_s, tls=self._target.tls
+            address,
+            target.secret,
+            timeout_s=timeout_s,
+            database=target.database,
+            tls=target.tls,
         )
         self._refused.pop(address, None)
         told = link.attached

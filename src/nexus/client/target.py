@@ -1,4 +1,4 @@
-"""Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
+"""Read the address of a cluster: `nexus://a:15475,b:15475/orders?read=nearest`."""
 
 import os
 import ssl
@@ -52,6 +52,8 @@ class Target(msgspec.Struct, frozen=True):
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
     """How long to look for a node that can answer, failovers included."""
+    database: str = ""
+    """Which of the cluster's; empty: the main one."""
     tls: ssl.SSLContext | None = None
     """None: plainly."""
 
@@ -77,8 +79,9 @@ def read_target(
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")
-    if parts.path.strip("/"):
-        raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    database = unquote(parts.path).strip("/")
+    if "/" in database:
+        raise _wrong(url, f"{parts.path} is no name of a database, such as /orders")
     try:
         read, limit_s, said = _read_query(url, parts.query)
     except ValueError as error:
@@ -89,6 +92,7 @@ def read_target(
         Credential(known),
         read,
         limit_s if timeout_s is None else timeout_s,
+        database,
         trust.over(said).context(),
     )
 
