@@ -22,6 +22,7 @@ MEANINGS = {
     "cluster_secret": "What all nodes and operators of the cluster share.",
     "cluster_secret_file": "A file with the secret, instead of `cluster_secret`.",
     "insecure": "Listen beyond loopback without a secret.",
+    "databases": "Named databases beside the main one; see the guide to them.",
     "functions": "Python modules with SQL functions of your own; see below.",
     "replication.role": "`standalone`, `master`, `replica` or `witness`.",
     "replication.bind_addr": "Where replicas connect.",

@@ -68,6 +68,7 @@ def _metavar(setting: Setting) -> str:
             "addresses": "HOST:PORT,…",
             "urls": "URL,…",
             "modules": "MODULE,…",
+            "names": "NAME,…",
             "size": "SIZE",
         }[setting.kind]
     return setting.key.rpartition(".")[2].upper()

@@ -8,10 +8,12 @@ from msgspec import Meta
 
 from nexus.config.values import (
     ENDPOINTS,
+    NAMES,
     Address,
     ChunkSize,
     CompressionLevel,
     Count,
+    DatabaseName,
     Delay,
     Endpoint,
     EtcdPrefix,
@@ -118,6 +120,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Listen beyond loopback without a secret."""
     functions: Annotated[tuple[str, ...], Meta(extra={"kind": "modules"})] = ()
     """Python modules whose SQL functions every connection of this node has."""
+    databases: Annotated[tuple[DatabaseName, ...], Meta(extra=NAMES)] = ()
+    """Named databases beside the main one, each with a log and a stream of its own."""
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     limits: LimitSettings = LimitSettings()

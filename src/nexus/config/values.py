@@ -29,6 +29,10 @@ ENDPOINTS: Final = {
     "mend": "write URLs, like http://10.0.0.1:2379,http://10.0.0.2:2379",
 }
 ETCD_PREFIX: Final = {"mend": "write a path, like /nexus/orders"}
+NAMES: Final = {
+    "kind": "names",
+    "mend": "write names like orders,users: small letters, digits, - and _, at most 63",
+}
 ADDRESS: Final = {"kind": "address", "mend": "write HOST:PORT, like 127.0.0.1:15475"}
 
 Count = Annotated[int, Meta(ge=1, extra=WHOLE_NUMBER)]
@@ -40,6 +44,7 @@ Size = Annotated[int, Meta(ge=1, extra=SIZE)]
 ChunkSize = Annotated[int, Meta(ge=4096, le=32 << 20, extra=SIZE)]
 Address = Annotated[str, Meta(extra=ADDRESS)]
 Endpoint = Annotated[str, Meta(pattern=r"^https?://[^\s/]+/?$")]
+DatabaseName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,62}\Z")]
 EtcdPrefix = Annotated[str, Meta(pattern=r"^/\S*[^\s/]$", extra=ETCD_PREFIX)]
 
 
@@ -108,7 +113,7 @@ def prepared(kind: str, value: Any, *, textual: bool) -> Any:
         case "address":
             split_address(value)
             return value
-        case "addresses" | "urls" | "modules" if textual:
+        case "addresses" | "urls" | "modules" | "names" if textual:
             return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
