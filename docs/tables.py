@@ -63,6 +63,8 @@ MEANINGS = {
     "limits.transaction_bytes": "Changes of one transaction. Larger ones are refused.",
     "limits.idle_transaction_ms": "An open transaction ends when idle for longer.",
     "limits.readers": "Queries that run at once.",
+    "log.level": "`debug`, `info`, `warning` or `error`: what is told at least.",
+    "log.format": "`human`, `json`; `auto`: for people on a terminal, else JSON.",
     "security.require_tokens": "Ask for a token on loopback and without tokens too.",
 }
 """What each setting is for; a setting without a line here fails the build."""

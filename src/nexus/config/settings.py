@@ -119,6 +119,14 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether clients too must show one of the CA's."""
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node tells on standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto: for people on a terminal, else one JSON object a line."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node, checked; made by `load`."""
 
@@ -139,3 +147,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()
