@@ -14,6 +14,7 @@ import typer
 import uvloop
 
 from nexus.api.server import HttpServer
+from nexus.cli.descriptors import raise_limit
 from nexus.cli.flags import with_setting_flags
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
@@ -48,6 +49,7 @@ def serve(
     configure_logs(LEVELS[log_level], as_json=as_json)
     _warn_of_exposure(settings)
     _warn_of_quorum(settings)
+    raise_limit()
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -69,7 +69,7 @@ class Node:
         self._duties = Duties(config)
         self.tokens = TokenKeeper(self._duties)
         self._callers = Callers(
-            self._duties, self.measures, idle_limit_s=self.idle_limit_s
+            self._duties, self.measures, config.limits, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------
