@@ -249,11 +249,12 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
+        self.named: dict[str, FakeNode] = {}
         self.tokens = FakeTokens(lambda: self.current.role is Role.MASTER)
+        self.measures = Measures()
         self.events = EventLog()
         self.membership = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
-        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current

@@ -15,6 +15,7 @@ from nexus.errors import RequestError
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
         ("nexus://:s%40@a:1", Target(("a:1",), Credential("s@"))),
+        ("nexus://a:1/orders", Target(("a:1",), database="orders")),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (
             "nexus://a:1?timeout=2.5&read=replica",
@@ -41,7 +42,7 @@ def test_what_is_given_beside_it_goes_before() -> None:
         ("nexus://a:0", "a:0 is no HOST:PORT"),
         ("nexus://a:70000", "no HOST:PORT"),
         ("nexus://:1x", "no HOST:PORT"),
-        ("nexus://a:1/main", "leave /main out"),
+        ("nexus://a:1/main/t", "/main/t is no name of a database"),
         ("nexus://a:1?read=all", "read=all is none of"),
         ("nexus://a:1?timeout=soon", "no number of seconds"),
         ("nexus://a:1?timeout=inf", "no number of seconds"),

@@ -9,6 +9,7 @@ from nexus.model.position import Offset
 from nexus.node.batch import nothing_happened
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Job, Transaction
+from nexus.node.measures import Histogram, Measures
 from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement
 from node.builders import Desk, open_desk
@@ -16,6 +17,14 @@ from node.builders import Desk, open_desk
 
 def job(*statements: str) -> Job:
     return Job(Transaction(tuple(Statement(sql) for sql in statements)))
+
+
+def outcomes(measures: Measures) -> tuple[int, int, int]:
+    return measures.committed, measures.refused, measures.unknown
+
+
+def observed(histogram: Histogram) -> float:
+    return histogram.cumulative()[0][-1][1]
 
 
 def prepared(desk: Desk) -> BatchWriter:
@@ -39,13 +48,13 @@ def test_a_batch_is_counted_by_the_outcome_of_each_transaction(
         ]
     )
 
-    assert measures.transactions == {"committed": 3, "refused": 1, "unknown": 0}
-    assert measures.statements == {"read": 0, "committed": 4, "refused": 1}
-    assert measures.batch.total == 4
-    assert measures.batch.cumulative()[-1] == ("+Inf", 2)
-    assert measures.commit.cumulative()[-1] == ("+Inf", 4)
-    assert measures.log_sync.cumulative()[-1] == ("+Inf", 3)  # the reign's own, too
-    assert measures.quorum_wait.cumulative()[-1] == ("+Inf", 0)
+    assert outcomes(measures) == (3, 1, 0)
+    assert measures.statements_committed == 4
+    assert measures.statements_refused == 1
+    assert measures.batch.cumulative()[1] == 4
+    assert observed(measures.batch) == observed(measures.commit) == 2
+    assert observed(measures.log_sync) == 3  # the reign's own, too
+    assert observed(measures.quorum_wait) == 0
     desk.close()
 
 
@@ -63,8 +72,7 @@ def test_who_ends_the_batch_of_all_is_counted_once_and_so_are_the_others(
     assert left == [other]
     writer.run_batch(left)
 
-    counted = writer.hooks.measures.transactions
-    assert counted == {"committed": 2, "refused": 1, "unknown": 0}
+    assert outcomes(writer.hooks.measures) == (2, 1, 0)
     desk.close()
 
 
@@ -82,9 +90,9 @@ def test_the_wait_for_the_quorum_is_timed_and_what_is_late_is_unknown(
 
     assert isinstance(late.error, OutcomeUnknownError)
     measures = writer.hooks.measures
-    assert measures.transactions == {"committed": 1, "refused": 0, "unknown": 1}
-    assert measures.quorum_wait.cumulative()[-1] == ("+Inf", 3)
-    assert measures.quorum_wait.total >= 0.01
+    assert outcomes(measures) == (1, 0, 1)
+    assert observed(measures.quorum_wait) == 3
+    assert measures.quorum_wait.cumulative()[1] >= 0.01
     desk.close()
 
 
@@ -105,7 +113,7 @@ def test_a_batch_that_breaks_off_is_refused_as_a_whole(
     assert [str(one.error) for one in jobs] == [
         str(nothing_happened(OSError("gone")))
     ] * 2
-    assert writer.hooks.measures.transactions["refused"] == 2
+    assert writer.hooks.measures.refused == 2
     monkeypatch.undo()
     desk.close()
 
@@ -124,7 +132,7 @@ def test_a_disk_without_space_refuses_the_whole_batch(
     writer.run_batch([one])
 
     assert isinstance(one.error, DiskFullError)
-    assert writer.hooks.measures.transactions["refused"] == 1
-    assert writer.hooks.measures.statements["committed"] == 1
+    assert writer.hooks.measures.refused == 1
+    assert writer.hooks.measures.statements_committed == 1
     monkeypatch.undo()
     desk.close()

@@ -31,9 +31,9 @@ async def test_a_replica_is_a_connection_and_times_what_it_applies(
     await caught_up(replica, await run(master, "create table t (a)"))
 
     assert master.figures().connections["node"] == 1
-    assert replica.measures.apply.cumulative()[-1][1] >= 1
-    assert replica.measures.applied_batch.total >= 1
-    assert replica.measures.log_sync.cumulative()[-1][1] >= 1
+    assert replica.measures.apply.cumulative()[0][-1][1] >= 1
+    assert replica.measures.applied_batch.cumulative()[1] >= 1
+    assert replica.measures.log_sync.cumulative()[0][-1][1] >= 1
 
 
 async def test_a_replica_without_a_database_holds_none(crowd: Crowd) -> None:

@@ -2,37 +2,58 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.node.measures import Histogram, Measures
+from nexus.node.batch import Batch
+from nexus.node.jobs import Job
+from nexus.node.measures import FOLD, SETTLE_EVERY, Histogram, Measures
 
 values = st.lists(st.floats(min_value=0, max_value=20, allow_nan=False))
 
 
-@given(values)
-def test_a_bucket_holds_what_is_not_above_its_bound(observed: list[float]) -> None:
+@given(values, st.integers(1, 7))
+def test_a_bucket_holds_what_is_not_above_its_bound(
+    observed: list[float], fold: int
+) -> None:
     histogram = Histogram((0.5, 1, 10))
 
-    for value in observed:
-        histogram.observe(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nexus.node.measures.FOLD", fold)
+        for value in observed:
+            histogram.observe(value)
+            histogram.settle()
 
-    assert histogram.cumulative() == [
+    buckets, total = histogram.cumulative()
+    assert buckets == [
         ("0.5", sum(value <= 0.5 for value in observed)),
         ("1", sum(value <= 1 for value in observed)),
         ("10", sum(value <= 10 for value in observed)),
         ("+Inf", len(observed)),
     ]
-    assert math.isclose(histogram.total, sum(observed), abs_tol=1e-9)
+    assert math.isclose(total, sum(observed), abs_tol=1e-9)
 
 
-def test_a_value_can_be_observed_many_times_at_once() -> None:
+def test_to_look_changes_nothing() -> None:
     histogram = Histogram((1,))
+    histogram.observe(3)
+    histogram.observe(0.25)
 
-    histogram.observe(0.25, 8)
+    assert histogram.cumulative() == ([("1", 1), ("+Inf", 2)], 3.25)
+    assert histogram.cumulative() == ([("1", 1), ("+Inf", 2)], 3.25)
 
-    assert histogram.cumulative() == [("1", 8), ("+Inf", 8)]
-    assert histogram.total == 2.0
+
+def test_what_waits_to_be_sorted_is_bounded() -> None:
+    measures = Measures()
+    batch = Batch([Job(None)], [], [])
+
+    for _ in range(FOLD + SETTLE_EVERY):
+        batch.measure(measures)
+
+    waiting = len(measures.commit._seen), len(measures.batch._seen)
+    assert max(waiting) < FOLD
+    assert measures.batch.cumulative()[1] == FOLD + SETTLE_EVERY
 
 
 def test_answers_are_counted_by_the_class_of_their_status() -> None:

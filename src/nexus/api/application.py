@@ -16,6 +16,7 @@ from nexus.api import (
     acting,
     changes,
     cluster,
+    databases,
     health,
     overview,
     replication,
@@ -28,6 +29,7 @@ from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.dashboard import files
+from nexus.api.databases import PREFIX, NamedDatabases
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
@@ -51,6 +53,7 @@ _CALLS: Final = (
     *overview.CALLS,
     *acting.CALLS,
     *changes.CALLS,
+    *databases.CALLS,
     *snapshots.CALLS,
     *tokens.CALLS,
     *health.CALLS,
@@ -89,10 +92,13 @@ class Application:
             routes=routes, exception_handlers={HTTPException: _no_such_route}
         )
         self._router.router.redirect_slashes = False
+        self._named = NamedDatabases(node, Application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or all of a WebSocket."""
-        if scope["type"] == "websocket":
+        if scope["path"].startswith(PREFIX):
+            await self._named(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._hrana.converse(scope, receive, send)
         elif (
             scope["type"] == "http"
@@ -116,12 +122,16 @@ class Application:
     def stop(self) -> None:
         """End the answers that would go on for ever."""
         self._consumers.stopping.set()
+        for named in self._named.all():
+            named.stop()
 
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
         self._lookout.close()
         self._forwarder.close()
+        for named in self._named.all():
+            named.close()
 
 
 def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:

@@ -4,7 +4,7 @@ Everything here is called on the node's own event loop. A call that belongs on a
 of another role raises WrongRoleError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,6 +101,10 @@ class NodeFacade(Protocol):
     @property
     def node_id(self) -> str:
         """Its id, the same for ever."""
+
+    @property
+    def named(self) -> Mapping[str, "NodeFacade"]:
+        """The nodes of the named databases beside it, by name."""
 
     @property
     def tokens(self) -> Tokens:

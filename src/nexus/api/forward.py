@@ -25,7 +25,7 @@ from nexus.model.token import TokenRole
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
@@ -114,10 +114,10 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+            address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
         except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if not parts.hostname or parts.scheme not in _PORTS:
+        if not parts.hostname or parts.scheme not in PORTS:
             raise _no_address(url)
         own = self._node.papers.scheme
         if parts.scheme != own:  # the secret would go where it can be read, say

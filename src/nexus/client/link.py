@@ -23,6 +23,7 @@ from nexus.protocol.calls import (
     Rows,
 )
 from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
 from nexus.protocol.proofs import (
     TOKEN_FEATURE,
@@ -41,7 +42,13 @@ DEAD_AFTER_S: Final = 10.0
 """A node that is silent for so long, asked or not, is taken for dead."""
 
 _FOR_GOOD: Final = frozenset(
-    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+    {
+        ErrorCode.UNAUTHORISED,
+        ErrorCode.CLUSTER,
+        ErrorCode.UNKNOWN_DATABASE,
+        ErrorCode.VERSION,
+        ErrorCode.MALFORMED,
+    }
 )
 """Refusals that another try would meet again."""
 
@@ -69,8 +76,10 @@ class Link:
         """Of requests whose answers are still waited for."""
 
     @classmethod
-    def open(cls, address: str, secret: str, *, timeout_s: float) -> "Link":
-        """Connect and attach.
+    def open(
+        cls, address: str, secret: str, *, timeout_s: float, database: str = ""
+    ) -> "Link":
+        """Connect and attach to one of the node's databases; empty: the main one.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
@@ -83,7 +92,7 @@ class Link:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         link = cls(address, connected)
         try:
-            link._attach(secret, time.monotonic() + timeout_s)
+            link._attach(secret, database, time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -131,9 +140,11 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, deadline_s: float) -> None:
+    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
         nonce, token = secrets.token_bytes(16), read_token(secret)
-        features = () if token is None else (TOKEN_FEATURE + token[0],)
+        features = features_for(database)
+        if token is not None:
+            features += (TOKEN_FEATURE + token[0],)
         attach = Attach(
             CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
         )

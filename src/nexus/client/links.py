@@ -105,7 +105,10 @@ class Links:
             return link
         left_s = max(0.05, (deadline_ms - now_ms()) / 1000)
         timeout_s = min(CONNECT_TIMEOUT_S, left_s)
-        link = Link.open(address, self._target.secret, timeout_s=timeout_s)
+        target = self._target
+        link = Link.open(
+            address, target.secret, timeout_s=timeout_s, database=target.database
+        )
         told = link.attached
         self._open[address] = link
         self.routing.attached(

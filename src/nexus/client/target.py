@@ -1,4 +1,4 @@
-"""Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
+"""Read the address of a cluster: `nexus://a:15475,b:15475/orders?read=nearest`."""
 
 import os
 from enum import StrEnum
@@ -48,6 +48,8 @@ class Target(msgspec.Struct, frozen=True):
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
     """How long to look for a node that can answer, failovers included."""
+    database: str = ""
+    """Which of the cluster's; empty: the main one."""
 
 
 def read_target(
@@ -67,8 +69,9 @@ def read_target(
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")
-    if parts.path.strip("/"):
-        raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    database = unquote(parts.path).strip("/")
+    if "/" in database:
+        raise _wrong(url, f"{parts.path} is no name of a database, such as /orders")
     read, limit_s = ReadFrom.MASTER, TIMEOUT_S
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "read" and value in set(ReadFrom):
@@ -80,9 +83,8 @@ def read_target(
                 url, f"{name}={value} is none of read=master|replica|nearest, timeout=S"
             )
     known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
-    return Target(
-        addresses, Credential(known), read, limit_s if timeout_s is None else timeout_s
-    )
+    limit_s = limit_s if timeout_s is None else timeout_s
+    return Target(addresses, Credential(known), read, limit_s, database)
 
 
 def token_at_hand() -> str:

@@ -22,7 +22,16 @@ def check(config: Config) -> None:
     _check_peers(config.replication)
     _check_addresses(config)
     _check_exposure(config)
+    _check_databases(config)
     _check_tls(config.tls)
+
+
+def _check_databases(config: Config) -> None:
+    names = config.databases
+    if len(set(names)) < len(names):
+        raise ConfigurationError(
+            f"databases = '{','.join(names)}' has a name twice; name each once"
+        )
 
 
 def _check_etcd(settings: ReplicationSettings) -> None:

@@ -8,11 +8,14 @@ from msgspec import Meta
 
 from nexus.config.values import (
     ENDPOINTS,
+    NAMES,
     Address,
     ChunkSize,
     CompressionLevel,
     Count,
+    DatabaseName,
     Delay,
+    Duration,
     Endpoint,
     EtcdPrefix,
     Milliseconds,
@@ -66,6 +69,24 @@ class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Uncompressed; a larger archive is neither made nor installed."""
     chunk_size: ChunkSize = 1 << 20
     max_transfers: Count = 2
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a second copy of everything goes, and how much of it is kept there."""
+
+    url: str = ""
+    """A directory, file:///…, s3://…, gs://… or az://…; empty: none."""
+    interval_ms: Milliseconds = 1_000
+    """How old a commit may get that is not archived."""
+    snapshot_interval: Duration = 86_400
+    retention_age: Duration = 7 * 86_400
+    """Every moment of so long ago can be restored."""
+    retention_count: Count = 2
+    """So many snapshots are kept at least."""
+    hold_size: Size = 4 << 30
+    """What the log may grow to while the archive does not take its entries."""
+    seed: bool = False
+    """A new replica begins from the archive, not from its master's snapshot."""
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,8 +150,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Listen beyond loopback without a secret."""
     functions: Annotated[tuple[str, ...], Meta(extra={"kind": "modules"})] = ()
     """Python modules whose SQL functions every connection of this node has."""
+    databases: Annotated[tuple[DatabaseName, ...], Meta(extra=NAMES)] = ()
+    """Named databases beside the main one, each with a log and a stream of its own."""
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()

@@ -34,6 +34,9 @@
     │   ├── CorruptLogError
     │   ├── LogGapError              the log no longer (or not yet) holds the entry
     │   ├── SnapshotError            an archive that cannot be trusted
+    │   ├── ArchiveError             not in the backups, or not clearly
+    │   │   ├── ArchiveUnavailableError  their store refuses, or does not answer
+    │   │   └── ArchiveIncompleteError   objects are missing or damaged
     │   ├── DiskFullError
     │   ├── DataDirectoryLockedError
     │   ├── SecondSQLiteError        another SQLite in this process broke the locks
@@ -73,6 +76,9 @@ from nexus.errors.calls import (
 from nexus.errors.storage import (
     ApplyConflictError,
     ApplyError,
+    ArchiveError,
+    ArchiveIncompleteError,
+    ArchiveUnavailableError,
     CorruptLogError,
     DataDirectoryLockedError,
     DiskFullError,
@@ -106,6 +112,9 @@ __all__ = [
     "AnswerTooLargeError",
     "ApplyConflictError",
     "ApplyError",
+    "ArchiveError",
+    "ArchiveIncompleteError",
+    "ArchiveUnavailableError",
     "ChangesGoneError",
     "ClusterChangeError",
     "ConfigurationError",

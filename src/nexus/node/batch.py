@@ -15,7 +15,7 @@ from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Answer, Job, deliver
-from nexus.node.measures import Measures
+from nexus.node.measures import SETTLE_EVERY, Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Batch:
         for job in self.answered:
             answer = job.result
             if job.error is None and isinstance(answer, Answer) and answer.position:
-                measures.transactions["unknown"] += 1
+                measures.unknown += 1
                 job.error = OutcomeUnknownError(
                     f"the write stands in the log at offset {answer.position.offset}, "
                     f"but it is not committed: {reason}; it may still commit, so "
@@ -69,15 +69,16 @@ class Batch:
 
     def measure(self, measures: Measures) -> None:
         """Count it, once it is answered: a few steps a batch, whatever its size."""
-        answered = len(self.answered)
-        if not answered:
-            return
-        measures.commit.observe(monotonic() - self.answered[0].since, answered)
-        measures.batch.observe(answered)
-        measures.transactions["committed"] += answered - self.refused
-        measures.statements["committed"] += self.statements
-        if self.refused:
-            measures.transactions["refused"] += self.refused
+        answered = self.answered
+        if answered:
+            measures.commit.observe(monotonic() - answered[0].since)
+            measures.batch.observe(len(answered))
+            measures.committed += len(answered) - self.refused
+            measures.refused += self.refused
+            measures.statements_committed += self.statements
+            measures.batches += 1
+            if not measures.batches % SETTLE_EVERY:
+                measures.settle()
 
 
 def refuse(jobs: list[Job], error: NexusError, measures: Measures) -> None:
@@ -85,7 +86,7 @@ def refuse(jobs: list[Job], error: NexusError, measures: Measures) -> None:
     unanswered = [job for job in jobs if not job.delivered]
     for job in unanswered:
         job.error = error
-    measures.transactions["refused"] += len(unanswered)
+    measures.refused += len(unanswered)
     deliver(unanswered)
 
 

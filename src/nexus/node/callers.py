@@ -195,7 +195,7 @@ class Callers:
 
     def reading(self, statements: list[Statement], request_id: int) -> Reading:
         """These queries, on a snapshot of their own."""
-        self._measures.statements["read"] += len(statements)
+        self._measures.statements_read += len(statements)
         database = self._duties.parts.database
         return Reading(database, statements, request_id=request_id)
 

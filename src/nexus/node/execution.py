@@ -59,7 +59,7 @@ class Executor:
         kinds = {classify(statement.sql) for statement in statements}
         if kinds == {StatementKind.READ}:
             loop = asyncio.get_running_loop()
-            self._measures.statements["read"] += len(statements)
+            self._measures.statements_read += len(statements)
             results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()

@@ -76,7 +76,7 @@ class BatchWriter:
             if not self.capture.outer_stands:
                 self.abandon()
                 deliver([job])
-                self.hooks.measures.transactions["refused"] += 1
+                self.hooks.measures.refused += 1
                 return [other for other in jobs if other is not job]
             if batch.size_bytes > MAX_BATCH_BYTES:
                 self._decide(batch)
@@ -101,7 +101,7 @@ class BatchWriter:
         except NexusError as error:
             job.error = error
             batch.refused += 1
-            self.hooks.measures.statements["refused"] += len(transaction.statements)
+            self.hooks.measures.statements_refused += len(transaction.statements)
         finally:
             self.capture.watched = None
 

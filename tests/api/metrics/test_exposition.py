@@ -46,7 +46,8 @@ async def test_a_standalone_node_tells_of_its_log(node: FakeNode) -> None:
 
 
 async def test_what_is_timed_is_a_histogram(node: FakeNode) -> None:
-    node.measures.commit.observe(0.003, 4)
+    for _ in range(4):
+        node.measures.commit.observe(0.003)
 
     samples = await scraped(node)
 
@@ -57,7 +58,7 @@ async def test_what_is_timed_is_a_histogram(node: FakeNode) -> None:
 
 
 async def test_counts_have_what_came_of_them_as_label(node: FakeNode) -> None:
-    node.measures.transactions["unknown"] += 2
+    node.measures.unknown += 2
     node.measures.http_connections = lambda: 5
 
     samples = await scraped(node)

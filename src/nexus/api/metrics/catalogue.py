@@ -170,8 +170,8 @@ EACH_REPLICA: Final = (
 TIMES: Final = (
     _histogram(
         "commit_seconds",
-        "From a transaction's arrival at the writer to its answer: of each batch the "
-        "one that waited longest, counted for each of the batch.",
+        "From a transaction's arrival at the writer to its answer: of each batch, the "
+        "one that waited longest.",
     ),
     _histogram("quorum_wait_seconds", "A batch's wait until a quorum held it."),
     _histogram("log_sync_seconds", "To append to the log and make that durable."),

@@ -99,8 +99,15 @@ def _times(measures: Measures) -> Iterator[Metric]:
 
 
 def _counts(measures: Measures, figures: Figures) -> Iterator[Metric]:
-    yield _by_label("nexus_transactions_total", measures.transactions)
-    yield _by_label("nexus_statements_total", measures.statements)
+    outcomes = ("committed", "refused", "unknown")
+    transactions = {outcome: getattr(measures, outcome) for outcome in outcomes}
+    yield _by_label("nexus_transactions_total", transactions)
+    statements = {
+        "read": measures.statements_read,
+        "committed": measures.statements_committed,
+        "refused": measures.statements_refused,
+    }
+    yield _by_label("nexus_statements_total", statements)
     yield _by_label("nexus_elections_total", measures.elections)
     yield _by_label("nexus_forwarded_writes_total", measures.forwarded)
     yield _by_label("nexus_http_requests_total", measures.http)
@@ -159,7 +166,7 @@ def _family(family: Family, samples: Iterable[Sample]) -> Metric:
 
 
 def _histogram(name: str, observed: Histogram) -> Metric:
-    total = observed.total
+    buckets, total = observed.cumulative()
     return HistogramMetricFamily(
-        name, FAMILIES[name].meaning, buckets=observed.cumulative(), sum_value=total
+        name, FAMILIES[name].meaning, buckets=buckets, sum_value=total
     )
