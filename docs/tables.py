@@ -71,7 +71,9 @@ MEANINGS = {
     "limits.head_timeout_ms": "A request's head takes no longer.",
     "limits.body_timeout_ms": "A body takes no longer, nor a caller who reads nothing.",
     "limits.idle_connection_ms": "Between two requests; then it is closed.",
-    "security.audit_file": "Administrative acts as lines of JSON, beside the log.",
+    "log.audit_file": "Administrative acts as lines of JSON, beside the log.",
+    "log.level": "`debug`, `info`, `warning` or `error`: what is told at least.",
+    "log.format": "`human`, `json`; `auto`: for people on a terminal, else JSON.",
     "security.require_tokens": "Ask for a token on loopback and without tokens too.",
 }
 """What each setting is for; a setting without a line here fails the build."""

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from api.fake_node import FakeNode, client_of
-from nexus.config import Config, SecuritySettings
+from nexus.config import Config
+from nexus.config.settings import LogSettings
 from nexus.errors import NodeStoppedError
 from nexus.model.cluster import NodeStatus
 from nexus.model.token import TokenRole
@@ -43,7 +44,7 @@ async def test_an_act_is_told_with_who_did_what_and_what_came_of_it(
         "address": "127.0.0.1",
         "asked": {"to": "n2"},
         "outcome": "done",
-        "node_id": "n1",
+        "node": "n1",
         "epoch": 2,
         "offset": 12,
     }
@@ -90,8 +91,8 @@ async def test_no_line_has_a_token(node: FakeNode) -> None:
 
 async def test_a_file_has_the_lines_as_json(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
-    settings = SecuritySettings(audit_file=file)
-    node = FakeNode(tmp_path, Config(security=settings))
+    settings = LogSettings(audit_file=file)
+    node = FakeNode(tmp_path, Config(log=settings))
     async with client_of(node) as client:
         await client.post("/replication/pause", json={"replica": "r1\n{}" * 100})
         await client.post("/replication/snapshot")
@@ -106,8 +107,8 @@ async def test_a_file_has_the_lines_as_json(tmp_path: Path) -> None:
 async def test_a_file_that_cannot_be_written_is_told_and_the_act_is_done(
     tmp_path: Path,
 ) -> None:
-    settings = SecuritySettings(audit_file=tmp_path)
-    node = FakeNode(tmp_path, Config(security=settings))
+    settings = LogSettings(audit_file=tmp_path)
+    node = FakeNode(tmp_path, Config(log=settings))
     with capture_logs() as logs:
         async with client_of(node) as client:
             answer = await client.post("/replication/snapshot")

@@ -69,7 +69,11 @@ class ScriptedNode:
                 if not data:
                     return
                 for message in decoder.feed(data):
-                    if not self._say(connected, message):
+                    try:
+                        goes_on = self._say(connected, message)
+                    except OSError:  # the client has gone
+                        return
+                    if not goes_on:
                         return
 
     def _say(self, connected: socket.socket, message: Message) -> bool:

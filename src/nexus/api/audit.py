@@ -32,7 +32,7 @@ class Audit:
 
     def __init__(self, node: NodeFacade) -> None:
         self._node = node
-        self._file = node.config.security.audit_file
+        self._file = node.config.log.audit_file
 
     async def tell(
         self, act: str, principal: Principal, scope: Scope, outcome: str
@@ -62,7 +62,7 @@ class Audit:
         with suppress(NexusError):
             status = self._node.status()
             return {
-                "node_id": status.node_id,
+                "node": status.node_id,
                 "epoch": status.epoch,
                 "offset": status.wal_offset,
             }

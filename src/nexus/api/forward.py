@@ -73,7 +73,7 @@ class Forwarder:
                 "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
-            raise NoMasterError(f"{error}; this replica knows no master just now")
+            raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
         if self._master.url != error.master_url:
             self._master = self._master_at(error.master_url)
         master, forwarded = self._master, self._node.measures.forwarded

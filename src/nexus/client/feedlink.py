@@ -1,6 +1,8 @@
 """One answer to GET /changes, as changes and as errors of Nexus's own."""
 
 import binascii
+import contextlib
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -113,6 +115,16 @@ class FeedLink:
         except (httpx.TransportError, ValueError, LookupError, AttributeError):
             pass
         return [each for each in found if isinstance(each, str) and each]
+
+    def break_off(self) -> None:
+        """End the answer that is read, from any thread: its next line never comes."""
+        response = self._response
+        if response is None:
+            return
+        stream = response.extensions.get("network_stream")
+        if stream is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
         """Close the connection that is open."""

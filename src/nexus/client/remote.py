@@ -7,7 +7,7 @@ whose answer was lost is asked for by such an id as well.
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from nexus.client.changes import Changes, Wanted
@@ -28,11 +28,11 @@ from nexus.errors import (
     OutcomeUnknownError,
     QuorumLostError,
     ReadOnlyReplicaError,
+    RequestError,
     TransactionExpiredError,
     TransactionLostError,
     WritesStoppedError,
 )
-from nexus.model.change import Change
 from nexus.model.position import NO_OFFSET, Position
 from nexus.model.statements import StatementKind, classify
 from nexus.protocol.calls import (
@@ -118,9 +118,15 @@ class RemoteSession:
                 self._links.behind(link)
                 self._check(deadline_ms, error)
 
-    def changes(self, wanted: Wanted) -> Iterator[Change]:
+    def changes(self, wanted: Wanted) -> Changes:
         """The change feed, over HTTP: of the node that answers queries, then others."""
         link = self._links.find(Purpose.READ, self._deadline_ms())
+        if not link.attached.http_url:
+            raise RequestError(
+                f"the node at {link.address} is part of an application and listens for "
+                "no HTTP, over which the feed is read: name other nodes in the URL, or "
+                "read the feed in that application"
+            )
         return Changes(
             FeedLink(self._target.secret, wanted.heartbeat_s),
             [link.attached.http_url],

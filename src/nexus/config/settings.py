@@ -121,8 +121,6 @@ class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     require_tokens: bool = False
     """Every call needs a token or the secret, on loopback and without tokens too."""
-    audit_file: Path | None = None
-    """Where administrative acts are written as lines of JSON, beside the log."""
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +134,16 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     whom this machine trusts, and nodes show no certificate."""
     client_certs: Literal["optional", "required"] = "optional"
     """Whether clients too must show one of the CA's."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node tells on standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto: for people on a terminal, else one JSON object a line."""
+    audit_file: Path | None = None
+    """Where administrative acts are written as lines of JSON, beside the log."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,3 +166,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()

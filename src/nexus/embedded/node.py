@@ -38,6 +38,7 @@ class EmbeddedNode:
         )
         self._thread.start()
         self._node = Node(config)
+        self._node.http_addr = ""  # nothing listens there for this one
         self._closed = False
         try:
             self._wait(self._node.start())

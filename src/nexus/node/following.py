@@ -207,15 +207,15 @@ class Following:
         """The error of a write that came here."""
         # Where nodes elect, the master that was is perhaps none any more.
         known = self.machine.is_connected or not self._elects
-        if not (self.master_url and known):
+        if self.machine.master is None or not known:
             return NoMasterError(
                 "this node is a replica and knows no master just now; nothing "
                 "happened, try again soon"
             )
-        return ReadOnlyReplicaError(
-            f"this node is a replica; write to its master at {self.master_url}",
-            master_url=self.master_url,
-        )
+        url = self.master_url  # a master inside an application has none
+        where = url or f"nexus://{self.machine.master_addr}"
+        message = f"this node is a replica; write to its master at {where}"
+        return ReadOnlyReplicaError(message, master_url=url)
 
     def pause(self) -> None:
         """Apply no more."""

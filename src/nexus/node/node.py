@@ -56,6 +56,7 @@ class Node(Orders):
         self.papers = Papers.of(config) if guest is None else guest.port.papers
         """What it proves itself with; ConfigurationError for files of no use."""
         self.http_addr = config.http_addr
+        """Where its API is to be found; empty where it has none."""
         """Where its API listens; say so before `start` if the system chose the port."""
         self.measures = Measures()
         """What it has counted and timed since it was made."""

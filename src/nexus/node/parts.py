@@ -222,7 +222,9 @@ async def open_parts(
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=port.address,
-        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}",
+        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}"
+        if http_addr
+        else "",
         port=port,
         publisher=publisher,
         executor=Executor(
