@@ -65,7 +65,7 @@ class Node(Orders):
         self.tokens = TokenKeeper(self._duties)
         """The cluster's, which the main database's log carries."""
         self._callers = Callers(
-            self._duties, self.measures, idle_limit_s=self.idle_limit_s
+            self._duties, self.measures, config.limits, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------
