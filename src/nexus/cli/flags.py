@@ -70,5 +70,6 @@ def _metavar(setting: Setting) -> str:
             "modules": "MODULE,…",
             "names": "NAME,…",
             "size": "SIZE",
+            "duration": "TIME",
         }[setting.kind]
     return setting.key.rpartition(".")[2].upper()
