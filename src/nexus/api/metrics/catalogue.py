@@ -231,10 +231,15 @@ ARCHIVE: Final = (
         Where.ARCHIVE,
         Kind.GAUGE,
         {
-            "offset": ("archive_offset", "The last entry that the archive holds."),
+            "offset": ("archive_offset", "All up to here can be restored."),
+            "lag": ("archive_lag_entries", "Entries committed and not archived."),
+            "lag_seconds": (
+                "archive_lag_seconds",
+                "How long ago everything that was committed was archived.",
+            ),
             "last_success": (
                 "archive_last_success_timestamp_seconds",
-                "When it was last written to, seconds since 1970.",
+                "When the archive was last well, seconds since 1970.",
             ),
         },
     ),
@@ -244,6 +249,7 @@ ARCHIVE: Final = (
         {
             "failures": ("archive_failures", "Times that it could not be written to."),
             "bytes_sent": ("archive_sent_bytes", "Bytes sent to it."),
+            "snapshots": ("archive_snapshots", "Snapshots sent to it."),
         },
     ),
 )

@@ -54,8 +54,8 @@ class NodeCollector(Collector):
         yield from _holdings(measures, self._figures)
         if measures.certificate_expires is not None:
             yield _family(catalogue.CERTIFICATE, [((), measures.certificate_expires)])
-        if measures.archive is not None:
-            yield from _fields(catalogue.ARCHIVE, {(): measures.archive})
+        if status.archive is not None:
+            yield from _fields(catalogue.ARCHIVE, {(): status.archive})
 
     def _events(self, status: NodeStatus) -> Iterator[Metric]:
         counts = self._node.events.counts
