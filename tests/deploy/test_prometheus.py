@@ -59,7 +59,7 @@ async def test_promtool_finds_nothing_in_what_only_some_nodes_have(
 ) -> None:
     node = FakeNode(tmp_path)
     node.measures.certificate_expires = 2e9
-    archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1, "")
+    archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1.7e9, 1, 512, 1, "")
     node.current = msgspec.structs.replace(node.current, archive=archive)
     async with client_of(node) as client:
         text = (await client.get("/metrics")).text

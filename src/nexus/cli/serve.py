@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from nexus.api.server import HttpServer
+from nexus.cli.descriptors import raise_limit
 from nexus.cli.flags import with_setting_flags
 from nexus.cli.logs import configure_logs, nowhere
 from nexus.cli.notify import notify
@@ -45,6 +46,7 @@ def serve(
     configure_logs(settings.log, as_json=as_json, place=nowhere)
     _warn_of_exposure(settings)
     _warn_of_quorum(settings)
+    raise_limit()
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)

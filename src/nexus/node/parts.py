@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Role
+from nexus.errors import WrongRoleError
+from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
 from nexus.node.admittance import Admittance
 from nexus.node.archiving import Archiving, archiving_of, store_of
@@ -114,6 +115,17 @@ class Parts:
         if self.archiving is None:
             return Offset(self.log.last_offset + 1)
         return self.archiving.floor()
+
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived soon; raises WrongRoleError."""
+        status = self.archiving.status() if self.archiving else None
+        if self.archiving is None or status is None:
+            raise WrongRoleError(
+                "nothing is archived from this node: only a master does that, and only "
+                "one with archive.url"
+            )
+        self.archiving.snapshot_now()
+        return status
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""

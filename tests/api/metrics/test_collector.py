@@ -1,6 +1,6 @@
 """Every figure of a node stands under a name of the catalogue."""
 
-import msgspec
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from api.fake_node import FIGURES, FakeNode
@@ -45,8 +45,8 @@ def test_certificate_and_archive_are_there_where_a_node_has_them(
     node: FakeNode,
 ) -> None:
     node.measures.certificate_expires = 2e9
-    archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1, "no answer")
-    node.current = msgspec.structs.replace(node.current, archive=archive)
+    archive = ArchiveStatus("/backups", 7, 0, 0.0, 1.7e9, 1, 512, 1, "")
+    node.current = replace(node.current, archive=archive)
 
     assert families(node) == expected(Where.MASTER, Where.TLS, Where.ARCHIVE)
 
@@ -54,8 +54,8 @@ def test_certificate_and_archive_are_there_where_a_node_has_them(
 def test_an_archive_that_fails_says_so(node: FakeNode) -> None:
     told = {}
     for error in ("", "no answer"):
-        archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1, error)
-        node.current = msgspec.structs.replace(node.current, archive=archive)
+        archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1.7e9, 1, 512, 1, error)
+        node.current = replace(node.current, archive=archive)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(NodeCollector(node, FIGURES))
         told[error] = registry.get_sample_value("nexus_archive_failing")

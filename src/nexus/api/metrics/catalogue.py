@@ -228,11 +228,15 @@ ARCHIVE: Final = (
         Where.ARCHIVE,
         Kind.GAUGE,
         {
-            "offset": ("archive_offset", "The last entry that can be restored."),
+            "offset": ("archive_offset", "All up to here can be restored."),
             "lag": ("archive_lag_entries", "Entries committed and not archived."),
             "lag_seconds": (
                 "archive_lag_seconds",
                 "How long ago everything that was committed was archived.",
+            ),
+            "last_success": (
+                "archive_last_success_timestamp_seconds",
+                "When the archive was last well, seconds since 1970.",
             ),
             "last_error": ("archive_failing", "1 while something is wrong with it."),
         },
@@ -240,7 +244,11 @@ ARCHIVE: Final = (
     *_shown(
         Where.ARCHIVE,
         Kind.COUNTER,
-        {"snapshots": ("archive_snapshots", "Snapshots archived in this reign.")},
+        {
+            "failures": ("archive_failures", "Times that it could not be written to."),
+            "bytes_sent": ("archive_sent_bytes", "Bytes sent to it."),
+            "snapshots": ("archive_snapshots", "Snapshots sent to it."),
+        },
     ),
 )
 
