@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import nexus
 from nexus.cli import (
+    backup,
     changes,
     check,
     importing,
@@ -77,7 +78,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "restore": restore.restore,
     "bench": bench.bench,
 }
-GROUPS: Final = {"token": token.app, "tls": tls.app}
+GROUPS: Final = {"backup": backup.app, "token": token.app, "tls": tls.app}
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 for name, function in COMMANDS.items():

@@ -13,8 +13,10 @@ import typer
 import uvloop
 
 from nexus.api.server import HttpServer
+from nexus.cli.descriptors import raise_limit
 from nexus.cli.flags import with_setting_flags
 from nexus.cli.logs import configure_logs, nowhere
+from nexus.cli.notify import notify
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import print_json_line
@@ -44,6 +46,7 @@ def serve(
     configure_logs(settings.log, as_json=as_json, place=nowhere)
     _warn_of_exposure(settings)
     _warn_of_quorum(settings)
+    raise_limit()
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -71,7 +74,9 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
         try:
             async with server:
                 _tell(node, server.url, as_json=as_json)
+                notify("READY=1")
                 await stop.wait()
+                notify("STOPPING=1")
         finally:
             await _stop(node)
     finally:
