@@ -63,6 +63,17 @@ MEANINGS = {
     "limits.transaction_bytes": "Changes of one transaction. Larger ones are refused.",
     "limits.idle_transaction_ms": "An open transaction ends when idle for longer.",
     "limits.readers": "Queries that run at once.",
+    "limits.requests_per_second": "Of a token, or an address without; 0: any number.",
+    "limits.request_bytes": "Of one request's body.",
+    "limits.statements": "Of one request.",
+    "limits.connections": "At each port; beyond it idle ones give way.",
+    "limits.connections_per_address": "At each port; 0: no limit of its own.",
+    "limits.head_timeout_ms": "A request's head takes no longer.",
+    "limits.body_timeout_ms": "A body takes no longer, nor a caller who reads nothing.",
+    "limits.idle_connection_ms": "Between two requests; then it is closed.",
+    "log.audit_file": "Administrative acts as lines of JSON, beside the log.",
+    "log.level": "`debug`, `info`, `warning` or `error`: what is told at least.",
+    "log.format": "`human`, `json`; `auto`: for people on a terminal, else JSON.",
     "security.require_tokens": "Ask for a token on loopback and without tokens too.",
 }
 """What each setting is for; a setting without a line here fails the build."""

@@ -13,6 +13,7 @@ from nexus.archive.planning import (
     held_end,
     newest_first,
     plan_restore,
+    resume_after,
 )
 from nexus.errors import ArchiveIncompleteError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset
@@ -103,6 +104,16 @@ def test_a_later_snapshot_closes_a_gap() -> None:
 
     assert coverage(inventory, HISTORY) == 10
     assert offsets_of(inventory) == (9, [("aa", 10, 10)])
+
+
+def test_a_log_goes_on_at_the_first_hole_that_it_can_fill() -> None:
+    inventory = holding(snapshot("aa", 2), run("aa", 3, 4), snapshot("aa", 9))
+
+    assert resume_after(inventory, HISTORY, Offset(1)) == 4
+    assert resume_after(inventory, HISTORY, Offset(5)) == 4
+    assert resume_after(inventory, HISTORY, Offset(6)) == 9
+    assert resume_after(inventory, HISTORY, Offset(20)) == 9
+    assert resume_after(holding(), HISTORY, Offset(1)) is None
 
 
 def test_nothing_covers_an_empty_archive() -> None:

@@ -210,3 +210,19 @@ def test_the_entries_of_one_run_are_of_one_reign(tmp_path: Path) -> None:
 
         (run,) = master.uploader.look().runs
         assert (run.last, run.reign.epoch) == (master.last, 1)
+
+
+def test_a_snapshot_leaves_no_hole_in_the_moments_before_it(tmp_path: Path) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        between = master.insert(3)
+        master.insert(2)
+
+        master.snapshot()
+        covered = master.uploader.covered
+        master.carry()
+
+        assert covered == master.uploader.covered == master.last
+        restored = master.restored("copy", Moment(offset=between))
+        assert restored.position.offset == between
+        assert rows_in(tmp_path / "copy") == master.rows[between]

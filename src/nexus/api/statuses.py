@@ -92,6 +92,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "The token may not do this",
         "Nothing happened: use a token of the role that the detail names.",
     ),
+    errors.RateLimitedError: Row(
+        429, "Too many requests", "Nothing happened: send it again, but less often.", 1
+    ),
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),

@@ -99,6 +99,33 @@ def coverage(inventory: Inventory, history: EpochHistory) -> Offset | None:
     return max(reached, default=None)
 
 
+def windows(inventory: Inventory, history: EpochHistory) -> list[tuple[Offset, Offset]]:
+    """From which entry up to which every moment can be restored, oldest first."""
+    chain = Chain(inventory, history)
+    found: list[tuple[Offset, Offset]] = []
+    for snapshot in inventory.snapshots_of(history):
+        reach = chain.reach(snapshot.offset)
+        if found and snapshot.offset <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], reach))
+        else:
+            found.append((snapshot.offset, reach))
+    return found
+
+
+def resume_after(
+    inventory: Inventory, history: EpochHistory, log_first: Offset
+) -> Offset | None:
+    """Behind which entry a log that begins at `log_first` goes on; None: nowhere.
+
+    That is the first hole that it can fill: a newer snapshot may stand behind entries
+    that nobody has archived, and every moment between is to be restorable.
+    """
+    chain = Chain(inventory, history)
+    reached = [chain.reach(one.offset) for one in inventory.snapshots_of(history)]
+    fillable = [end for end in reached if end + 1 >= log_first]
+    return min(fillable, default=max(reached, default=None))
+
+
 def held_end(inventory: Inventory, history: EpochHistory) -> Offset:
     """The last entry of this history that any object holds, restorable or not."""
     ends = [piece.last for piece in Chain(inventory, history).every_piece()]

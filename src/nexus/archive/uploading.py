@@ -13,7 +13,7 @@ import msgspec
 
 from nexus.archive.inventory import Inventory, take_stock
 from nexus.archive.names import ReignName, SnapshotName
-from nexus.archive.planning import coverage
+from nexus.archive.planning import coverage, resume_after
 from nexus.archive.runs import pack_run
 from nexus.archive.stores import Store
 from nexus.errors import ArchiveError, LogGapError
@@ -59,9 +59,10 @@ class Uploader:
         self.covered: Offset | None = None
         """Everything up to here can be restored; None: nothing can."""
         self.carried = Offset(0)
-        """The last entry that was carried; above `covered` after a gap."""
+        """The last entry that was carried; below `covered` while a hole is filled."""
         self.snapshot_us = 0
         """When the newest snapshot's last entry was made."""
+        self.bytes_sent = 0
         self.lost = ""
         """What a listing did not find though it was written, or empty."""
 
@@ -98,8 +99,9 @@ class Uploader:
         self._tell(reign)
         self._store.put(str(name), data)
         self._sizes[str(name)] = len(data)
-        if self.covered == self.carried:
-            self.covered = name.last
+        self.bytes_sent += len(data)
+        if self.covered is not None and first <= self.covered + 1:
+            self.covered = max(self.covered, name.last)
         self.carried = name.last
         return True
 
@@ -124,6 +126,7 @@ class Uploader:
     def snapshot_added(self, name: SnapshotName, size: int) -> Inventory:
         """A snapshot was uploaded: go on from there if there was a gap."""
         self._sizes[str(name)] = size
+        self.bytes_sent += size
         return self.audit()
 
     def audit(self) -> Inventory:
@@ -158,12 +161,13 @@ class Uploader:
             self._sizes.pop(name, None)
 
     def _take_up(self, inventory: Inventory) -> None:
-        """Go on behind what is whole, or behind what was carried where nothing is."""
+        """Go on at the first hole that the log can fill."""
         self.covered = coverage(inventory, self.history)
         snapshots = inventory.snapshots_of(self.history)
         self.snapshot_us = max((one.time_us for one in snapshots), default=0)
-        if self.covered is not None:
-            self.carried = self.covered
+        after = resume_after(inventory, self.history, self._log.first_offset)
+        if after is not None:
+            self.carried = after
 
     def _tell(self, reign: Reign) -> None:
         """Make sure that the reign's folder says what came before."""

@@ -19,6 +19,7 @@ from nexus.config.values import (
     Endpoint,
     EtcdPrefix,
     Milliseconds,
+    Natural,
     Secret,
     Size,
 )
@@ -97,6 +98,22 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An interactive transaction holds the writer: idle for longer, it ends."""
     readers: Count = 8
     """Queries that run at once."""
+    requests_per_second: Natural = 0
+    """Of one token, or of one address without; 0: any number."""
+    request_bytes: Size = 64 << 20
+    """One request's body."""
+    statements: Count = 10_000
+    """Of one request."""
+    connections: Count = 2_048
+    """At each port; each costs a descriptor and a buffer."""
+    connections_per_address: Natural = 0
+    """At each port; 0: as many as there may be in all."""
+    head_timeout_ms: Milliseconds = 10_000
+    """For a request's head, and for a WebSocket's greeting."""
+    body_timeout_ms: Milliseconds = 60_000
+    """For a request's body, and for a caller to take some of an answer."""
+    idle_connection_ms: Milliseconds = 75_000
+    """Between two requests over one connection."""
 
 
 class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +136,16 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether clients too must show one of the CA's."""
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node tells on standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto: for people on a terminal, else one JSON object a line."""
+    audit_file: Path | None = None
+    """Where administrative acts are written as lines of JSON, beside the log."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node, checked; made by `load`."""
 
@@ -139,3 +166,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()

@@ -17,6 +17,7 @@
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── ForbiddenError               the token is of too small a role
+    ├── RateLimitedError             the caller asks too often
     ├── WrongRoleError               the call belongs on a node of another role
     ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
@@ -68,6 +69,7 @@ from nexus.errors.calls import (
     NotFoundError,
     PositionLostError,
     ProtocolError,
+    RateLimitedError,
     RequestError,
     WrongRoleError,
 )
@@ -138,6 +140,7 @@ __all__ = [
     "PositionLostError",
     "ProtocolError",
     "QuorumLostError",
+    "RateLimitedError",
     "ReadOnlyReplicaError",
     "RefusedStatementError",
     "RequestError",
