@@ -86,7 +86,7 @@ class Link:
         """
         try:
             connected = socket.create_connection(split_host(address), timeout_s)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # or no host to be asked for
             raise LinkLostError(f"{address}: {error}") from error
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
