@@ -1,8 +1,13 @@
 """The address of a cluster says whom to ask, and what is wrong with it."""
 
+import ssl
+from pathlib import Path
+
 import pytest
 
+from certificates import Office
 from nexus.client.target import Credential, ReadFrom, Target, read_target, split_host
+from nexus.client.trust import Trust
 from nexus.errors import RequestError
 
 
@@ -57,3 +62,18 @@ def test_what_is_wrong_with_a_url_is_named(url: str, why: str) -> None:
 def test_hosts_and_ports_are_told_apart() -> None:
     assert split_host("a:1") == ("a", 1)
     assert split_host("[::1]:2") == ("::1", 2)
+
+
+def test_a_url_says_how_tls_is_spoken(tmp_path: Path) -> None:
+    office = Office.opened(tmp_path / "tls")
+    mine = office.client()
+    files = f"ca={office.ca}&cert={mine.cert}&key={mine.key}"
+
+    assert read_target("nexus://a").tls is None
+    assert read_target("nexus://a?tls=off").tls is None
+    for url in ("nexus://a?tls=on", f"nexus://a?{files}&read=nearest"):
+        assert isinstance(read_target(url).tls, ssl.SSLContext)
+    given = read_target("nexus://a?tls=off", trust=Trust(tls=True)).tls
+    assert isinstance(given, ssl.SSLContext)
+    with pytest.raises(RequestError, match="tls=1 is neither tls=on nor tls=off"):
+        read_target("nexus://a?tls=1")

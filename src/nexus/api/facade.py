@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from nexus.config import Config
 from nexus.model.cluster import (
+    ArchiveStatus,
     MasterStats,
     MembersView,
     Mode,
@@ -207,6 +208,9 @@ class NodeFacade(Protocol):
 
     async def make_snapshot(self) -> SnapshotInfo:
         """Make a snapshot while writes go on; returns what is known of it."""
+
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived; WrongRoleError where there is no archive."""
 
     async def begin_verify(self) -> Offset:
         """Have every node hash its tables at the offset that is returned."""

@@ -99,6 +99,19 @@ def coverage(inventory: Inventory, history: EpochHistory) -> Offset | None:
     return max(reached, default=None)
 
 
+def windows(inventory: Inventory, history: EpochHistory) -> list[tuple[Offset, Offset]]:
+    """From which entry up to which every moment can be restored, oldest first."""
+    chain = Chain(inventory, history)
+    found: list[tuple[Offset, Offset]] = []
+    for snapshot in inventory.snapshots_of(history):
+        reach = chain.reach(snapshot.offset)
+        if found and snapshot.offset <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], reach))
+        else:
+            found.append((snapshot.offset, reach))
+    return found
+
+
 def resume_after(
     inventory: Inventory, history: EpochHistory, log_first: Offset
 ) -> Offset | None:

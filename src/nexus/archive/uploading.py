@@ -62,6 +62,7 @@ class Uploader:
         """The last entry that was carried; below `covered` while a hole is filled."""
         self.snapshot_us = 0
         """When the newest snapshot's last entry was made."""
+        self.bytes_sent = 0
         self.lost = ""
         """What a listing did not find though it was written, or empty."""
 
@@ -98,6 +99,7 @@ class Uploader:
         self._tell(reign)
         self._store.put(str(name), data)
         self._sizes[str(name)] = len(data)
+        self.bytes_sent += len(data)
         if self.covered is not None and first <= self.covered + 1:
             self.covered = max(self.covered, name.last)
         self.carried = name.last
@@ -124,6 +126,7 @@ class Uploader:
     def snapshot_added(self, name: SnapshotName, size: int) -> Inventory:
         """A snapshot was uploaded: go on from there if there was a gap."""
         self._sizes[str(name)] = size
+        self.bytes_sent += size
         return self.audit()
 
     def audit(self) -> Inventory:

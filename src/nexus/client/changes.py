@@ -7,6 +7,7 @@ with nexus.changes("http://a:15474,http://b:15474", since=place) as feed:
 """
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing_extensions import override
 
 from nexus.client.feedlink import FeedLink, NodeUnreachableError, Query
 from nexus.client.target import token_at_hand
+from nexus.client.trust import FilePath, Trust
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
@@ -105,6 +107,10 @@ def changes(  # noqa: PLR0913 - each is an option by its name
     token: str = "",
     timeout: float | None = 60.0,
     heartbeat: float = 5.0,
+    tls: ssl.SSLContext | None = None,
+    ca_file: FilePath | None = None,
+    cert_file: FilePath | None = None,
+    key_file: FilePath | None = None,
 ) -> "Changes":
     """Every committed change after `since`; None: what comes from now on.
 
@@ -122,6 +128,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
             "the feed is read over HTTP: name addresses like http://127.0.0.1:15474, "
             "or use nexus.connect(…).changes()"
         )
+    trust = Trust(tls, ca_file, cert_file, key_file)
     wanted = Wanted(
         since=since,
         tables=tables,
@@ -131,7 +138,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
         heartbeat_s=heartbeat,
     )
     return Changes(
-        FeedLink(token or secret or token_at_hand(), heartbeat),
+        FeedLink(token or secret or token_at_hand(), heartbeat, trust.context()),
         [url.strip().rstrip("/") for url in listed if url.strip()],
         wanted,
         timeout_s=timeout,

@@ -18,6 +18,7 @@ from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.session import Result, Statement
 from nexus.client.target import Target, read_target
+from nexus.client.trust import Trust
 from nexus.errors import (
     ConnectionLostError,
     NexusError,
@@ -55,6 +56,8 @@ ELSEWHERE: Final = (
 UNDECIDED_PAUSE_S: Final = 0.05
 """Before a write is asked for again whose outcome its node does not know yet."""
 
+_NOTHING_SAID: Final = Trust()
+
 Found = TypeVar("Found")
 
 
@@ -70,14 +73,20 @@ class RemoteSession:
 
     @classmethod
     def open(
-        cls, url: str, *, timeout_s: float | None = None, secret: str = ""
+        cls,
+        url: str,
+        *,
+        timeout_s: float | None = None,
+        secret: str = "",
+        trust: Trust = _NOTHING_SAID,
     ) -> "RemoteSession":
         """Connect to the first node that answers.
 
         Raises RequestError for a URL that is none, NoMasterError where no node answers
         in time, HandshakeRefusedError where one refuses for good.
         """
-        session = cls(read_target(url, timeout_s=timeout_s, secret=secret))
+        target = read_target(url, timeout_s=timeout_s, secret=secret, trust=trust)
+        session = cls(target)
         try:
             session._links.find(Purpose.READ, session._deadline_ms())
         except BaseException:
@@ -128,7 +137,7 @@ class RemoteSession:
                 "read the feed in that application"
             )
         return Changes(
-            FeedLink(self._target.secret, wanted.heartbeat_s),
+            FeedLink(self._target.secret, wanted.heartbeat_s, self._target.tls),
             [link.attached.http_url],
             wanted,
             timeout_s=self._target.timeout_s,

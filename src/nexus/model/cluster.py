@@ -60,8 +60,13 @@ class ArchiveStatus(msgspec.Struct, frozen=True):
     """Entries committed and not archived."""
     lag_seconds: float
     """How long ago everything that was committed was archived."""
+    last_success: float
+    """When the archive was last well, seconds since 1970; 0: not since the start."""
     snapshots: int
     """Uploaded by this node since it began to reign."""
+    bytes_sent: int
+    failures: int
+    """Times that it could not be written to."""
     last_error: str
     """Why it does not get on, or what it has lost; empty: all is well."""
 

@@ -44,6 +44,8 @@ class Archiving:
         self._closing = False
         self._gave_up = False
         self._error = ""
+        self._failures = 0
+        self._well_at = 0.0
         self._thread = threading.Thread(
             target=self._run, name="nexus-archive", daemon=True
         )
@@ -59,19 +61,20 @@ class Archiving:
         if reign is None:
             return None
         applied = self._source.database.position.offset
-        if work is None or work.reign is not reign:
-            covered, since, snapshots = Offset(0), time.monotonic(), 0
-        else:
-            covered, since = work.uploader.covered or Offset(0), work.whole_at
-            snapshots = work.snapshots
+        begun = work if work is not None and work.reign is reign else None
+        covered = (begun.uploader.covered if begun else None) or Offset(0)
+        since = begun.whole_at if begun else time.monotonic()
         lag = max(0, applied - covered)
         return ArchiveStatus(
             url=self._store.url,
             offset=covered,
             lag=lag,
             lag_seconds=round(time.monotonic() - since, 3) if lag else 0.0,
-            snapshots=snapshots,
-            last_error=self._error or (work.trouble if work else ""),
+            last_success=self._well_at,
+            snapshots=begun.snapshots if begun else 0,
+            bytes_sent=begun.uploader.bytes_sent if begun else 0,
+            failures=self._failures,
+            last_error=self._error or (begun.trouble if begun else ""),
         )
 
     def floor(self) -> Offset:
@@ -135,6 +138,7 @@ class Archiving:
         except Exception as error:  # noqa: BLE001 - commits go on whatever happens here
             self._failed(f"{type(error).__name__}: {error}")
             return True
+        self._well_at = time.time()
         if self._error:
             self._source.events.info("archive_is_back", self._store.url)
             self._error = ""
@@ -144,6 +148,7 @@ class Archiving:
         if reason != self._error:
             self._source.events.warning("archive_failed", reason)
         self._error = reason
+        self._failures += 1
 
     def _carry(self, reign: Reign) -> None:
         work = self._work

@@ -7,7 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from nexus.archive.inventory import Inventory
 from nexus.archive.names import SnapshotName
+from nexus.archive.retention import Window, needless
 from nexus.archive.stores import Store
 from nexus.archive.uploading import Uploader
 from nexus.config.settings import ArchiveSettings
@@ -96,7 +98,7 @@ class ReignArchive:
         making = self._making
         if making is not None and making.done():
             self._making = None
-            self._note(making)
+            self._note(making, settings)
         if self._making is None and self._is_due(settings):
             self.wants_snapshot = False
             self._making = Future()
@@ -114,10 +116,22 @@ class ReignArchive:
         is_old = age_s > settings.snapshot_interval
         return self.wants_snapshot or self.uploader.covered is None or is_old
 
-    def _note(self, making: "Future[tuple[SnapshotName, int]]") -> None:
+    def _retain(self, inventory: Inventory, settings: ArchiveSettings) -> None:
+        """Delete what no moment of the window needs."""
+        window = Window(settings.retention_age, settings.retention_count)
+        now_us = time.time_ns() // 1000
+        names = needless(inventory, self.uploader.history, window, now_us)
+        if names:
+            self.uploader.delete(names)
+            self._events.info("archive_retained", f"{len(names)} objects are deleted")
+
+    def _note(
+        self, making: "Future[tuple[SnapshotName, int]]", settings: ArchiveSettings
+    ) -> None:
         try:
             name, size = making.result()
-            self.uploader.snapshot_added(name, size)
+            inventory = self.uploader.snapshot_added(name, size)
+            self._retain(inventory, settings)
         except (NexusError, OSError) as error:
             self._failures += 1
             pause_s = min(2.0**self._failures, LONGEST_PAUSE_S)

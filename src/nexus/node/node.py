@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from nexus.config import Config
 from nexus.errors import NodeStoppedError, WrongRoleError
 from nexus.model.cluster import (
+    ArchiveStatus,
     MasterStats,
     ReplicaStats,
     ReplicaStatus,
@@ -254,6 +255,13 @@ class Node(Orders):
     async def make_snapshot(self) -> SnapshotInfo:
         """A new snapshot, made while writes go on; durable on return."""
         return await self._parts.sender.make(self._parts.state.cluster_id)
+
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived soon, and all that is committed; what stood before.
+
+        Raises WrongRoleError where nothing is archived from.
+        """
+        return self._parts.archive_now()
 
     async def begin_verify(self) -> Offset:
         """Have every node hash its tables at the offset that is returned."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Role
+from nexus.errors import WrongRoleError
+from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
 from nexus.node.admittance import Admittance
 from nexus.node.archiving import Archiving, archiving_of, store_of
@@ -21,6 +22,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
+from nexus.node.seeding import seed_replica
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
@@ -115,6 +117,17 @@ class Parts:
             return Offset(self.log.last_offset + 1)
         return self.archiving.floor()
 
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived soon; raises WrongRoleError."""
+        status = self.archiving.status() if self.archiving else None
+        if self.archiving is None or status is None:
+            raise WrongRoleError(
+                "nothing is archived from this node: only a master does that, and only "
+                "one with archive.url"
+            )
+        self.archiving.snapshot_now()
+        return status
+
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
         delay_ms = self.config.replication.apply_delay_ms
@@ -179,6 +192,8 @@ async def open_parts(
     replication = config.replication
     guest = host if isinstance(host, Guest) else None
     store = store_of(config.archive.url, guest.database if guest else MAIN)
+    if store is not None and config.archive.seed:
+        await asyncio.to_thread(seed_replica, config, store)
     if isinstance(host, Papers):
         standing = await asyncio.to_thread(open_standing, config)
         database = standing.database
