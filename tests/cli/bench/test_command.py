@@ -9,7 +9,7 @@ from cli.conftest import Run
 from nexus.cli.bench.report import LINES
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_quick_run_measures_every_line(run: Run, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
 
