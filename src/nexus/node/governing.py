@@ -22,6 +22,7 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.holding import apply_until
+from nexus.node.keyhandover import hand_key_over
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
 from nexus.node.resting import Resting
@@ -48,8 +49,12 @@ async def switch_over(duties: Duties, heir: NodeId) -> Handover:
     heir cannot reign now, or has not taken over: then this node takes writes again.
     """
     duties.reigning("a switchover begins at the master")
-    voting = duties.voting()
     began = time.monotonic()
+    if isinstance(duties.duty, Keyholding):
+        await hand_key_over(duties.parts, duties.duty, heir)
+        own = duties.parts.state.node_id
+        return Handover(own, heir, time.monotonic() - began)
+    voting = duties.voting()
     try:
         voting.take(voting.member.switchover(heir, now_ms()))
     except WrongRoleError as error:
