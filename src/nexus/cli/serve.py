@@ -16,6 +16,7 @@ from nexus.api.server import HttpServer
 from nexus.cli.descriptors import raise_limit
 from nexus.cli.flags import with_setting_flags
 from nexus.cli.logs import configure_logs, nowhere
+from nexus.cli.notify import notify
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import print_json_line
@@ -73,7 +74,9 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
         try:
             async with server:
                 _tell(node, server.url, as_json=as_json)
+                notify("READY=1")
                 await stop.wait()
+                notify("STOPPING=1")
         finally:
             await _stop(node)
     finally:

@@ -22,6 +22,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
+from nexus.node.seeding import seed_replica
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
@@ -191,6 +192,8 @@ async def open_parts(
     replication = config.replication
     guest = host if isinstance(host, Guest) else None
     store = store_of(config.archive.url, guest.database if guest else MAIN)
+    if store is not None and config.archive.seed:
+        await asyncio.to_thread(seed_replica, config, store)
     if isinstance(host, Papers):
         standing = await asyncio.to_thread(open_standing, config)
         database = standing.database

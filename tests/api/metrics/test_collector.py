@@ -49,3 +49,15 @@ def test_certificate_and_archive_are_there_where_a_node_has_them(
     node.current = replace(node.current, archive=archive)
 
     assert families(node) == expected(Where.MASTER, Where.TLS, Where.ARCHIVE)
+
+
+def test_an_archive_that_fails_says_so(node: FakeNode) -> None:
+    told = {}
+    for error in ("", "no answer"):
+        archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1.7e9, 1, 512, 1, error)
+        node.current = replace(node.current, archive=archive)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(NodeCollector(node, FIGURES))
+        told[error] = registry.get_sample_value("nexus_archive_failing")
+
+    assert told == {"": 0.0, "no answer": 1.0}

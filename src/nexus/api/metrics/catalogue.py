@@ -87,10 +87,6 @@ STATUS: Final = _shown(
         "commit_offset": ("commit_offset", "The last entry on a quorum."),
         "lag": ("lag_entries", "Entries not yet applied."),
         "lag_seconds": ("lag_seconds", "Age of the oldest entry not yet applied."),
-        "apply_delay_ms": (
-            "apply_delay_milliseconds",
-            "How late it applies on purpose.",
-        ),
         "held_back": ("held_back_entries", "Entries not applied yet, on purpose."),
         "replica_count": ("replicas", "Replicas of this master."),
     },
@@ -207,6 +203,7 @@ COUNTS: Final = (
 )
 
 HOLDINGS: Final = (
+    _gauge("apply_delay_seconds", "How late it applies entries on purpose."),
     _gauge("quorum_lost", "1 while a master refuses writes for lack of a quorum."),
     _gauge("log_entries", "Entries that the log holds."),
     _gauge("log_size_bytes", "The log on the disk, preallocated space included."),
@@ -241,6 +238,7 @@ ARCHIVE: Final = (
                 "archive_last_success_timestamp_seconds",
                 "When the archive was last well, seconds since 1970.",
             ),
+            "last_error": ("archive_failing", "1 while something is wrong with it."),
         },
     ),
     *_shown(
