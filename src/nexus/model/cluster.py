@@ -81,6 +81,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """How old an entry must be before this replica applies it."""
     held_back: int = 0
     """Entries that are not applied only because they are younger: they are no lag."""
+    upstream_id: str = ""
+    """Whom a replica follows: the master, or a replica that passes its log on."""
 
 
 class MasterStats(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     apply_delay_ms: int = 0
     held_back: int = 0
+    upstream_id: str = ""
 
 
 def node_status(
@@ -66,4 +67,5 @@ def node_status(
         last_error=failure or state.incomplete or duty.last_error,
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
+        upstream_id=duty.upstream_id,
     )
