@@ -1,12 +1,18 @@
 """A replica follows a replica, between nodes in this process."""
 
 import pytest
+from msgspec.structs import replace
 
-from nexus.errors import WrongRoleError
-from nexus.model.cluster import LinkState
-from nexus.model.position import Offset
+from e2e.cluster import free_port
+from nexus.errors import ReadOnlyReplicaError, WrongRoleError
+from nexus.node.connection import Connection
+from nexus.node.handshake import introduce
 from nexus.node.node import Node
+from nexus.protocol.messages import Error, ErrorCode
+from nexus.replication.announcement import hello_of
+from nexus.replication.cascade import CASCADE
 from node.builders import Crowd, address_of, caught_up, count, run, until
+from node.test_following import duty_of
 
 CREATE = "create table t(id integer primary key, v)"
 INSERT = "insert into t(v) values (1)"
@@ -23,8 +29,7 @@ async def chain(crowd: Crowd, length: int = 2) -> list[Node]:
 
 
 async def test_entries_pass_from_replica_to_replica(crowd: Crowd) -> None:
-    nodes = await chain(crowd, 3)
-    master, first, second, third = nodes
+    master, first, second, third = await chain(crowd, 3)
     await run(master, CREATE)
     last = await run(master, INSERT)
 
@@ -33,15 +38,10 @@ async def test_entries_pass_from_replica_to_replica(crowd: Crowd) -> None:
     assert await count(third) == 1
     status = third.status()
     assert (status.master_id, status.upstream_id) == (master.node_id, second.node_id)
-    assert (
-        status.master_url
-        == second.status().master_url.replace(
-            first.status().master_url, second._parts.http_url
-        )
-        or status.master_url
-    )
+    assert status.master_url == second._parts.http_url
     assert [one.id for one in master.replicas()] == [first.node_id]
     assert [one.id for one in first.replicas()] == [second.node_id]
+    assert first.status().replica_count == 1
     with pytest.raises(WrongRoleError):
         third.replicas()
 
@@ -53,15 +53,26 @@ async def test_a_new_downstream_is_filled_by_a_snapshot_of_the_replica(
     await run(master, CREATE)
     for _ in range(20):
         await run(master, INSERT)
+    await master.make_snapshot()
+    await duty_of_master(master)
     first = await crowd.replica("first", master, replication__max_log_size=4)
     last = await run(master, INSERT)
     await caught_up(first, last)
-    await first._duties.duty.retain()  # type: ignore[union-attr]
+    await duty_of(first).retain()
 
     second = await crowd.replica("second", first, replication__cascade=True)
     await caught_up(second, last)
 
+    assert second.replica_stats().full_syncs == 1
     assert await count(second) == await count(master)
+
+
+async def duty_of_master(master: Node) -> None:
+    """Have it drop what its log keeps no longer."""
+    duty = master._duties.duty
+    assert duty is not None
+    await master._duties.reigning().retain()
+    assert master._parts.log.first_offset > 1
 
 
 async def test_downstreams_follow_the_upstream_that_was_promoted(crowd: Crowd) -> None:
@@ -90,29 +101,47 @@ async def test_when_the_upstream_dies_its_own_upstream_is_followed(
     assert second.status().upstream_id == master.node_id
 
 
-async def test_a_loop_is_found_and_said(crowd: Crowd) -> None:
+@pytest.mark.parametrize("length", [2, 3])
+async def test_replicas_that_follow_each_other_are_told_of_the_loop(
+    crowd: Crowd, length: int
+) -> None:
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(length)]
+    nodes = [
+        await crowd.node(
+            f"n{number}",
+            "replica",
+            replication__bind_addr=address,
+            replication__master_addr=addresses[(number + 1) % length],
+            replication__cascade=True,
+        )
+        for number, address in enumerate(addresses)
+    ]
+
+    await until(lambda: any("a loop" in one.status().last_error for one in nodes))
+
+    assert not any(one.status().connected for one in nodes)
+
+
+async def test_a_replica_that_would_follow_its_own_downstream_is_refused(
+    crowd: Crowd,
+) -> None:
     master, first, second = await chain(crowd)
     await caught_up(second, await run(master, CREATE))
-
-    await first.stop()
-    again = Node(
-        type(first.config)(
-            data_dir=first.config.data_dir,
-            http_addr=first.config.http_addr,
-            replication=first.config.replication.__class__(
-                role=first.config.replication.role,
-                bind_addr=address_of_config(first),
-                master_addr=address_of(second),
-                cascade=True,
-                heartbeat_ms=first.config.replication.heartbeat_ms,
-            ),
-        )
+    parts = first._parts
+    hello = hello_of(
+        replace(parts.identity(), features=(CASCADE,)),
+        first.history(),
+        parts.log.durable_offset,
+        epoch=parts.state.epoch,
     )
-    assert again.config.replication.master_addr == address_of(second)
 
+    connection = await Connection.open(address_of(second), timeout_s=5)
+    answer = await introduce(connection, hello, "", timeout_s=5)
+    await connection.close()
 
-def address_of_config(node: Node) -> str:
-    return node.config.replication.bind_addr
+    assert isinstance(answer, Error)
+    assert answer.code == ErrorCode.LOOP
+    assert f"which would follow {first.node_id}: a loop" in answer.message
 
 
 async def test_what_is_not_committed_is_not_passed_on(crowd: Crowd) -> None:
@@ -125,4 +154,17 @@ async def test_what_is_not_committed_is_not_passed_on(crowd: Crowd) -> None:
 
     assert master.status().commit_offset == 0
     assert second.status().durable_offset == 0
-    assert second.status().state is not LinkState.STREAMING or Offset(0) == 0
+    (seen,) = first.replicas()
+    assert (seen.id, seen.last_ack_offset) == (second.node_id, 0)
+
+
+async def test_a_write_at_the_end_of_the_chain_is_referred_up_the_chain(
+    crowd: Crowd,
+) -> None:
+    master, first, second = await chain(crowd)
+    await caught_up(second, await run(master, CREATE))
+
+    with pytest.raises(ReadOnlyReplicaError) as told:
+        await run(second, INSERT)
+
+    assert told.value.master_url == first._parts.http_url
