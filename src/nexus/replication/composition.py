@@ -281,7 +281,9 @@ class Composition:
         """What the log's end by now means for the downstreams."""
         if self.replica is None or self._settings.witness or self.replica.borrows:
             return self._relay.end("its upstream has lost its own")
-        return self._relay.follow(self.replica, now_ms)
+        votes = self._identity.node_id in self.voters
+        leaves = self.replica.votes_now() if votes else ()
+        return (*leaves, *self._relay.follow(self.replica, now_ms))
 
     def _reconfigured(self) -> None:
         self.elector.auto_failover = self.electorate.auto_failover

@@ -14,7 +14,7 @@ from typing_extensions import override
 from nexus.model.cluster import NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import ErrorCode, Hello, Ping, Welcome
-from nexus.replication.admission import claims_to_be_master
+from nexus.replication.admission import claims_to_be_master, fork_between
 from nexus.replication.cascade import (
     CASCADE,
     UP,
@@ -46,7 +46,14 @@ class RelayMaster(Master):
     def shows(self, replica: Replica, now_ms: int) -> Effects:
         """The replica may show so much of its log by now."""
         ahead_ms = replica.clock_ahead_ms
-        return self._streams.relayed(replica.safe, replica.master_end, ahead_ms, now_ms)
+        shown, held, end = replica.safe, replica.durable, replica.master_end
+        return self._streams.relayed(shown, held, end, ahead_ms, now_ms)
+
+    def is_behind(self, hello: Hello) -> bool:
+        """Whether the sender has all of this log, and more: it is to come later."""
+        held, theirs = self._streams.extent.durable_offset, hello.position.offset
+        fork = fork_between(self._history, held, hello.history, theirs)
+        return fork == held < theirs
 
     def follows(self, peer: Peer) -> bool:
         """Whether this is a downstream's connection."""
@@ -75,7 +82,7 @@ class Relay:
         self._upstream: Welcome | None = None
         """The connection that is followed now."""
         self._machine: RelayMaster | None = None
-        self._shown = (NO_OFFSET, NO_OFFSET)
+        self._shown = (NO_OFFSET, NO_OFFSET, NO_OFFSET)
         self._seekers: dict[NodeId, tuple[int, tuple[NodeId, ...]]] = {}
 
     def wanted(self, hello: Hello) -> bool:
@@ -117,6 +124,9 @@ class Relay:
         if hello.epoch > replica.epoch:
             return (*effects, Close(peer, ErrorCode.BUSY, _behind(hello.epoch)))
         machine = self._machine or self._made(replica, via, first, now_ms)
+        if machine.is_behind(hello):
+            reason = f"{own} holds entries up to {replica.durable}, {other} more"
+            return (*effects, Close(peer, ErrorCode.BUSY, reason))
         return (*effects, *self.only_relays(machine.hello(peer, hello, now_ms)))
 
     def _made(
@@ -151,7 +161,7 @@ class Relay:
             ended = self.end("its upstream follows anew")
             self._upstream = replica.master
             return ended
-        shown = (replica.safe, replica.master_end)
+        shown = (replica.safe, replica.durable, replica.master_end)
         if self._machine is None or shown == self._shown:
             return ()
         self._shown = shown

@@ -96,6 +96,11 @@ class ReplicaView:
         return self._log.safe
 
     @property
+    def durable(self) -> Offset:
+        """The end of its log, as far as it is synced."""
+        return self._log.durable
+
+    @property
     def master_end(self) -> Offset:
         """The end of the true master's log, as far as is known."""
         return self._log.master_offset

@@ -42,6 +42,8 @@ class Streams:
         self.lease = Lease(identity.node_id)
         self._ages = EntryAges()
         self._ages.note(log.durable_offset, now_ms)
+        self._whole = NO_OFFSET
+        """Of a replica's log: durable, but perhaps not committed yet."""
         self._master_end = NO_OFFSET
         """Of the true master, where this log is a replica's."""
         self._ahead_ms: int | None = None
@@ -62,8 +64,8 @@ class Streams:
 
     @property
     def extent(self) -> LogExtent:
-        """The log as replicas may have it."""
-        return LogExtent(self.log.first_offset, self.end)
+        """The log as replicas may have it; of a relay, what it will show in time."""
+        return LogExtent(self.log.first_offset, max(self.end, self._whole))
 
     def elected(self, voters: frozenset[NodeId]) -> None:
         """These count; nothing is known to be committed yet, whatever the mode."""
@@ -105,12 +107,18 @@ class Streams:
         return self.fed(now_ms)
 
     def relayed(
-        self, shown: Offset, master_end: Offset, ahead_ms: int | None, now_ms: int
+        self,
+        shown: Offset,
+        held: Offset,
+        master_end: Offset,
+        ahead_ms: int | None,
+        now_ms: int,
     ) -> Effects:
-        """A replica passes its log on up to `shown`, which is committed.
+        """A replica passes its log on up to `shown`, which is committed, of `held`.
 
         The master's own log reaches `master_end`, its clock is `ahead_ms` of this one.
         """
+        self._whole = held
         self.log = LogExtent(self.log.first_offset, max(shown, self.log.durable_offset))
         self.commit = max(shown, self.commit)
         self._master_end, self._ahead_ms = master_end, ahead_ms
