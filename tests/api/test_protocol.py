@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from api.fake_node import FakeNode
+from api.fake_node import ANSWER, FakeNode
 from nexus.api.protocol import HttpLimits
 from nexus.api.server import HttpServer
 from nexus.model.cluster import Outcome
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+from node.builders import until
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -178,18 +179,59 @@ async def test_a_write_whose_caller_sends_no_more_is_answered(
     assert (status, told["offset"]) == (200, 13)
 
 
-async def test_connections_are_bounded(node: FakeNode) -> None:
+async def test_where_all_wait_for_an_answer_one_more_is_refused(
+    node: FakeNode,
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(_request: SqlRequest) -> SqlResponse:
+        await go_on.wait()
+        return ANSWER
+
+    node.executes = wait
     async with HttpServer(node, "127.0.0.1:0", HttpLimits(connections=1)) as server:
-        reader, writer = await connect(server)
-        writer.write(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
-        await reader.readuntil(b"}")
+        busy = await connect(server)
+        busy[1].write(POST + b"\r\n" + BODY)
+        await until(lambda: node.asked)
 
         refused = await closes(await connect(server))
-        writer.close()
+        go_on.set()
+        busy[1].write_eof()
+        [(served, _)] = answers(await closes(busy))
 
     [(status, problem)] = answers(refused)
     assert (status, problem["code"]) == (503, "too_many_connections")
     assert b"retry-after: 1" in refused
+    assert served == 200
+
+
+async def test_a_connection_that_waits_for_nothing_gives_way(node: FakeNode) -> None:
+    async with HttpServer(node, "127.0.0.1:0", HttpLimits(connections=1)) as server:
+        idle = await connect(server)
+        idle[1].write(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        await idle[0].readuntil(b"}")
+        slow = await connect(server)
+        assert await closes(idle) == b""
+        slow[1].write(b"GET /health HTTP/1.1\r\nHost: ")
+
+        served = await connect(server)
+        served[1].write(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        assert b"200 OK" in await served[0].readuntil(b"}")
+        assert await closes(slow) == b""
+        served[1].close()
+
+
+async def test_an_address_may_have_a_limit_of_its_own(node: FakeNode) -> None:
+    limits = HttpLimits(connections_of_address=1)
+    async with HttpServer(node, "127.0.0.1:0", limits) as server:
+        first = await connect(server)
+        refused = await closes(await connect(server))
+        first[1].close()
+
+    [(status, problem)] = answers(refused)
+    assert (status, problem["code"]) == (503, "too_many_connections")
+    assert "connections of 127.0.0.1" in problem["detail"]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +333,7 @@ async def test_whoever_takes_nothing_of_an_answer_is_cut_off(node: FakeNode) -> 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         connection = await connect(server)
         connection[1].write(POST + b"\r\n" + BODY)
-        await asyncio.sleep(0.5)
+        await until(lambda: node.asked and not node.measures.http_connections())
         taken = await closes(connection)
 
     assert len(taken) < 16 << 20

@@ -138,3 +138,13 @@ async def test_an_archive_that_is_not_there_is_a_404(node: FakeNode) -> None:
         never = await client.get("/replication/snapshots/..%2Fcatalog.db")
 
     assert (dropped.status_code, never.status_code) == (404, 404)
+
+
+async def test_a_master_is_told_to_archive_and_says_how_it_stood(
+    node: FakeNode,
+) -> None:
+    async with client_of(node) as client:
+        answer = await client.post("/replication/archive")
+
+        assert answer.status_code == 200
+        assert (answer.json()["offset"], answer.json()["snapshots"]) == (7, 1)

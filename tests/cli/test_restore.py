@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from archive.keeping import keeper, rows_in
 from cli.conftest import Run
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.archive import FORMAT, Manifest, pack
@@ -115,3 +116,51 @@ def test_a_size_that_is_none_is_wrong_usage(
     ended = run("restore", archive, "--data", tmp_path, "--max-size", "much")
 
     assert ended.status == 2
+
+
+def test_any_moment_of_an_archive_becomes_a_directory(run: Run, tmp_path: Path) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        master.insert(3)
+        master.carry()
+        expected = master.rows
+
+    newest = run("restore", tmp_path / "the archive", "--data", tmp_path / "newest")
+    url = f"file://{tmp_path}/the%20archive"
+    older = run("restore", url, "--data", tmp_path / "o", "--to-offset", 3, "--json")
+
+    assert newest.status == older.status == 0, newest.error + older.error
+    assert newest.output.startswith("restored offset 5 of cluster c1 into")
+    assert rows_in(tmp_path / "newest") == expected[5]
+    told = json.loads(older.output)
+    assert (told["offset"], told["cluster_id"], told["runs"]) == (3, "c1", 1)
+    assert rows_in(tmp_path / "o") == expected[3]
+
+
+def test_a_fork_beside_the_restored_history_is_told(run: Run, tmp_path: Path) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        master.store.put(f"c1/{0:020d}-fork/history.json", b"{}")
+
+    ended = run("restore", tmp_path / "the archive", "--data", tmp_path / "data")
+
+    assert ended.status == 0
+    assert "holds the history 0-fork (--history)" in ended.error
+
+
+def test_what_is_missing_in_an_archive_is_told_in_one_line(
+    run: Run, tmp_path: Path
+) -> None:
+    ended = run("restore", tmp_path / "none", "--data", tmp_path / "data")
+
+    assert ended.status == 1
+    assert "nothing of any cluster" in ended.error
+    assert ended.error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_one_snapshot_has_one_moment(run: Run, archive: Path, tmp_path: Path) -> None:
+    ended = run("restore", archive, "--data", tmp_path / "d", "--to-offset", 3)
+
+    assert ended.status == 2
+    assert "is one snapshot" in ended.error

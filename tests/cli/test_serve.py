@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-import structlog
 
 from cli.conftest import Run
-from nexus.cli.serve import LEVELS, configure_logs
+from nexus.cli.logs import FIRST_KEYS
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -119,23 +119,61 @@ def test_insecure_is_loud(tmp_path: Path) -> None:
     assert "0.0.0.0:0" in error
 
 
-def test_an_unknown_log_level_is_wrong_usage(run: Run) -> None:
-    assert run("serve", "--log-level", "loud").status == 2
+def test_an_unknown_log_level_stops_the_start(run: Run, tmp_path: Path) -> None:
+    ended = run("serve", "--data", tmp_path, "--log-level", "loud")
+
+    assert ended.status == 1
+    assert "log.level = 'loud'" in ended.error
 
 
-def test_logs_go_to_standard_error_as_lines_of_json(
-    capsys: pytest.CaptureFixture[str],
+def lines_of(error: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in error.splitlines()]
+
+
+def test_every_line_of_the_log_says_which_node_epoch_and_offset(
+    tmp_path: Path,
 ) -> None:
-    configure_logs(LEVELS["warning"], as_json=True)
-    try:
-        log = structlog.get_logger()
-        log.info("quiet")
-        log.warning("loud", offset=7)
-    finally:
-        structlog.reset_defaults()
+    with serving(
+        *("--data", tmp_path, "--http-addr", ANY_PORT, "--role", "master", "--json")
+    ) as process:
+        told = json.loads(first_line(process))
+        process.terminate()
+        _, error = process.communicate(timeout=30)
 
-    output, error = capsys.readouterr()
-    (line,) = error.splitlines()
-    assert output == ""
-    assert json.loads(line)["event"] == "loud"
-    assert json.loads(line)["offset"] == 7
+    lines = lines_of(error)
+    began = next(line for line in lines if line["event"] == "reign_began")
+    assert began["node"] == told["node_id"]
+    assert (began["level"], began["epoch"], began["offset"]) == ("info", 1, 1)
+    assert began["timestamp"].endswith("Z")
+    for line in lines:
+        keys = [key for key in line if key in FIRST_KEYS]
+        assert list(line)[: len(keys)] == keys == [k for k in FIRST_KEYS if k in keys]
+
+
+def test_for_people_a_line_has_the_same_words(tmp_path: Path) -> None:
+    with serving(
+        *("--data", tmp_path, "--http-addr", ANY_PORT, "--log-format", "human")
+    ) as process:
+        first_line(process)
+        process.terminate()
+        _, error = process.communicate(timeout=30)
+
+    (line,) = [line for line in error.splitlines() if "reign_began" in line]
+    assert "[info" in line
+    assert "epoch=1" in line
+    assert "offset=" in line
+
+
+def test_an_expected_failure_has_no_traceback(tmp_path: Path) -> None:
+    with serving(
+        *("--data", tmp_path, "--http-addr", ANY_PORT, "--role", "replica"),
+        *("--master-addr", "127.0.0.1:1", "--json"),
+    ) as process:
+        told = json.loads(first_line(process))
+        host, _, port = told["bind_addr"].rpartition(":")
+        assert (host, port) == ("127.0.0.1", "0")
+        process.terminate()
+        _, error = process.communicate(timeout=30)
+
+    assert "Traceback" not in error
+    assert all("exception" not in line for line in lines_of(error))

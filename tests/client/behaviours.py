@@ -19,7 +19,13 @@ class Side:
 
 Behaviour = Callable[[Side], Any]
 
-SCHEMA: Final = "create table t(id integer primary key, a, b text)"
+SCHEMA: Final = """
+create table counted(id integer primary key autoincrement);
+drop table counted;
+create table t(id integer primary key, a, b text);
+"""
+"""The first two leave `sqlite_sequence`, which nothing takes away again: whatever ran
+in a database before, both sides have it."""
 
 QUERIES: Final[dict[str, tuple[str, Any]]] = {
     "no parameters": ("select 1", ()),

@@ -1,6 +1,7 @@
 """A node that says just what a test tells it to."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Self
@@ -20,7 +21,13 @@ Answering = Callable[[Message], list[Message] | None]
 class ScriptedNode:
     """Answers each message in every connection as the script says."""
 
-    def __init__(self, answering: Answering, attached: Message = ATTACHED) -> None:
+    def __init__(
+        self,
+        answering: Answering,
+        attached: Message = ATTACHED,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self.heard: list[Message] = []
         self.attaches = 0
         self._answering = answering
@@ -58,6 +65,15 @@ class ScriptedNode:
             thread.start()
 
     def _serve(self, connected: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                self._answer(self._tls.wrap_socket(connected, server_side=True))
+            except OSError:
+                return
+        else:
+            self._answer(connected)
+
+    def _answer(self, connected: socket.socket) -> None:
         decoder = Decoder()
         decoder.handshake_done()
         with connected:
@@ -69,7 +85,11 @@ class ScriptedNode:
                 if not data:
                     return
                 for message in decoder.feed(data):
-                    if not self._say(connected, message):
+                    try:
+                        goes_on = self._say(connected, message)
+                    except OSError:  # the client has gone
+                        return
+                    if not goes_on:
                         return
 
     def _say(self, connected: socket.socket, message: Message) -> bool:

@@ -187,6 +187,17 @@ def test_what_every_node_would_refuse_ends_it_at_once() -> None:
     assert len(link.asked) == 1
 
 
+def test_a_feed_that_is_stopped_ends_wherever_it_waits() -> None:
+    between = feed(FakeLink(a=[[change(1), change(2), change(3)]]))
+    assert next(between).offset == 1
+    between.stop()
+    searching = feed(FakeLink(), sleep=lambda _: searching.stop())
+    unbegun = feed(FakeLink(a=[[change(1)]]))
+    unbegun.stop()
+
+    assert [list(each) for each in (between, searching, unbegun)] == [[], [], []]
+
+
 def test_addresses_are_listed_or_separated_by_commas() -> None:
     listed = changes(["http://a:1/", "http://b:1"])
     written = changes(" http://a:1 , http://b:1/,,", timeout=None)

@@ -1,6 +1,8 @@
 """What a node answers, as changes with SQLite's values and as errors."""
 
 import base64
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,6 +171,36 @@ def test_a_connection_that_breaks_is_unreachable_after_what_came() -> None:
     assert next(changes).op == "insert"
     with pytest.raises(NodeUnreachableError, match="silence"):
         next(changes)
+
+
+def test_an_answer_is_broken_off_while_it_is_read() -> None:
+    FeedLink("", 1.0).break_off()  # there is none
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = FeedLink("", 100.0)
+        thread = threading.Thread(target=_answer_once, args=(server, link))
+        thread.start()
+        changes = link.open(f"http://127.0.0.1:{server.getsockname()[1]}", [])
+
+        assert next(changes).op == "insert"
+        with pytest.raises(NodeUnreachableError):
+            next(changes)
+        link.break_off()
+        thread.join()
+
+
+_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def _answer_once(server: socket.socket, link: FeedLink) -> None:
+    """A line; the second one never comes."""
+    connected, _ = server.accept()
+    with connected:
+        connected.recv(1 << 16)
+        connected.sendall(_HEAD + b"%x\r\n" % len(line()) + line() + b"\r\n")
+        while link._response is None:
+            pass
+        link.break_off()
+        assert connected.recv(1) == b""
 
 
 def test_a_node_is_asked_with_the_secret_for_those_it_knows() -> None:

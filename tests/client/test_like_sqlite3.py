@@ -58,7 +58,7 @@ def plain(tmp_path: Path) -> Iterator[Side]:
         return connection
 
     with closing(connect()) as connection:
-        connection.execute(SCHEMA)
+        connection.executescript(SCHEMA)
         yield Side(sqlite3, connect)
     for each in list(opened):
         with suppress(sqlite3.Error):
@@ -94,7 +94,7 @@ def ours(node: EmbeddedNode, request: pytest.FixtureRequest) -> Iterator[Side]:
 
     with closing(node.connect(isolation_level=None)) as connection:
         clear(connection)
-        connection.execute(SCHEMA)
+        connection.executescript(SCHEMA)
     yield Side(nexus, connect)
     for each in opened:
         each.close()

@@ -1,14 +1,18 @@
 """The connections of one client: kept while they suit, and no longer."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
+from certificates import DAY, NOW, Office
 from client.scripted import ATTACHED, ScriptedNode
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.target import ReadFrom, Target
-from nexus.errors import NoMasterError
+from nexus.errors import HandshakeRefusedError, NoMasterError
 from nexus.protocol.messages import Message
+from nexus.tls.contexts import client_context, server_context
 
 REPLICA = replace(ATTACHED, role="replica")
 
@@ -80,3 +84,45 @@ def test_the_reason_of_the_last_try_is_told() -> None:
         with pytest.raises(NoMasterError, match="is no master just now"):
             links.find(Purpose.WRITE, now_ms() + 100)
         links.close()
+
+
+# --- TLS ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office.opened(tmp_path / "tls")
+
+
+def links_over_tls(office: Office, *nodes: ScriptedNode) -> Links:
+    addresses = tuple(node.address for node in nodes)
+    context = client_context(office.nobody())
+    return Links(Target(addresses, timeout_s=5, tls=context))
+
+
+def test_the_other_nodes_serve_where_one_has_a_certificate_that_does_not_hold(
+    office: Office,
+) -> None:
+    past = office.dated("past", NOW - 2 * DAY, NOW - DAY)
+    expired = server_context(past, asks_everybody=False)
+    good = server_context(office.node(), asks_everybody=False)
+    with (
+        ScriptedNode(silence, tls=expired) as bad,
+        ScriptedNode(silence, tls=good) as fine,
+    ):
+        links = links_over_tls(office, bad, fine)
+
+        for purpose in (Purpose.WRITE, Purpose.READ):
+            assert links.find(purpose, soon()).address == fine.address
+        links.close()
+
+
+def test_where_no_node_can_be_trusted_that_is_told_at_once(office: Office) -> None:
+    alone = server_context(office.alone(), asks_everybody=False)
+    with ScriptedNode(silence, tls=alone) as one, ScriptedNode(silence) as other:
+        links = links_over_tls(office, one)
+
+        with pytest.raises(HandshakeRefusedError, match="signed by itself alone"):
+            links.find(Purpose.WRITE, now_ms() + 600_000)
+        links.close()
+        assert other.attaches == 0

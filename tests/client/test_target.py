@@ -1,8 +1,13 @@
 """The address of a cluster says whom to ask, and what is wrong with it."""
 
+import ssl
+from pathlib import Path
+
 import pytest
 
+from certificates import Office
 from nexus.client.target import Credential, ReadFrom, Target, read_target, split_host
+from nexus.client.trust import Trust
 from nexus.errors import RequestError
 
 
@@ -15,6 +20,7 @@ from nexus.errors import RequestError
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
         ("nexus://:s%40@a:1", Target(("a:1",), Credential("s@"))),
+        ("nexus://a:1/orders", Target(("a:1",), database="orders")),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (
             "nexus://a:1?timeout=2.5&read=replica",
@@ -41,7 +47,7 @@ def test_what_is_given_beside_it_goes_before() -> None:
         ("nexus://a:0", "a:0 is no HOST:PORT"),
         ("nexus://a:70000", "no HOST:PORT"),
         ("nexus://:1x", "no HOST:PORT"),
-        ("nexus://a:1/main", "leave /main out"),
+        ("nexus://a:1/main/t", "/main/t is no name of a database"),
         ("nexus://a:1?read=all", "read=all is none of"),
         ("nexus://a:1?timeout=soon", "no number of seconds"),
         ("nexus://a:1?timeout=inf", "no number of seconds"),
@@ -56,3 +62,18 @@ def test_what_is_wrong_with_a_url_is_named(url: str, why: str) -> None:
 def test_hosts_and_ports_are_told_apart() -> None:
     assert split_host("a:1") == ("a", 1)
     assert split_host("[::1]:2") == ("::1", 2)
+
+
+def test_a_url_says_how_tls_is_spoken(tmp_path: Path) -> None:
+    office = Office.opened(tmp_path / "tls")
+    mine = office.client()
+    files = f"ca={office.ca}&cert={mine.cert}&key={mine.key}"
+
+    assert read_target("nexus://a").tls is None
+    assert read_target("nexus://a?tls=off").tls is None
+    for url in ("nexus://a?tls=on", f"nexus://a?{files}&read=nearest"):
+        assert isinstance(read_target(url).tls, ssl.SSLContext)
+    given = read_target("nexus://a?tls=off", trust=Trust(tls=True)).tls
+    assert isinstance(given, ssl.SSLContext)
+    with pytest.raises(RequestError, match="tls=1 is neither tls=on nor tls=off"):
+        read_target("nexus://a?tls=1")

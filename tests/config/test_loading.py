@@ -226,3 +226,17 @@ def test_an_empty_missing_or_doubled_secret_file_is_refused(tmp_path: Path) -> N
     assert "not UTF-8" in refusal(flags={"cluster_secret_file": str(file)})
     both = {"cluster_secret_file": str(file), "cluster_secret": "hush"}
     assert "keep one" in refusal(flags=both)
+
+
+def test_a_time_is_read_from_every_source() -> None:
+    config = load(
+        None,
+        {"NEXUS_ARCHIVE_RETENTION_AGE": "30d"},
+        {"archive.snapshot_interval": "12h", "archive.url": "/backups"},
+    )
+
+    assert config.archive.retention_age == 30 * 86_400
+    assert config.archive.snapshot_interval == 12 * 3_600
+    assert config.archive.url == "/backups"
+    with pytest.raises(ConfigurationError, match="write a time, like 30s, 90m or 7d"):
+        load(None, {}, {"archive.retention_age": "soon"})

@@ -2,7 +2,12 @@
 
 import pytest
 
-from nexus.config.values import is_loopback, parse_size, split_address
+from nexus.config.values import (
+    is_loopback,
+    parse_duration,
+    parse_size,
+    split_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,20 @@ def test_a_size_reads_as_bytes(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("90 m", 5_400), ("2h", 7_200), ("7d", 604_800), ("1w", 604_800)],
+)
+def test_a_duration_reads_as_seconds(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1.5h", "7 days", "1y"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time like"):
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ class NodeProcess:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.http_port}"
+        scheme = "https" if "NEXUS_TLS_CERT_FILE" in self.settings else "http"
+        return f"{scheme}://{self.host}:{self.http_port}"
 
     @property
     def address(self) -> str:
@@ -151,6 +152,10 @@ class NodeProcess:
     def resume(self) -> None:
         """Let it go on: SIGCONT."""
         self._signal(signal.SIGCONT)
+
+    def hang_up(self) -> None:
+        """Have it look whether its certificate has changed: SIGHUP."""
+        self._signal(signal.SIGHUP)
 
     @property
     def _slowness(self) -> Path:

@@ -1,5 +1,6 @@
 """Consumers of changes while masters die: nothing is missing, nothing comes twice."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -124,6 +125,14 @@ def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(
     assert folded == dict(node.rows("select * from t"))
 
 
+async def changes_for_tasks(node: NodeProcess, since: Any) -> list[nexus.Change]:
+    connection = await nexus.aio.connect(f"nexus://{node.address}")
+    async with connection.changes(since=since, follow=False) as feed:
+        found = [change async for change in feed]
+    await connection.close()
+    return found
+
+
 def test_a_connection_reads_the_feed_of_its_cluster(cluster: Cluster) -> None:
     node = cluster.master()
     node.sql("create table t(id integer primary key, v)")
@@ -137,7 +146,9 @@ def test_a_connection_reads_the_feed_of_its_cluster(cluster: Cluster) -> None:
         (insert,) = far.changes(since=2, follow=False, tables=["t"])
         node.sql("update t set v = 1.5")
         (update,) = near.changes(since=far.last_position, follow=False)
+        awaited = asyncio.run(changes_for_tasks(node, far.last_position))
 
+    assert awaited == [update]
     assert insert.new == {"id": 1, "v": b"\0"}
     assert (update.old, update.new) == ({"v": b"\0"}, {"v": 1.5})
 

@@ -1,5 +1,6 @@
 """Native clients write while masters die: nothing is lost, nothing is done twice."""
 
+import asyncio
 import os
 import threading
 from collections import Counter
@@ -136,6 +137,39 @@ class ReadsItsWrites(OneByOne):
         assert self.is_there(connection, number), f"{number} is not seen"
 
 
+class ByTask(OneByOne):
+    """Does the same in an event loop, by the connections of a pool for asyncio."""
+
+    @override
+    def run(self) -> None:
+        try:
+            asyncio.run(self._write_all())
+        except BaseException as error:  # noqa: BLE001 - told by `finish`
+            self.failure = error
+
+    async def _write_all(self) -> None:
+        async with nexus.aio.Pool(self._url, size=1) as pool:
+            while not self._stop_soon.is_set():
+                await self._write_one(pool, self.acknowledged + 1)
+                self.acknowledged += 1
+
+    async def _write_one(self, pool: nexus.aio.Pool, number: int) -> None:
+        while True:
+            try:
+                async with pool.connection() as connection:
+                    await connection.execute(INSERT, (self.lane, number))
+            except NOTHING_HAPPENED as error:
+                self.told[error.code] += 1
+            except OutcomeUnknownError as error:
+                self.told[error.code] += 1
+                async with pool.connection() as connection:
+                    look = partial(self.is_there, connection.blocking, number)
+                    if await connection.call(look):
+                        return
+            else:
+                return
+
+
 def url_of(nodes: list[NodeProcess], **query: str) -> str:
     asked = "&".join(f"{key}={value}" for key, value in query.items())
     return f"nexus://{','.join(node.address for node in nodes)}?{asked}"
@@ -155,6 +189,7 @@ def test_clients_write_on_through_every_death_of_a_master(tmp_path: Path) -> Non
             (InTransactions, "master"),
             (InTransactions, "nearest"),
             (ReadsItsWrites, "replica"),
+            (ByTask, "nearest"),
         ]
         clients = [
             kind(lane, url_of(nodes, read=read, timeout="60"))

@@ -71,6 +71,31 @@ def test_errors_are_those_of_a_connection(node: nexus.EmbeddedNode) -> None:
         connection.changes()
 
 
+def test_a_feed_that_is_stopped_ends_where_it_waits(node: nexus.EmbeddedNode) -> None:
+    waiting = node.connect().changes()
+    timer = threading.Timer(0.1, waiting.stop)
+    timer.start()
+    left = node.connect().changes(since=0)
+    first = next(left)
+    left.close()
+    with node.connect().changes(since=0) as unbegun:
+        unbegun.stop()
+
+    assert list(waiting) == []
+    assert first.op == "schema"
+    assert [list(left), list(unbegun)] == [[], []]
+
+
+def test_a_node_without_http_has_no_feed_for_other_processes(
+    node: nexus.EmbeddedNode,
+) -> None:
+    far = nexus.connect(f"nexus://{node.node._parts.address}")
+
+    with pytest.raises(nexus.ProgrammingError, match="listens for no HTTP"):
+        far.changes()
+    far.close()
+
+
 def test_a_session_without_a_feed_says_so() -> None:
     connection = nexus.Connection(NotingSession())
 

@@ -2,9 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 from e2e.cluster import free_port
-from nexus.node.accession import stand_alone
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
+from nexus.node.accession import stand_alone, take_writes
+from nexus.replication.election_effects import TakeWrites
 from nexus.storage.system import read_membership
 from node.builders import crowd_in
 
@@ -30,3 +34,36 @@ async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
         (reign,) = parts.database.history().reigns
         assert reign.why == "force"
         assert reign.epoch == parts.state.epoch > 100
+
+
+async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign() -> (
+    None
+):
+    own = Reign(Epoch(1), HistoryId("h"), "n", Offset(1), 0, "failover")
+    opened: list[Reign] = []
+    kept: dict[str, Any] = {}
+
+    async def rest() -> None:
+        """Meanwhile the member has met a higher epoch, and its first entry is void."""
+
+    reigning = SimpleNamespace(
+        is_open=False,
+        machine=SimpleNamespace(history=EpochHistory((own,))),
+        open=opened.append,
+    )
+    voting = SimpleNamespace(
+        reigning=reigning,
+        following=SimpleNamespace(rest=rest),
+        member=SimpleNamespace(history=EpochHistory(), epoch=Epoch(2)),
+        parts=SimpleNamespace(
+            events=SimpleNamespace(info=lambda *_: None),
+            standing=SimpleNamespace(
+                catalog=SimpleNamespace(update=lambda **changes: kept.update(changes))
+            ),
+        ),
+    )
+
+    await take_writes(cast("Any", voting), TakeWrites("elected"))
+
+    assert opened == [own]
+    assert kept["history_id"] == "h"

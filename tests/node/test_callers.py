@@ -1,13 +1,22 @@
 """Clients at the port: who is let in, who is not, and how all of them leave."""
 
 import secrets
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from nexus.model.position import Offset
 from nexus.node import callers
-from nexus.protocol.calls import Attached, Done, Failed, Fetch, Rows
+from nexus.protocol.calls import (
+    Attached,
+    Done,
+    Execute,
+    Failed,
+    Fetch,
+    Query,
+    Rows,
+)
 from nexus.protocol.messages import Challenge, Error, ErrorCode
 from nexus.protocol.proofs import attach_proof, attached_proof
 from node.builders import Crowd, address_of, run, until
@@ -99,11 +108,10 @@ async def test_a_client_that_does_not_wait_for_its_answer_is_refused(
         assert "did not wait" in await refused(client)
 
 
-async def test_there_is_a_most_of_clients(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(callers, "MOST_CALLERS", 1)
-    node = await crowd.node("node")
+@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
+async def test_there_is_a_most_of_clients(crowd: Crowd, limit: str) -> None:
+    limits: dict[str, Any] = {f"limits__{limit}": 1}
+    node = await crowd.node("node", **limits)
 
     async with attached(node), connected(node) as second:
         second.say(ATTACH)
@@ -177,3 +185,23 @@ async def test_a_strong_query_is_answered_by_a_node_that_stands_alone(
 
     async with attached(node) as client:
         assert await client.rows(1, "select 1", strong=True) == [(1,)]
+
+
+async def test_a_client_that_asks_too_often_is_told_so_and_nothing_happens(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("node", limits__requests_per_second=1)
+    async with attached(node) as client:
+        client.ask(1, "create table t(v)")
+        client.ask(2, "create table u(v)")
+        assert (await client.expect(Failed)).code == "rate_limited"
+        assert (await client.expect(Done)).request_id == 1
+
+
+async def test_a_request_has_a_most_of_statements(crowd: Crowd) -> None:
+    node = await crowd.node("node", limits__statements=2)
+    async with attached(node) as client:
+        client.say(Execute(1, (Query("select 1"),) * 3))
+        failed = await client.expect(Failed)
+    assert failed.code == "bad_request"
+    assert "3 statements are more than 2" in failed.message

@@ -35,9 +35,11 @@ def test_an_event_is_a_line_of_the_log_at_its_level(events: EventLog) -> None:
         events.info("voted", "for n2 in epoch 3")
         events.error("disk_full", "no space is left")
 
+    place = {"epoch": 0, "offset": 0}
     assert lines == [
-        {"event": "voted", "detail": "for n2 in epoch 3", "log_level": "info"},
-        {"event": "disk_full", "detail": "no space is left", "log_level": "error"},
+        place | {"event": "voted", "detail": "for n2 in epoch 3", "log_level": "info"},
+        place
+        | {"event": "disk_full", "detail": "no space is left", "log_level": "error"},
     ]
 
 

@@ -1,6 +1,7 @@
 """A node in the role of replica: its master, its log, its thread that applies."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from node.builders import (
     caught_up,
     count,
     run,
+    settings,
     until,
 )
 
@@ -77,6 +79,20 @@ async def test_a_write_is_refused_with_the_masters_address_if_it_is_known(
         await run(lonely, CREATE)
 
     assert known.value.master_url == master.status().master_url
+
+
+async def test_a_write_is_refused_with_a_silent_masters_other_address(
+    tmp_path: Path, crowd: Crowd
+) -> None:
+    master = Node(settings(tmp_path / "embedded"))
+    master.http_addr = ""
+    await master.start()
+    replica = await crowd.replica("replica", master)
+
+    with pytest.raises(ReadOnlyReplicaError, match=f"nexus://{address_of(master)}"):
+        await run(replica, CREATE)
+    assert replica.status().master_url == ""
+    await master.stop()
 
 
 async def test_a_paused_replica_receives_and_applies_nothing(crowd: Crowd) -> None:

@@ -63,7 +63,7 @@ async def test_a_name_that_nobody_has_is_refused_with_those_that_there_are() -> 
         refusal = await answer(port, "order")
 
     assert isinstance(refusal, Error)
-    assert refusal.code == ErrorCode.NO_DATABASE
+    assert refusal.code == ErrorCode.UNKNOWN_DATABASE
     assert "no database 'order'" in refusal.message
     assert "(named ones: orders)" in refusal.message
     assert port.rejections.total() == 1

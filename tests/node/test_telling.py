@@ -1,12 +1,14 @@
 """What happened to a node reads as a sentence, in the order in which it happened."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from nexus.model.cluster import Role
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.node.events import EventLog
 from nexus.node.node import Node
-from nexus.node.telling import WHYS, tell_of_reign
+from nexus.node.telling import WHYS, LinkTale, tell_of_reign
+from nexus.replication.effects import Level
 from node.builders import Crowd, caught_up, run, until
 from node.electing import CREATE, master_among, voters, written
 from node.test_rewinding import deposed, parted, together
@@ -39,14 +41,14 @@ async def test_a_failover_is_told_by_the_nodes_that_are_left(crowd: Crowd) -> No
     heir = await master_among(left)
     (other,) = [node for node in left if node is not heir]
     await until(
-        lambda: kinds(other)[-1] == "follows" and kinds(other).count("voted") > 1
+        lambda: other.status().connected and other.status().master_id == heir.node_id
     )
 
     told = kinds(heir)
     first = told.index("election_began")
     assert told.index("link_ended") < first
     assert first < told.index("reign_began", first) < told.index("takes_writes", first)
-    assert "voted" in kinds(other)
+    assert {"voted", "follows"} <= set(kinds(other))
     assert heir.status().failovers == heir.history().failovers == 1
     assert heir.events.since(0)[-1].epoch == heir.status().epoch
 
@@ -78,3 +80,14 @@ async def test_a_full_sync_and_a_pause_are_told_by_both_sides(crowd: Crowd) -> N
     assert kinds(master).count("replica_joined") >= 1
     assert kinds(replica)[-2:] == ["paused", "resumed"]
     assert "follows" in kinds(replica)
+
+
+def test_an_attempt_that_fails_is_a_line_of_the_log_and_no_event() -> None:
+    events = EventLog()
+
+    with capture_logs() as lines:
+        LinkTale(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
+
+    assert events.since(0) == ()
+    assert lines[0]["event"] == "master_not_reached"
+    assert lines[0]["detail"] == "10.0.0.9:1 does not answer"

@@ -18,7 +18,7 @@ from nexus.config import TlsSettings
 from nexus.node.credentials import Credentials
 from nexus.node.door import Door
 from nexus.node.listening import bound_sockets
-from nexus.node.tlsport import PLAIN, TlsPort
+from nexus.node.tlsport import MOST_REASONS, PLAIN, TlsPort
 from nexus.tls.contexts import TlsFiles, client_context
 from nexus.tls.words import in_words
 from node.builders import PATIENCE_S
@@ -300,5 +300,18 @@ def test_closing_ends_those_at_the_door(run: Run, office: Office) -> None:
                 await ended(reader)
             writer.close()
             plain_writer.close()
+
+    run(check())
+
+
+def test_reasons_without_end_are_one_line_in_the_end(run: Run, office: Office) -> None:
+    async def check() -> None:
+        with structlog.testing.capture_logs() as logs:
+            async with opened(office.settings()) as (port, _):
+                for number in range(MOST_REASONS + 5):
+                    port._tell("a", f"reason {number}")
+
+        assert len(logs) == MOST_REASONS + 1
+        assert logs[-1]["reason"] == "for other reasons as well"
 
     run(check())

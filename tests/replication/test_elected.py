@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
-from nexus.model.position import Epoch, Offset
+from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
+from nexus.replication.delay import delay_features
 from nexus.replication.effects import (
     CommitAdvanced,
     Peer,
@@ -120,6 +121,34 @@ def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:
 
     assert "first entry" in alone
     assert one.objection(two) == ""
+
+
+def test_a_change_waits_until_a_majority_holds_the_one_before_it() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "b")
+    two = Membership("cluster", (("a", "a"), ("b", "b")))
+
+    one.configured(Offset(2), two, 1_100)
+    three = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")))
+
+    assert "last change of the configuration" in one.objection(three)
+
+
+def test_a_delayed_replica_is_no_heir() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "c")
+    late = hello(
+        node_id=NodeId("b"),
+        history=EpochHistory(),
+        position=ORIGIN,
+        features=delay_features(1_000),
+    )
+    one.hello(Peer("b"), late, 1_040)
+    one.streamed(Peer("b"), Offset(2), 10, 1_050)
+    one.receive(Peer("b"), WalAck(Offset(1), Offset(0)), 1_060)
+
+    with pytest.raises(WrongRoleError, match="delayed replica, which never reigns"):
+        one.switchover(NodeId("b"), 1_070)
 
 
 def test_there_are_never_fewer_voters_than_the_quorum_asks_for() -> None:

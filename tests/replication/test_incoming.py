@@ -45,6 +45,18 @@ def test_the_history_shows_no_reign_whose_entries_have_not_come() -> None:
     assert incoming.history == TWO_REIGNS
 
 
+def test_a_delayed_log_knows_after_a_restart_when_its_entries_were_written() -> None:
+    written = ((Offset(1), 1_000_000), (Offset(2), 2_000_000))
+    standing = Standing(history=ONE_REIGN, durable_offset=Offset(2), written=written)
+
+    incoming = Incoming(standing, 500)
+    incoming.met(welcome(2, 2, ONE_REIGN), 0)
+    incoming.matched(ONE_REIGN)
+
+    assert incoming.delay.ripe(Offset(2), 10) == 0
+    assert incoming.delay.ripe(Offset(2), 510) == 1
+
+
 def test_entries_that_came_before_are_not_stored_twice() -> None:
     incoming = log(8)
     incoming.take(entries(9, 12), 0)

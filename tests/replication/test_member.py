@@ -26,7 +26,7 @@ from nexus.replication.member_effects import (
 )
 from nexus.replication.settings import LogExtent, Standing
 from replication.alone import member, only, reigns
-from replication.examples import PEER, entry, hello
+from replication.examples import PEER, entry, hello, welcome
 
 
 def test_a_single_voter_elects_itself_and_takes_writes_after_its_first_entry() -> None:
@@ -219,6 +219,38 @@ def test_a_lender_that_is_lost_ends_the_loan_and_the_candidate_stands_again() ->
     assert {effect.to for effect in only(effects, SendVote)} == {"b", "w"}
     assert one.replica is not None
     assert not one.replica.borrows
+
+
+def test_a_loan_that_takes_too_long_is_given_back() -> None:
+    one = candidate()
+    lends = VoteReply(Epoch(0), granted=False, pre_vote=True, lends=True)
+    one.vote(NodeId("w"), lends, 1_010)
+    one.vote(NodeId("b"), lends, 1_020)
+    assert one.replica is not None
+    assert one.replica.borrows
+
+    for now_ms in range(1_100, 100_000, 100):
+        one.tick(now_ms)
+        if one.state is not ElectionState.FETCHING:
+            break
+
+    assert one.state is not ElectionState.FETCHING
+    assert not one.replica.borrows
+
+
+def test_a_witness_keeps_what_another_voter_may_lack() -> None:
+    data = member("a", "w", "b")
+    witness = member("w", "a", "b", stands=False)
+    for one in (data, witness):
+        one.connected_to_master(1_100)
+        end = Offset(3)
+        said = replace(welcome(0, current=end), commit_offset=end)
+        one.from_master(said, 1_110)
+        one.entries_from_master(tuple(map(entry, range(1, 4))), 1_120)
+        one.stored(end, 1_130)
+
+    assert data.retention_floor() == 4
+    assert witness.retention_floor() == 1
 
 
 def test_a_lender_that_is_no_voter_is_not_asked() -> None:

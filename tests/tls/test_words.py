@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from nexus.tls.words import NOT_TLS, in_words
+from nexus.tls.words import NOT_TLS, in_words, is_passing, reason_of
 
 
 def failed(reason: str) -> ssl.SSLError:
@@ -37,3 +37,21 @@ def test_the_person_on_call_reads_what_the_other_side_did(
 ) -> None:
     assert words in in_words(error)
     assert "_ssl.c" not in in_words(error)
+
+
+def test_who_only_went_away_may_be_asked_again() -> None:
+    assert is_passing(ssl.SSLEOFError(8, "EOF occurred"))
+    assert is_passing(failed("UNEXPECTED_EOF_WHILE_READING"))
+    assert not is_passing(failed("WRONG_VERSION_NUMBER"))
+    assert not is_passing(unverified(10, "expired"))
+
+
+def test_what_a_library_has_made_of_it_is_told_in_the_same_words() -> None:
+    def wrapped(error: Exception) -> Exception:
+        made = ConnectionError("odd")
+        made.__cause__ = error
+        return made
+
+    assert reason_of(wrapped(failed("WRONG_VERSION_NUMBER"))) == NOT_TLS
+    assert reason_of(wrapped(ValueError("x"))) == "odd"
+    assert reason_of(TimeoutError()) == "TimeoutError"

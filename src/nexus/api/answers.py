@@ -49,7 +49,7 @@ class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body that says nothing: `{}`, or no body at all."""
 
 
-class Promoted(NodeStatus, frozen=True):
+class Promoted(NodeStatus, frozen=True, kw_only=True):
     """The new master's status, and what the change may have cost."""
 
     may_be_lost: str = ""

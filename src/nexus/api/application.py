@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from nexus.api import (
     acting,
     changes,
     cluster,
+    databases,
     health,
     overview,
     replication,
@@ -22,10 +24,12 @@ from nexus.api import (
     sql,
     tokens,
 )
+from nexus.api.audit import Audit, address_of
 from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import ADMITTED, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.dashboard import files
+from nexus.api.databases import PREFIX, NamedDatabases
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.hrana import calls as hrana
@@ -35,10 +39,11 @@ from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
 from nexus.api.problems import failure_response, problem_response
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
-from nexus.api.security import Gate
+from nexus.api.security import Gate, require
 from nexus.api.sql import SqlEndpoint
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import Role
+from nexus.model.token import Principal, TokenRole
 from nexus.node.admittance import Admittance
 
 _CALLS: Final = (
@@ -48,6 +53,7 @@ _CALLS: Final = (
     *overview.CALLS,
     *acting.CALLS,
     *changes.CALLS,
+    *databases.CALLS,
     *snapshots.CALLS,
     *tokens.CALLS,
     *health.CALLS,
@@ -67,7 +73,10 @@ class Application:
     def __init__(self, node: NodeFacade) -> None:
         self._measures = node.measures
         admittance = Admittance(node.config, lambda: node.tokens.known)
-        gate, bodies = Gate(node.config, admittance), BodyReader()
+        gate, bodies = (
+            Gate(node.config, admittance),
+            BodyReader(limit=node.config.limits.request_bytes),
+        )
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
@@ -83,10 +92,13 @@ class Application:
             routes=routes, exception_handlers={HTTPException: _no_such_route}
         )
         self._router.router.redirect_slashes = False
+        self._named = NamedDatabases(node, Application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or all of a WebSocket."""
-        if scope["type"] == "websocket":
+        if scope["path"].startswith(PREFIX):
+            await self._named(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._hrana.converse(scope, receive, send)
         elif (
             scope["type"] == "http"
@@ -110,12 +122,16 @@ class Application:
     def stop(self) -> None:
         """End the answers that would go on for ever."""
         self._consumers.stopping.set()
+        for named in self._named.all():
+            named.stop()
 
     def close(self) -> None:
         """Close the streams, and the connections to the master."""
         self._hrana.close()
         self._lookout.close()
         self._forwarder.close()
+        for named in self._named.all():
+            named.close()
 
 
 def _handlers() -> dict[str, dict[str, tuple[Handler, Call]]]:
@@ -138,15 +154,22 @@ class PathEndpoint:
         self._handlers = handlers
         self._context = context
         self._gate = gate
+        self._audit = Audit(context.node)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handle, call = self._handlers[method]
         try:
-            principal = self._gate.check(dict(scope["headers"]), call.role)
+            headers, address = dict(scope["headers"]), address_of(scope)
+            principal = self._gate.identify(headers, call.role, address)
             scope[ADMITTED] = partial(self._gate.still_admits, principal)
-            response = await handle(self._context, Request(scope, receive))
+            request = Request(scope, receive)
+            if call.role is TokenRole.ADMIN and call.method != "GET":
+                response = await self._act(call.name, handle, principal, request)
+            else:
+                require(principal, call.role)
+                response = await handle(self._context, request)
         except NexusError as error:
             response = problem_response(error, master_url=self._master_url(error))
         except ClientGoneError:
@@ -155,6 +178,23 @@ class PathEndpoint:
             await failure_response()(scope, receive, send)
             raise
         await response(scope, receive, send)
+
+    async def _act(
+        self, name: str, handle: Handler, principal: Principal, request: Request
+    ) -> Response:
+        """An administrative act; a line tells of it, whatever comes of it."""
+        outcome = "cut off"
+        try:
+            require(principal, TokenRole.ADMIN)
+            response = await handle(self._context, request)
+            is_done = response.status_code < HTTPStatus.BAD_REQUEST
+            outcome = "done" if is_done else f"status {response.status_code}"
+        except NexusError as error:
+            outcome = error.code
+            raise
+        finally:
+            await self._audit.tell(name, principal, request.scope, outcome)
+        return response
 
     def _master_url(self, error: NexusError) -> str:
         """The node that can, where a master's call came to another one."""

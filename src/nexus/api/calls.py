@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nexus.api.audit import ASKED
 from nexus.api.bodies import BodyReader, check_media_type, decoded
 from nexus.api.consumers import Consumers
 from nexus.api.facade import NodeFacade
@@ -109,7 +110,9 @@ async def read_body(context: Context, request: Request, kind: type[Body]) -> Bod
     try:
         if body:
             check_media_type(headers)
-        return decoded(msgspec.json.Decoder(kind), body or b"{}")
+        asked = decoded(msgspec.json.Decoder(kind), body or b"{}")
+        request.scope[ASKED] = msgspec.to_builtins(asked)
+        return asked
     finally:
         context.bodies.release(body)
 

@@ -4,12 +4,13 @@ Everything here is called on the node's own event loop. A call that belongs on a
 of another role raises WrongRoleError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from nexus.config import Config
 from nexus.model.cluster import (
+    ArchiveStatus,
     MasterStats,
     MembersView,
     Mode,
@@ -101,6 +102,10 @@ class NodeFacade(Protocol):
     @property
     def node_id(self) -> str:
         """Its id, the same for ever."""
+
+    @property
+    def named(self) -> Mapping[str, "NodeFacade"]:
+        """The nodes of the named databases beside it, by name."""
 
     @property
     def tokens(self) -> Tokens:
@@ -203,6 +208,9 @@ class NodeFacade(Protocol):
 
     async def make_snapshot(self) -> SnapshotInfo:
         """Make a snapshot while writes go on; returns what is known of it."""
+
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived; WrongRoleError where there is no archive."""
 
     async def begin_verify(self) -> Offset:
         """Have every node hash its tables at the offset that is returned."""

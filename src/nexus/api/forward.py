@@ -28,7 +28,7 @@ OFFSET: Final = b"nexus-offset"
 PASSED_UP_BY: Final = b"nexus-passed-up-by"
 """Beside it: the replicas that passed the write to the replica that they follow."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
@@ -76,7 +76,7 @@ class Forwarder:
                 "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
-            raise NoMasterError(f"{error}; this replica knows no master just now")
+            raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
         passed_up = headers.get(PASSED_UP_BY, b"").decode("latin-1")
         if self._node.node_id in passed_up.split(","):
             raise NoMasterError(
@@ -109,7 +109,7 @@ class Forwarder:
     def _passed_by(self, passed_up: str) -> bytes:
         """The header that lets a replica pass the write on, if this follows one."""
         status = self._node.status()
-        if status.upstream_id == status.master_id:
+        if status.upstream_id in {"", status.master_id}:
             return b""
         everybody = f"{passed_up},{status.node_id}" if passed_up else status.node_id
         return b"%b: %b\r\n" % (PASSED_UP_BY, everybody.encode("latin-1", "replace"))
@@ -132,10 +132,10 @@ class Forwarder:
     def _master_at(self, url: str) -> Master:
         try:
             parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+            address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
         except (ValueError, KeyError) as error:
             raise _no_address(url) from error
-        if not parts.hostname or parts.scheme not in _PORTS:
+        if not parts.hostname or parts.scheme not in PORTS:
             raise _no_address(url)
         own = self._node.papers.scheme
         if parts.scheme != own:  # the secret would go where it can be read, say

@@ -13,6 +13,7 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
+from nexus.api.forward import PORTS
 from nexus.api.security import FORWARDED_BY, Headers, credential_for
 from nexus.model.token import TokenRole
 
@@ -41,7 +42,7 @@ class Peers:
 
     def __init__(self, node: NodeFacade, limits: ConnectionLimits = LOOK) -> None:
         self._node = node
-        self._connections = Connections(limits)
+        self._connections = Connections(limits, tls=lambda: node.papers.client)
 
     async def get(self, url: str, path: str) -> Received:
         """The answer to this GET; raises PeerSilentError."""
@@ -59,7 +60,7 @@ class Peers:
     async def _exchange(
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
-        target = _target(url)
+        target = _target(url, self._node.papers.scheme)
         lines = [
             f"{method} {target.path}{path} HTTP/1.1",
             f"host: {target.host}",
@@ -84,12 +85,17 @@ class Peers:
         self._connections.close()
 
 
-def _target(url: str) -> _Target:
+def _target(url: str, own_scheme: str) -> _Target:
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         parts, port = urlsplit(""), 0
-    if parts.scheme != "http" or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
+    if parts.scheme != own_scheme:  # the secret would go where it can be read, say
+        raise PeerSilentError(
+            f"{url} is not asked: this node speaks {own_scheme}; set tls.cert_file and "
+            "tls.key_file on every node, or on none"
+        )
     return _Target((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

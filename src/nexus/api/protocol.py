@@ -15,6 +15,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nexus.api.corking import CorkedTransport
+from nexus.api.crowd import Crowd
 from nexus.api.problems import problem_response
 from nexus.api.refusals import (
     BodyTooSlowError,
@@ -37,7 +38,9 @@ class HttpLimits:
     """What a stranger can hold, and for how long."""
 
     connections: int = 2048
-    """Each costs a descriptor and a buffer; a process often has 4096 descriptors."""
+    """Each costs a descriptor and a buffer."""
+    connections_of_address: int = 0
+    """0: as many as there may be in all."""
     head_bytes: int = 64 << 10
     """Request line and headers, beyond the first piece that the kernel gave."""
     headers: int = 256
@@ -59,6 +62,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection: the head is bounded in bytes and headers, all in time."""
 
     limits: ClassVar[HttpLimits] = HttpLimits()
+    crowd: ClassVar[Crowd] = Crowd(most=HttpLimits().connections)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -71,6 +75,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unread_bytes = 0
         """Of the answer, when the caller was last looked at."""
         self._asks_for_upgrade = False
+        self._address = ""
         self._owed = 0
         """Requests whose answers are not complete yet."""
         self._refusal: NexusError | None = None
@@ -80,18 +85,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(CorkedTransport(transport, self.loop))
-        if len(self.connections) > self.limits.connections:
-            crowded = CrowdedError(f"{self.limits.connections} connections are open")
-            self.transport.write(refusal_bytes(crowded))
+        self._address = str(self.client[0]) if self.client else ""
+        refusal = self.crowd.enter(self, self._address, len(self.connections))
+        if refusal:
+            self.transport.write(refusal_bytes(CrowdedError(refusal)))
             self.transport.close()
             return
         self._start_timer(self.limits.head_timeout_s)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self.crowd.leave(self, self._address)
         self._stop_timer()
         self._stop_reader_timer()
         super().connection_lost(exc)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer: a head may have begun."""
+        return not (self._owed or self._in_body)
+
+    def give_way(self) -> None:
+        """Close it."""
+        self.transport.close()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -134,6 +150,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 if self._should_upgrade():
+                    self.crowd.leave(self, self._address)
                     self.handle_websocket_upgrade()
                     return
                 data = self._without_upgrade() + data[upgrade.args[0] :]

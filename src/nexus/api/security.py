@@ -13,6 +13,7 @@ from nexus.config import Config, is_loopback
 from nexus.errors import ForbiddenError
 from nexus.model.token import ANONYMOUS, Principal, TokenRole, read_token
 from nexus.node.admittance import SECRET, Admittance
+from nexus.node.rates import Rates
 
 BEARER: Final = b"bearer "
 
@@ -34,6 +35,7 @@ class Gate:
         guarded = bool(config.cluster_secret) and not is_loopback(config.http_addr)
         self._guarded = guarded
         self._admittance = admittance
+        self._rates = Rates(config.limits.requests_per_second)
 
     @property
     def asks(self) -> bool:
@@ -41,9 +43,20 @@ class Gate:
         return self._guarded or self._admittance.asks
 
     def check(
-        self, headers: Headers, needed: TokenRole | None = TokenRole.ADMIN
+        self,
+        headers: Headers,
+        needed: TokenRole | None = TokenRole.ADMIN,
+        address: str = "",
     ) -> Principal:
-        """Who calls; raises UnauthorisedError, ForbiddenError or CrossOriginError.
+        """Who calls from there; raises what `identify` raises, or ForbiddenError."""
+        principal = self.identify(headers, needed, address)
+        require(principal, needed)
+        return principal
+
+    def identify(
+        self, headers: Headers, needed: TokenRole | None, address: str
+    ) -> Principal:
+        """Who calls; raises UnauthorisedError, CrossOriginError or RateLimitedError.
 
         `needed` None: load balancers and Prometheus have no token, and need none.
         """
@@ -53,8 +66,14 @@ class Gate:
         if needed is None:
             return ANONYMOUS
         principal = self._caller(headers)
-        require(principal, needed)
+        if FORWARDED_BY not in headers or principal.token is not None:
+            self.spend(principal, address)
         return principal
+
+    def spend(self, principal: Principal, address: str) -> None:
+        """One more request; raises RateLimitedError."""
+        token = principal.token
+        self._rates.spend(address if token is None else principal.who)
 
     def admit(self, credential: str) -> Principal:
         """Who brings this credential (empty: none); raises UnauthorisedError."""

@@ -12,11 +12,12 @@ from typing_extensions import override
 
 from nexus.api.application import Application
 from nexus.api.bodies import BODY_LIMIT
+from nexus.api.crowd import Crowd
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits, refusal_bytes
 from nexus.api.refusals import NotHttpError
 from nexus.api.tlsprotocol import protocol_over_tls
-from nexus.config import join_address, split_address
+from nexus.config import LimitSettings, join_address, split_address
 from nexus.errors import ConfigurationError
 from nexus.node.credentials import Credentials
 from nexus.node.door import Door
@@ -28,7 +29,17 @@ MOST_HANDSHAKES: Final = 512
 
 _NOT_TLS: Final = "the request came plainly, and this port speaks TLS: write https://"
 
-_DEFAULT_LIMITS: Final = HttpLimits()
+
+def limits_of(settings: LimitSettings) -> HttpLimits:
+    """The bounds of one connection, as they are configured."""
+    return HttpLimits(
+        connections=settings.connections,
+        connections_of_address=settings.connections_per_address,
+        head_timeout_s=settings.head_timeout_ms / 1000,
+        body_timeout_s=settings.body_timeout_ms / 1000,
+        read_timeout_s=settings.body_timeout_ms / 1000,
+        keep_alive_s=max(1, settings.idle_connection_ms // 1000),
+    )
 
 
 class HttpServer:
@@ -38,9 +49,9 @@ class HttpServer:
         self,
         node: NodeFacade,
         address: str | None = None,
-        limits: HttpLimits = _DEFAULT_LIMITS,
+        limits: HttpLimits | None = None,
     ) -> None:
-        self._limits = limits
+        self._limits = limits or limits_of(node.config.limits)
         self._asked = node.config.http_addr if address is None else address
         self._credentials = node.papers.credentials
         self._application = Application(node)
@@ -178,6 +189,9 @@ def _settings(
 ) -> uvicorn.Config:
     class Plain(BoundedHttpProtocol):
         limits = bounds
+        crowd = Crowd(
+            most=bounds.connections, most_of_address=bounds.connections_of_address
+        )
 
     over_tls = credentials and protocol_over_tls(Plain, credentials)
     return uvicorn.Config(

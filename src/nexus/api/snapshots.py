@@ -10,7 +10,8 @@ from nexus.api.answers import Empty, Snapshot, Snapshots
 from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
 from nexus.api.refusals import RangeError
 from nexus.api.streams import file_response
-from nexus.errors import DiskFullError, NoDatabaseError, NotFoundError
+from nexus.errors import DiskFullError, NoDatabaseError, NotFoundError, WrongRoleError
+from nexus.model.cluster import ArchiveStatus
 from nexus.model.token import TokenRole
 
 ARCHIVE: Final = "application/zstd"
@@ -51,7 +52,22 @@ async def _archive(context: Context, request: Request) -> Response:
         ) from None
 
 
+async def _archive_now(context: Context, request: Request) -> Response:
+    await read_body(context, request, Empty)
+    return json_response(context.node.archive_now())
+
+
 CALLS: Final = (
+    Call(
+        "POST",
+        "/replication/archive",
+        "archive_now",
+        "Have a snapshot archived soon; GET /replication/status tells when it is.",
+        {200: Answer("How the archive stood before.", ArchiveStatus)},
+        _archive_now,
+        body=Empty,
+        problems=(WrongRoleError,),
+    ),
     Call(
         "POST",
         "/replication/snapshot",

@@ -14,12 +14,13 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from nexus.api.audit import address_of
 from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
 from nexus.api.calls import Answer, Call
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.problems import failure_response, problem_response
-from nexus.api.refusals import AnswerLostError
+from nexus.api.refusals import AnswerLostError, BodyTooLargeError
 from nexus.api.security import Gate, Headers, require
 from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
 from nexus.errors import (
@@ -74,7 +75,7 @@ class SqlEndpoint:
         headers: Headers = dict(scope["headers"])
         response: Response
         try:
-            answer = await self._answer(headers, receive)
+            answer = await self._answer(headers, receive, address_of(scope))
             if isinstance(answer, bytes):
                 answered(HTTPStatus.OK)
                 await _send_json(send, answer)
@@ -95,14 +96,16 @@ class SqlEndpoint:
         answered(response.status_code)
         await response(scope, receive, send)
 
-    async def _answer(self, headers: Headers, receive: Receive) -> bytes | Response:
-        principal = self._gate.check(headers, TokenRole.READ)
+    async def _answer(
+        self, headers: Headers, receive: Receive, address: str
+    ) -> bytes | Response:
+        principal = self._gate.check(headers, TokenRole.READ, address)
         check_media_type(headers)
         body = await self._bodies.read(headers, receive)
         try:
             request = decoded(_decoder, body)
             read_params(request)
-            _check(request)
+            _check(request, self._node.config.limits.statements)
             if not principal.role.covers(TokenRole.WRITE):
                 _require_queries(request, principal)
             return await self._done(request, headers, body)
@@ -151,13 +154,18 @@ def _require_queries(request: SqlRequest, principal: Principal) -> None:
             require(principal, TokenRole.WRITE)
 
 
-def _check(request: SqlRequest) -> None:
+def _check(request: SqlRequest, most: int) -> None:
     if request.min_offset is not None and request.min_offset < 0:
         raise RequestError(f"min_offset is {request.min_offset}; offsets start at 0")
     if len(request.transaction_id) > TRANSACTION_ID_LIMIT:
         raise RequestError(
             f"transaction_id has {len(request.transaction_id)} characters, the limit "
             f"is {TRANSACTION_ID_LIMIT}"
+        )
+    if len(request.statements) > most:
+        raise BodyTooLargeError(
+            f"{len(request.statements)} statements are more than {most} "
+            "(limits.statements)"
         )
     if not request.statements:
         raise RequestError("statements is empty; send at least one")

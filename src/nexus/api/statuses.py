@@ -92,6 +92,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "The token may not do this",
         "Nothing happened: use a token of the role that the detail names.",
     ),
+    errors.RateLimitedError: Row(
+        429, "Too many requests", "Nothing happened: send it again, but less often.", 1
+    ),
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),
@@ -149,6 +152,21 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     ),
     errors.SnapshotError: Row(
         500, "The snapshot cannot be trusted", "Make a new one, and check the disk."
+    ),
+    errors.ArchiveError: Row(
+        409,
+        "The archive does not hold it, or not clearly",
+        "Compare with `nexus backup list`; the detail names what it holds.",
+    ),
+    errors.ArchiveUnavailableError: Row(
+        502,
+        "The archive's store does not answer",
+        "Check its address, its credentials and the network; it is tried again.",
+    ),
+    errors.ArchiveIncompleteError: Row(
+        500,
+        "The archive lacks what is needed",
+        "Restore another moment; a new snapshot makes the archive whole from now on.",
     ),
     errors.DiskFullError: Row(
         507, "No space left", "Nothing was written. Free space on the node's disk."

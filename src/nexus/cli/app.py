@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import nexus
 from nexus.cli import (
+    backup,
     changes,
     check,
     importing,
@@ -26,6 +27,7 @@ from nexus.cli.bench import command as bench
 from nexus.cli.demo import command as demo
 from nexus.cli.sql import command as sql
 from nexus.cli.terminal import print_error
+from nexus.cli.trust import with_trust
 from nexus.errors import NexusError
 
 DONE: Final = 0
@@ -76,11 +78,11 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "restore": restore.restore,
     "bench": bench.bench,
 }
-GROUPS: Final = {"token": token.app, "tls": tls.app}
+GROUPS: Final = {"backup": backup.app, "token": token.app, "tls": tls.app}
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    app.command(name)(with_trust(function))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

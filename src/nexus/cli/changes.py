@@ -10,6 +10,7 @@ from nexus.api.changestreams import Lines
 from nexus.cli.options import NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import base_url, known_secret
+from nexus.cli.trust import trusted
 from nexus.client.changes import Changes
 from nexus.client.changes import changes as read_changes
 from nexus.errors import ChangesGoneError, PositionLostError
@@ -60,6 +61,7 @@ def changes(  # noqa: PLR0913 - each is an option of the command line
         limit=limit,
         follow=follow,
         secret=known_secret(secret_file),
+        tls=trusted(),
         timeout=timeout,
     )
     with feed:

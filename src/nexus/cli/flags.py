@@ -68,6 +68,8 @@ def _metavar(setting: Setting) -> str:
             "addresses": "HOST:PORT,…",
             "urls": "URL,…",
             "modules": "MODULE,…",
+            "names": "NAME,…",
             "size": "SIZE",
+            "duration": "TIME",
         }[setting.kind]
     return setting.key.rpartition(".")[2].upper()

@@ -32,3 +32,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataDirectory = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")
 ]
+FunctionModules = Annotated[
+    str,
+    typer.Option(
+        "--functions",
+        metavar="MODULE,…",
+        help="Python modules of the SQL functions that the schema uses.",
+    ),
+]

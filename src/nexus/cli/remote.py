@@ -9,8 +9,10 @@ from typing import Any, Final, Self
 import httpx
 
 from nexus.cli.outcome import NotDoneError
+from nexus.cli.trust import trusted
 from nexus.config.loading import read_secret
 from nexus.errors import NexusError
+from nexus.tls.words import NOT_TLS, reason_of
 
 HTTP_PORT: Final = 15474
 CALL_TIMEOUT_S: Final = 30.0
@@ -73,7 +75,8 @@ def base_url(text: str) -> str:
     if not stripped.startswith(("http://", "https://")):
         host = stripped.rpartition("]")[2]
         port = "" if ":" in host else f":{HTTP_PORT}"
-        stripped = f"http://{stripped}{port}"
+        scheme = "https" if trusted() else "http"
+        stripped = f"{scheme}://{stripped}{port}"
     try:
         url = httpx.URL(stripped)
     except httpx.InvalidURL as error:
@@ -88,12 +91,14 @@ class Remote:
 
     def __init__(self, url: str, secret: str = "") -> None:
         self.url = base_url(url)
+        tls = trusted()
         # No proxy from the environment: a node's address is an address, and a proxy
         # would see the secret.
         self._client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {secret}"} if secret else {},
             timeout=CALL_TIMEOUT_S,
+            verify=tls or self.url.startswith("https"),
             trust_env=False,
         )
 
@@ -128,8 +133,7 @@ class Remote:
             ) from None
         except httpx.TransportError as error:
             raise NodeUnreachableError(
-                f"{self.url} does not answer ({_reason(error)}); start the node, or "
-                "correct the URL"
+                f"{self.url} does not answer ({reason_of(error)}); {_mend(error)}"
             ) from None
         if response.is_error:
             index, error_offset = _place(response)
@@ -148,8 +152,13 @@ class Remote:
             ) from None
 
 
-def _reason(error: httpx.TransportError) -> str:
-    return str(error) or type(error).__name__
+def _mend(error: httpx.TransportError) -> str:
+    words = reason_of(error)
+    if words == NOT_TLS:
+        return "write http:// for a node without a certificate"
+    if "certificate" in words:
+        return "name the CA with --ca FILE, or your certificate with --cert and --key"
+    return "start the node, or correct the URL"
 
 
 def _problem(response: httpx.Response) -> str:

@@ -1,25 +1,34 @@
-"""Make a data directory from a snapshot's archive."""
+"""Make a data directory from a snapshot's file, or from any moment of an archive."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from nexus.cli.options import AsJson, DataDirectory
+from nexus.archive.opening import is_archive_url, open_store
+from nexus.archive.restoring import Moment, Restored
+from nexus.archive.restoring import restore as restore_moment
+from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
+from nexus.cli.options import AsJson, DataDirectory, FunctionModules
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.terminal import count, print_json
+from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
 from nexus.storage.archive import Manifest
 from nexus.storage.catalog import Catalog
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
+from nexus.storage.functions import Functions
 from nexus.storage.installer import install
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"
 
-ArchiveFile = Annotated[
-    Path, typer.Argument(metavar="ARCHIVE", help="A snapshot, as a .tar.zst file.")
+ArchiveName = Annotated[
+    str,
+    typer.Argument(
+        metavar="ARCHIVE",
+        help="A directory or URL that nodes archive to, or one snapshot's .tar.zst.",
+    ),
 ]
 MaxSize = Annotated[
     str,
@@ -27,19 +36,70 @@ MaxSize = Annotated[
 ]
 
 
-def restore(
-    archive: ArchiveFile,
+def restore(  # noqa: PLR0913 - each is an option of the command
+    archive: ArchiveName,
     data: DataDirectory,
     max_size: MaxSize = "10GiB",
     *,
+    to_offset: ToOffset = None,
+    to_time: ToTime = None,
+    cluster: OfCluster = None,
+    history: OfHistory = None,
+    functions: FunctionModules = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the data directory DIR from a snapshot."""
+    """Make the data directory DIR from a backup, as of its newest moment or another."""
+    limit = size_limit(max_size)
+    moment = moment_of(to_offset, to_time, cluster, history)
+    if is_snapshot_file(archive):
+        if moment != Moment():
+            raise typer.BadParameter(
+                f"'{archive}' is one snapshot, and has one moment; --to-offset and "
+                "--to-time are for an archive"
+            )
+        _tell_snapshot(restore_archive(Path(archive), data, limit), data, as_json)
+        return
+    restored = restore_moment(
+        open_store(archive),
+        data,
+        moment,
+        max_size=limit,
+        functions=functions_of(functions),
+    )
+    if as_json:
+        print_json(_moment_document(restored, data))
+        return
+    for fork in restored.forks:
+        print_error(f"beside it the archive holds the history {fork} (--history)")
+    print(
+        f"restored offset {count(restored.position.offset)} of cluster "
+        f"{restored.cluster_id} into '{data}', from a snapshot and "
+        f"{count(restored.runs)} runs of entries; start it with "
+        f"nexus serve --data {data}"
+    )
+
+
+def size_limit(text: str) -> int:
+    """What --max-size says; raises BadParameter."""
     try:
-        limit = parse_size(max_size)
+        return parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(f"--max-size: {error}; write it like 10GiB") from None
-    manifest = restore_archive(archive, data, max_size=limit)
+
+
+def functions_of(text: str) -> Functions:
+    """What --functions names."""
+    return Functions.of_modules(tuple(filter(None, text.split(","))))
+
+
+def is_snapshot_file(archive: str) -> bool:
+    """Whether this names one snapshot, or a file that is none."""
+    if is_archive_url(archive):
+        return False
+    return archive.endswith(ARCHIVE_SUFFIX) or Path(archive).is_file()
+
+
+def _tell_snapshot(manifest: Manifest, data: Path, as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         print_json(_document(manifest, data))
         return
@@ -50,7 +110,7 @@ def restore(
     )
 
 
-def restore_archive(archive: Path, data: Path, *, max_size: int) -> Manifest:
+def restore_archive(archive: Path, data: Path, max_size: int) -> Manifest:
     """Verify the archive and make `data` a node's directory; durable on return.
 
     Raises NotDoneError where a node's data stands already, SnapshotError for an
@@ -102,5 +162,19 @@ def _document(manifest: Manifest, data: Path) -> dict[str, Any]:
         "cluster_id": manifest.cluster_id,
         "offset": position.offset,
         "epoch": position.epoch,
+        "data_dir": str(data),
+    }
+
+
+def _moment_document(restored: Restored, data: Path) -> dict[str, Any]:
+    position = restored.position
+    return {
+        "cluster_id": restored.cluster_id,
+        "offset": position.offset,
+        "epoch": position.epoch,
+        "history_id": position.history_id,
+        "snapshot": restored.snapshot,
+        "runs": restored.runs,
+        "other_histories": list(restored.forks),
         "data_dir": str(data),
     }

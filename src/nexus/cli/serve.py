@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -14,19 +13,23 @@ import typer
 import uvloop
 
 from nexus.api.server import HttpServer
+from nexus.cli.descriptors import raise_limit
 from nexus.cli.flags import with_setting_flags
+from nexus.cli.logs import configure_logs, nowhere
+from nexus.cli.notify import notify
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import print_json_line
 from nexus.config import Config, is_loopback, load
 from nexus.config.advice import advice
+from nexus.errors import NodeStoppedError
 from nexus.node.node import Node
 
 SWITCH_INTERVAL_S: Final = 0.0005
+log = structlog.get_logger(__name__)
+
 STOP_TIMEOUT_S: Final = 15.0
 """A clean stop ends the batch at hand and closes the files; so long it may take."""
-
-LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 @with_setting_flags
@@ -35,19 +38,15 @@ def serve(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A TOML file.")
     ] = None,
-    log_level: Annotated[
-        str, typer.Option("--log-level", help=f"One of {', '.join(LEVELS)}.")
-    ] = "info",
     as_json: AsJson = False,
     flags: dict[str, Any],
 ) -> None:
     """Run one node: flag over environment over file over default."""
-    if log_level not in LEVELS:
-        raise typer.BadParameter(f"--log-level is one of {', '.join(LEVELS)}")
     settings = load(config, os.environ, flags)
-    configure_logs(LEVELS[log_level], as_json=as_json)
+    configure_logs(settings.log, as_json=as_json, place=nowhere)
     _warn_of_exposure(settings)
     _warn_of_quorum(settings)
+    raise_limit()
     # The writer's thread and the event loop share the interpreter's lock. With the
     # default of 5 ms the loop, woken by every group commit, waits that long for it.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -64,6 +63,7 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     node = Node(config)
+    configure_logs(config.log, as_json=as_json, place=lambda: whereabouts(node))
     if node.papers.credentials is not None:
         loop.add_signal_handler(signal.SIGHUP, node.papers.credentials.look_now)
     server = HttpServer(node)
@@ -74,7 +74,9 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
         try:
             async with server:
                 _tell(node, server.url, as_json=as_json)
+                notify("READY=1")
                 await stop.wait()
+                notify("STOPPING=1")
         finally:
             await _stop(node)
     finally:
@@ -92,33 +94,13 @@ async def _stop(node: Node) -> None:
         ) from None
 
 
-def configure_logs(level: int, *, as_json: bool) -> None:
-    """Logs go to standard error: for people, or one JSON object a line."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(stream=sys.stderr, level=max(level, logging.WARNING))
-
-
 def _warn_of_exposure(config: Config) -> None:
     addresses = [config.http_addr, config.replication.bind_addr]
     exposed = [address for address in addresses if not is_loopback(address)]
     if exposed and not config.cluster_secret:
-        structlog.get_logger().warning(
-            "INSECURE: anybody who reaches these addresses can read and write "
+        log.warning(
+            "insecure",
+            detail="INSECURE: anybody who reaches these addresses can read and write "
             "everything; set NEXUS_CLUSTER_SECRET",
             addresses=exposed,
         )
@@ -126,7 +108,17 @@ def _warn_of_exposure(config: Config) -> None:
 
 def _warn_of_quorum(config: Config) -> None:
     for warning in advice(config):
-        structlog.get_logger().warning(warning)
+        log.warning("configuration_advice", detail=warning)
+
+
+def whereabouts(node: Node) -> dict[str, Any]:
+    """Which node a line is from, and where it stood; any thread may ask."""
+    try:
+        node_id = node.node_id
+    except NodeStoppedError:
+        return {}
+    epoch, offset = node.events.place
+    return {"node": node_id, "epoch": epoch, "offset": offset}
 
 
 def _tell(node: Node, url: str, *, as_json: bool) -> None:

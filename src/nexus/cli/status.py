@@ -14,6 +14,7 @@ from nexus.cli.options import AsJson, NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import known_secret
 from nexus.cli.terminal import console, count, plain_table, print_json, seconds
+from nexus.cli.tree import branched
 
 STATE_STYLES: Final = {
     "streaming": "green",
@@ -72,8 +73,9 @@ def cluster_table(views: tuple[NodeView, ...]) -> Group:
     table = plain_table(_title(views))
     for name, justify in COLUMNS:
         table.add_column(name, justify=justify, no_wrap=True)
-    for view in views:
-        table.add_row(*_cells(view))
+    for place, view in branched(views):
+        name, *others = _cells(view)
+        table.add_row(f"{place}{name}", *others)
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 

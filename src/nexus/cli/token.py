@@ -9,6 +9,7 @@ from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import print_json
+from nexus.cli.trust import with_trust
 from nexus.model.token import TokenRole
 
 app: Final = typer.Typer(
@@ -27,6 +28,7 @@ Named = Annotated[
 
 
 @app.command("create")
+@with_trust
 def create(
     url: NodeUrl,
     *,
@@ -48,6 +50,7 @@ def create(
 
 
 @app.command("list")
+@with_trust
 def list_tokens(
     url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
 ) -> None:
@@ -63,6 +66,7 @@ def list_tokens(
 
 
 @app.command("revoke")
+@with_trust
 def revoke(
     url: NodeUrl,
     token: Named,
@@ -80,6 +84,7 @@ def revoke(
 
 
 @app.command("rotate")
+@with_trust
 def rotate(
     url: NodeUrl,
     token: Named,

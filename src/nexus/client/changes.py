@@ -7,6 +7,8 @@ with nexus.changes("http://a:15474,http://b:15474", since=place) as feed:
 """
 
 import random
+import ssl
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, Protocol, Self, runtime_checkable
@@ -16,6 +18,7 @@ from typing_extensions import override
 
 from nexus.client.feedlink import FeedLink, NodeUnreachableError, Query
 from nexus.client.target import token_at_hand
+from nexus.client.trust import FilePath, Trust
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
@@ -26,7 +29,7 @@ from nexus.errors import (
 from nexus.model.change import Change, Place
 from nexus.model.position import Position
 
-__all__ = ["Change", "Changes", "ChangesSource", "Since", "Wanted", "changes"]
+__all__ = ["Change", "Changes", "ChangesSource", "Feed", "Since", "Wanted", "changes"]
 
 FIRST_PAUSE_S: Final = 0.1
 MOST_PAUSE_S: Final = 5.0
@@ -41,11 +44,24 @@ _MINE: Final = (RequestError, ProtocolError)
 """Another node would say the same."""
 
 
+class Feed(Protocol):
+    """Changes as they come, for one thread at a time but for `stop`."""
+
+    def __iter__(self) -> Iterator[Change]:
+        """Itself."""
+
+    def __next__(self) -> Change:
+        """The next change; waits for it."""
+
+    def stop(self) -> None:
+        """End it, from any thread: whoever waits for a change is given none."""
+
+
 @runtime_checkable
 class ChangesSource(Protocol):
     """A session that has a change feed to read."""
 
-    def changes(self, wanted: "Wanted") -> Iterator[Change]:
+    def changes(self, wanted: "Wanted") -> Feed:
         """What `nexus.changes` gives, of the place where this session reads."""
 
 
@@ -91,6 +107,10 @@ def changes(  # noqa: PLR0913 - each is an option by its name
     token: str = "",
     timeout: float | None = 60.0,
     heartbeat: float = 5.0,
+    tls: ssl.SSLContext | None = None,
+    ca_file: FilePath | None = None,
+    cert_file: FilePath | None = None,
+    key_file: FilePath | None = None,
 ) -> "Changes":
     """Every committed change after `since`; None: what comes from now on.
 
@@ -108,6 +128,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
             "the feed is read over HTTP: name addresses like http://127.0.0.1:15474, "
             "or use nexus.connect(…).changes()"
         )
+    trust = Trust(tls, ca_file, cert_file, key_file)
     wanted = Wanted(
         since=since,
         tables=tables,
@@ -117,7 +138,7 @@ def changes(  # noqa: PLR0913 - each is an option by its name
         heartbeat_s=heartbeat,
     )
     return Changes(
-        FeedLink(token or secret or token_at_hand(), heartbeat),
+        FeedLink(token or secret or token_at_hand(), heartbeat, trust.context()),
         [url.strip().rstrip("/") for url in listed if url.strip()],
         wanted,
         timeout_s=timeout,
@@ -134,7 +155,7 @@ class Changes(Iterator[Change]):
         wanted: Wanted,
         *,
         timeout_s: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         if not urls:
             raise RequestError("name one node's HTTP address at least")
@@ -150,7 +171,8 @@ class Changes(Iterator[Change]):
         self._wanted = wanted
         self._left = wanted.limit
         self._timeout_s = timeout_s
-        self._sleep = sleep
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
         self._changes = self._follow()
 
     @override
@@ -160,6 +182,11 @@ class Changes(Iterator[Change]):
     @override
     def __next__(self) -> Change:
         return next(self._changes)
+
+    def stop(self) -> None:
+        """End it, from any thread: whoever waits for a change is given none."""
+        self._stopped.set()
+        self._link.break_off()
 
     def close(self) -> None:
         """Read no more."""
@@ -174,7 +201,7 @@ class Changes(Iterator[Change]):
 
     def _follow(self) -> Generator[Change]:
         try:
-            while self._left != 0:
+            while self._left != 0 and not self._stopped.is_set():
                 answer = self._reach()
                 try:
                     yield from self._read(answer)
@@ -189,7 +216,10 @@ class Changes(Iterator[Change]):
             self._link.close()
 
     def _read(self, answer: Iterator[Change]) -> Iterator[Change]:
-        for change in answer:
+        while not self._stopped.is_set():
+            change = next(answer, None)
+            if change is None:
+                return
             self.position = change.id
             if change.op != "heartbeat":
                 self._left = None if self._left is None else self._left - 1
@@ -201,7 +231,7 @@ class Changes(Iterator[Change]):
         """The answer of the first node that gives one."""
         begun, pause_s = time.monotonic(), FIRST_PAUSE_S
         query = self._wanted.query(self.position, self._left)
-        while True:
+        while not self._stopped.is_set():
             told: list[NexusError] = []
             for url in list(self._urls):
                 try:
@@ -215,6 +245,7 @@ class Changes(Iterator[Change]):
             self._raise_if_hopeless(told, time.monotonic() - begun)
             self._sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - a pause's
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
+        return iter(())
 
     def _reached(self, url: str) -> None:
         """Try it first from now on, and learn of the others."""

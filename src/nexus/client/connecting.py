@@ -1,5 +1,6 @@
 """`nexus.connect`: which session a target means."""
 
+import ssl
 from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,6 +11,7 @@ from nexus.client.exceptions import translated
 from nexus.client.local import TIMEOUT_S, LocalSession
 from nexus.client.remote import RemoteSession
 from nexus.client.session import Session
+from nexus.client.trust import FilePath, Trust
 from nexus.errors import NexusError
 
 SCHEME: Final = "nexus://"
@@ -33,17 +35,24 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
     autocommit: bool | Literal[-1] = LEGACY_TRANSACTION_CONTROL,
     secret: str = "",
     token: str = "",
+    tls: bool | ssl.SSLContext | None = None,
+    ca_file: FilePath | None = None,
+    cert_file: FilePath | None = None,
+    key_file: FilePath | None = None,
 ) -> Any:
     """Connect to a data directory on this machine, or to a cluster: `nexus://a,b,c`.
 
-    The arguments are those of `sqlite3.connect`, but for two: `timeout` is how many
-    seconds a call looks for a node that can answer, failovers included, and `token`
-    is what lets the client in; or `secret`, the cluster's. Without them, what stands
-    in the URL, or else in the environment as NEXUS_TOKEN, does. `cached_statements`
-    and `uri` have no meaning here. Raises Error.
+    The arguments are those of `sqlite3.connect`, but for these: `timeout` is how many
+    seconds a call looks for a node that can answer, failovers included; `token` is what
+    lets the client in, or `secret`, the cluster's: without them, what stands in the
+    URL, or else in the environment as NEXUS_TOKEN, does; `tls` is whether to speak it,
+    or a context to speak it with; `ca_file` is the CA of the nodes' certificates (else:
+    whom this machine trusts), `cert_file` and `key_file` are the client's own, where
+    nodes ask for one. `cached_statements` and `uri` have no meaning here. Raises Error.
     """
     try:
-        session = _session(fspath(target), timeout, token or secret)
+        trust = Trust(tls, ca_file, cert_file, key_file)
+        session = _session(fspath(target), timeout, token or secret, trust)
     except NexusError as error:
         raise translated(error) from error
     try:
@@ -59,19 +68,20 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
         raise
 
 
-def _session(target: str, timeout_s: float | None, secret: str) -> Session:
+def _session(
+    target: str, timeout_s: float | None, secret: str, trust: Trust
+) -> Session:
+    def remote(url: str) -> Session:
+        return RemoteSession.open(url, timeout_s=timeout_s, secret=secret, trust=trust)
+
     if target.startswith(SCHEME):
-        return _remote(target, timeout_s, secret)
+        return remote(target)
     directory = Path(target).resolve()
     own = in_this_process.get(directory)
     if own is not None:
         return own()
     return LocalSession(
         directory,
-        lambda address: _remote(f"{SCHEME}{address}", timeout_s, secret),
+        lambda address: remote(f"{SCHEME}{address}"),
         timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
     )
-
-
-def _remote(url: str, timeout_s: float | None, secret: str) -> Session:
-    return RemoteSession.open(url, timeout_s=timeout_s, secret=secret)

@@ -1,7 +1,7 @@
 """The connection of PEP 249, as sqlite3's, over a session."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
 from typing import Any, Final, Literal, Self
 
@@ -15,11 +15,11 @@ from nexus.client.exceptions import (
     ProgrammingError,
     translated,
 )
+from nexus.client.followed import FollowedChanges
 from nexus.client.parameters import Plan, plan_for
 from nexus.client.session import Result, Session, Statement
 from nexus.client.unsupported import Unsupported
 from nexus.errors import NexusError
-from nexus.model.change import Change
 from nexus.model.position import Position
 from nexus.model.statements import StatementKind
 
@@ -168,7 +168,7 @@ class Connection(Unsupported):
         if self._autocommit is not True:
             self._settle(self._opened.rollback)
 
-    def changes(self, **wanted: Any) -> Iterator[Change]:
+    def changes(self, **wanted: Any) -> FollowedChanges:
         """Every committed change, live: the options are those of `nexus.changes`.
 
         Raises NotSupportedError where the place of this connection has no such feed.
@@ -179,7 +179,10 @@ class Connection(Unsupported):
             raise NotSupportedError(
                 "this connection has no change feed; read it with nexus.changes(URL)"
             )
-        return _told(session.changes(Wanted(**wanted)))
+        try:
+            return FollowedChanges(session.changes(Wanted(**wanted)))
+        except NexusError as error:
+            raise translated(error) from error
 
     def iterdump(self) -> Iterator[str]:
         """The database as SQL: statements that make it anew elsewhere."""
@@ -294,14 +297,6 @@ class Connection(Unsupported):
     def _begin_if_always(self) -> None:
         if self._autocommit is False:
             self._opened.begin()
-
-
-def _told(changes: Iterator[Change]) -> Generator[Change]:
-    """The same, with a connection's errors."""
-    try:
-        yield from changes
-    except NexusError as error:
-        raise translated(error) from error
 
 
 def _level(level: str | None) -> str | None:

@@ -1,6 +1,9 @@
 """One answer to GET /changes, as changes and as errors of Nexus's own."""
 
 import binascii
+import contextlib
+import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +20,7 @@ from nexus.errors import (
     RequestError,
 )
 from nexus.model.change import Change
+from nexus.tls.words import reason_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
@@ -73,13 +77,17 @@ _json_of: Final = msgspec.json.Decoder().decode
 class FeedLink:
     """Connections to one node after another."""
 
-    def __init__(self, secret: str, heartbeat_s: float) -> None:
+    def __init__(
+        self, secret: str, heartbeat_s: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` is for https; None: this machine's CAs are trusted."""
         silence_s = heartbeat_s * MISSED_HEARTBEATS
         # No proxy from the environment: a node's address is an address, and a proxy
         # would see the secret.
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {secret}"} if secret else {},
             timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=silence_s),
+            verify=True if tls is None else tls,
             trust_env=False,
         )
         self._response: httpx.Response | None = None
@@ -113,6 +121,16 @@ class FeedLink:
         except (httpx.TransportError, ValueError, LookupError, AttributeError):
             pass
         return [each for each in found if isinstance(each, str) and each]
+
+    def break_off(self) -> None:
+        """End the answer that is read, from any thread: its next line never comes."""
+        response = self._response
+        if response is None:
+            return
+        stream = response.extensions.get("network_stream")
+        if stream is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
         """Close the connection that is open."""
@@ -199,5 +217,4 @@ def _refusal(url: str, body: bytes) -> NexusError:
 
 
 def _unreachable(url: str, error: Exception) -> NodeUnreachableError:
-    reason = str(error) or type(error).__name__
-    return NodeUnreachableError(f"{url} does not answer ({reason})")
+    return NodeUnreachableError(f"{url} does not answer ({reason_of(error)})")

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from nexus.client.target import split_host
+from nexus.client.channel import TlsChannel, connected_to
 from nexus.errors import HandshakeRefusedError, ProtocolError
 from nexus.model.token import read_token, sha256
 from nexus.protocol.calls import (
@@ -23,6 +24,7 @@ from nexus.protocol.calls import (
     Rows,
 )
 from nexus.protocol.codec import Decoder, encode
+from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
 from nexus.protocol.proofs import (
     TOKEN_FEATURE,
@@ -31,6 +33,7 @@ from nexus.protocol.proofs import (
     proves,
     token_proof,
 )
+from nexus.tls.words import in_words, is_passing
 
 READ_BYTES: Final = 256 << 10
 
@@ -41,7 +44,13 @@ DEAD_AFTER_S: Final = 10.0
 """A node that is silent for so long, asked or not, is taken for dead."""
 
 _FOR_GOOD: Final = frozenset(
-    {ErrorCode.UNAUTHORISED, ErrorCode.CLUSTER, ErrorCode.VERSION, ErrorCode.MALFORMED}
+    {
+        ErrorCode.UNAUTHORISED,
+        ErrorCode.CLUSTER,
+        ErrorCode.UNKNOWN_DATABASE,
+        ErrorCode.VERSION,
+        ErrorCode.MALFORMED,
+    }
 )
 """Refusals that another try would meet again."""
 
@@ -54,10 +63,14 @@ class LinkLostError(Exception):
     """The connection is gone: what was asked may be done or not."""
 
 
+class NotTrustedError(LinkLostError):
+    """No TLS can be spoken with this node until somebody changes something."""
+
+
 class Link:
     """An attached connection; one thread asks, any may cancel."""
 
-    def __init__(self, address: str, connected: socket.socket) -> None:
+    def __init__(self, address: str, connected: socket.socket | TlsChannel) -> None:
         self.address = address
         self.is_lost = False
         self.round_trip_us = 0
@@ -69,21 +82,29 @@ class Link:
         """Of requests whose answers are still waited for."""
 
     @classmethod
-    def open(cls, address: str, secret: str, *, timeout_s: float) -> "Link":
-        """Connect and attach.
+    def open(
+        cls,
+        address: str,
+        secret: str,
+        *,
+        timeout_s: float,
+        database: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> "Link":
+        """Connect and attach to one of the node's databases; empty: the main one.
+
+        With `tls` the node must be who it says.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
         """
         try:
-            connected = socket.create_connection(split_host(address), timeout_s)
+            connected = connected_to(address, timeout_s, tls)
         except OSError as error:
-            raise LinkLostError(f"{address}: {error}") from error
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            raise _lost(address, error) from error
         link = cls(address, connected)
         try:
-            link._attach(secret, time.monotonic() + timeout_s)
+            link._attach(secret, database, time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -131,9 +152,11 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, deadline_s: float) -> None:
+    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
         nonce, token = secrets.token_bytes(16), read_token(secret)
-        features = () if token is None else (TOKEN_FEATURE + token[0],)
+        features = features_for(database)
+        if token is not None:
+            features += (TOKEN_FEATURE + token[0],)
         attach = Attach(
             CALLS_LEAST, CALLS_MOST, "python", features=features, nonce=nonce
         )
@@ -211,7 +234,8 @@ class Link:
                     raise self._lost(f"silent for {silent_s:.1f} s") from error
                 self._send(encode(Ping(0)))
             except OSError as error:
-                raise self._lost(str(error)) from error
+                self.close()
+                raise _lost(self.address, error) from error
             else:
                 if not data:
                     raise self._lost("the node closed the connection")
@@ -225,8 +249,16 @@ class Link:
                 self._socket.settimeout(DEAD_AFTER_S)
                 self._socket.sendall(frame)
             except OSError as error:
-                raise self._lost(str(error)) from error
+                self.close()
+                raise _lost(self.address, error) from error
 
     def _lost(self, reason: str) -> LinkLostError:
         self.close()
         return LinkLostError(f"{self.address}: {reason}")
+
+
+def _lost(address: str, error: OSError) -> LinkLostError:
+    if not isinstance(error, ssl.SSLError):
+        return LinkLostError(f"{address}: {error}")
+    kind = LinkLostError if is_passing(error) else NotTrustedError
+    return kind(f"{address}: {in_words(error)}")

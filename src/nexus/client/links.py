@@ -3,10 +3,11 @@
 import time
 from typing import Final
 
-from nexus.client.link import Link, LinkLostError
+from nexus.client.link import Link, LinkLostError, NotTrustedError
 from nexus.client.routing import Purpose, Routing, Wait
 from nexus.client.target import Target
-from nexus.errors import NoMasterError
+from nexus.errors import HandshakeRefusedError, NoMasterError
+from nexus.protocol.messages import ErrorCode
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """For one node; another may answer sooner than this one."""
@@ -25,6 +26,8 @@ class Links:
         self._target = target
         self._open: dict[str, Link] = {}
         self._of: dict[Purpose, Link] = {}
+        self._refused: dict[str, str] = {}
+        """Why TLS could not be spoken with whom, since it last could."""
 
     def find(self, purpose: Purpose, deadline_ms: int) -> Link:
         """A link to a node that suits; raises NoMasterError after the deadline.
@@ -58,6 +61,7 @@ class Links:
             link = self._link(address, deadline_ms)
         except LinkLostError as error:
             self.routing.failed(address, now_ms())
+            self._note(address, error)
             return str(error)
         if self.routing.suits(address, purpose):
             return link
@@ -96,8 +100,17 @@ class Links:
         for address in self.routing.unmeasured():
             try:
                 self._link(address, now_ms() + round(CONNECT_TIMEOUT_S * 1000))
-            except LinkLostError:
+            except LinkLostError as error:
                 self.routing.failed(address, now_ms())
+                self._note(address, error)
+
+    def _note(self, address: str, error: LinkLostError) -> None:
+        """Another node may have a certificate that holds; if none has, say so now."""
+        if isinstance(error, NotTrustedError):
+            self._refused[address] = str(error)
+            if self._refused.keys() >= set(self.routing.addresses):
+                reasons = "; ".join(self._refused.values())
+                raise HandshakeRefusedError(reasons, reason=ErrorCode.UNAUTHORISED)
 
     def _link(self, address: str, deadline_ms: int) -> Link:
         link = self._open.get(address)
@@ -105,7 +118,15 @@ class Links:
             return link
         left_s = max(0.05, (deadline_ms - now_ms()) / 1000)
         timeout_s = min(CONNECT_TIMEOUT_S, left_s)
-        link = Link.open(address, self._target.secret, timeout_s=timeout_s)
+        target = self._target
+        link = Link.open(
+            address,
+            target.secret,
+            timeout_s=timeout_s,
+            database=target.database,
+            tls=target.tls,
+        )
+        self._refused.pop(address, None)
         told = link.attached
         self._open[address] = link
         self.routing.attached(

@@ -6,15 +6,14 @@ master; a query then waits until the file holds what this session has written.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from nexus.client.changes import ChangesSource, Wanted
+from nexus.client.changes import ChangesSource, Feed, Wanted
 from nexus.client.reading import Reader
 from nexus.client.session import Result, Session, Statement, overtaken
 from nexus.errors import NodeStoppedError, NoMasterError, NotAppliedError
-from nexus.model.change import Change
 from nexus.model.position import Offset, Position
 
 TIMEOUT_S: Final = 5.0
@@ -77,7 +76,7 @@ class LocalSession:
             self._await_own_writes(self._awaited)
         return self._reader.read(statement)
 
-    def changes(self, wanted: Wanted) -> Iterator[Change]:
+    def changes(self, wanted: Wanted) -> Feed:
         """The change feed of the node whose directory it is."""
         node = self._connected()
         assert isinstance(node, ChangesSource), "every node has a feed"

@@ -7,7 +7,7 @@ whose answer was lost is asked for by such an id as well.
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from nexus.client.changes import Changes, Wanted
@@ -18,6 +18,7 @@ from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.session import Result, Statement
 from nexus.client.target import Target, read_target
+from nexus.client.trust import Trust
 from nexus.errors import (
     ConnectionLostError,
     NexusError,
@@ -28,11 +29,11 @@ from nexus.errors import (
     OutcomeUnknownError,
     QuorumLostError,
     ReadOnlyReplicaError,
+    RequestError,
     TransactionExpiredError,
     TransactionLostError,
     WritesStoppedError,
 )
-from nexus.model.change import Change
 from nexus.model.position import NO_OFFSET, Position
 from nexus.model.statements import StatementKind, classify
 from nexus.protocol.calls import (
@@ -55,6 +56,8 @@ ELSEWHERE: Final = (
 UNDECIDED_PAUSE_S: Final = 0.05
 """Before a write is asked for again whose outcome its node does not know yet."""
 
+_NOTHING_SAID: Final = Trust()
+
 Found = TypeVar("Found")
 
 
@@ -70,14 +73,20 @@ class RemoteSession:
 
     @classmethod
     def open(
-        cls, url: str, *, timeout_s: float | None = None, secret: str = ""
+        cls,
+        url: str,
+        *,
+        timeout_s: float | None = None,
+        secret: str = "",
+        trust: Trust = _NOTHING_SAID,
     ) -> "RemoteSession":
         """Connect to the first node that answers.
 
         Raises RequestError for a URL that is none, NoMasterError where no node answers
         in time, HandshakeRefusedError where one refuses for good.
         """
-        session = cls(read_target(url, timeout_s=timeout_s, secret=secret))
+        target = read_target(url, timeout_s=timeout_s, secret=secret, trust=trust)
+        session = cls(target)
         try:
             session._links.find(Purpose.READ, session._deadline_ms())
         except BaseException:
@@ -118,11 +127,17 @@ class RemoteSession:
                 self._links.behind(link)
                 self._check(deadline_ms, error)
 
-    def changes(self, wanted: Wanted) -> Iterator[Change]:
+    def changes(self, wanted: Wanted) -> Changes:
         """The change feed, over HTTP: of the node that answers queries, then others."""
         link = self._links.find(Purpose.READ, self._deadline_ms())
+        if not link.attached.http_url:
+            raise RequestError(
+                f"the node at {link.address} is part of an application and listens for "
+                "no HTTP, over which the feed is read: name other nodes in the URL, or "
+                "read the feed in that application"
+            )
         return Changes(
-            FeedLink(self._target.secret, wanted.heartbeat_s),
+            FeedLink(self._target.secret, wanted.heartbeat_s, self._target.tls),
             [link.attached.http_url],
             wanted,
             timeout_s=self._target.timeout_s,

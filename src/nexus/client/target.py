@@ -1,6 +1,7 @@
-"""Read the address of a cluster: `nexus://a:15475,b:15475?read=nearest&timeout=30`."""
+"""Read the address of a cluster: `nexus://a:15475,b:15475/orders?read=nearest`."""
 
 import os
+import ssl
 from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 from typing_extensions import override
 
+from nexus.client.trust import NAMES, Trust, trust_of
 from nexus.errors import RequestError
 
 TOKEN_VARIABLE: Final = "NEXUS_TOKEN"  # noqa: S105 - the variable's name
@@ -15,6 +17,8 @@ SCHEME: Final = "nexus"
 DEFAULT_PORT: Final = 15475
 TIMEOUT_S: Final = 30.0
 """Longer than an election among nodes with the default heartbeats."""
+
+_NOTHING_SAID: Final = Trust()
 
 _MOST_PORT: Final = 65535
 
@@ -48,10 +52,18 @@ class Target(msgspec.Struct, frozen=True):
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
     """How long to look for a node that can answer, failovers included."""
+    database: str = ""
+    """Which of the cluster's; empty: the main one."""
+    tls: ssl.SSLContext | None = None
+    """None: plainly."""
 
 
 def read_target(
-    url: str, *, timeout_s: float | None = None, secret: str = ""
+    url: str,
+    *,
+    timeout_s: float | None = None,
+    secret: str = "",
+    trust: Trust = _NOTHING_SAID,
 ) -> Target:
     """The target that a URL names; what is given beside it goes before.
 
@@ -67,22 +79,41 @@ def read_target(
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")
-    if parts.path.strip("/"):
-        raise _wrong(url, f"a cluster has one database; leave {parts.path} out")
+    database = unquote(parts.path).strip("/")
+    if "/" in database:
+        raise _wrong(url, f"{parts.path} is no name of a database, such as /orders")
+    try:
+        read, limit_s, said = _read_query(url, parts.query)
+    except ValueError as error:
+        raise _wrong(url, str(error)) from None
+    known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
+    return Target(
+        addresses,
+        Credential(known),
+        read,
+        limit_s if timeout_s is None else timeout_s,
+        database,
+        trust.over(said).context(),
+    )
+
+
+def _read_query(url: str, query: str) -> tuple[ReadFrom, float, Trust]:
+    """Who reads, for how long a node is looked for, and what is said about TLS."""
     read, limit_s = ReadFrom.MASTER, TIMEOUT_S
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    about_tls = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "read" and value in set(ReadFrom):
             read = ReadFrom(value)
         elif name == "timeout":
             limit_s = _seconds(url, value)
+        elif name in NAMES:
+            about_tls[name] = value
         else:
-            raise _wrong(
-                url, f"{name}={value} is none of read=master|replica|nearest, timeout=S"
+            raise ValueError(
+                f"{name}={value} is none of read=master|replica|nearest, timeout=S, "
+                "tls=on|off, ca=FILE, cert=FILE, key=FILE"
             )
-    known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
-    return Target(
-        addresses, Credential(known), read, limit_s if timeout_s is None else timeout_s
-    )
+    return read, limit_s, trust_of(about_tls)
 
 
 def token_at_hand() -> str:

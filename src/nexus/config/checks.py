@@ -22,7 +22,17 @@ def check(config: Config) -> None:
     _check_peers(config.replication)
     _check_addresses(config)
     _check_exposure(config)
+    _check_archive(config)
+    _check_databases(config)
     _check_tls(config.tls)
+
+
+def _check_databases(config: Config) -> None:
+    names = config.databases
+    if len(set(names)) < len(names):
+        raise ConfigurationError(
+            f"databases = '{','.join(names)}' has a name twice; name each once"
+        )
 
 
 def _check_etcd(settings: ReplicationSettings) -> None:
@@ -183,4 +193,11 @@ def _check_tls(settings: TlsSettings) -> None:
         raise ConfigurationError(
             "tls.client_certs = 'required' does not say whose certificates; set "
             "tls.ca_file to the CA that signs them"
+        )
+
+
+def _check_archive(config: Config) -> None:
+    if config.archive.seed and not config.archive.url:
+        raise ConfigurationError(
+            "archive.seed = true has no archive to begin from; set archive.url"
         )

@@ -8,14 +8,18 @@ from msgspec import Meta
 
 from nexus.config.values import (
     ENDPOINTS,
+    NAMES,
     Address,
     ChunkSize,
     CompressionLevel,
     Count,
+    DatabaseName,
     Delay,
+    Duration,
     Endpoint,
     EtcdPrefix,
     Milliseconds,
+    Natural,
     Secret,
     Size,
 )
@@ -69,6 +73,24 @@ class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_transfers: Count = 2
 
 
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a second copy of everything goes, and how much of it is kept there."""
+
+    url: str = ""
+    """A directory, file:///…, s3://…, gs://… or az://…; empty: none."""
+    interval_ms: Milliseconds = 1_000
+    """How old a commit may get that is not archived."""
+    snapshot_interval: Duration = 86_400
+    retention_age: Duration = 7 * 86_400
+    """Every moment of so long ago can be restored."""
+    retention_count: Count = 2
+    """So many snapshots are kept at least."""
+    hold_size: Size = 4 << 30
+    """What the log may grow to while the archive does not take its entries."""
+    seed: bool = False
+    """A new replica begins from the archive, not from its master's snapshot."""
+
+
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one client may take of a node."""
 
@@ -78,6 +100,22 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An interactive transaction holds the writer: idle for longer, it ends."""
     readers: Count = 8
     """Queries that run at once."""
+    requests_per_second: Natural = 0
+    """Of one token, or of one address without; 0: any number."""
+    request_bytes: Size = 64 << 20
+    """One request's body."""
+    statements: Count = 10_000
+    """Of one request."""
+    connections: Count = 2_048
+    """At each port; each costs a descriptor and a buffer."""
+    connections_per_address: Natural = 0
+    """At each port; 0: as many as there may be in all."""
+    head_timeout_ms: Milliseconds = 10_000
+    """For a request's head, and for a WebSocket's greeting."""
+    body_timeout_ms: Milliseconds = 60_000
+    """For a request's body, and for a caller to take some of an answer."""
+    idle_connection_ms: Milliseconds = 75_000
+    """Between two requests over one connection."""
 
 
 class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +138,16 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether clients too must show one of the CA's."""
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node tells on standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto: for people on a terminal, else one JSON object a line."""
+    audit_file: Path | None = None
+    """Where administrative acts are written as lines of JSON, beside the log."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node, checked; made by `load`."""
 
@@ -112,8 +160,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Listen beyond loopback without a secret."""
     functions: Annotated[tuple[str, ...], Meta(extra={"kind": "modules"})] = ()
     """Python modules whose SQL functions every connection of this node has."""
+    databases: Annotated[tuple[DatabaseName, ...], Meta(extra=NAMES)] = ()
+    """Named databases beside the main one, each with a log and a stream of its own."""
     replication: ReplicationSettings = ReplicationSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()

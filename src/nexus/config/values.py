@@ -19,27 +19,37 @@ UNITS: Final = {
     "GIB": 1 << 30,
     "TIB": 1 << 40,
 }
+TIMES: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+TIME_PATTERN: Final = re.compile(r"(\d+)\s*([smhdw])")
 SIZE_PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 REPLICATION_PORT: Final = 15475
 
 WHOLE_NUMBER: Final = {"mend": "write a whole number in bounds"}
 SIZE: Final = {"kind": "size", "mend": "write bytes or a size, like 64MiB"}
+DURATION: Final = {"kind": "duration", "mend": "write a time, like 30s, 90m or 7d"}
 ENDPOINTS: Final = {
     "kind": "urls",
     "mend": "write URLs, like http://10.0.0.1:2379,http://10.0.0.2:2379",
 }
 ETCD_PREFIX: Final = {"mend": "write a path, like /nexus/orders"}
+NAMES: Final = {
+    "kind": "names",
+    "mend": "write names like orders,users: small letters, digits, - and _, at most 63",
+}
 ADDRESS: Final = {"kind": "address", "mend": "write HOST:PORT, like 127.0.0.1:15475"}
 
 Count = Annotated[int, Meta(ge=1, extra=WHOLE_NUMBER)]
+Natural = Annotated[int, Meta(ge=0, extra=WHOLE_NUMBER)]
 Milliseconds = Annotated[int, Meta(ge=10, extra=WHOLE_NUMBER)]
 Delay = Annotated[int, Meta(ge=0, le=1 << 40, extra=WHOLE_NUMBER)]
 CompressionLevel = Annotated[int, Meta(ge=1, le=22, extra=WHOLE_NUMBER)]
 Size = Annotated[int, Meta(ge=1, extra=SIZE)]
+Duration = Annotated[int, Meta(ge=1, extra=DURATION)]
 # A chunk travels in one frame, and a frame is at most 64 MiB.
 ChunkSize = Annotated[int, Meta(ge=4096, le=32 << 20, extra=SIZE)]
 Address = Annotated[str, Meta(extra=ADDRESS)]
 Endpoint = Annotated[str, Meta(pattern=r"^https?://[^\s/]+/?$")]
+DatabaseName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,62}\Z")]
 EtcdPrefix = Annotated[str, Meta(pattern=r"^/\S*[^\s/]$", extra=ETCD_PREFIX)]
 
 
@@ -95,6 +105,14 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
+def parse_duration(text: str) -> int:
+    """Seconds of `30s`, `90m` or `7d`; raises ValueError for anything else."""
+    match = TIME_PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a time like 30s, 90m or 7d")
+    return int(match[1]) * TIMES[match[2]]
+
+
 def prepared(kind: str, value: Any, *, textual: bool) -> Any:
     """`value` as the type check expects it; `textual` values were typed by hand.
 
@@ -105,10 +123,12 @@ def prepared(kind: str, value: Any, *, textual: bool) -> Any:
     match kind:
         case "size":
             return parse_size(value)
+        case "duration":
+            return parse_duration(value)
         case "address":
             split_address(value)
             return value
-        case "addresses" | "urls" | "modules" if textual:
+        case "addresses" | "urls" | "modules" | "names" if textual:
             return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

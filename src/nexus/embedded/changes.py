@@ -1,8 +1,13 @@
 """The change feed of a node in this process, for threads of its application."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import contextlib
+import threading
+from collections.abc import Coroutine, Generator, Iterator
+from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Protocol
+
+from typing_extensions import override
 
 from nexus.client.changes import Wanted
 from nexus.model.change import Change, Place
@@ -24,25 +29,48 @@ class FeedHost(Protocol):
         """What it has applied and applies."""
 
 
-def follow(host: FeedHost, wanted: Wanted) -> Iterator[Change]:
+class Following(Iterator[Change]):
     """The changes that are wanted; waits for what comes, so not on the node's loop.
 
     Raises what the node raises, NodeStoppedError too when it stops.
     """
-    found: list[Change] = []
 
-    def keep(change: Change) -> bytes:
-        found.append(change)
-        return ASSUMED_BYTES
+    def __init__(self, host: FeedHost, wanted: Wanted) -> None:
+        self._host = host
+        self._stopped = threading.Event()
+        self._waits: Future[Any] | None = None
+        self._changes = self._follow(_wish(wanted))
 
-    stream = _wait(host, host.changes(_wish(wanted), keep))
-    while _wait(host, stream.read()) is not None:
-        yield from (change for change in found if change.op != "heartbeat")
-        found.clear()
+    @override
+    def __next__(self) -> Change:
+        return next(self._changes)
 
+    def stop(self) -> None:
+        """End it, from any thread: whoever waits for a change is given none."""
+        self._stopped.set()
+        if self._waits is not None:
+            self._waits.cancel()
 
-def _wait(host: FeedHost, work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run_coroutine_threadsafe(work, host.loop).result()
+    def _follow(self, wish: Wish) -> Generator[Change]:
+        found: list[Change] = []
+
+        def keep(change: Change) -> bytes:
+            found.append(change)
+            return ASSUMED_BYTES
+
+        with contextlib.suppress(CancelledError):  # by `stop`
+            stream = self._wait(self._host.changes(wish, keep))
+            while self._wait(stream.read()) is not None:
+                for change in found:
+                    if change.op != "heartbeat" and not self._stopped.is_set():
+                        yield change
+                found.clear()
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        self._waits = asyncio.run_coroutine_threadsafe(work, self._host.loop)
+        if self._stopped.is_set():  # before there was anything to cancel
+            self._waits.cancel()
+        return self._waits.result()
 
 
 def _wish(wanted: Wanted) -> Wish:

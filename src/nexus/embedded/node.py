@@ -8,6 +8,7 @@ with nexus.open("data/", role="master", bind="127.0.0.1:15475") as node:
 import asyncio
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,7 +19,7 @@ from nexus.client.connection import Connection
 from nexus.client.exceptions import translated
 from nexus.config import Config, load
 from nexus.embedded.session import NodeSession
-from nexus.errors import NodeStoppedError
+from nexus.errors import NodeStoppedError, RequestError
 from nexus.model.cluster import NodeStatus
 from nexus.model.position import Offset, Position
 from nexus.node.node import Node
@@ -37,25 +38,36 @@ class EmbeddedNode:
         )
         self._thread.start()
         self._node = Node(config)
+        self._node.http_addr = ""  # nothing listens there for this one
         self._closed = False
         try:
             self._wait(self._node.start())
         except BaseException:
             self._stop_loop()
             raise
-        self._directory = config.data_dir.resolve()
-        in_this_process[self._directory] = lambda: NodeSession(self._node)
+        self._directories = [config.data_dir.resolve()]
+        in_this_process[self._directories[0]] = partial(NodeSession, self._node)
+        for node in self._node.named.values():
+            directory = node.config.data_dir.resolve()
+            self._directories.append(directory)
+            in_this_process[directory] = partial(NodeSession, node)
 
     @property
     def node(self) -> Node:
         """The node itself; its coroutines run on its own loop."""
         return self._node
 
-    def connect(self, **options: Any) -> Connection:
-        """A DB-API 2.0 connection; `options` are those of `nexus.Connection`."""
+    def connect(self, database: str = "", **options: Any) -> Connection:
+        """A DB-API 2.0 connection; `options` are those of `nexus.Connection`.
+
+        `database` is a named one of this node; empty: the main one.
+        """
         if self._closed:
             raise translated(NodeStoppedError("this node is closed; open it again"))
-        return Connection(NodeSession(self._node), **options)
+        node = self._node.named.get(database) if database else self._node
+        if node is None:
+            raise translated(RequestError(f"this node has no database {database!r}"))
+        return Connection(NodeSession(node), **options)
 
     def status(self) -> NodeStatus:
         """The same as GET /replication/status."""
@@ -79,7 +91,8 @@ class EmbeddedNode:
         if self._closed:
             return
         self._closed = True
-        in_this_process.pop(self._directory, None)
+        for directory in self._directories:
+            in_this_process.pop(directory, None)
         try:
             self._wait(self._node.stop(), timeout=STOP_TIMEOUT_S)
         finally:

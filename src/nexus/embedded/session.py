@@ -10,9 +10,8 @@ import apsw
 
 from nexus.client.changes import Wanted
 from nexus.client.session import Result, Statement, overtaken
-from nexus.embedded.changes import follow
+from nexus.embedded.changes import Following
 from nexus.errors import NodeStoppedError, StatementError
-from nexus.model.change import Change
 from nexus.model.position import Position
 from nexus.model.statements import is_vacuum
 from nexus.node import jobs
@@ -103,9 +102,9 @@ class NodeSession:
         if view is not None:
             self._host.views.give_up(view)
 
-    def changes(self, wanted: Wanted) -> Iterator[Change]:
+    def changes(self, wanted: Wanted) -> Following:
         """The node's change feed; each step waits for the next change."""
-        return follow(self._host, wanted)
+        return Following(self._host, wanted)
 
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction; it may share its batch with others'."""

@@ -17,6 +17,7 @@
     │   └── WritesStoppedError       this node takes no writes until an operator acts
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── ForbiddenError               the token is of too small a role
+    ├── RateLimitedError             the caller asks too often
     ├── WrongRoleError               the call belongs on a node of another role
     ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
@@ -33,6 +34,9 @@
     │   ├── CorruptLogError
     │   ├── LogGapError              the log no longer (or not yet) holds the entry
     │   ├── SnapshotError            an archive that cannot be trusted
+    │   ├── ArchiveError             not in the backups, or not clearly
+    │   │   ├── ArchiveUnavailableError  their store refuses, or does not answer
+    │   │   └── ArchiveIncompleteError   objects are missing or damaged
     │   ├── DiskFullError
     │   ├── DataDirectoryLockedError
     │   ├── SecondSQLiteError        another SQLite in this process broke the locks
@@ -65,12 +69,16 @@ from nexus.errors.calls import (
     NotFoundError,
     PositionLostError,
     ProtocolError,
+    RateLimitedError,
     RequestError,
     WrongRoleError,
 )
 from nexus.errors.storage import (
     ApplyConflictError,
     ApplyError,
+    ArchiveError,
+    ArchiveIncompleteError,
+    ArchiveUnavailableError,
     CorruptLogError,
     DataDirectoryLockedError,
     DiskFullError,
@@ -104,6 +112,9 @@ __all__ = [
     "AnswerTooLargeError",
     "ApplyConflictError",
     "ApplyError",
+    "ArchiveError",
+    "ArchiveIncompleteError",
+    "ArchiveUnavailableError",
     "ChangesGoneError",
     "ClusterChangeError",
     "ConfigurationError",
@@ -129,6 +140,7 @@ __all__ = [
     "PositionLostError",
     "ProtocolError",
     "QuorumLostError",
+    "RateLimitedError",
     "ReadOnlyReplicaError",
     "RefusedStatementError",
     "RequestError",

@@ -9,6 +9,12 @@ class ForbiddenError(NexusError):
     code = "forbidden"
 
 
+class RateLimitedError(NexusError):
+    """The caller asks too often; nothing happened."""
+
+    code = "rate_limited"
+
+
 class WrongRoleError(NexusError):
     """The call belongs on a node of another role, which the message names."""
 

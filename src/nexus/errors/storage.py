@@ -84,3 +84,21 @@ class SchemaMismatchError(ApplyError):
     """An entry was made under another schema than this database has."""
 
     code = "schema_mismatch"
+
+
+class ArchiveError(StorageError):
+    """The archive does not hold what was asked for, or not clearly."""
+
+    code = "archive"
+
+
+class ArchiveUnavailableError(ArchiveError):
+    """The archive's store refused, or did not answer; trying again may help."""
+
+    code = "archive_unavailable"
+
+
+class ArchiveIncompleteError(ArchiveError):
+    """Objects are missing or damaged that the moment needs; they are named."""
+
+    code = "archive_incomplete"

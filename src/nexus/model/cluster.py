@@ -50,6 +50,27 @@ class LinkState(StrEnum):
     STOPPED = "stopped"
 
 
+class ArchiveStatus(msgspec.Struct, frozen=True):
+    """How a master's archive fares; the one source of these figures."""
+
+    url: str
+    offset: int
+    """Everything up to here can be restored; 0: nothing can."""
+    lag: int
+    """Entries committed and not archived."""
+    lag_seconds: float
+    """How long ago everything that was committed was archived."""
+    last_success: float
+    """When the archive was last well, seconds since 1970; 0: not since the start."""
+    snapshots: int
+    """Uploaded by this node since it began to reign."""
+    bytes_sent: int
+    failures: int
+    """Times that it could not be written to."""
+    last_error: str
+    """Why it does not get on, or what it has lost; empty: all is well."""
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """GET /replication/status."""
 
@@ -77,6 +98,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     failovers: int
     """Reigns in this node's log that began because the master had gone."""
     last_error: str
+    archive: ArchiveStatus | None = None
+    """Null where nothing is archived from: no `archive.url`, or no master."""
     apply_delay_ms: int = 0
     """How old an entry must be before this replica applies it."""
     held_back: int = 0

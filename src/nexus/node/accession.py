@@ -120,11 +120,12 @@ async def take_writes(voting: Throne, order: TakeWrites) -> None:
         voting.parts.events.warning("switchover_failed", order.reason)
         reigning.take_writes()
         return
+    # The member's history may be another one by now, or lack this reign: it is deposed.
+    reign = reigning.machine.history.reigns[-1]
     await voting.following.rest()
-    await asyncio.to_thread(reigning.open, voting.member.history.reigns[-1])
-    voting.parts.events.info("takes_writes", f"of epoch {voting.member.epoch}")
+    await asyncio.to_thread(reigning.open, reign)
+    voting.parts.events.info("takes_writes", f"of epoch {reign.epoch}")
     # The epoch is durable since the vote; nobody waits for these two.
-    reign = voting.member.history.reigns[-1]
     await _update(voting.parts, role=Role.MASTER, history_id=reign.history_id)
 
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol, assert_never
 import structlog
 from typing_extensions import override
 
+from nexus.config import split_address
 from nexus.errors import ForbiddenError, NexusError, ProtocolError, RequestError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import StatementKind, classify, is_vacuum
@@ -62,6 +63,9 @@ class CallerHost(WriterHost, ReaderHost, Protocol):
     async def recall(self, asked: Recall) -> Done:
         """What became of a transaction id."""
 
+    def spend(self, asked: Execute, principal: Principal, address: str) -> None:
+        """One more request; raises RateLimitedError or RequestError for too much."""
+
     def still_admits(self, principal: Principal) -> bool:
         """Whether who has attached before would be let in now."""
 
@@ -72,11 +76,13 @@ class Caller(asyncio.Protocol):
     def __init__(
         self, host: CallerHost, principal: Principal, name: str, decoder: Decoder
     ) -> None:
+        """`name` is its `HOST:PORT`."""
         self.ended = asyncio.Event()
         self._host = host
         self._principal = principal
         self._may_write = principal.role.covers(TokenRole.WRITE)
         self._name = name
+        self.address = split_address(name)[0]
         self._decoder = decoder
         self._loop = asyncio.get_running_loop()
         self._tenure = Tenure(host)
@@ -204,13 +210,13 @@ class Caller(asyncio.Protocol):
 
     def _execute(self, asked: Execute) -> None:
         spawn = self._requests.spawn
-        if asked.within:
-            spawn(asked, self._run_inside(asked), cancel=self._tenure.interrupt)
-            return
         try:
+            self._host.spend(asked, self._principal, self.address)
             if not asked.queries:
                 raise RequestError("there is no query; send at least one")
-            if only_reads(asked):
+            if asked.within:
+                spawn(asked, self._run_inside(asked), cancel=self._tenure.interrupt)
+            elif only_reads(asked):
                 spawn(asked, self._read(asked))
             elif not self._may_write:
                 raise _too_small()

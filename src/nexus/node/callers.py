@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from nexus.errors import HandshakeRefusedError, TransactionExpiredError
+from nexus.config import LimitSettings
+from nexus.errors import HandshakeRefusedError, RequestError, TransactionExpiredError
 from nexus.model.position import Offset
 from nexus.model.token import Principal
 from nexus.node.addresses import reachable, reachable_url
@@ -21,6 +22,7 @@ from nexus.node.governing import read_offset
 from nexus.node.measures import Measures
 from nexus.node.pending import Pending
 from nexus.node.port import Visitor
+from nexus.node.rates import Rates
 from nexus.node.reading import Reading
 from nexus.node.reigning import Reigning
 from nexus.node.startup import RESTING_READERS
@@ -39,9 +41,6 @@ from nexus.protocol.messages import ErrorCode
 from nexus.protocol.proofs import attached_proof
 from nexus.storage.capture import Statement
 
-MOST_CALLERS: Final = 2_048
-"""Each costs a descriptor and its buffers; a process often has 4096 descriptors."""
-
 REST_LIMIT_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
@@ -51,7 +50,12 @@ class Callers:
     """Lets clients in, and does for them what is the node's; for its loop."""
 
     def __init__(
-        self, duties: Duties, measures: Measures, *, idle_limit_s: float
+        self,
+        duties: Duties,
+        measures: Measures,
+        limits: LimitSettings,
+        *,
+        idle_limit_s: float,
     ) -> None:
         self.idle_limit_s = idle_limit_s
         """How long a transaction waits for its client."""
@@ -59,6 +63,8 @@ class Callers:
         """How long rows that are left do: they hold no more than a snapshot."""
         self._duties = duties
         self._measures = measures
+        self._limits = limits
+        self._rates = Rates(limits.requests_per_second)
         self._callers: set[Caller] = set()
         self._resting: dict[Pending, None] = {}
         """Queries whose rows wait for their clients, the oldest first."""
@@ -103,11 +109,7 @@ class Callers:
         self._threads.shutdown()
 
     def _attached(self, peer_host: str, attach: Attach) -> Attached:
-        if len(self._callers) >= MOST_CALLERS:
-            raise HandshakeRefusedError(
-                f"{MOST_CALLERS} clients are attached; try again later",
-                reason=ErrorCode.BUSY,
-            )
+        self._require_room(peer_host)
         calls = min(CALLS_MOST, attach.calls_most)
         if calls < max(CALLS_LEAST, attach.calls_least):
             raise HandshakeRefusedError(
@@ -136,6 +138,22 @@ class Callers:
             round(self.idle_limit_s * 1000),
         )
 
+    def _require_room(self, peer_host: str) -> None:
+        limits = self._limits
+        most, of_address = limits.connections, limits.connections_per_address
+        if len(self._callers) >= most:
+            raise HandshakeRefusedError(
+                f"{most} clients are attached; try again later", reason=ErrorCode.BUSY
+            )
+        if of_address and self._count_of(peer_host) >= of_address:
+            raise HandshakeRefusedError(
+                f"{of_address} clients of {peer_host} are attached; try again later",
+                reason=ErrorCode.BUSY,
+            )
+
+    def _count_of(self, peer_host: str) -> int:
+        return sum(caller.address == peer_host for caller in self._callers)
+
     def _master_addr(self) -> str:
         acting = self._duties.acting
         if isinstance(acting, Reigning):
@@ -149,6 +167,15 @@ class Callers:
         return self._duties.parts.port.admittance
 
     # --- What a client's connection needs ---------------------------------------------
+
+    def spend(self, asked: Execute, principal: Principal, address: str) -> None:
+        """One more request; raises RateLimitedError or RequestError for too much."""
+        self._rates.spend(address if principal.token is None else principal.who)
+        count, most = len(asked.queries), self._limits.statements
+        if count > most:
+            raise RequestError(
+                f"{count} statements are more than {most} (limits.statements)"
+            )
 
     def still_admits(self, principal: Principal) -> bool:
         """Whether who has attached before would be let in now."""

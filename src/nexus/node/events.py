@@ -67,9 +67,14 @@ class EventLog:
     def report(self, effect: Report) -> None:
         """What a machine reports."""
         if effect.event in UNTOLD:
-            _tell(effect.level, effect.event, effect.detail)
+            self.tell(effect.level, effect.event, effect.detail)
         else:
             self.record(effect.level, effect.event, effect.detail)
+
+    @property
+    def place(self) -> tuple[int, Offset]:
+        """The epoch and the end of the log now."""
+        return self._place()
 
     def info(self, kind: str, detail: str) -> None:
         """Something happened as it should."""
@@ -85,7 +90,7 @@ class EventLog:
 
     def record(self, level: Level, kind: str, detail: str) -> None:
         """Log it and keep it."""
-        _tell(level, kind, detail)
+        self.tell(level, kind, detail)
         now_us = time.time_ns() // 1000
         if self._kept:
             now_us = max(now_us, self._kept[-1].id + 1)
@@ -96,6 +101,7 @@ class EventLog:
         self._counts[kind] += 1
         self._kept.append(NodeEvent(now_us, at, kind, level, epoch, offset, detail))
 
-
-def _tell(level: Level, kind: str, detail: str) -> None:
-    getattr(log, level.value)(kind, detail=detail)
+    def tell(self, level: Level, kind: str, detail: str) -> None:
+        """A line of the log, and nothing that is kept."""
+        epoch, offset = self._place()
+        getattr(log, level.value)(kind, detail=detail, epoch=epoch, offset=offset)

@@ -19,7 +19,7 @@ from nexus.node.holding import pause, resume
 from nexus.node.intake import IntakeHooks, SnapshotIntake
 from nexus.node.machines import mode_of, replica_of
 from nexus.node.parts import Parts
-from nexus.node.referral import referral, unready
+from nexus.node.referral import no_master, referral, unready
 from nexus.node.relayport import RelayPort
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
@@ -221,7 +221,9 @@ class Following:
         """The error of a write that came here."""
         # Where nodes elect, the master that was is perhaps none any more.
         known = self.machine.is_connected or not self._elects
-        return referral(self.master_url, known=known)
+        if self.machine.master is None or not known:
+            return no_master()
+        return referral(self.master_url, self.machine.master_addr)
 
     def pause(self) -> None:
         """Apply no more."""

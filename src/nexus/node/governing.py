@@ -202,6 +202,26 @@ async def set_mode(duties: Duties, mode: Mode) -> None:
             await duties.change(duties.role, "mode", mode=mode)
 
 
+async def start(duties: Duties, role: Role, master_addr: str | None) -> None:
+    """Take a role at run time; see Node.start_replication."""
+    async with duties.changing:
+        if role is Role.REPLICA and isinstance(duties.duty, Resting):
+            return await duties.renew()
+        if role is Role.REPLICA and not master_addr:
+            raise RequestError("a replica needs master_addr")
+        duties.require_no_voter()
+        return await duties.change(role, "promote", master_addr or "")
+
+
+async def stop(duties: Duties) -> None:
+    """Become a standalone node, or a voter that rests; see Node.stop_replication."""
+    async with duties.changing:
+        if duties.votes:
+            return await rest(duties)
+        duties.require_no_voter()
+        return await duties.change(Role.STANDALONE, "promote")
+
+
 async def rest(duties: Duties) -> None:
     """Have a voter take no part, where the others can do without it, until `renew`.
 

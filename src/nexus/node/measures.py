@@ -12,8 +12,6 @@ from operator import add
 from time import monotonic
 from typing import Final
 
-import msgspec
-
 SECONDS: Final = (
     *(0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -76,17 +74,6 @@ class Histogram:
         return list(map(add, self._counts, more)), total
 
 
-class ArchiveFigures(msgspec.Struct, frozen=True):
-    """How far the archive has come; its writer replaces them."""
-
-    offset: int
-    """The last entry that the archive holds."""
-    last_success: float
-    """When it was last written to; seconds since 1970."""
-    failures: int
-    bytes_sent: int
-
-
 class Measures:
     """All that one node counts, from its making to its end."""
 
@@ -117,7 +104,6 @@ class Measures:
         self.snapshot_sent_bytes = 0
         self.certificate_expires: float | None = None
         """When this node's certificate ends, seconds since 1970; None: it has none."""
-        self.archive: ArchiveFigures | None = None
 
     def settle(self) -> None:
         """Settle what the writer observes once a batch."""

@@ -1,20 +1,17 @@
-"""A node as others see it: what they may ask, and what operators may order."""
+"""A node: how it starts and stops, and what others may ask of it."""
 
 import asyncio
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from nexus.config import Config
-from nexus.errors import NodeStoppedError, RequestError, WrongRoleError
+from nexus.errors import NodeStoppedError, WrongRoleError
 from nexus.model.cluster import (
+    ArchiveStatus,
     MasterStats,
-    MembersView,
-    Mode,
-    NodeId,
-    NodeStatus,
     ReplicaStats,
     ReplicaStatus,
-    Role,
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
@@ -25,17 +22,15 @@ from nexus.node.events import EventLog
 from nexus.node.figures import Figures, figures_of
 from nexus.node.following import Following
 from nexus.node.forming import Forming
-from nexus.node.governing import Handover
 from nexus.node.guest import Guest
-from nexus.node.losses import Losses, losses
+from nexus.node.guests import Guests
 from nexus.node.measures import Measures
+from nexus.node.orders import Orders
 from nexus.node.papers import Papers
-from nexus.node.parts import Parts, open_parts
-from nexus.node.promotion import promote
+from nexus.node.parts import open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
-from nexus.node.report import node_status
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.resting import Resting
 from nexus.node.sqlstream import SqlStream, StreamHost
@@ -47,7 +42,7 @@ from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
 
 
-class Node:
+class Node(Orders):
     """One data directory with its database, log, catalog and role.
 
     All coroutines and status calls belong to the loop that called `start`; `writer`
@@ -56,19 +51,20 @@ class Node:
 
     def __init__(self, config: Config, guest: Guest | None = None) -> None:
         """`guest`: it is the node of a named database, in another's process."""
+        super().__init__(Duties(config), guest, Guests(config, self._make_guest))
         self.config = config
         self.papers = Papers.of(config) if guest is None else guest.port.papers
         """What it proves itself with; ConfigurationError for files of no use."""
-        self._guest = guest
         self.http_addr = config.http_addr
+        """Where its API is to be found; empty where it has none."""
         """Where its API listens; say so before `start` if the system chose the port."""
         self.measures = Measures()
         """What it has counted and timed since it was made."""
         self.events = EventLog()
-        self._duties = Duties(config)
         self.tokens = TokenKeeper(self._duties)
+        """The cluster's, which the main database's log carries."""
         self._callers = Callers(
-            self._duties, self.measures, idle_limit_s=self.idle_limit_s
+            self._duties, self.measures, config.limits, idle_limit_s=self.idle_limit_s
         )
 
     # --- Start and stop ---------------------------------------------------------------
@@ -87,6 +83,12 @@ class Node:
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
             if self.papers.credentials is not None and self._guest is None:
                 duties.spawn(self.papers.credentials.watch(self.measures))
+            try:
+                await self._guests.start(duties)
+            except BaseException:
+                duties.stopping = True
+                await self._close()
+                raise
 
     async def stop(self) -> None:
         """Stop in order: nothing is acknowledged that is not durable.
@@ -122,11 +124,17 @@ class Node:
             await self._close()
             raise
 
+    def _make_guest(self, config: Config, guest: Guest) -> "Node":
+        node = Node(config, guest)
+        node.http_addr, node.tokens = self.http_addr, self.tokens
+        return node
+
     async def _close(self) -> None:
         duties = self._duties
         if not duties.is_open:
             return
         parts = duties.parts
+        await self._guests.stop()
         duties.cancel_tasks()
         parts.snapshots.close()
         await parts.publisher.stop()
@@ -138,16 +146,17 @@ class Node:
         await asyncio.to_thread(self._callers.close)
         await asyncio.to_thread(parts.close)
 
-    @property
-    def _parts(self) -> Parts:
-        return self._duties.parts
-
     # --- What others ask --------------------------------------------------------------
 
     @property
-    def node_id(self) -> str:
-        """This node's id, the same for ever."""
-        return self._parts.state.node_id
+    def named(self) -> Mapping[str, "Node"]:
+        """The nodes of the named databases that run in this process."""
+        return self._guests.nodes
+
+    @property
+    def duties(self) -> Duties:
+        """Its duty and what that works with; for the node's own driver code."""
+        return self._duties
 
     @property
     def database(self) -> Database:
@@ -172,13 +181,6 @@ class Node:
     def writer(self) -> TransactionManager:
         """The manager of writes; raises ReadOnlyReplicaError on a replica."""
         return self._duties.writer()
-
-    def status(self) -> NodeStatus:
-        """GET /replication/status."""
-        duties = self._duties
-        return node_status(
-            self._parts, duties.role, duties.report(), duties.history, duties.trouble
-        )
 
     def master_stats(self) -> MasterStats:
         """GET /replication/master/stats; WrongRoleError on a replica."""
@@ -253,6 +255,13 @@ class Node:
         """A new snapshot, made while writes go on; durable on return."""
         return await self._parts.sender.make(self._parts.state.cluster_id)
 
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived soon, and all that is committed; what stood before.
+
+        Raises WrongRoleError where nothing is archived from.
+        """
+        return self._parts.archive_now()
+
     async def begin_verify(self) -> Offset:
         """Have every node hash its tables at the offset that is returned."""
         return await self._duties.reigning("a verification begins at the master").mark()
@@ -260,88 +269,3 @@ class Node:
     async def verification(self, offset: Offset) -> Fingerprints | None:
         """The hashes at a mark; None while they are made or the mark is to come."""
         return self._parts.verifications.result(offset)
-
-    # --- What operators order ---------------------------------------------------------
-
-    def pause(self, replica: str | None) -> None:
-        """A replica applies no more; a master streams no more, to one or to all."""
-        governing.pause(self._duties, replica)
-
-    def resume(self, replica: str | None, *, at_once: bool = False) -> None:
-        """Undo `pause`; `at_once`: and apply now what a delay holds back."""
-        governing.resume(self._duties, replica, at_once=at_once)
-
-    async def apply_until(
-        self, last: Offset | None, before_us: int | None
-    ) -> NodeStatus:
-        """Apply up to that entry, or what was written before that time; then pause."""
-        await governing.apply_chosen(self._duties, last, before_us)
-        return self.status()
-
-    async def losses(self) -> Losses:
-        """What a forced promotion of this node may lose; changes nothing."""
-        return await losses(self._duties)
-
-    async def promote(self, *, force: bool) -> NodeStatus:
-        """Make this replica the master: by election, or by raising the epoch.
-
-        Without `force` the old master must be gone, or a majority of voters agree.
-        With it, entries that this node has not received are lost (the nodes that have
-        them keep them under `diverged/`).
-        """
-        await promote(self._duties, force=force)
-        return self.status()
-
-    async def switch_over(self, heir: str) -> Handover:
-        """Hand over to another voter; nothing is lost, and this node follows it."""
-        return await governing.switch_over(self._duties, NodeId(heir))
-
-    def members(self) -> MembersView:
-        """Who is in this cluster; WrongRoleError where nobody votes."""
-        return governing.members(self._duties)
-
-    async def add_voter(self, node_id: str, address: str) -> MembersView:
-        """Have a connected learner vote; ClusterChangeError says why not."""
-        return await governing.add_voter(self._duties, node_id, address)
-
-    async def remove_voter(self, node_id: str) -> MembersView:
-        """Have a voter vote no more."""
-        return await governing.remove_voter(self._duties, node_id)
-
-    async def set_auto_failover(self, *, enabled: bool) -> MembersView:
-        """Begin or end maintenance for the cluster."""
-        return await governing.set_auto_failover(self._duties, enabled=enabled)
-
-    async def set_mode(self, mode: Mode) -> NodeStatus:
-        """Have acknowledgements mean this from now on, whoever reigns."""
-        await governing.set_mode(self._duties, mode)
-        return self.status()
-
-    async def start_replication(
-        self, role: Role, master_addr: str | None
-    ) -> NodeStatus:
-        """Take a role at run time; a replica needs the master's address.
-
-        A voter that was stopped takes part again, and finds its master by itself.
-        """
-        duties = self._duties
-        async with duties.changing:
-            if role is Role.REPLICA and isinstance(duties.duty, Resting):
-                await duties.renew()
-                return self.status()
-            if role is Role.REPLICA and not master_addr:
-                raise RequestError("a replica needs master_addr")
-            duties.require_no_voter()
-            await duties.change(role, "promote", master_addr or "")
-        return self.status()
-
-    async def stop_replication(self) -> NodeStatus:
-        """Become a standalone node that takes writes for itself.
-
-        A voter takes no part instead, and none of its writes: they would be taken back.
-        """
-        async with self._duties.changing:
-            if self._duties.votes:
-                await governing.rest(self._duties)
-                return self.status()
-        return await self.start_replication(Role.STANDALONE, None)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.config import Config
-from nexus.model.cluster import Role
+from nexus.errors import WrongRoleError
+from nexus.model.cluster import ArchiveStatus, Role
+from nexus.model.position import Offset
 from nexus.node.admittance import Admittance
+from nexus.node.archiving import Archiving, archiving_of, store_of
 from nexus.node.changes import ChangeFeed
 from nexus.node.events import EventLog
 from nexus.node.execution import Executor
@@ -19,6 +22,7 @@ from nexus.node.milestones import Milestones
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
+from nexus.node.seeding import seed_replica
 from nexus.node.startup import Standing, open_standing
 from nexus.node.verification import Verifications
 from nexus.node.views import Views
@@ -69,6 +73,8 @@ class Parts:
     """None: it is the main database's node, and the port is its own."""
     before_replacing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What must be done before a full sync replaces this node's data."""
+    archiving: Archiving | None = None
+    """Where this node archives, if it does."""
 
     @property
     def name(self) -> str:
@@ -104,6 +110,23 @@ class Parts:
         found += replication.peers
         others = dict.fromkeys(a for a in found if a and a != self.address)
         return tuple(others) or (self.address,)
+
+    def archive_floor(self) -> Offset:
+        """The log keeps entries from here on for the archive."""
+        if self.archiving is None:
+            return Offset(self.log.last_offset + 1)
+        return self.archiving.floor()
+
+    def archive_now(self) -> ArchiveStatus:
+        """Have a snapshot archived soon; raises WrongRoleError."""
+        status = self.archiving.status() if self.archiving else None
+        if self.archiving is None or status is None:
+            raise WrongRoleError(
+                "nothing is archived from this node: only a master does that, and only "
+                "one with archive.url"
+            )
+        self.archiving.snapshot_now()
+        return status
 
     def identity(self) -> Identity:
         """This node, as it introduces itself."""
@@ -141,6 +164,8 @@ class Parts:
 
     def close(self) -> None:
         """Close what `open_parts` opened, but for publisher and port; blocks."""
+        if self.archiving is not None:
+            self.archiving.close()
         self.changes.close()
         self.database.close_readers()
         self.views.close()
@@ -166,6 +191,9 @@ async def open_parts(
     """
     replication = config.replication
     guest = host if isinstance(host, Guest) else None
+    store = store_of(config.archive.url, guest.database if guest else MAIN)
+    if store is not None and config.archive.seed:
+        await asyncio.to_thread(seed_replica, config, store)
     if isinstance(host, Papers):
         standing = await asyncio.to_thread(open_standing, config)
         database = standing.database
@@ -200,12 +228,18 @@ async def open_parts(
     hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
+    sender = SnapshotSender(snapshots, database, standing.log, hooks.events, measures)
     return Parts(
         config=config,
+        archiving=archiving_of(
+            store, config.archive, standing, snapshots, sender, hooks.events
+        ),
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=port.address,
-        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}",
+        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}"
+        if http_addr
+        else "",
         port=port,
         publisher=publisher,
         executor=Executor(
@@ -218,9 +252,7 @@ async def open_parts(
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
-        sender=SnapshotSender(
-            snapshots, database, standing.log, hooks.events, measures
-        ),
+        sender=sender,
         receiver=SnapshotReceiver(
             directory.snapshots, max_size=config.snapshot.max_size
         ),

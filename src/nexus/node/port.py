@@ -163,5 +163,5 @@ class Port:
             raise HandshakeRefusedError(
                 f"this node has no database {name!r} just now (named ones: {known}); "
                 "list it in `databases` on every node",
-                reason=ErrorCode.NO_DATABASE,
+                reason=ErrorCode.UNKNOWN_DATABASE,
             )

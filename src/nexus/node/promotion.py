@@ -46,6 +46,16 @@ async def promote(duties: Duties, *, force: bool) -> None:
         return None
 
 
+async def promote_too(duties: Duties, *, force: bool) -> None:
+    """Make this the master of a named database, as it has become the main one's.
+
+    Where voters elect, that database's master hands over by itself.
+    """
+    votes = isinstance(duties.duty, Voting | Keyholding)
+    if duties.role is not Role.MASTER and (force or not votes):
+        await promote(duties, force=force)
+
+
 def _promotable(duty: Duty | None) -> Following:
     if isinstance(duty, Resting):
         raise WrongRoleError(duty.reason)

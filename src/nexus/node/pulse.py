@@ -13,6 +13,7 @@ from nexus.model.position import Offset
 from nexus.node.following import Following
 from nexus.node.keyholding import Keyholding
 from nexus.node.parts import Parts
+from nexus.node.reigning import Reigning
 from nexus.node.voting import Voting
 
 TICKS_PER_HEARTBEAT: Final = 4
@@ -43,6 +44,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
         while True:
             await asyncio.sleep(min(period_s, LONGEST_TICK_S))
             duty = duty_now()
+            if parts.archiving is not None:
+                parts.archiving.serve(_reign_of(duty))
             if duty is None:
                 continue
             duty.tick()
@@ -55,6 +58,12 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     finally:
         if retaining is not None:
             retaining.cancel()
+
+
+def _reign_of(duty: Duty | None) -> Reigning | None:
+    """This node's reign, if it has one that takes writes."""
+    acting = duty.reigning if isinstance(duty, Voting | Keyholding) else duty
+    return acting if isinstance(acting, Reigning) and acting.is_open else None
 
 
 def _watch(parts: Parts, duty: Duty) -> None:

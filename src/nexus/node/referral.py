@@ -21,14 +21,16 @@ def unready(machine: Replica, max_lag: int | None, *, stands: bool) -> str:
     return ""
 
 
-def referral(master_url: str, *, known: bool) -> NexusError:
-    """The error of the write; `known`: the node at this URL is followed just now."""
-    if not (master_url and known):
-        return NoMasterError(
-            "this node is a replica and knows no master just now; nothing "
-            "happened, try again soon"
-        )
-    return ReadOnlyReplicaError(
-        f"this node is a replica; write to its master at {master_url}",
-        master_url=master_url,
+def no_master() -> NexusError:
+    """The error of a write while nobody is followed."""
+    return NoMasterError(
+        "this node is a replica and knows no master just now; nothing "
+        "happened, try again soon"
     )
+
+
+def referral(master_url: str, master_addr: str) -> NexusError:
+    """The error of a write; a master inside an application has no URL."""
+    where = master_url or f"nexus://{master_addr}"
+    message = f"this node is a replica; write to its master at {where}"
+    return ReadOnlyReplicaError(message, master_url=master_url)

@@ -263,7 +263,7 @@ class Reigning:
 
     async def _drop_old(self) -> None:
         database, wal = self._parts.database, self._parts.log
-        floor = self.machine.retention_floor()
+        floor = min(self.machine.retention_floor(), self._parts.archive_floor())
 
         def drop() -> int:
             # Only what the database file holds, synced, may leave the log.

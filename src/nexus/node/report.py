@@ -65,6 +65,7 @@ def node_status(
         has_database=parts.database.stands,
         failovers=history.failovers,
         last_error=failure or state.incomplete or duty.last_error,
+        archive=parts.archiving.status() if parts.archiving else None,
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
         upstream_id=duty.upstream_id,

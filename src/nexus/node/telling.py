@@ -57,3 +57,5 @@ class LinkTale:
         master, self._master = self._master, ""
         if master:
             self._events.record(level, "link_ended", f"to {master}: {reason}")
+        else:
+            self._events.tell(level, "master_not_reached", reason)

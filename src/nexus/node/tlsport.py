@@ -30,6 +30,9 @@ would be reset, and the answer lost on its way."""
 PAUSE_S: Final = 1.0
 """Before the next one is accepted where there is no descriptor for it."""
 
+MOST_REASONS: Final = 32
+"""Told apart; OpenSSL's own have no end."""
+
 PLAIN: Final = "it speaks plainly where TLS is spoken"
 
 log = structlog.get_logger(__name__)
@@ -56,8 +59,8 @@ class TlsPort:
         self._protocol = protocol
         self._plain_answer = plain_answer
         self._door = door
-        self._untold = 0
-        self._told_s = -TELL_EVERY_S
+        self._told: dict[str, tuple[float, int]] = {}
+        """When each reason was told last, and how often it was met since."""
         self._tasks: set[asyncio.Task[None]] = set()
         for listening in self.sockets:
             self._spawn(self._accept(listening))
@@ -135,12 +138,16 @@ class TlsPort:
             spare.close()
 
     def _tell(self, host: str, reason: str) -> None:
-        """One line of the log for all of a while: port scans are many."""
-        self._untold += 1
+        """One line of the log for all of a while and a reason: port scans are many."""
+        if reason not in self._told and len(self._told) >= MOST_REASONS:
+            reason = "for other reasons as well"
+        told_s, untold = self._told.get(reason, (-TELL_EVERY_S, 0))
         now_s = time.monotonic()
-        if now_s - self._told_s >= TELL_EVERY_S:
-            log.warning("tls_refused", peer=host, reason=reason, count=self._untold)
-            self._told_s, self._untold = now_s, 0
+        if now_s - told_s >= TELL_EVERY_S:
+            log.warning("tls_refused", peer=host, reason=reason, count=untold + 1)
+            self._told[reason] = (now_s, 0)
+        else:
+            self._told[reason] = (told_s, untold + 1)
 
 
 class _Dismissal(asyncio.Protocol):

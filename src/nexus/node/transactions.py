@@ -70,6 +70,11 @@ class TransactionManager:
         """
         self._turns.stop()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it takes nothing more: what the log holds may be taken back."""
+        return self._turns.end is not None
+
     def refuse_writes(self, refusal: Callable[[], NexusError | None] | None) -> None:
         """Refuse new transactions with this error from now on; None: take them.
 

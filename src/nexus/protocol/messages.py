@@ -65,7 +65,7 @@ class ErrorCode(StrEnum):
     """Two masters of one epoch: an operator must force a higher one."""
     DIVERGED = "diverged"
     """The peer's log has left this history."""
-    NO_DATABASE = "no_database"
+    UNKNOWN_DATABASE = "unknown_database"
     """The node has no database of the name that the peer means."""
     LOOP = "loop"
     """The peer would follow a node that follows it, however many are between."""

@@ -45,6 +45,11 @@ _REASONS: Final[Mapping[str, str]] = {
 """By OpenSSL's name of a reason."""
 
 
+_PASSING: Final = frozenset(
+    {"UNEXPECTED_EOF_WHILE_READING", "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"}
+)
+
+
 def in_words(error: ssl.SSLError) -> str:
     """What the other side did, or is; without OpenSSL's own line where it is known."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -56,3 +61,19 @@ def in_words(error: ssl.SSLError) -> str:
         return _REASONS["UNEXPECTED_EOF_WHILE_READING"]
     reason = str(getattr(error, "reason", None) or "")
     return _REASONS.get(reason) or f"TLS failed ({reason or error})"
+
+
+def is_passing(error: ssl.SSLError) -> bool:
+    """Whether another try may fare better: the other side only went away."""
+    reason = getattr(error, "reason", None)
+    return isinstance(error, ssl.SSLEOFError) or reason in _PASSING
+
+
+def reason_of(error: BaseException) -> str:
+    """The same for an error that a library has made of one; else its own words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return in_words(cause)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__

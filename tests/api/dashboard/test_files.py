@@ -74,6 +74,7 @@ async def test_a_file_that_is_known_is_not_sent_again(node: FakeNode) -> None:
         )
 
     assert (again.status_code, again.content) == (304, b"")
+    assert "content-length" not in again.headers
 
 
 @pytest.mark.parametrize(

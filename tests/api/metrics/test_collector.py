@@ -1,11 +1,12 @@
 """Every figure of a node stands under a name of the catalogue."""
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from api.fake_node import FIGURES, FakeNode
 from nexus.api.metrics.catalogue import FAMILIES, Where
 from nexus.api.metrics.collector import NodeCollector
-from nexus.node.measures import ArchiveFigures
+from nexus.model.cluster import ArchiveStatus
 
 
 def families(node: FakeNode) -> dict[str, str]:
@@ -44,8 +45,19 @@ def test_certificate_and_archive_are_there_where_a_node_has_them(
     node: FakeNode,
 ) -> None:
     node.measures.certificate_expires = 2e9
-    node.measures.archive = ArchiveFigures(
-        offset=7, last_success=1.7e9, failures=1, bytes_sent=512
-    )
+    archive = ArchiveStatus("/backups", 7, 0, 0.0, 1.7e9, 1, 512, 1, "")
+    node.current = replace(node.current, archive=archive)
 
     assert families(node) == expected(Where.MASTER, Where.TLS, Where.ARCHIVE)
+
+
+def test_an_archive_that_fails_says_so(node: FakeNode) -> None:
+    told = {}
+    for error in ("", "no answer"):
+        archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1.7e9, 1, 512, 1, error)
+        node.current = replace(node.current, archive=archive)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(NodeCollector(node, FIGURES))
+        told[error] = registry.get_sample_value("nexus_archive_failing")
+
+    assert told == {"": 0.0, "no answer": 1.0}

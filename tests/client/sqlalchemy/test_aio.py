@@ -9,7 +9,7 @@ from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 import nexus
-from nexus.client.sqlalchemy.threaded import ThreadedConnection
+from nexus.client.awaited import Connection
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     with nexus.open(tmp_path / "data", role="standalone") as node:
         connect = partial(node.connect, check_same_thread=False)
         engine = create_async_engine(
-            "nexus+aio://", async_creator=partial(ThreadedConnection.open, connect)
+            "nexus+aio://", async_creator=partial(Connection.open, connect)
         )
         async with engine.begin() as connection:
             await connection.execute(text("create table t(a integer primary key)"))

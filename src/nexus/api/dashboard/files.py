@@ -62,7 +62,8 @@ async def page_file(request: Request) -> Response:
     response = _response(path)
     response.headers["Content-Security-Policy"] = "default-src 'none'"
     if request.headers.get("if-none-match") == response.headers["ETag"]:
-        return Response(status_code=304, headers=dict(response.headers))
+        response.status_code, response.body = 304, b""
+        del response.headers["Content-Length"]
     return response
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from nexus.api.audit import address_of
 from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
 from nexus.api.calls import Body, json_response
 from nexus.api.facade import NodeFacade
@@ -239,7 +240,8 @@ class _Endpoint:
 
     async def _answer(self, request: Request) -> Response:
         headers = dict(request.scope["headers"])
-        principal = self._gate.check(headers, TokenRole.READ)
+        address = address_of(request.scope)
+        principal = self._gate.check(headers, TokenRole.READ, address)
         request.scope[PRINCIPAL] = principal
         if request.method != "POST":
             return await self._handler(request, b"")

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from nexus.api.audit import address_of
 from nexus.api.hrana.dialogue import (
     Answered,
     Ask,
@@ -33,7 +34,7 @@ from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.texts import Shelf, Texts
 from nexus.api.refusals import SqlTextError, StreamGoneError, TooManyStreamsError
 from nexus.api.security import Gate, Headers
-from nexus.errors import NexusError, RequestError
+from nexus.errors import NexusError, RateLimitedError, RequestError
 from nexus.model.token import ANONYMOUS, TokenRole
 from nexus.node.sqlstream import SqlStream
 
@@ -84,14 +85,17 @@ class SocketHost:
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept", "subprotocol": spoken[0]})
-        await Conversation(self, receive, send).hold()
+        await Conversation(self, receive, send, address_of(scope)).hold()
 
 
 class Conversation:
     """One connection."""
 
-    def __init__(self, host: SocketHost, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, host: SocketHost, receive: Receive, send: Send, address: str
+    ) -> None:
         self._host = host
+        self._address = address
         self._receive = receive
         self._send = send
         self._headers: Headers = {}
@@ -150,6 +154,12 @@ class Conversation:
             if not self._host.gate.still_admits(self._principal):
                 await self._close(_NOT_UNDERSTOOD, "the token is good no more")
                 return
+            try:
+                self._host.gate.spend(self._principal, self._address)
+            except RateLimitedError as error:
+                failed = ResponseError(said.request_id, failure_of(error))
+                await self._say(failed)
+                continue
             await self._room.acquire()
             self._begin(tasks, said)
 

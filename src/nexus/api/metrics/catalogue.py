@@ -87,10 +87,6 @@ STATUS: Final = _shown(
         "commit_offset": ("commit_offset", "The last entry on a quorum."),
         "lag": ("lag_entries", "Entries not yet applied."),
         "lag_seconds": ("lag_seconds", "Age of the oldest entry not yet applied."),
-        "apply_delay_ms": (
-            "apply_delay_milliseconds",
-            "How late it applies on purpose.",
-        ),
         "held_back": ("held_back_entries", "Entries not applied yet, on purpose."),
         "replica_count": ("replicas", "Replicas of this master."),
     },
@@ -207,6 +203,7 @@ COUNTS: Final = (
 )
 
 HOLDINGS: Final = (
+    _gauge("apply_delay_seconds", "How late it applies entries on purpose."),
     _gauge("quorum_lost", "1 while a master refuses writes for lack of a quorum."),
     _gauge("log_entries", "Entries that the log holds."),
     _gauge("log_size_bytes", "The log on the disk, preallocated space included."),
@@ -231,11 +228,17 @@ ARCHIVE: Final = (
         Where.ARCHIVE,
         Kind.GAUGE,
         {
-            "offset": ("archive_offset", "The last entry that the archive holds."),
+            "offset": ("archive_offset", "All up to here can be restored."),
+            "lag": ("archive_lag_entries", "Entries committed and not archived."),
+            "lag_seconds": (
+                "archive_lag_seconds",
+                "How long ago everything that was committed was archived.",
+            ),
             "last_success": (
                 "archive_last_success_timestamp_seconds",
-                "When it was last written to, seconds since 1970.",
+                "When the archive was last well, seconds since 1970.",
             ),
+            "last_error": ("archive_failing", "1 while something is wrong with it."),
         },
     ),
     *_shown(
@@ -244,6 +247,7 @@ ARCHIVE: Final = (
         {
             "failures": ("archive_failures", "Times that it could not be written to."),
             "bytes_sent": ("archive_sent_bytes", "Bytes sent to it."),
+            "snapshots": ("archive_snapshots", "Snapshots sent to it."),
         },
     ),
 )

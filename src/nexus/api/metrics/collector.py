@@ -49,13 +49,14 @@ class NodeCollector(Collector):
         yield from _fields(catalogue.STATUS, {(): status})
         yield from self._events(status)
         yield from self._role(status.role)
+        yield _named("nexus_apply_delay_seconds", status.apply_delay_ms / 1000)
         yield from _times(measures)
         yield from _counts(measures, self._figures)
         yield from _holdings(measures, self._figures)
         if measures.certificate_expires is not None:
             yield _family(catalogue.CERTIFICATE, [((), measures.certificate_expires)])
-        if measures.archive is not None:
-            yield from _fields(catalogue.ARCHIVE, {(): measures.archive})
+        if status.archive is not None:
+            yield from _fields(catalogue.ARCHIVE, {(): status.archive})
 
     def _events(self, status: NodeStatus) -> Iterator[Metric]:
         counts = self._node.events.counts
@@ -138,10 +139,15 @@ def _fields(
         yield _family(
             family,
             [
-                (labels, float(getattr(value, family.source)))
+                (labels, _number(getattr(value, family.source)))
                 for labels, value in values.items()
             ],
         )
+
+
+def _number(shown: float | str) -> float:
+    """Of a text, whether it says anything."""
+    return float(bool(shown)) if isinstance(shown, str) else float(shown)
 
 
 def _named(name: str, value: float) -> Metric:

@@ -16,9 +16,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 from typing_extensions import override
 
+from nexus.client.awaited import Connection
 from nexus.client.sqlalchemy import driver
 from nexus.client.sqlalchemy.dialect import NexusDialect
-from nexus.client.sqlalchemy.threaded import ThreadedConnection
 
 
 class AioCursor(AsyncAdapt_dbapi_cursor):
@@ -85,9 +85,10 @@ class AioDriver(AsyncAdapt_dbapi_module):
         creator = options.pop("async_creator_fn", None)
         if creator is not None:
             return AioConnection(self, await_only(creator(*arguments, **options)))
+        options["check_same_thread"] = False  # closing may come from another one
         connect = partial(driver.connect, *arguments, **options)
-        threaded: Any = await_only(ThreadedConnection.open(connect))
-        return AioConnection(self, threaded)
+        awaited: Any = await_only(Connection.open(connect))
+        return AioConnection(self, awaited)
 
 
 class AioContext(SQLiteExecutionContext):

@@ -56,11 +56,14 @@ export function attachActions(stateNow) {
   };
 }
 
+/** @param {import("./state.js").Status | undefined} status */
+const canReign = (status) => status?.role === "replica" && status.state === "streaming" && status.has_database && !status.paused;
+
 /** @param {import("./state.js").State} state */
 function heirs(state) {
   const voters = votersOf(state);
   const able = [...state.nodes.values()].filter(
-    (node) => voters.has(node.node_id) && answers(node) && node.figures?.status.role === "replica" && node.figures.status.has_database,
+    (node) => voters.has(node.node_id) && answers(node) && canReign(node.figures?.status),
   );
   able.sort((a, b) => (a.figures?.status.lag ?? 0) - (b.figures?.status.lag ?? 0));
   if (!able.length) return element("fieldset", {}, element("p", { class: "error" }, "No voter that could reign answers just now."));

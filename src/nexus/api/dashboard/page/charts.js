@@ -1,19 +1,21 @@
 /** The live charts: each a figure in large, and its last five minutes. */
 
 import { element } from "./dom.js";
-import { bytes, rate, seconds, shortId } from "./format.js";
+import { bytes, rate, seconds, shortId, shortSeconds } from "./format.js";
 import { WINDOW_S } from "./rates.js";
 import uPlot from "./vendor/uPlot.esm.js";
 
 const HEIGHT = 112;
 
-/** @typedef {{title: string, unit: string, name: "commits" | "entries" | "bytes", write: (value: number | null) => string}} Rated */
+/** @typedef {{title: string, unit: string, name: import("./rates.js").Rate, write: (value: number | null) => string, least: number}} Rated */
+
+/** @typedef {{write: (value: number | null) => string, least: number}} Axis the smallest range is from 0 to `least` */
 
 /** @type {Rated[]} */
 const RATED = [
-  { title: "Commits", unit: "a second", name: "commits", write: rate },
-  { title: "Entries streamed", unit: "a second", name: "entries", write: rate },
-  { title: "Bytes streamed", unit: "a second", name: "bytes", write: bytes },
+  { title: "Commits", unit: "a second", name: "commits", write: rate, least: 10 },
+  { title: "Entries streamed", unit: "a second", name: "entries", write: rate, least: 10 },
+  { title: "Bytes streamed", unit: "a second", name: "bytes", write: bytes, least: 1000 },
 ];
 
 const LINES = ["--accent", "--warn", "--ok", "--bad", "--muted"];
@@ -38,26 +40,27 @@ export class Charts {
   show() {
     const { samples } = this.rates;
     const times = samples.map((one) => one.time);
-    RATED.forEach(({ name, unit, write }, place) => {
-      const values = samples.map((one) => one[name]);
-      this.draw(place, [times, values], [name], write, this.rates.has(name) ? write(this.rates.current(name)) : "–", unit);
+    RATED.forEach(({ name, unit, write, least }, place) => {
+      const values = this.rates.smooth(name);
+      this.draw(place, [times, values], [name], { write, least }, this.rates.has(name) ? write(this.rates.current(name)) : "–", unit);
     });
     const ids = [...new Set(samples.flatMap((one) => Object.keys(one.lags)))].sort();
     const lags = ids.map((id) => samples.map((one) => one.lags[id] ?? null));
     const present = Object.values(samples.at(-1)?.lags ?? {});
     const most = present.length ? seconds(Math.max(...present)) : "–";
-    this.draw(RATED.length, [times, ...lags], ids.map(shortId), (value) => seconds(value ?? 0), most, present.length > 1 ? "at most" : "");
+    this.draw(RATED.length, [times, ...lags], ids.map(shortId), { write: shortSeconds, least: 1 }, most, present.length > 1 ? "at most" : "");
   }
 
-  /** @param {number} place @param {any[]} data @param {string[]} names @param {(value: number | null) => string} write @param {string} now @param {string} unit */
-  draw(place, data, names, write, now, unit) {
+  /** @param {number} place @param {any[]} data @param {string[]} names @param {Axis} axis @param {string} now @param {string} unit */
+  draw(place, data, names, axis, now, unit) {
     const one = this.charts[place];
+    one.now.toggleAttribute("data-empty", now === "–");
     one.now.replaceChildren(now, element("small", {}, now === "–" ? "no figures yet" : unit));
     const lines = names.join(" ");
     if (one.chart === null || one.lines !== lines) {
       one.chart?.destroy();
       one.lines = lines;
-      one.chart = new uPlot(options(one.plot.clientWidth, names, write), data, one.plot);
+      one.chart = new uPlot(options(one.plot.clientWidth, names, axis), data, one.plot);
     } else {
       one.chart.setData(data);
     }
@@ -77,8 +80,8 @@ export class Charts {
   }
 }
 
-/** @param {number} width @param {string[]} names @param {(value: number | null) => string} write */
-function options(width, names, write) {
+/** @param {number} width @param {string[]} names @param {Axis} wanted */
+function options(width, names, { write, least }) {
   const [muted, line] = [colour("--muted"), colour("--line")];
   const font = "11px system-ui, sans-serif";
   const axis = { stroke: muted, font, ticks: { show: false }, grid: { stroke: line, width: 1 } };
@@ -89,10 +92,10 @@ function options(width, names, write) {
     cursor: { show: false },
     scales: {
       x: { range: (/** @type {any} */ _u, /** @type {number} */ _low, /** @type {number} */ high) => [high - WINDOW_S, high] },
-      y: { range: (/** @type {any} */ _u, /** @type {number} */ _low, /** @type {number} */ high) => [0, Math.max(1, (high ?? 0) * 1.15)] },
+      y: { range: (/** @type {any} */ _u, /** @type {number} */ _low, /** @type {number} */ high) => [0, Math.max(least, (high ?? 0) * 1.15)] },
     },
     axes: [
-      { ...axis, size: 20, gap: 2, space: 80, grid: { show: false }, values: minutesAgo },
+      { ...axis, size: 20, gap: 2, splits: minutes, grid: { show: false }, values: minutesAgo },
       { ...axis, size: 52, gap: 4, space: 34, values: (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map(write) },
     ],
     series: [
@@ -107,14 +110,13 @@ function options(width, names, write) {
   };
 }
 
-/** @param {any} chart @param {number[]} ticks */
-function minutesAgo(chart, ticks) {
-  const end = chart.scales.x.max;
-  return ticks.map((tick) => {
-    const ago = Math.round((end - tick) / 60);
-    return ago > 0 && ago < WINDOW_S / 60 ? `−${ago} min` : "";
-  });
-}
+const AGO = [240, 120];
+
+/** @param {any} chart */
+const minutes = (chart) => AGO.slice(chart.width < 200 ? 1 : 0).map((ago) => chart.scales.x.max - ago);
+
+/** @param {any} chart @param {number[]} splits */
+const minutesAgo = (chart, splits) => splits.map((split) => `${Math.round((chart.scales.x.max - split) / 60)} min ago`);
 
 /** A custom property as the canvas needs it. @param {string} name @param {number} [alpha] */
 function colour(name, alpha = 1) {

@@ -3,7 +3,7 @@
 import { drawn } from "./dom.js";
 import { count, host, shortId } from "./format.js";
 import { layOut } from "./layout.js";
-import { answers, masterOf, nodesOf, stateOf, streamsOf, votersOf } from "./state.js";
+import { answers, masterOf, nodesOf, roleOf, stateOf, streamsOf, votersOf } from "./state.js";
 
 /** @param {HTMLElement} figure @param {HTMLElement} told @param {import("./state.js").State} state */
 export function draw(figure, told, state) {
@@ -47,7 +47,6 @@ function nodeAt(node, box, votes) {
   const { word, tone } = stateOf(node);
   const status = node.figures?.status;
   const role = status?.role ?? "unknown";
-  const title = role === "replica" && votes ? "replica, votes" : role;
   const fits = Math.floor((box.width - 34) / 7.7);
   const second = status ? `epoch ${count(status.epoch)} · offset ${count(status.wal_offset)}` : host(node.url) || node.addr;
   return drawn(
@@ -58,7 +57,7 @@ function nodeAt(node, box, votes) {
     drawn("circle", { class: "dot", cx: 17, cy: 21, r: 4.5 }),
     drawn("text", { class: "name", x: 29, y: 25 }, cut(shortId(node.node_id), fits)),
     drawn("text", { class: "tone", x: box.width - 14, y: 25, "text-anchor": "end" }, answers(node) ? "" : "silent"),
-    drawn("text", { x: 29, y: 44 }, cut(`${title} · ${word}`, Math.floor((box.width - 40) / 6.6))),
+    drawn("text", { x: 29, y: 44 }, cut(`${roleOf(node, votes)} · ${word}`, Math.floor((box.width - 40) / 6.6))),
     drawn("text", { class: "dim", x: 29, y: 61 }, cut(second, Math.floor((box.width - 40) / 6.3))),
   );
 }

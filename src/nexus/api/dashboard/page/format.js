@@ -32,6 +32,9 @@ export function seconds(value) {
   return `${Math.floor(value / 3600)} h ${Math.floor((value % 3600) / 60)} min`;
 }
 
+/** For an axis, where space is scarce. @param {number | null} value */
+export const shortSeconds = (value) => ((value ?? 0) < 120 ? `${Number((value ?? 0).toFixed(1))} s` : `${Math.round((value ?? 0) / 6) / 10} min`);
+
 /** An id of 16 hexadecimal digits by its first 8: they tell nodes apart. @param {string} id */
 export const shortId = (id) => (/^[0-9a-f]{16,}$/.test(id) ? id.slice(0, 8) : id);
 

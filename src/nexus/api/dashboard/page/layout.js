@@ -5,7 +5,7 @@
 
 export const HEIGHT = 74;
 const GAP = 24;
-const LEAST = 176;
+const LEAST = 206;
 const MOST = 250;
 const DROP = 74;
 const INDENT = 30;

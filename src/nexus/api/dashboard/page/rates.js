@@ -3,6 +3,9 @@
 import { masterOf } from "./state.js";
 
 export const WINDOW_S = 300;
+const CALM_S = 3;
+
+/** @typedef {"commits" | "entries" | "bytes"} Rate */
 
 /** @typedef {{time: number, commits: number | null, entries: number | null, bytes: number | null, lags: Record<string, number>}} Sample */
 
@@ -52,15 +55,23 @@ export class Rates {
     while (this.samples.length && this.samples[0].time < now - WINDOW_S) this.samples.shift();
   }
 
-  /** The mean of the last seconds, which is calmer to read. @param {"commits" | "entries" | "bytes"} name @returns {number | null} */
-  current(name) {
-    const last = this.samples.at(-1);
-    if (!last || last[name] === null) return null;
-    const recent = this.samples.filter((one) => one.time > last.time - 3 && one[name] !== null);
-    return recent.reduce((sum, one) => sum + (one[name] ?? 0), 0) / recent.length;
+  /** Each sample's mean with those of the seconds before it, which is calmer to read. @param {Rate} name @returns {(number | null)[]} */
+  smooth(name) {
+    let first = 0;
+    return this.samples.map((last, place) => {
+      while (this.samples[first].time < last.time - CALM_S) first += 1;
+      if (last[name] === null) return null;
+      const recent = this.samples.slice(first, place + 1).filter((one) => one[name] !== null);
+      return recent.reduce((sum, one) => sum + (one[name] ?? 0), 0) / recent.length;
+    });
   }
 
-  /** Whether anything was seen of this figure. @param {"commits" | "entries" | "bytes"} name */
+  /** @param {Rate} name */
+  current(name) {
+    return this.smooth(name).at(-1) ?? null;
+  }
+
+  /** Whether anything was seen of this figure. @param {Rate} name */
   has(name) {
     return this.samples.some((one) => one[name] !== null);
   }

@@ -71,6 +71,13 @@ export function votersOf(state) {
   return new Set(members?.members.filter((one) => one.voter).map((one) => one.id) ?? []);
 }
 
+/** @param {NodeView} node @param {boolean} votes whether the cluster's voters include it */
+export function roleOf(node, votes) {
+  const role = node.figures?.status.role ?? "unknown";
+  if (role === "master" && !answers(node)) return "was master";
+  return role === "replica" && votes ? "replica, voter" : role;
+}
+
 /** What a node's state is called, and how it looks. @param {NodeView} node @returns {{word: string, tone: Tone}} */
 export function stateOf(node) {
   const status = node.figures?.status;

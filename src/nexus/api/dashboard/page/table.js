@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { count, host, seconds, shortId } from "./format.js";
-import { answers, masterOf, nodesOf, reigns, stateOf, votersOf } from "./state.js";
+import { answers, masterOf, nodesOf, reigns, roleOf, stateOf, votersOf } from "./state.js";
 
 /** @typedef {import("./words.js").Action} Action */
 
@@ -39,7 +39,7 @@ export class Table {
     const votes = votersOf(state).has(node.node_id);
     const figure = (/** @type {string} */ name, /** @type {string} */ label, /** @type {number | undefined} */ value, /** @type {string} */ text) =>
       element("td", { class: "number", "data-figure": name, "data-label": label, "data-value": value }, value === undefined ? "–" : text);
-    const isReplica = status && !reigns(node);
+    const isReplica = status && answers(node) && !reigns(node);
     const cells = [
       element(
         "th",
@@ -47,7 +47,7 @@ export class Table {
         element("span", { class: "id", title: node.node_id }, node.node_id),
         element("span", { class: "at" }, node.url ? element("a", { href: `${node.url.replace(/\/$/, "")}/`, title: node.url }, host(node.url)) : node.addr || "address unknown"),
       ),
-      element("td", { "data-label": "Role", "data-figure": "role", "data-value": status?.role }, status ? status.role + (votes && status.role === "replica" ? ", votes" : "") : "–"),
+      element("td", { "data-label": "Role", "data-figure": "role", "data-value": status?.role }, status ? roleOf(node, votes) : "–"),
       element("td", { "data-label": "State" }, element("span", { class: "pill", "data-tone": tone }, word)),
       figure("epoch", "Epoch", status?.epoch, count(status?.epoch ?? 0)),
       figure("offset", "Offset", status?.wal_offset, count(status?.wal_offset ?? 0)),

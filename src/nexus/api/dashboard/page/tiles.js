@@ -17,7 +17,7 @@ export function showTiles(list, state) {
   list.replaceChildren(
     tile("Master", master ? shortId(master.node_id) : "none", master ? stateOf(master).word : "writes wait", "master", master ? null : "bad", master?.node_id),
     tile("Epoch", status ? count(status.epoch) : "–", status ? `offset ${count(status.wal_offset)}` : "", "epoch"),
-    tile("Mode", status?.mode ?? "–", status?.mode === "sync" ? "a quorum holds each write" : "the master alone holds it", "mode"),
+    tile("Mode", status?.mode ?? "–", status?.mode === "sync" ? "a quorum holds each write" : "the master holds each write", "mode"),
     tile("Largest lag", lag.replicas ? `${count(lag.entries)}` : "–", lag.replicas ? `entries, ${seconds(lag.seconds)}` : "no replica answers", "largest-lag"),
     tile("Failovers", status ? count(status.failovers) : "–", status ? (status.auto_failover && voters.size ? "a dead master is replaced" : "an operator promotes") : "", "failovers"),
     voters.size

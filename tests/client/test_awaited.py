@@ -7,21 +7,22 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 import nexus
-from nexus.client.sqlalchemy.threaded import ThreadedConnection
+from nexus.client.awaited import Connection
 
 
 @pytest.fixture
-async def connection(tmp_path: Path) -> AsyncIterator[ThreadedConnection]:
+async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
     with nexus.open(tmp_path / "data", role="standalone") as node:
         connect = partial(node.connect, check_same_thread=False)
-        connection = await ThreadedConnection.open(connect)
+        connection = await Connection.open(connect)
         yield connection
         connection.abandon()
 
 
-async def test_a_cursor_runs_and_fetches(connection: ThreadedConnection) -> None:
+async def test_a_cursor_runs_and_fetches(connection: Connection) -> None:
     async with connection.cursor() as cursor:
         await cursor.execute("create table t(a)")
         await cursor.executemany("insert into t values (?)", [(n,) for n in range(5)])
@@ -37,7 +38,7 @@ async def test_a_cursor_runs_and_fetches(connection: ThreadedConnection) -> None
         assert await cursor.fetchall() == []
 
 
-async def test_what_is_taken_back_is_gone(connection: ThreadedConnection) -> None:
+async def test_what_is_taken_back_is_gone(connection: Connection) -> None:
     cursor = connection.cursor()
     await cursor.execute("create table t(a)")
     await cursor.execute("insert into t values (1)")
@@ -49,7 +50,7 @@ async def test_what_is_taken_back_is_gone(connection: ThreadedConnection) -> Non
 
 
 async def test_the_loop_goes_on_while_a_connection_waits(
-    connection: ThreadedConnection,
+    connection: Connection,
 ) -> None:
     goes_on = threading.Event()
     waiting = asyncio.create_task(connection.call(goes_on.wait, 20))
@@ -60,13 +61,41 @@ async def test_the_loop_goes_on_while_a_connection_waits(
 
 
 async def test_an_abandoned_connection_is_closed_in_its_thread(
-    connection: ThreadedConnection,
+    connection: Connection,
 ) -> None:
     connection.abandon()
-    connection._executor.shutdown(wait=True)
+    connection._thread.shutdown(wait=True)
 
     with pytest.raises(nexus.ProgrammingError, match="closed"):
         connection.blocking.cursor()
+
+
+async def test_who_is_cancelled_while_connecting_leaves_no_connection(
+    tmp_path: Path,
+) -> None:
+    with nexus.open(tmp_path / "data", role="standalone") as node:
+        goes_on, made, closed = threading.Event(), [], threading.Event()
+
+        class Noting(nexus.Connection):
+            @override
+            def close(self) -> None:
+                super().close()
+                closed.set()
+
+        def connect() -> nexus.Connection:
+            goes_on.wait(20)
+            made.append(Noting(node.connect().require_open().session))
+            return made[0]
+
+        task = asyncio.create_task(Connection.open(connect))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        goes_on.set()
+
+        assert await asyncio.to_thread(closed.wait, 20)
+        assert len(made) == 1
 
 
 async def test_what_connecting_raises_is_raised() -> None:
@@ -74,4 +103,4 @@ async def test_what_connecting_raises_is_raised() -> None:
         raise nexus.OperationalError("nobody is there")
 
     with pytest.raises(nexus.OperationalError, match="nobody"):
-        await ThreadedConnection.open(refuses)
+        await Connection.open(refuses)

@@ -1,0 +1,1 @@
+"""Snapshots and log entries outside the cluster: what lies where, and its way back."""

@@ -1,0 +1,162 @@
+"""An archive in a bucket: S3 and what speaks like it, Google Cloud Storage, Azure.
+
+Credentials, region and endpoint come from the environment, as each cloud's own tools
+read them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS,
+AZURE_STORAGE_ACCOUNT_NAME, …) or from the machine's role. None is kept or shown here.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from nexus.archive.stores import Store
+from nexus.errors import (
+    ArchiveError,
+    ArchiveIncompleteError,
+    ArchiveUnavailableError,
+)
+
+PART_BYTES: Final = 8 << 20
+"""Of a large object; some parts travel at once."""
+PARTS_AT_ONCE: Final = 2
+
+REQUEST_S: Final = 30
+CONNECT_S: Final = 5
+RETRY_S: Final = 10
+"""For a short trouble; a longer one is told, and tried again by whoever waits."""
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_MOST_TEXT: Final = 300
+
+
+def open_bucket(url: str) -> Store:
+    """The store of an s3://, gs:// or az:// URL; raises ArchiveError."""
+    try:
+        import obstore.store  # noqa: PLC0415
+    except ImportError as error:
+        raise ArchiveError(
+            "an archive in a bucket needs a library that is not installed: pip install "
+            "'nexus-sqlite[archive]'; an archive in a directory needs none"
+        ) from error
+    parts = urlsplit(url)
+    kind: Any
+    options: dict[str, Any] = {}
+    match parts.scheme.lower():
+        case "gs":
+            kind = obstore.store.GCSStore
+        case "s3" | "s3a":
+            kind = obstore.store.S3Store
+            endpoint = next((os.environ[n] for n in _ENDPOINTS if n in os.environ), "")
+            if endpoint:
+                options["endpoint"] = endpoint
+        case _:
+            kind = obstore.store.AzureStore
+    client = {
+        "timeout": timedelta(seconds=REQUEST_S),
+        "connect_timeout": timedelta(seconds=CONNECT_S),
+    }
+    if options.get("endpoint", "").startswith("http://"):
+        client["allow_http"] = True  # type: ignore[assignment]  # of one's own network
+    prefix = unquote(parts.path).strip("/")
+    with _available(url, "opening"):
+        store = kind(
+            parts.netloc,
+            prefix=prefix or None,
+            client_options=client,
+            retry_config={
+                "max_retries": 3,
+                "retry_timeout": timedelta(seconds=RETRY_S),
+            },
+            **options,
+        )
+    return BucketStore(url, store)
+
+
+class BucketStore:
+    """Objects of one bucket below a prefix."""
+
+    def __init__(self, url: str, store: Any) -> None:
+        """`store` is one of obstore's."""
+        import obstore  # noqa: PLC0415
+
+        self._url = url
+        self._store = store
+        self._library: Any = obstore
+
+    @property
+    def url(self) -> str:
+        """As it was given: it holds no secret."""
+        return self._url
+
+    def put(self, name: str, data: bytes) -> None:
+        """One request."""
+        with _available(self._url, "writing to"):
+            self._library.put(self._store, name, data, use_multipart=False)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """In parts; the object appears when all of them are there."""
+        with _available(self._url, "writing to"):
+            self._library.put(
+                self._store,
+                name,
+                path,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+    def get(self, name: str) -> bytes:
+        """All of an object."""
+        with _available(self._url, "reading"), self._found(name):
+            return bytes(self._library.get(self._store, name).bytes())
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """As it arrives."""
+        with _available(self._url, "reading"), self._found(name):
+            for block in self._library.get(self._store, name):
+                yield bytes(block)
+
+    def list(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """A thousand at a time."""
+        with _available(self._url, "listing"):
+            for batch in self._library.list(self._store, folder or None):
+                for found in batch:
+                    yield found["path"], found["size"]
+
+    def delete(self, names: Iterable[str]) -> None:
+        """A thousand at once."""
+        with _available(self._url, "deleting in"):
+            if wanted := list(names):
+                self._library.delete(self._store, wanted)
+
+    @contextmanager
+    def _found(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise ArchiveIncompleteError(
+                f"the archive {self._url} has no object {name}"
+            ) from None
+
+
+@contextmanager
+def _available(url: str, doing: str) -> Iterator[None]:
+    """Raise what the library does as ours; its errors are of many kinds."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the library's kinds are many
+        raise ArchiveUnavailableError(
+            f"{doing} the archive {url} failed: {_brief(error)}; check its address, "
+            "the credentials in the environment, and the network"
+        ) from None
+
+
+def _brief(error: Exception) -> str:
+    """The gist of a message that may run over many lines and name every header."""
+    text = " ".join(str(error).split("\n\nDebug source")[0].split())
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"

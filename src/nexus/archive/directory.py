@@ -1,0 +1,131 @@
+"""An archive in a directory: each object a file that appears whole and synced."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from nexus.errors import ArchiveIncompleteError, ArchiveUnavailableError
+from nexus.storage.disk import sync_directory
+
+_BLOCK: Final = 1 << 20
+_PART: Final = ".part-"
+"""How a file begins that is not whole yet; no object's name does."""
+
+
+class DirectoryStore:
+    """Objects as files below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def url(self) -> str:
+        """The directory's path."""
+        return str(self._root)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file beside its place, sync it, give it its name."""
+        with self._written(name) as part, part.open("wb", buffering=0) as file:
+            file.write(data)
+            os.fsync(file.fileno())
+
+    def put_file(self, name: str, path: Path) -> None:
+        """A second name of the same file where that can be, else a copy."""
+        with self._written(name) as part:
+            try:
+                os.link(path, part)
+            except OSError:  # another disk
+                shutil.copyfile(path, part)
+            fd = os.open(part, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def get(self, name: str) -> bytes:
+        """All of a file."""
+        with self._found(name):
+            return self._path(name).read_bytes()
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """The file in blocks."""
+        with self._found(name), self._path(name).open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    def list(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Every file below the folder."""
+        with self._available("listing"):
+            if not self._root.is_dir():
+                if self._root.exists():
+                    raise ArchiveUnavailableError(
+                        f"the archive {self._root} is no directory; name another one"
+                    )
+                return
+            for directory, _, files in os.walk(self._root / folder, onerror=_raise):
+                for file in files:
+                    path = Path(directory, file)
+                    if not file.startswith(_PART):
+                        with suppress(FileNotFoundError):
+                            size = path.stat().st_size
+                            yield path.relative_to(self._root).as_posix(), size
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove files, and folders that are empty then."""
+        with self._available("deleting in"):
+            for name in names:
+                path = self._path(name)
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # not empty
+                    path.parent.rmdir()
+
+    def _path(self, name: str) -> Path:
+        return self._root / name
+
+    @contextmanager
+    def _written(self, name: str) -> Iterator[Path]:
+        path = self._path(name)
+        part = path.with_name(f"{_PART}{uuid.uuid4().hex}")
+        with self._available("writing to"):
+            is_new = not path.parent.is_dir()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield part
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+            sync_directory(path.parent)
+            if is_new:
+                for parent in path.parents[1:3]:
+                    sync_directory(parent)
+
+    @contextmanager
+    def _found(self, name: str) -> Iterator[None]:
+        with self._available("reading"):
+            try:
+                yield
+            except FileNotFoundError:
+                raise ArchiveIncompleteError(
+                    f"the archive {self._root} has no object {name}"
+                ) from None
+
+    @contextmanager
+    def _available(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ArchiveUnavailableError(
+                f"{doing} the archive {self._root} failed: {reason} "
+                f"({error.filename}); mend its rights, or its disk"
+            ) from error
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -1,0 +1,92 @@
+"""What an archive need not keep any longer. Pure: a listing in, names out.
+
+A snapshot or run goes only when a newer snapshot of the same history makes it needless
+for every moment of the window; see "What always holds" in the concept.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.archive.inventory import Inventory, is_newest
+from nexus.archive.names import RunName, SnapshotName
+from nexus.model.position import EpochHistory, Offset
+
+GRACE_S: Final = 600
+"""A snapshot must be as old before others go for its sake: a master that was forced
+meanwhile, and builds on them, has shown itself in the archive by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is to stay."""
+
+    age_s: int
+    """Every moment of so long ago can be restored."""
+    count: int
+    """So many snapshots stay at least."""
+
+
+def needless(
+    inventory: Inventory, history: EpochHistory, window: Window, now_us: int
+) -> list[str]:
+    """The objects that nobody needs for any moment of the window; oldest first.
+
+    None where another master's reign is as new as this history's own.
+    """
+    if not is_newest(inventory, history.position_at(_end(history))):
+        return []
+    base = _oldest_needed(inventory, history, window, now_us)
+    if base is None:
+        return []
+    old = [one for one in inventory.snapshots if _is_before(one, base, history)]
+    runs = [one for one in inventory.runs if _is_before(one, base, history)]
+    kept = inventory.without(*old, *runs)
+    used = {one.reign for one in kept.runs} | {one.reign for one in kept.snapshots}
+    reigns = [
+        one.history
+        for one in inventory.histories
+        if one not in used and one.epoch < base.reign.epoch
+    ]
+    return [*map(str, sorted(old)), *map(str, sorted(runs)), *sorted(reigns)]
+
+
+def _end(history: EpochHistory) -> Offset:
+    return history.reigns[-1].first_offset if history.reigns else Offset(0)
+
+
+def _oldest_needed(
+    inventory: Inventory, history: EpochHistory, window: Window, now_us: int
+) -> SnapshotName | None:
+    """The snapshot from which the oldest moment of the window is restored.
+
+    None while all are needed.
+    """
+    snapshots = inventory.snapshots_of(history)
+    begins_us = now_us - max(window.age_s, GRACE_S) * 1_000_000
+    outside = [one for one in snapshots if one.time_us <= begins_us]
+    counted = snapshots[-window.count :]
+    if not outside or not counted:
+        return None
+    return min(outside[-1], counted[0], key=lambda one: one.offset)
+
+
+def _is_before(
+    name: RunName | SnapshotName, base: SnapshotName, history: EpochHistory
+) -> bool:
+    """Whether it serves only moments before `base`, of this history or of a fork."""
+    if isinstance(name, RunName):
+        last, time_us = name.last, name.earliest_us
+    else:
+        last, time_us = name.offset, name.time_us
+    in_history = any(
+        (one.epoch, one.history_id) == (name.reign.epoch, name.reign.history_id)
+        for one in history.reigns
+    )
+    if in_history and (isinstance(name, RunName) or _stands_in(name, history)):
+        return last < base.offset or (isinstance(name, RunName) and last == base.offset)
+    # Of a fork: it goes once it is older than anything that stays.
+    return name.reign.epoch < history.epoch and time_us < base.time_us
+
+
+def _stands_in(name: SnapshotName, history: EpochHistory) -> bool:
+    return history.position_at(name.offset) == name.position

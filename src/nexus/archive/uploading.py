@@ -1,0 +1,213 @@
+"""Carry one reign's committed entries and snapshots into a store, in order.
+
+What is where is derived from a listing, so a master goes on where another one stopped.
+Everything blocks; one thread at a time calls it.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+import msgspec
+
+from nexus.archive.inventory import Inventory, take_stock
+from nexus.archive.names import ReignName, SnapshotName
+from nexus.archive.planning import coverage, resume_after
+from nexus.archive.runs import pack_run
+from nexus.archive.stores import Store
+from nexus.errors import ArchiveError, LogGapError
+from nexus.model.entry import Record, written_us
+from nexus.model.position import EpochHistory, Offset, Position, Reign
+from nexus.storage.wal import WriteAheadLog
+
+RUN_BYTES: Final = 8 << 20
+"""Of entries in one run, or one entry that is larger: bounds the memory."""
+
+READ_BYTES: Final = 512 << 10
+"""Read of the log at once: the interpreter is free for others in between."""
+
+LEVEL: Final = 3
+
+
+class ReignOverError(ArchiveError):
+    """This node reigns no more, so it archives nothing more."""
+
+    code = "reign_over"
+
+
+class Uploader:
+    """One reign's way into one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: WriteAheadLog,
+        cluster_id: str,
+        history: EpochHistory,
+        still: Callable[[], bool],
+    ) -> None:
+        """`still` tells whether the reign, the last of `history`, goes on."""
+        self._store = store
+        self._log = log
+        self._cluster_id = cluster_id
+        self.history = history
+        self._still = still
+        self._sizes: dict[str, int] = {}
+        """What was written and not seen in a listing since."""
+        self._told: set[ReignName] = set()
+        self.covered: Offset | None = None
+        """Everything up to here can be restored; None: nothing can."""
+        self.carried = Offset(0)
+        """The last entry that was carried; below `covered` while a hole is filled."""
+        self.snapshot_us = 0
+        """When the newest snapshot's last entry was made."""
+        self.bytes_sent = 0
+        self.lost = ""
+        """What a listing did not find though it was written, or empty."""
+
+    def begin(self) -> None:
+        """List the archive, make this reign known, and find where to go on."""
+        inventory = self.look()
+        for reign in self.history.reigns:
+            name = ReignName.of(self._cluster_id, reign)
+            if name in inventory.histories:
+                self._told.add(name)
+        self._tell(self.history.reigns[-1])
+        self._take_up(inventory)
+
+    def look(self) -> Inventory:
+        """What the archive holds of this cluster."""
+        found = take_stock(self._store.list(self._cluster_id))
+        return found.get(self._cluster_id) or Inventory(self._cluster_id)
+
+    def carry(self, limit: Offset) -> bool:
+        """Upload the next run of entries up to `limit`; False if there are none.
+
+        Raises LogGapError where the log does not hold them any more.
+        """
+        first = Offset(self.carried + 1)
+        if first > limit:
+            return False
+        reign = self.history.reign_at(first)
+        if reign is None or reign.first_offset > first:
+            raise LogGapError(f"entry {first} is of no reign that this log knows")
+        records = self._read(first, min(limit, self._end_of(reign)))
+        name, data = pack_run(
+            ReignName.of(self._cluster_id, reign), records, level=LEVEL
+        )
+        self._tell(reign)
+        self._store.put(str(name), data)
+        self._sizes[str(name)] = len(data)
+        self.bytes_sent += len(data)
+        if self.covered is not None and first <= self.covered + 1:
+            self.covered = max(self.covered, name.last)
+        self.carried = name.last
+        return True
+
+    def name_snapshot(self, position: Position) -> SnapshotName:
+        """What a snapshot is to be called; raises ArchiveError for another history's.
+
+        Its reign's folder says then what came before.
+        """
+        reign = self.history.reign_at(position.offset)
+        if reign is None or self.history.position_at(position.offset) != position:
+            raise ArchiveError(
+                f"the snapshot at {position} is not of this master's history; another "
+                "one is made"
+            )
+        self._tell(reign)
+        return SnapshotName(
+            ReignName.of(self._cluster_id, reign),
+            position.offset,
+            self._time_at(position.offset),
+        )
+
+    def snapshot_added(self, name: SnapshotName, size: int) -> Inventory:
+        """A snapshot was uploaded: go on from there if there was a gap."""
+        self._sizes[str(name)] = size
+        self.bytes_sent += size
+        return self.audit()
+
+    def audit(self) -> Inventory:
+        """Compare what was written with what is there, and go on from what is whole.
+
+        An object of another size than was written is removed: it would stand in the
+        way of the same entries, written again.
+        """
+        inventory = self.look()
+        cut = [
+            name
+            for name, size in self._sizes.items()
+            if inventory.sizes.get(name, size) != size
+        ]
+        gone = [name for name in self._sizes if name not in inventory.sizes]
+        if cut:
+            self._store.delete(cut)
+            inventory = self.look()
+        before = self.covered
+        self._sizes.clear()
+        self._take_up(inventory)
+        is_less = before is not None and (self.covered is None or self.covered < before)
+        if is_less or cut or gone:
+            named = ", ".join((cut + gone)[:3]) or f"entries up to {before}"
+            self.lost = f"the archive has lost {named}, which it had taken"
+        return inventory
+
+    def delete(self, names: list[str]) -> None:
+        """Remove what retention no longer keeps."""
+        self._store.delete(names)
+        for name in names:
+            self._sizes.pop(name, None)
+
+    def _take_up(self, inventory: Inventory) -> None:
+        """Go on at the first hole that the log can fill."""
+        self.covered = coverage(inventory, self.history)
+        snapshots = inventory.snapshots_of(self.history)
+        self.snapshot_us = max((one.time_us for one in snapshots), default=0)
+        after = resume_after(inventory, self.history, self._log.first_offset)
+        if after is not None:
+            self.carried = after
+
+    def _tell(self, reign: Reign) -> None:
+        """Make sure that the reign's folder says what came before."""
+        name = ReignName.of(self._cluster_id, reign)
+        if name in self._told:
+            return
+        history = self.history.truncated_after(reign.first_offset)
+        self._store.put(name.history, msgspec.json.encode(history))
+        self._told.add(name)
+
+    def _end_of(self, reign: Reign) -> Offset:
+        """The last offset of a reign, as far as this history goes."""
+        for other in self.history.reigns:
+            if other.first_offset > reign.first_offset:
+                return Offset(other.first_offset - 1)
+        return Offset(self._log.last_offset)
+
+    def _read(self, first: Offset, last: Offset) -> list[Record]:
+        """Entries from `first` on, at least one and at most RUN_BYTES of them.
+
+        While the reign goes on nothing that it committed is taken back. So what was
+        read is of this history if the reign goes on afterwards.
+        """
+        records: list[Record] = []
+        size = 0
+        with closing(self._log.cursor(first)) as cursor:
+            while cursor.offset <= last and size < RUN_BYTES:
+                found = cursor.read(Offset(last + 1), READ_BYTES)
+                records += found
+                size += sum(len(record.payload) for record in found)
+        if not self._still():
+            raise ReignOverError("this node reigns no more")
+        return records
+
+    def _time_at(self, offset: Offset) -> int:
+        """When an entry was made; now, for one that the log does not hold."""
+        try:
+            with closing(self._log.cursor(offset)) as cursor:
+                for record in cursor.read(Offset(offset + 1), 1):
+                    return written_us(record.payload)
+        except LogGapError:
+            pass
+        return time.time_ns() // 1000

@@ -1,0 +1,270 @@
+"""What lies in an archive, whether it can be restored, and a snapshot into it now."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.table import Table
+
+from nexus.archive.inventory import Inventory, newest_reign, take_stock
+from nexus.archive.opening import open_store
+from nexus.archive.planning import windows
+from nexus.archive.restoring import Moment, read_history
+from nexus.archive.stores import Store
+from nexus.archive.verifying import Verified
+from nexus.archive.verifying import verify as verify_archive
+from nexus.cli.cluster import NodeView, look
+from nexus.cli.moments import (
+    OfCluster,
+    OfHistory,
+    ToOffset,
+    ToTime,
+    moment_of,
+    said_time,
+)
+from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import Remote, known_secret
+from nexus.cli.restore import MaxSize, functions_of, size_limit
+from nexus.cli.terminal import console, count, plain_table, print_json, size
+from nexus.cli.verify import differences, fingerprints
+from nexus.errors import ArchiveError
+from nexus.model.position import Offset
+
+POLL_S: Final = 0.2
+
+ArchiveUrl = Annotated[
+    str, typer.Argument(metavar="ARCHIVE", help="What nodes have as archive.url.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1.0, help="Seconds to wait for it.")
+]
+
+app: Final = typer.Typer(
+    help="See, verify and make backups in an archive.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def now(
+    url: NodeUrl,
+    timeout: Timeout = 3600.0,
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Have the master at URL archive a snapshot, and return once it is there."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        before = remote.get("/replication/status")
+        snapshots = remote.post("/replication/archive")["snapshots"]
+        archive = _await_archive(
+            remote, before["applied_offset"], timeout, snapshots=snapshots + 1
+        )
+    if as_json:
+        print_json(archive)
+        return
+    print(
+        f"{archive['url']} holds a new snapshot; everything up to offset "
+        f"{count(archive['offset'])} can be restored"
+    )
+
+
+@app.command("list")
+def list_backups(archive: ArchiveUrl, *, as_json: AsJson = False) -> None:
+    """Show which clusters, snapshots and moments the archive holds."""
+    store = open_store(archive)
+    found = [
+        _described(store, inventory) for inventory in take_stock(store.list()).values()
+    ]
+    if not found:
+        raise NotDoneError(f"{store.url} holds nothing of any cluster")
+    if as_json:
+        print_json(found)
+        return
+    for cluster in found:
+        console().print(_table(cluster))
+        for line in _summary(cluster):
+            print(line)
+
+
+@app.command()
+def verify(  # noqa: PLR0913 - each is an option of the command
+    archive: ArchiveUrl,
+    max_size: MaxSize = "10GiB",
+    *,
+    to_offset: ToOffset = None,
+    to_time: ToTime = None,
+    cluster: OfCluster = None,
+    history: OfHistory = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="URL", help="Compare with this master's rows."),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option("--work", metavar="DIR", help="Where to restore to meanwhile."),
+    ] = None,
+    functions: FunctionModules = "",
+    timeout: Timeout = 600.0,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Restore the archive to a temporary directory and check it; exit 1 if unsound."""
+    moment = moment_of(to_offset, to_time, cluster, history)
+    expected: dict[str, Any] | None = None
+    if node is not None:
+        if moment.offset is not None or moment.time_us is not None:
+            raise typer.BadParameter(
+                "--node compares with what it holds now, not at another moment"
+            )
+        secret = known_secret(secret_file)
+        moment, expected = _at_the_node(node, secret, moment, timeout)
+    verified = verify_archive(
+        open_store(archive),
+        moment,
+        max_size=size_limit(max_size),
+        work=work,
+        functions=functions_of(functions),
+    )
+    _tell_verified(verified, expected, as_json=as_json)
+
+
+def _tell_verified(
+    verified: Verified, expected: dict[str, Any] | None, *, as_json: bool
+) -> None:
+    position = verified.restored.position
+    found = msgspec.to_builtins(verified.prints)
+    different = [] if expected is None else differences({"a": expected, "b": found})
+    if as_json:
+        print_json(
+            {
+                "cluster_id": verified.restored.cluster_id,
+                "offset": position.offset,
+                "epoch": position.epoch,
+                "compared": expected is not None,
+                "different": different,
+                "fingerprints": found,
+            }
+        )
+    if different:
+        raise NotDoneError(
+            f"{', '.join(different)}: not the same in the archive as on the master at "
+            f"offset {position.offset}; take a new snapshot (nexus backup now), verify "
+            "again, and report this"
+        )
+    if not as_json:
+        rows = sum(one.rows for one in verified.prints.tables.values())
+        same = ", the same as on the master" if expected is not None else ""
+        print(
+            f"restored and sound at offset {count(position.offset)} of cluster "
+            f"{verified.restored.cluster_id}: {count(len(verified.prints.tables))} "
+            f"tables, {count(rows)} rows{same}"
+        )
+
+
+def _at_the_node(
+    url: str, secret: str, moment: Moment, timeout_s: float
+) -> tuple[Moment, dict[str, Any]]:
+    """A mark in the master's log, once it is archived, and its hashes there."""
+    views = tuple(view for view in look([url], secret) if _is_master(view))
+    if not views:
+        raise NotDoneError(f"{url} knows of no master; name the master itself")
+    offset, found = fingerprints(views, secret, timeout_s=timeout_s)
+    with Remote(views[0].url, secret) as remote:
+        archive = _await_archive(remote, offset, timeout_s)
+        cluster = moment.cluster_id or remote.get("/replication/status")["cluster_id"]
+    assert archive["offset"] >= offset, "that was waited for"
+    expected: dict[str, Any] = dict(next(iter(found.values())))
+    return Moment(Offset(offset), None, cluster, moment.history_id), expected
+
+
+def _is_master(view: NodeView) -> bool:
+    return not view.error and view.role in ("master", "standalone")
+
+
+def _await_archive(
+    remote: Remote, offset: int, timeout_s: float, *, snapshots: int = 0
+) -> dict[str, Any]:
+    """The archive's status once it has all up to `offset`; raises NotDoneError."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        archive: dict[str, Any] | None = remote.get("/replication/status")["archive"]
+        if archive is None:
+            raise NotDoneError(
+                f"{remote.url} archives nothing; only a master with archive.url does"
+            )
+        if archive["offset"] >= offset and archive["snapshots"] >= snapshots:
+            return archive
+        if time.monotonic() > deadline:
+            why = archive["last_error"] or "it is not done yet; see its status"
+            raise NotDoneError(f"{archive['url']} was not written to in time: {why}")
+        time.sleep(POLL_S)
+
+
+def _described(store: Store, inventory: Inventory) -> dict[str, Any]:
+    """One cluster: of each newest history its snapshots, and what can be restored."""
+    reigns = sorted(inventory.reigns)
+    try:
+        reign = newest_reign(inventory, None)
+        history = read_history(store, reign)
+    except ArchiveError as error:
+        return {
+            "cluster_id": inventory.cluster_id,
+            "error": str(error),
+            "histories": [f"{one.epoch}-{one.history_id}" for one in reigns],
+            "snapshots": [],
+            "windows": [],
+            "bytes": sum(inventory.sizes.values()),
+        }
+    own = {(one.epoch, one.history_id) for one in history.reigns}
+    return {
+        "cluster_id": inventory.cluster_id,
+        "error": "",
+        "epoch": reign.epoch,
+        "history_id": reign.history_id,
+        "other_histories": [
+            one.history_id for one in reigns if (one.epoch, one.history_id) not in own
+        ],
+        "windows": windows(inventory, history),
+        "snapshots": [
+            {
+                "offset": one.offset,
+                "epoch": one.reign.epoch,
+                "time": said_time(one.time_us),
+                "bytes": inventory.sizes[str(one)],
+            }
+            for one in inventory.snapshots_of(history)
+        ],
+        "runs": len(inventory.runs),
+        "bytes": sum(inventory.sizes.values()),
+    }
+
+
+def _table(cluster: dict[str, Any]) -> Table:
+    table = plain_table(f"cluster {cluster['cluster_id']}")
+    table.add_column("snapshot at", justify="right")
+    table.add_column("epoch", justify="right")
+    table.add_column("time")
+    table.add_column("size", justify="right")
+    for one in cluster["snapshots"]:
+        table.add_row(
+            count(one["offset"]), str(one["epoch"]), one["time"], size(one["bytes"])
+        )
+    return table
+
+
+def _summary(cluster: dict[str, Any]) -> list[str]:
+    if cluster["error"]:
+        return [cluster["error"]]
+    said = [
+        f"every moment from offset {count(first)} to {count(last)} can be restored"
+        for first, last in cluster["windows"]
+    ]
+    said.append(f"{count(cluster['runs'])} runs, {size(cluster['bytes'])} in all")
+    if cluster["other_histories"]:
+        said.append(f"other histories: {', '.join(cluster['other_histories'])}")
+    return said

@@ -1,0 +1,82 @@
+"""An archive in a directory: files that appear whole, and what a disk may refuse."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nexus.archive.directory import DirectoryStore
+from nexus.errors import ArchiveUnavailableError
+
+
+def test_what_is_not_whole_has_no_name(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("c1/a", b"whole")
+    (tmp_path / "c1" / ".part-1234").write_bytes(b"ha")
+
+    assert list(store.list()) == [("c1/a", 5)]
+
+
+def test_a_write_that_fails_leaves_the_old_object_and_no_part(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    (tmp_path / "c1" / "a").mkdir(parents=True)
+
+    with pytest.raises(ArchiveUnavailableError, match="writing to the archive"):
+        store.put("c1/a", b"new")
+
+    assert [path.name for path in (tmp_path / "c1").iterdir()] == ["a"]
+
+
+def test_a_file_on_the_same_disk_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "snapshot").write_bytes(b"much")
+
+    DirectoryStore(tmp_path / "archive").put_file("c1/a", tmp_path / "snapshot")
+
+    assert (tmp_path / "archive" / "c1" / "a").samefile(tmp_path / "snapshot")
+
+
+def test_a_file_that_cannot_be_linked_is_copied(tmp_path: Path) -> None:
+    source = tmp_path / "snapshot"
+    source.write_bytes(b"much")
+    reader = os.open(source, os.O_RDONLY)
+    try:
+        # A link to another file system's file: what lies under /proc.
+        DirectoryStore(tmp_path / "archive").put_file(
+            "c1/a", Path(f"/proc/self/fd/{reader}")
+        )
+    finally:
+        os.close(reader)
+
+    assert (tmp_path / "archive" / "c1" / "a").read_bytes() == b"much"
+    assert not (tmp_path / "archive" / "c1" / "a").is_symlink()
+
+
+def test_a_file_in_the_directorys_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    store = DirectoryStore(tmp_path / "file")
+
+    with pytest.raises(ArchiveUnavailableError, match="is no directory"):
+        list(store.list())
+    with pytest.raises(ArchiveUnavailableError, match="writing to"):
+        store.put("c1/a", b"x")
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_not_empty(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "c1").write_text("a file where a folder should be")
+
+    with pytest.raises(ArchiveUnavailableError, match="listing the archive"):
+        list(DirectoryStore(tmp_path).list("c1"))
+    with pytest.raises(ArchiveUnavailableError, match="reading the archive"):
+        DirectoryStore(tmp_path).get("c1/a")
+
+
+def test_an_empty_folder_goes_with_its_last_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("c1/1-aa/a", b"x")
+
+    store.delete(["c1/1-aa/a"])
+
+    assert not (tmp_path / "c1" / "1-aa").exists()
+    assert store.url == str(tmp_path)
