@@ -59,4 +59,4 @@ def test_where_the_upstream_finds_its_own_is_tried_last() -> None:
     one.after_failure()
     one.after_failure()
     one.learn("n")
-    assert one.after_failure().address == "a"
+    assert one.after_failure().address == "n"

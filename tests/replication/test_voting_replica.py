@@ -93,7 +93,7 @@ def test_who_has_become_a_voter_leaves_a_replica_for_the_master() -> None:
     assert found.votes_now() == ()
     found.disconnected("gone")
     found.connected_to_master(5)
-    found.receive(welcome(10, 10, ONE_REIGN, features=("cascade", "via=a,m")), 5)
+    found.receive(welcome(END, 10, ONE_REIGN, features=("cascade", "via=a,m")), 5)
     assert found.follows_replica
     assert found.master_id == "a"
 

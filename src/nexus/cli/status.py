@@ -74,8 +74,8 @@ def cluster_table(views: tuple[NodeView, ...]) -> Group:
     for name, justify in COLUMNS:
         table.add_column(name, justify=justify, no_wrap=True)
     for place, view in branched(views):
-        name, *others = _cells(view)
-        table.add_row(f"{place}{name}", *others)
+        cells = _cells(view)
+        table.add_row(f"{place}{cells[0]}", *cells[1:])
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 
