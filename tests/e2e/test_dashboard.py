@@ -14,7 +14,7 @@ from e2e.cluster import CLIENT, Cluster, NodeProcess, caught_up, master_of, wait
 
 SETTINGS = {
     "NEXUS_REPLICATION_MODE": "sync",
-    "NEXUS_REPLICATION_HEARTBEAT_MS": "200",
+    "NEXUS_REPLICATION_HEARTBEAT_MS": "500",
 }
 NO_NETWORK = re.compile(r"ERR_(CONNECTION|INCOMPLETE|NETWORK|EMPTY)|Failed to load")
 """What a browser says of a node that was killed."""
@@ -107,6 +107,47 @@ def test_page_metrics_and_api_agree(browser: Browser, three: list[NodeProcess]) 
         assert metric(node, "nexus_epoch") == epoch
         assert metric(node, "nexus_failovers_total") == node.status()["failovers"] == 1
     assert seen.text('[data-tile="failovers"]') == "1"
+
+
+def test_the_archives_figures_agree_too(
+    browser: Browser, cluster: Cluster, tmp_path: Path
+) -> None:
+    kept = tmp_path / "archive"
+    node = cluster.master(NEXUS_ARCHIVE_URL=str(kept), NEXUS_ARCHIVE_INTERVAL_MS="200")
+    offset = node.sql("create table t(id integer primary key)")["offset"]
+    wait_until(
+        lambda: (node.status()["archive"] or {}).get("offset") == offset,
+        "it is archived",
+        60.0,
+    )
+
+    seen = visit(browser, node.url)
+
+    seen.see('[data-tile="archive"]', str(offset))
+    assert metric(node, "nexus_archive_offset") == offset
+    assert metric(node, "nexus_archive_lag_entries") == 0
+    assert node.status()["archive"]["lag"] == 0
+    seen.see("#events .kind", "Archive begins")
+
+
+def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) -> None:
+    node = cluster.master(NEXUS_DATABASES="orders")
+    statement = {"statements": [{"sql": "create table o(id integer primary key)"}]}
+    assert node.post("/databases/orders/sql", statement).status_code == 200
+    seen = visit(browser, f"{node.url}/databases/orders")
+
+    seen.see("#where", "database orders")
+    seen.see("#databases [aria-current]", "orders")
+    offset = node.get("/databases/orders/replication/status")["wal_offset"]
+    seen.see('[data-tile="epoch"] + dd', f"offset {offset}")
+    seen.do(id_of(node), "snapshot")
+    assert "Done." in seen.confirm()
+    assert len(node.get("/databases/orders/replication/snapshots")["snapshots"]) == 1
+    seen.page.click("#dialog-cancel")
+    seen.page.click("#databases a:first-child")
+    seen.see("#databases [aria-current]", "main")
+    assert seen.page.evaluate("location.pathname") == "/"
+    assert seen.errors == []
 
 
 def test_a_failover_is_seen_from_a_replica(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -138,3 +139,38 @@ def test_a_write_that_takes_a_part_goes_on_with_the_rest(
 
 def test_the_trailer_is_a_frame_that_every_zstd_skips() -> None:
     assert trailer(0x04030201) == b"\x5e\x2a\x4d\x18\x08\0\0\0NXCR\1\2\3\4"
+
+
+ASK: Final = """
+import os, sys
+{before}
+from nexus.storage import copier
+copier.give_way()
+print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+def asked(before: str = "") -> tuple[int, int]:
+    """The policy and the niceness of a process that gives way, when that is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK.format(before=before)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    policy, niceness = map(int, done.stdout.split())
+    return policy, niceness
+
+
+def test_it_gets_a_processor_that_nobody_else_wants() -> None:
+    assert asked()[0] == os.SCHED_IDLE
+
+
+def test_where_a_sandbox_forbids_that_it_is_nice() -> None:
+    forbidden = "def no(*_): raise PermissionError\nos.sched_setscheduler = no"
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert asked(forbidden) == (
+        os.sched_getscheduler(0),
+        min(usual + copier.NICENESS, 19),
+    )

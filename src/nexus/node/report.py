@@ -69,4 +69,5 @@ def node_status(
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
         upstream_id=duty.upstream_id,
+        certificate_expires=parts.measures.certificate_expires,
     )

@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from nexus.cli.bench import (
+    archive,
     bulk,
     catchup,
     clients,
@@ -25,6 +26,7 @@ from nexus.cli.bench import (
     memory,
     rejoin,
 )
+from nexus.cli.bench.apart import apart
 from nexus.cli.bench.bed import FULL, QUICK, Bed, Scale, only_failures
 from nexus.cli.bench.report import (
     FAMILIES,
@@ -52,6 +54,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "http": http.measure,
     "clients": clients.measure,
     "changes": feed.measure,
+    "archive": archive.measure,
 }
 
 
@@ -81,7 +84,7 @@ def bench(
     for family in chosen:
         if family not in MEASURE:
             raise typer.BadParameter(f"'{family}' is none of {', '.join(FAMILIES)}")
-    with signals_unwind(), _measuring_process():
+    with signals_unwind():
         results = run(chosen, QUICK if quick else FULL, data)
     if markdown_file is not None:
         markdown_file.write_text(markdown(results, quick=quick), encoding="utf-8")
@@ -100,11 +103,17 @@ def run(families: Sequence[str], scale: Scale, data: Path | None) -> Results:
         for family in families:
             own = root / family
             own.mkdir()
-            results |= uvloop.run(_measured(family, Bed(own, scale, _tell)))
+            results |= apart(family, measured, family, own, scale)
             shutil.rmtree(own)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     return results
+
+
+def measured(family: str, root: Path, scale: Scale) -> dict[str, Measured]:
+    """Measure one family in this process, in the empty directory `root`."""
+    with _measuring_process():
+        return uvloop.run(_measured(family, Bed(root, scale, _tell)))
 
 
 async def _measured(family: str, bed: Bed) -> dict[str, Measured]:

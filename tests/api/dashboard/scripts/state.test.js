@@ -57,6 +57,14 @@ test("the largest lag is that of replicas that answer", () => {
   assert.deepEqual(lagOf(state), { entries: 3, seconds: 0.5, replicas: 1 });
 });
 
+test("a delayed replica says by how much", () => {
+  const master = view("a", "master");
+  Object.assign(master.figures, { replicas: [replica("b")] });
+  const delayed = view("b", "replica", { held_back: 40, apply_delay_ms: 3600000 });
+  const state = of(master, delayed);
+  assert.deepEqual(streamsOf(state).map((one) => [one.tone, one.label]), [["ok", "async · delayed 1 h 0 min"]]);
+});
+
 test("a stream is sync where its replica counts for the quorum", () => {
   const master = view("a", "master", { mode: "sync" });
   Object.assign(master.figures, { replicas: [replica("b"), replica("c")], members: voters("a", "b") });

@@ -2,6 +2,7 @@
 
 import { attachActions } from "./actions.js";
 import { Charts } from "./charts.js";
+import { ownDatabase, showDatabases } from "./databases.js";
 import { byId, element } from "./dom.js";
 import { draw } from "./drawing.js";
 import { showEvents } from "./events.js";
@@ -38,7 +39,10 @@ function heard({ event, data, id }) {
     return;
   }
   state = after(state, event, JSON.parse(data));
-  if (event === "cluster") show();
+  if (event === "cluster") {
+    show();
+    showDatabases(byId("databases"));
+  }
 }
 
 function show() {
@@ -51,7 +55,8 @@ function show() {
   pill.dataset.tone = tone;
   const own = state.nodes.get(state.seenBy);
   const cluster = own?.figures?.status.cluster_id;
-  byId("where").textContent = `${cluster ? `cluster ${cluster}, ` : ""}seen by ${shortId(state.seenBy)}`;
+  const database = ownDatabase();
+  byId("where").textContent = `${database ? `database ${database}, ` : ""}${cluster ? `cluster ${cluster}, ` : ""}seen by ${shortId(state.seenBy)}`;
   document.title = `${words} · Nexus`;
   showTiles(byId("tiles"), state);
   draw(byId("drawing"), byId("drawing-told"), state);
@@ -92,14 +97,16 @@ function elsewhere() {
   return links.flatMap((link, place) => [place ? ", " : " Open another: ", link]);
 }
 
-async function lost() {
+/** @param {unknown} [error] */
+async function lost(error) {
   failures += 1;
   moved = "";
   byId("health").textContent = "Not connected";
   byId("health").dataset.tone = "bad";
   const others = othersOf(state);
   const name = state.seenBy ? shortId(state.seenBy) : "This page's node";
-  showBanner(`${name} at ${location.host} does not answer; trying again.`, ...elsewhere());
+  const what = error instanceof RefusedError ? `refuses: ${error.message}` : "does not answer";
+  showBanner(`${name} at ${location.host} ${what}; trying again.`, ...elsewhere());
   if (failures < TRIES_BEFORE_MOVING || !others.length) return;
   const found = await firstAlive(others);
   if (found) moveTo(found, state.seenBy);
@@ -145,7 +152,7 @@ for (;;) {
       await signIn(error);
       continue;
     }
-    await lost();
+    await lost(error);
   }
   await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 }

@@ -2,7 +2,8 @@
  *
  * @typedef {"ok" | "warn" | "bad" | "idle"} Tone
  * @typedef {{id: string, addr: string, http_url: string, voter: boolean, lag: number, lag_seconds: number, state: string, healthy: boolean}} Replica
- * @typedef {{role: string, mode: string, epoch: number, wal_offset: number, commit_offset: number, applied_offset: number, lag: number, lag_seconds: number, master_id: string, master_url: string, state: string, paused: boolean, connected: boolean, running: boolean, failovers: number, auto_failover: boolean, cluster_id: string, has_database: boolean, last_error: string}} Status
+ * @typedef {{role: string, mode: string, epoch: number, wal_offset: number, commit_offset: number, applied_offset: number, lag: number, lag_seconds: number, master_id: string, master_url: string, state: string, paused: boolean, connected: boolean, running: boolean, failovers: number, auto_failover: boolean, cluster_id: string, has_database: boolean, last_error: string, apply_delay_ms: number, archive: Archive | null}} Status
+ * @typedef {{url: string, offset: number, lag: number, lag_seconds: number, last_error: string}} Archive
  * @typedef {{current_offset: number, entries_replicated: number, bytes_sent: number}} MasterStats
  * @typedef {{members: {id: string, addr: string, voter: boolean, connected: boolean}[]}} Members
  * @typedef {{at_us: number, status: Status, master_stats: MasterStats | null, replicas: Replica[], members: Members | null}} Figures
@@ -13,7 +14,12 @@
  * @typedef {{from: string, to: string, voter: boolean, tone: Tone, flows: boolean, broken: boolean, label: string}} Stream
  */
 
+import { seconds } from "./format.js";
+
 export const MOST_EVENTS = 300;
+
+/** A replica that is further behind is worth a colour. */
+const LATE_S = 5;
 
 /** @returns {State} */
 export const nothing = () => ({ seenBy: "", nodes: new Map(), events: [] });
@@ -141,7 +147,6 @@ function streamTo(from, to, replica, votes) {
   // Where nobody votes, any replica counts for the quorum.
   const mode = from.figures?.status.mode === "sync" && (replica.voter || !votes) ? "sync" : "async";
   const status = answers(to) ? to.figures?.status : undefined;
-  const lag = status?.lag ?? replica.lag;
   const base = { from: from.node_id, to: to.node_id, voter: replica.voter };
   if (!status || replica.state === "reconnecting") {
     return { ...base, tone: "bad", flows: false, broken: true, label: "broken" };
@@ -150,9 +155,15 @@ function streamTo(from, to, replica, votes) {
     return { ...base, tone: "warn", flows: false, broken: false, label: "paused" };
   }
   if (status.state === "full_sync") return { ...base, tone: "warn", flows: true, broken: false, label: "full sync" };
-  const behind = status.role === "witness" ? "" : lag > 0 ? ` · ${lag.toLocaleString("en")} behind` : " · up to date";
-  const tone = replica.healthy && status.lag_seconds < 5 ? "ok" : "warn";
-  return { ...base, tone, flows: true, broken: false, label: `${mode}${behind}` };
+  const tone = replica.healthy && status.lag_seconds < LATE_S ? "ok" : "warn";
+  return { ...base, tone, flows: true, broken: false, label: `${mode}${progressOf(status)}` };
+}
+
+/** What a delayed replica holds back on purpose is no lag. @param {Status} status */
+function progressOf(status) {
+  if (status.role === "witness") return "";
+  if (status.lag > 0) return ` · ${status.lag.toLocaleString("en")} behind`;
+  return status.apply_delay_ms ? ` · delayed ${seconds(status.apply_delay_ms / 1000)}` : " · up to date";
 }
 
 /** The URLs of the other nodes, those that answer first. @param {State} state */

@@ -103,7 +103,11 @@ export function offersOf(node, state) {
 }
 
 /** @param {import("./state.js").NodeView} node */
-const troubleOf = (node) => node.error || node.figures?.status.last_error || "";
+function troubleOf(node) {
+  if (node.error) return node.error;
+  const { last_error = "", archive = null } = node.figures?.status ?? {};
+  return [last_error, archive?.last_error && `archive: ${archive.last_error}`].filter(Boolean).join("; ");
+}
 
 /** Put the rows in their order; one that is in place is left alone. @param {HTMLElement} body @param {HTMLElement[]} rows */
 function settle(body, rows) {

@@ -23,7 +23,14 @@ export function showTiles(list, state) {
     voters.size
       ? tile("Voters", `${there} of ${voters.size}`, there > voters.size / 2 ? "a majority answers" : "no majority answers", "voters", there > voters.size / 2 ? null : "bad")
       : tile("Nodes", `${alive} of ${nodes.length}`, health.words.toLowerCase(), "voters", alive < nodes.length ? "bad" : null),
+    ...(status?.archive ? [archiveTile(status.archive)] : []),
   );
+}
+
+/** @param {import("./state.js").Archive} archive */
+function archiveTile({ offset, lag, lag_seconds, last_error }) {
+  const note = last_error ? "needs a hand" : lag ? `${count(lag)} entries, ${seconds(lag_seconds)} behind` : "has every commit";
+  return tile("Archived up to", count(offset), note, "archive", last_error ? "bad" : null, last_error || undefined);
 }
 
 /** @param {string} term @param {string} figure @param {string} note @param {string} name @param {string | null} [tone] @param {string} [title] */

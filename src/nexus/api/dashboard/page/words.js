@@ -4,6 +4,10 @@
 const KINDS = {
   apply_conflict: "Apply conflict",
   apply_failed: "Apply failed",
+  archive_begins: "Archive begins",
+  archive_failed: "Archive failed",
+  archive_given_up: "Archive given up",
+  archive_is_back: "Archive is back",
   disk_full: "Disk full",
   disk_has_space: "Disk has space",
   election_began: "Election",
