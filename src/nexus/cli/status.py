@@ -98,9 +98,9 @@ def cluster_table(
     for place, view in branched(views):
         rate = (rates or {}).get(str(view.status.get("node_id", "")))
         shown = "" if rate is None or view.error else count(rate)
-        name, *cells, url = _cells(view)
+        node, *cells, url = _cells(view)
         table.add_row(
-            f"{place}{name}", *cells, *(() if rates is None else (shown,)), url
+            f"{place}{node}", *cells, *(() if rates is None else (shown,)), url
         )
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
