@@ -1,7 +1,6 @@
 """Drives replication/replica.py: follows a master and carries out what it decides.
 
-One task performs the machine's effects in order. Entries that came together are
-appended and synced together, in a thread; applying them is the ApplyWorker's, behind.
+Entries that came together are synced together; applying them is the ApplyWorker's.
 """
 
 import asyncio
@@ -211,6 +210,7 @@ class Follower:
         began = time.monotonic()
         self._log.append(records, durably=True)
         durable = self._log.sync()
+        self._worker.database.foresee(records)
         self._hooks.log_sync.observe_since(began)
         return durable
 
