@@ -130,6 +130,26 @@ def test_the_archives_figures_agree_too(
     seen.see("#events .kind", "Archive begins")
 
 
+def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) -> None:
+    node = cluster.master(NEXUS_DATABASES="orders")
+    statement = {"statements": [{"sql": "create table o(id integer primary key)"}]}
+    assert node.post("/databases/orders/sql", statement).status_code == 200
+    seen = visit(browser, f"{node.url}/databases/orders")
+
+    seen.see("#where", "database orders")
+    seen.see("#databases [aria-current]", "orders")
+    offset = node.get("/databases/orders/replication/status")["wal_offset"]
+    seen.see('[data-tile="epoch"] + dd', f"offset {offset}")
+    seen.do(id_of(node), "snapshot")
+    assert "Done." in seen.confirm()
+    assert len(node.get("/databases/orders/replication/snapshots")["snapshots"]) == 1
+    seen.page.click("#dialog-cancel")
+    seen.page.click("#databases a:first-child")
+    seen.see("#databases [aria-current]", "main")
+    assert seen.page.evaluate("location.pathname") == "/"
+    assert seen.errors == []
+
+
 def test_a_failover_is_seen_from_a_replica(
     browser: Browser, three: list[NodeProcess]
 ) -> None:

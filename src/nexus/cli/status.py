@@ -34,6 +34,9 @@ STATE_STYLES: Final = {
     "stopped": "red",
     "unreachable": "bold red",
 }
+CERTIFICATE_SOON_S: Final = 14 * 86_400.0
+"""So long before its end a certificate is told of."""
+
 COLUMNS: Final[tuple[tuple[str, JustifyMethod], ...]] = (
     ("node", "left"),
     ("role", "left"),
@@ -106,8 +109,18 @@ def _problem(view: NodeView) -> str:
     told = [str(view.status.get("last_error", ""))]
     if not view.status.get("has_database", True):
         told.append("this node has no database yet")
+    told.append(_certificate(view.status.get("certificate_expires")))
     told = [what for what in told if what]
     return f"{view.url}: {'; '.join(told)}" if told else ""
+
+
+def _certificate(expires_s: float | None) -> str:
+    """What is to be said of a certificate that ends soon, or has ended."""
+    if expires_s is None or expires_s - time.time() > CERTIFICATE_SOON_S:
+        return ""
+    days = int((expires_s - time.time()) // 86_400)
+    ends = f"ends in {days} days" if days > 0 else "ends today"
+    return f"its certificate {ends if days >= 0 else 'has expired'}; issue another one"
 
 
 def _watch(watched: Watch, interval: float) -> None:

@@ -67,4 +67,5 @@ def node_status(
         archive=parts.archiving.status() if parts.archiving else None,
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
+        certificate_expires=parts.measures.certificate_expires,
     )
