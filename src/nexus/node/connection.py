@@ -171,6 +171,9 @@ class Connection:
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             transport.abort()
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
 
 
 def is_tls(transport: asyncio.BaseTransport) -> bool:
