@@ -14,7 +14,14 @@ from nexus.errors import (
     RequestError,
     WrongRoleError,
 )
-from nexus.model.cluster import MembersView, MemberView, Mode, NodeId, Role
+from nexus.model.cluster import (
+    MembersView,
+    MemberView,
+    Mode,
+    NodeId,
+    ReplicaStatus,
+    Role,
+)
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
@@ -82,6 +89,14 @@ def _followed(voting: Voting) -> str:
     if voting.reigning is not None or not machine.is_connected or not machine.master:
         return ""
     return machine.master.master_id
+
+
+def replicas(duties: Duties) -> tuple[ReplicaStatus, ...]:
+    """A master's replicas, or those that follow this one."""
+    acting = duties.acting
+    if isinstance(acting, Following) and (found := acting.downstreams):
+        return found
+    return duties.reigning().machine.replicas(now_ms())
 
 
 def pause(duties: Duties, replica: str | None) -> None:
