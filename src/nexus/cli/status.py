@@ -22,6 +22,7 @@ from nexus.cli.terminal import (
     print_json_line,
     seconds,
 )
+from nexus.cli.tree import branched
 from nexus.cli.watching import Watch
 
 STATE_STYLES: Final = {
@@ -94,11 +95,13 @@ def cluster_table(
         columns.append(("entries/s", "right"))
     for name, justify in (*columns, address):
         table.add_column(name, justify=justify, no_wrap=True)
-    for view in views:
+    for place, view in branched(views):
         rate = (rates or {}).get(str(view.status.get("node_id", "")))
         shown = "" if rate is None or view.error else count(rate)
-        *cells, url = _cells(view)
-        table.add_row(*cells, *(() if rates is None else (shown,)), url)
+        node, *cells, url = _cells(view)
+        table.add_row(
+            f"{place}{node}", *cells, *(() if rates is None else (shown,)), url
+        )
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 

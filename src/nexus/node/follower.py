@@ -210,8 +210,8 @@ class Follower:
         began = time.monotonic()
         self._log.append(records, durably=True)
         durable = self._log.sync()
+        self._hooks.log_sync.observe(time.monotonic() - began)
         self._worker.database.foresee(records)
-        self._hooks.log_sync.observe_since(began)
         return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each
