@@ -97,6 +97,27 @@ def test_a_killed_master_is_replaced_and_nothing_is_lost_over_tls(
     assert heir.status()["master_url"].startswith("https://")
 
 
+def test_a_master_that_stands_still_is_left_without_a_farewell(
+    cluster: Cluster, office: Office
+) -> None:
+    nodes = voters(cluster, office)
+    master = master_of(nodes)
+    with connected(nodes, office) as client:
+        client.execute("create table kept(id integer primary key)")
+
+        master.pause()
+        client.execute("insert into kept values (1)")
+        heir = master_of([node for node in nodes if node is not master])
+        master.resume()
+        wait_until(lambda: master.status()["role"] == "replica", "it follows")
+        client.execute("insert into kept values (2)")
+        offset = client.last_position.offset
+
+    wait_until(lambda: caught_up(master, offset), "it has all")
+    assert heir.status()["role"] == "master"
+    assert master.rows("select id from kept") == [(1,), (2,)]
+
+
 def test_a_replica_takes_a_full_sync_over_tls(cluster: Cluster, office: Office) -> None:
     tls = office.environment(office.node())
     master = cluster.master(NEXUS_REPLICATION_MAX_LOG_SIZE="10", **tls)
