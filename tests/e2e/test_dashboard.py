@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
+from certificates import Office
 from e2e.browsing import PHONE, WIDE, Visit, chromium, visit
 from e2e.cluster import CLIENT, Cluster, NodeProcess, caught_up, master_of, wait_until
 
@@ -20,6 +21,9 @@ NO_NETWORK = re.compile(r"ERR_(CONNECTION|INCOMPLETE|NETWORK|EMPTY)|Failed to lo
 """What a browser says of a node that was killed."""
 
 Scheme = Literal["light", "dark"]
+
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +151,26 @@ def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) 
     seen.page.click("#databases a:first-child")
     seen.see("#databases [aria-current]", "main")
     assert seen.page.evaluate("location.pathname") == "/"
+    assert seen.errors == []
+
+
+def test_it_is_the_same_over_tls(
+    browser: Browser, cluster: Cluster, tmp_path: Path
+) -> None:
+    office = Office.opened(tmp_path / "tls")
+    tls = office.environment(office.node())
+    master = cluster.master(**tls)
+    replica = cluster.replica(master, **tls)
+    wait_until(lambda: replica.status()["state"] == "streaming", "it streams")
+
+    seen = visit(browser, replica.url)
+
+    seen.see("#health", "All well")
+    seen.see(f'tr[data-node="{id_of(master)}"] .pill', "takes writes")
+    seen.do(id_of(master), "pause")
+    assert "Done." in seen.confirm()
+    assert master.status()["paused"] is True
+    assert seen.page.url.startswith("https://")
     assert seen.errors == []
 
 
