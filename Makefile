@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 ROUNDS ?= 200
 NOISE_S ?= 60
+CROWD ?= 10000
 TRANSACTIONS ?= 10000
 RUNS ?= 10000
 KILLS ?= 20
@@ -102,10 +103,10 @@ bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minu
 bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
 
-chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60)
-	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) \
+chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
+	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) CROWD=$(CROWD) \
 		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
-		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py
+		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
@@ -127,7 +128,8 @@ sim: $(VENV)/.ready ## simulated clusters, RUNS=10000 seeds from SEED on, on all
 	PYTHONPATH=tests $(BIN)/python -m sim.command --runs $(RUNS) --seed $(SEED)
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication tests/storage
+	HYPOTHESIS_PROFILE=explore API_EXAMPLES=400 $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication \
+		tests/storage tests/api/test_openapi.py
 
 workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACTIONS, SEED)
 	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py \

@@ -211,3 +211,25 @@ async def attach_with(client: Client, text: str) -> None:
     told = await client.expect(Attached)
     expected = attached_proof(sha256(secret), attach.nonce, challenge, told)
     assert told.auth == expected
+
+
+async def test_a_handshake_that_was_listened_to_is_worth_nothing_again(
+    tokens: tuple[Node, dict[TokenRole, str]],
+) -> None:
+    node, texts = tokens
+    found = read_token(texts[TokenRole.ADMIN])
+    assert found is not None
+    attach = replace(ATTACH, features=(TOKEN_FEATURE + found[0],), nonce=b"n" * 16)
+    async with connected(node) as client:
+        client.say(attach)
+        challenge = (await client.expect(Challenge)).nonce
+        proven = replace(attach, auth=token_proof(found[1], challenge, attach))
+        client.say(proven)
+        await client.expect(Attached)
+
+    for again in ((attach, proven), (proven, proven)):
+        async with connected(node) as client:
+            client.say(again[0])
+            assert (await client.expect(Challenge)).nonce != challenge
+            client.say(again[1])
+            assert (await client.expect(Error)).code == ErrorCode.UNAUTHORISED

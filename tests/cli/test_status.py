@@ -79,6 +79,44 @@ def test_watching_ends_with_control_c_and_0(
     assert "master-1" in ended.output
 
 
+def test_watching_in_json_is_one_line_a_look(
+    run: Run, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = start()
+    joined(master)
+    looks = []
+
+    def look_twice(seconds: float) -> None:
+        looks.append(seconds)
+        master.on("GET /replication/status", node_status("master", applied_offset=1300))
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", look_twice)
+    ended = run("status", master.url, "--watch", "--json", "--interval", "0.25")
+
+    first, second = map(json.loads, ended.output.splitlines())
+    assert ended.status == 0
+    assert looks == [0.25, 0.25]
+    assert first["nodes"][0]["entries_per_second"] is None
+    assert second["nodes"][0]["entries_per_second"] > 0
+    assert first["time"] < second["time"]
+
+
+def test_whoever_reads_the_lines_may_leave(
+    run: Run, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = start()
+    joined(master)
+
+    def gone(_line: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("nexus.cli.status.print_json_line", gone)
+
+    assert run("status", master.url, "--watch", "--json").status == 0
+
+
 def test_a_named_node_that_is_silent_makes_exit_1(run: Run, start: Start) -> None:
     master = start()
     joined(master)

@@ -61,7 +61,11 @@ def test_an_address_splits_into_host_and_port(
 
 
 @pytest.mark.parametrize(
-    "address", ["a:b", "a:65536", "a:-1", "a:", "::1:9", "http://a:1", "a b:1", "a:²"]
+    "address",
+    [
+        *("a:b", "a:65536", "a:-1", "a:", "::1:9", "http://a:1", "a b:1", "a:²"),
+        *("..:1", "a..b:1", "x" * 64 + ":1", "a\0:1", "a\n:1", "\x7f:1", "\u2028:1"),
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"port|brackets|host"):

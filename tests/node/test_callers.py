@@ -17,6 +17,7 @@ from nexus.protocol.calls import (
     Query,
     Rows,
 )
+from nexus.protocol.codec import HANDSHAKE_FRAME_BYTES, OVERHEAD, encode
 from nexus.protocol.messages import Challenge, Error, ErrorCode
 from nexus.protocol.proofs import attach_proof, attached_proof
 from node.builders import Crowd, address_of, run, until
@@ -205,3 +206,22 @@ async def test_a_request_has_a_most_of_statements(crowd: Crowd) -> None:
         failed = await client.expect(Failed)
     assert failed.code == "bad_request"
     assert "3 statements are more than 2" in failed.message
+
+
+@pytest.mark.parametrize(("more", "served"), [(0, True), (1, False)])
+async def test_a_greeting_may_be_as_long_as_a_strangers_frame_and_not_a_byte_more(
+    crowd: Crowd, more: int, *, served: bool
+) -> None:
+    node = await crowd.node("node")
+    rest = len(encode(replace(ATTACH, client="x" * 60_000))) - 60_000
+    greeting = replace(ATTACH, client="x" * (HANDSHAKE_FRAME_BYTES - rest))
+    frame = bytearray(encode(greeting))
+    assert len(frame) == HANDSHAKE_FRAME_BYTES
+    if more:
+        frame[1:5] = (len(frame) - OVERHEAD + 1).to_bytes(4, "little")
+
+    async with connected(node) as client:
+        client.connection.send_bytes(bytes(frame))
+        answer = await client.next()
+
+    assert isinstance(answer, Attached if served else Error)

@@ -6,6 +6,7 @@ import pytest
 import uvloop
 
 from nexus.errors import ProtocolError
+from nexus.node import connection as module
 from nexus.node.connection import Connection
 from nexus.protocol.messages import Error, ErrorCode, Ping, Pong
 
@@ -88,3 +89,12 @@ async def test_silence_in_a_handshake_and_an_end_in_it_are_told_apart() -> None:
         await served.receive_one(timeout_s=5)
     await served.close()
     server.close()
+
+
+@pytest.mark.parametrize("host", ["..", "x" * 64])
+async def test_a_host_that_nobody_can_be_asked_for_is_one_that_does_not_answer(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "split_address", lambda _: (host, 1))
+    with pytest.raises(OSError, match="is no host"):
+        await Connection.open(f"{host}:1", timeout_s=5)

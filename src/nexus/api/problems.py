@@ -9,6 +9,9 @@ from starlette.responses import Response
 from nexus import errors
 from nexus.api.statuses import row_of
 
+MOST_OF_A_DETAIL: Final = 4_096
+"""Characters; some errors repeat what a caller has sent."""
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -46,7 +49,7 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
         type=f"urn:nexus:problem:{error.code}",
         title=row.title,
         status=row.status,
-        detail=str(error),
+        detail=str(error)[:MOST_OF_A_DETAIL],
         code=error.code,
         what_to_do=row.what_to_do,
         index=getattr(error, "index", UNSET),

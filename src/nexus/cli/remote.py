@@ -66,10 +66,10 @@ def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> 
 
 def base_url(text: str) -> str:
     """`http://HOST:PORT` for what was typed; without a scheme, the port defaults."""
-    stripped = text.strip()
+    stripped, shown = text.strip(), _without_password(text)
     if stripped.startswith("nexus://"):
         raise NotDoneError(
-            f"'{text}' is what nexus.connect takes; here, name one node's HTTP "
+            f"'{shown}' is what nexus.connect takes; here, name one node's HTTP "
             f"address: {URL_HELP}"
         )
     if not stripped.startswith(("http://", "https://")):
@@ -80,10 +80,16 @@ def base_url(text: str) -> str:
     try:
         url = httpx.URL(stripped)
     except httpx.InvalidURL as error:
-        raise NotDoneError(f"'{text}' is not a URL ({error}); {URL_HELP}") from None
+        raise NotDoneError(f"'{shown}' is not a URL ({error}); {URL_HELP}") from None
     if not url.host or (url.port or 0) > MOST_PORT:
-        raise NotDoneError(f"'{text}' is not a node's URL; {URL_HELP}")
+        raise NotDoneError(f"'{shown}' is not a node's URL; {URL_HELP}")
     return stripped.rstrip("/")
+
+
+def _without_password(url: str) -> str:
+    """The URL as it may be repeated in an error."""
+    before, at, rest = url.rpartition("@")
+    return f"{before.partition('://')[0]}://…@{rest}" if at else url
 
 
 class Remote:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,7 +14,15 @@ from nexus.cli.cluster import WRITERS, NodeView, look
 from nexus.cli.options import AsJson, NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import known_secret
-from nexus.cli.terminal import console, count, plain_table, print_json, seconds
+from nexus.cli.terminal import (
+    console,
+    count,
+    plain_table,
+    print_json,
+    print_json_line,
+    seconds,
+)
+from nexus.cli.watching import Watch
 
 STATE_STYLES: Final = {
     "streaming": "green",
@@ -52,10 +61,12 @@ def status(
 ) -> None:
     """Show every node of the cluster: role, state, offsets, lag."""
     secret = known_secret(secret_file)
-    if watch and not as_json:
-        # Ctrl-C is how one leaves.
-        with suppress(KeyboardInterrupt):
-            _watch(urls, secret, interval)
+    if watch:
+        watched = Watch(urls, lambda known: look(known, secret), time.monotonic)
+        show = _stream if as_json else _watch
+        # Ctrl-C is how one leaves, or the end of whoever reads the lines.
+        with suppress(KeyboardInterrupt, BrokenPipeError):
+            show(watched, interval)
         return
     views = look(urls, secret)
     if as_json:
@@ -67,13 +78,24 @@ def status(
         raise NotDoneError(silent[0].error)
 
 
-def cluster_table(views: tuple[NodeView, ...]) -> Group:
-    """One row a node; under the table, what is wrong with whom."""
+def cluster_table(
+    views: tuple[NodeView, ...], rates: dict[str, float] | None = None
+) -> Group:
+    """One row a node; under the table, what is wrong with whom.
+
+    `rates` are entries a second by the node's id; None leaves the column out.
+    """
     table = plain_table(_title(views))
-    for name, justify in COLUMNS:
+    *columns, address = COLUMNS
+    if rates is not None:
+        columns.append(("entries/s", "right"))
+    for name, justify in (*columns, address):
         table.add_column(name, justify=justify, no_wrap=True)
     for view in views:
-        table.add_row(*_cells(view))
+        rate = (rates or {}).get(str(view.status.get("node_id", "")))
+        shown = "" if rate is None or view.error else count(rate)
+        *cells, url = _cells(view)
+        table.add_row(*cells, *(() if rates is None else (shown,)), url)
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 
@@ -88,17 +110,32 @@ def _problem(view: NodeView) -> str:
     return f"{view.url}: {'; '.join(told)}" if told else ""
 
 
-def _watch(urls: list[str], secret: str, interval: float) -> None:
+def _watch(watched: Watch, interval: float) -> None:
     with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
-            live.update(cluster_table(look(urls, secret)), refresh=True)
+            glance = watched.glance()
+            live.update(cluster_table(glance.views, glance.rates), refresh=True)
             time.sleep(interval)
+
+
+def _stream(watched: Watch, interval: float) -> None:
+    """One line of JSON for each look."""
+    while True:
+        glance = watched.glance()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        nodes = [_document(view) for view in glance.views]
+        for node in nodes:
+            node_id = node.get("status", {}).get("node_id", "")
+            node["entries_per_second"] = glance.rates.get(node_id)
+        print_json_line({"time": now, "nodes": nodes})
+        time.sleep(interval)
 
 
 def _document(view: NodeView) -> dict[str, Any]:
     document: dict[str, Any] = {"url": view.url}
     if view.error:
-        return document | {"error": view.error}
+        known = {"status": view.status} if view.status else {}
+        return document | {"error": view.error} | known
     return document | {"status": view.status, "replicas": list(view.replicas)}
 
 
@@ -108,7 +145,7 @@ def _late(state: str, delay_ms: int) -> str:
 
 
 def _title(views: tuple[NodeView, ...]) -> str:
-    clusters = {str(view.status["cluster_id"]) for view in views if view.status}
+    clusters = {str(view.status.get("cluster_id", "")) for view in views}
     known = sorted(cluster for cluster in clusters if cluster)
     return f"cluster {', '.join(known)}" if known else ""
 
@@ -116,7 +153,8 @@ def _title(views: tuple[NodeView, ...]) -> str:
 def _cells(view: NodeView) -> tuple[Text | str, ...]:
     if view.error:
         lost = Text("unreachable", style=STATE_STYLES["unreachable"])
-        return ("?", "", lost, "", "", "", "", "", view.url)
+        node_id = str(view.status.get("node_id", "?"))
+        return (node_id, "", lost, "", "", "", "", "", view.url)
     status = view.status
     state = "paused" if status.get("paused") else str(status.get("state", ""))
     delay_ms = int(status.get("apply_delay_ms", 0))

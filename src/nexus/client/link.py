@@ -100,7 +100,7 @@ class Link:
         """
         try:
             connected = connected_to(address, timeout_s, tls)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # or no host to be asked for
             raise _lost(address, error) from error
         link = cls(address, connected)
         try:
@@ -257,7 +257,7 @@ class Link:
         return LinkLostError(f"{self.address}: {reason}")
 
 
-def _lost(address: str, error: OSError) -> LinkLostError:
+def _lost(address: str, error: OSError | ValueError) -> LinkLostError:
     if not isinstance(error, ssl.SSLError):
         return LinkLostError(f"{address}: {error}")
     kind = LinkLostError if is_passing(error) else NotTrustedError

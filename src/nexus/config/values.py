@@ -24,6 +24,9 @@ TIME_PATTERN: Final = re.compile(r"(\d+)\s*([smhdw])")
 SIZE_PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 REPLICATION_PORT: Final = 15475
 
+MOST_OF_A_LABEL: Final = 63
+"""Characters between two dots of a host's name (RFC 1035)."""
+
 WHOLE_NUMBER: Final = {"mend": "write a whole number in bounds"}
 SIZE: Final = {"kind": "size", "mend": "write bytes or a size, like 64MiB"}
 DURATION: Final = {"kind": "duration", "mend": "write a time, like 30s, 90m or 7d"}
@@ -78,9 +81,17 @@ def split_address(address: str) -> tuple[str, int]:
         raise ValueError("an IPv6 address stands in brackets")
     if not (port.isascii() and port.isdecimal() and int(port) < 1 << 16):
         raise ValueError(f"{port!r} is not a port between 0 and 65535")
-    if any(character.isspace() or character == "/" for character in host):
-        raise ValueError(f"{host!r} is not a host")
+    if not _is_host(host):
+        raise ValueError(f"{host[:80]!r} is not a host")
     return host, int(port)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a resolver can be asked for it; nothing is every interface."""
+    if any(one.isspace() or one == "/" or not one.isprintable() for one in text):
+        return False
+    labels = text.removesuffix(".").split(".")
+    return not text or all(0 < len(label) <= MOST_OF_A_LABEL for label in labels)
 
 
 def join_address(host: str, port: int) -> str:

@@ -53,7 +53,9 @@ class Archiving:
 
     def serve(self, reign: Reign | None) -> None:
         """From now on archive what this reign commits; None: nothing."""
-        self._reign = reign
+        if reign is not self._reign:
+            self._reign = reign
+            self._wake.set()
 
     def status(self) -> ArchiveStatus | None:
         """How it fares; None while this node does not reign."""
@@ -183,7 +185,7 @@ class Archiving:
         self._source.events.info(
             "archive_begins", f"{self._store.url}, from entry {uploader.carried + 1} on"
         )
-        return ReignArchive(reign, uploader, source.events)
+        return ReignArchive(reign, uploader, source.events, self._wake.set)
 
 
 def store_of(url: str, database: str) -> Store | None:

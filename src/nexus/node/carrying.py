@@ -54,10 +54,18 @@ class Source:
 class ReignArchive:
     """What is under way for one reign; for the archive's thread."""
 
-    def __init__(self, reign: Reign, uploader: Uploader, events: EventLog) -> None:
+    def __init__(
+        self,
+        reign: Reign,
+        uploader: Uploader,
+        events: EventLog,
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` has the archive's thread look again at once."""
         self.reign = reign
         self.uploader = uploader
         self._events = events
+        self._wake = wake
         self.whole_at = time.monotonic()
         self.wants_snapshot = False
         self.snapshots = 0
@@ -155,3 +163,4 @@ class ReignArchive:
             made.set_result((name, info.compressed_size))
         except BaseException as error:  # noqa: BLE001 - told on the archive's thread
             made.set_exception(error)
+        self._wake()

@@ -61,6 +61,8 @@ class Connection:
                 )
         except ssl.SSLError as error:
             raise ConnectionError(in_words(error)) from error
+        except ValueError as error:  # a host that no resolver can be asked for
+            raise OSError(f"{host[:80]!r} is no host: {error}") from error
         return cls(reader, writer)
 
     @property

@@ -40,12 +40,12 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     settings = parts.config.replication
     period_s = settings.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
     retaining: asyncio.Task[None] | None = None
+    _serve_archive(parts, duty_now())
     try:
         while True:
             await asyncio.sleep(min(period_s, LONGEST_TICK_S))
             duty = duty_now()
-            if parts.archiving is not None:
-                parts.archiving.serve(_reign_of(duty))
+            _serve_archive(parts, duty)
             if duty is None:
                 continue
             duty.tick()
@@ -58,6 +58,11 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     finally:
         if retaining is not None:
             retaining.cancel()
+
+
+def _serve_archive(parts: Parts, duty: Duty | None) -> None:
+    if parts.archiving is not None:
+        parts.archiving.serve(_reign_of(duty))
 
 
 def _reign_of(duty: Duty | None) -> Reigning | None:

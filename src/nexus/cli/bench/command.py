@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from nexus.cli.bench import (
+    archive,
     bulk,
     catchup,
     clients,
@@ -53,6 +54,7 @@ MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {
     "http": http.measure,
     "clients": clients.measure,
     "changes": feed.measure,
+    "archive": archive.measure,
 }
 
 

@@ -151,6 +151,22 @@ LINES: Final = (
     Line("clients-insert", "clients", "inserts of 64 native clients", "x POST /sql", 4),
     Line("clients-read", "clients", "point read, data directory", "x sqlite3", 0.5),
     Line("changes", "changes", "GET /changes, one consumer", "/s", 30_000),
+    Line(
+        "archive",
+        "archive",
+        "archiving all of a database to a directory",
+        "x Litestream",
+        1.5,
+        at_most=True,
+    ),
+    Line(
+        "archive-restore",
+        "archive",
+        "restoring it",
+        "x Litestream",
+        1.5,
+        at_most=True,
+    ),
 )
 
 FAMILIES: Final = tuple(dict.fromkeys(line.family for line in LINES))

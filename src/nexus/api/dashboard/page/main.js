@@ -92,14 +92,16 @@ function elsewhere() {
   return links.flatMap((link, place) => [place ? ", " : " Open another: ", link]);
 }
 
-async function lost() {
+/** @param {unknown} [error] */
+async function lost(error) {
   failures += 1;
   moved = "";
   byId("health").textContent = "Not connected";
   byId("health").dataset.tone = "bad";
   const others = othersOf(state);
   const name = state.seenBy ? shortId(state.seenBy) : "This page's node";
-  showBanner(`${name} at ${location.host} does not answer; trying again.`, ...elsewhere());
+  const what = error instanceof RefusedError ? `refuses: ${error.message}` : "does not answer";
+  showBanner(`${name} at ${location.host} ${what}; trying again.`, ...elsewhere());
   if (failures < TRIES_BEFORE_MOVING || !others.length) return;
   const found = await firstAlive(others);
   if (found) moveTo(found, state.seenBy);
@@ -145,7 +147,7 @@ for (;;) {
       await signIn(error);
       continue;
     }
-    await lost();
+    await lost(error);
   }
   await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 }
