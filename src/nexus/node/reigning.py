@@ -26,6 +26,7 @@ from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
 from nexus.node.machines import master_of
 from nexus.node.modes import mode_at_start, pace_s
+from nexus.node.pacing import syncs_told
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
@@ -82,10 +83,7 @@ class Reigning:
             parts.database,
             parts.log,
             Hooks(
-                stored=parts.on_loop(
-                    parts.publisher.stored,
-                    unless=lambda: parts.publisher.is_alone and not self._elected,
-                ),
+                stored=syncs_told(parts, self._port, sync=sync, elected=self._elected),
                 applied=parts.on_loop(
                     parts.milestones.passed, unless=lambda: not parts.milestones.count
                 ),
