@@ -103,3 +103,17 @@ async def test_they_end_with_the_main_one(node: FakeNode, orders: FakeNode) -> N
 
     assert orders.asked == []
     await client.aclose()
+
+
+@pytest.mark.usefixtures("orders")
+async def test_a_browser_is_sent_where_the_pages_own_files_are(node: FakeNode) -> None:
+    async with client_of(node) as client:
+        asked = await client.get("/databases/orders", headers={"Accept": "text/html"})
+        page = await client.get("/databases/orders/", headers={"Accept": "text/html"})
+        listed = await client.get(
+            "/databases/orders", headers={"Accept": "application/json"}
+        )
+
+    assert (asked.status_code, asked.headers["location"]) == (307, "orders/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert listed.json()["calls"]

@@ -58,3 +58,16 @@ def test_without_a_master_or_with_two_there_is_an_error(start: Start) -> None:
         node.on("GET /replication/replicas", {"replicas": []})
     with pytest.raises(NotDoneError, match="all take writes"):
         master_of(look([first.url, second.url], ""))
+
+
+def test_a_replica_that_others_follow_leads_to_them(start: Start) -> None:
+    master, relay, far = start(), start(), start()
+    joined(master, relay)
+    found = node_status("replica", node_id="r", replica_count=1)
+    relay.on("GET /replication/status", found | {"master_url": master.url})
+    relay.on("GET /replication/replicas", {"replicas": [{"http_url": far.url}]})
+    far.on("GET /replication/status", node_status("replica", node_id="far"))
+
+    views = look([master.url], "")
+
+    assert [view.url for view in views] == [master.url, relay.url, far.url]

@@ -1,6 +1,7 @@
 """The whole cluster as a table."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,29 @@ def test_a_replica_without_a_database_says_so(run: Run, start: Start) -> None:
     output = " ".join(run("status", node.url).output.split())
 
     assert f"{node.url}: no route; this node has no database yet" in output
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (-1, "its certificate has expired; issue another one"),
+        (0.5, "its certificate ends today"),
+        (3.5, "its certificate ends in 3 days"),
+        (20, ""),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_told_of(
+    run: Run, start: Start, days: float, told: str
+) -> None:
+    expires_s = time.time() + days * 86_400
+    node = start().on(
+        "GET /replication/status", node_status("replica", certificate_expires=expires_s)
+    )
+
+    output = " ".join(run("status", node.url).output.split())
+
+    assert told in output
+    assert ("certificate" in output) is bool(told)
 
 
 def test_json_holds_what_each_node_said(run: Run, start: Start) -> None:

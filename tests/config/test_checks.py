@@ -169,3 +169,32 @@ def test_a_whole_tls_configuration_is_taken() -> None:
     files = {f"tls__{name}_file": name for name in ("cert", "key", "ca")}
 
     assert loaded(**files, tls__client_certs="required").tls.client_certs == "required"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"replication__role": "master"},
+        {
+            "replication__role": "replica",
+            "replication__peers": "127.0.0.1:15475,127.0.0.1:1,127.0.0.1:2",
+        },
+    ],
+)
+def test_only_a_replica_without_a_vote_follows_a_replica(flags: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"replication.cascade = true is for"):
+        loaded(replication__cascade=True, **flags)
+
+    follows = {"replication__role": "replica", "replication__master_addr": "a:1"}
+    assert loaded(replication__cascade=True, **follows).replication.cascade
+
+
+def test_a_voter_is_not_slowed_down() -> None:
+    peers = "127.0.0.1:15475,127.0.0.1:1,127.0.0.1:2"
+    flags = {"replication__role": "replica", "replication__max_receive_rate": "1MiB"}
+
+    with pytest.raises(ConfigurationError, match="1048576 would delay the heartbeats"):
+        loaded(replication__peers=peers, **flags)
+
+    follows = loaded(replication__master_addr="a:1", **flags)
+    assert follows.replication.max_receive_rate == 1 << 20

@@ -240,3 +240,9 @@ def test_a_time_is_read_from_every_source() -> None:
     assert config.archive.url == "/backups"
     with pytest.raises(ConfigurationError, match="write a time, like 30s, 90m or 7d"):
         load(None, {}, {"archive.retention_age": "soon"})
+
+
+def test_what_clients_read_of_the_environment_is_no_setting() -> None:
+    theirs = {f"NEXUS_{name}_FILE": "x" for name in ("CA", "CERT", "KEY", "TOKEN")}
+
+    assert load(None, theirs, {}) == Config()

@@ -97,6 +97,7 @@ def visit(
         viewport={"width": width, "height": height},
         color_scheme=scheme,
         reduced_motion="reduce",
+        ignore_https_errors=True,
     )
     seen = Visit(context.new_page())
     page = seen.page

@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
+from certificates import Office
 from e2e.browsing import PHONE, WIDE, Visit, chromium, visit
 from e2e.cluster import CLIENT, Cluster, NodeProcess, caught_up, master_of, wait_until
 
@@ -20,6 +21,9 @@ NO_NETWORK = re.compile(r"ERR_(CONNECTION|INCOMPLETE|NETWORK|EMPTY)|Failed to lo
 """What a browser says of a node that was killed."""
 
 Scheme = Literal["light", "dark"]
+
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,46 @@ def test_the_archives_figures_agree_too(
     assert metric(node, "nexus_archive_lag_entries") == 0
     assert node.status()["archive"]["lag"] == 0
     seen.see("#events .kind", "Archive begins")
+
+
+def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) -> None:
+    node = cluster.master(NEXUS_DATABASES="orders")
+    statement = {"statements": [{"sql": "create table o(id integer primary key)"}]}
+    assert node.post("/databases/orders/sql", statement).status_code == 200
+    seen = visit(browser, f"{node.url}/databases/orders")
+
+    seen.see("#where", "database orders")
+    seen.see("#databases [aria-current]", "orders")
+    offset = node.get("/databases/orders/replication/status")["wal_offset"]
+    seen.see('[data-tile="epoch"] + dd', f"offset {offset}")
+    seen.do(id_of(node), "snapshot")
+    assert "Done." in seen.confirm()
+    assert len(node.get("/databases/orders/replication/snapshots")["snapshots"]) == 1
+    seen.page.click("#dialog-cancel")
+    seen.page.click("#databases a:first-child")
+    seen.see("#databases [aria-current]", "main")
+    assert seen.page.evaluate("location.pathname") == "/"
+    assert seen.errors == []
+
+
+def test_it_is_the_same_over_tls(
+    browser: Browser, cluster: Cluster, tmp_path: Path
+) -> None:
+    office = Office.opened(tmp_path / "tls")
+    tls = office.environment(office.node())
+    master = cluster.master(**tls)
+    replica = cluster.replica(master, **tls)
+    wait_until(lambda: replica.status()["state"] == "streaming", "it streams")
+
+    seen = visit(browser, replica.url)
+
+    seen.see("#health", "All well")
+    seen.see(f'tr[data-node="{id_of(master)}"] .pill', "takes writes")
+    seen.do(id_of(master), "pause")
+    assert "Done." in seen.confirm()
+    assert master.status()["paused"] is True
+    assert seen.page.url.startswith("https://")
+    assert seen.errors == []
 
 
 def test_a_failover_is_seen_from_a_replica(

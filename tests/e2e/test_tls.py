@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import socket
 import ssl
 import subprocess
@@ -23,6 +24,7 @@ from sqlalchemy import create_engine, text
 import nexus
 from certificates import DAY, NOW, Office
 from e2e.cluster import (
+    CLIENT,
     Cluster,
     NodeProcess,
     caught_up,
@@ -93,6 +95,27 @@ def test_a_killed_master_is_replaced_and_nothing_is_lost_over_tls(
         assert client.execute("select id from kept").fetchall() == [(1,), (2,)]
     check_equal(nodes, ledger)
     assert heir.status()["master_url"].startswith("https://")
+
+
+def test_a_master_that_stands_still_is_left_without_a_farewell(
+    cluster: Cluster, office: Office
+) -> None:
+    nodes = voters(cluster, office)
+    master = master_of(nodes)
+    with connected(nodes, office) as client:
+        client.execute("create table kept(id integer primary key)")
+
+        master.pause()
+        client.execute("insert into kept values (1)")
+        heir = master_of([node for node in nodes if node is not master])
+        master.resume()
+        wait_until(lambda: master.status()["role"] == "replica", "it follows")
+        client.execute("insert into kept values (2)")
+        offset = client.last_position.offset
+
+    wait_until(lambda: caught_up(master, offset), "it has all")
+    assert heir.status()["role"] == "master"
+    assert master.rows("select id from kept") == [(1,), (2,)]
 
 
 def test_a_replica_takes_a_full_sync_over_tls(cluster: Cluster, office: Office) -> None:
@@ -167,6 +190,7 @@ def test_certificates_are_exchanged_under_load_and_no_connection_is_lost(
     replica = cluster.replica(master, **tls)
     wait_until(lambda: replica.status()["connected"], "connected")
     before = shown_at(master, office)
+    expires_s = expiry_told(master)
     reconnects = connections_of(replica)
 
     with (
@@ -188,8 +212,20 @@ def test_certificates_are_exchanged_under_load_and_no_connection_is_lost(
     rows = master.sql("select count(*) from kept")["results"][0]["rows"]
     assert rows == [[len(written)]]
     assert connections_of(replica) == reconnects
+    assert expiry_told(master) == pytest.approx(expires_s + 60 * 86_400, abs=600)
     assert "certificate_reloaded" in replica.log_text()
     assert files.cert is not None
+
+
+def expiry_told(node: NodeProcess) -> float:
+    """When its certificate ends: status and metrics agree."""
+    found: float = node.status()["certificate_expires"]
+    metrics = CLIENT.get(f"{node.url}/metrics").text
+    [told] = re.findall(
+        r"^nexus_certificate_expiry_timestamp_seconds (\S+)$", metrics, re.MULTILINE
+    )
+    assert float(told) == found
+    return found
 
 
 def lets_in(node: NodeProcess, other: Office, office: Office) -> bool:

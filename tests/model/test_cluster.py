@@ -21,7 +21,8 @@ def test_the_status_has_the_fields_of_the_interface() -> None:
         "role running mode connected node_id cluster_id epoch wal_offset "
         "durable_offset applied_offset commit_offset lag lag_seconds replica_count "
         "master_id master_url state paused auto_failover has_database failovers "
-        "last_error archive apply_delay_ms held_back"
+        "last_error archive apply_delay_ms held_back upstream_id "
+        "certificate_expires"
     )
 
 

@@ -1,14 +1,13 @@
 """Numbers that cost next to nothing."""
 
 import math
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.node.batch import Batch
-from nexus.node.jobs import Job
-from nexus.node.measures import FOLD, SETTLE_EVERY, Histogram, Measures
+from nexus.node.measures import FOLD, Histogram, Measures
 
 values = st.lists(st.floats(min_value=0, max_value=20, allow_nan=False))
 
@@ -44,16 +43,37 @@ def test_to_look_changes_nothing() -> None:
     assert histogram.cumulative() == ([("1", 1), ("+Inf", 2)], 3.25)
 
 
-def test_what_waits_to_be_sorted_is_bounded() -> None:
+def test_what_waits_is_settled_piece_by_piece() -> None:
     measures = Measures()
-    batch = Batch([Job(None)], [], [])
+    for _ in range(2 * FOLD + 1):
+        measures.batch.observe(1)
 
-    for _ in range(FOLD + SETTLE_EVERY):
-        batch.measure(measures)
+    settled = [measures.settle() for _ in range(3)]
 
-    waiting = len(measures.commit._seen), len(measures.batch._seen)
-    assert max(waiting) < FOLD
-    assert measures.batch.cumulative()[1] == FOLD + SETTLE_EVERY
+    assert settled == [True, True, False]
+    assert measures.batch._seen == []
+    assert measures.batch.cumulative()[1] == 2 * FOLD + 1
+
+
+def test_nothing_is_lost_while_one_thread_observes_and_another_settles() -> None:
+    histogram = Histogram((1,))
+    done = threading.Event()
+
+    def observe() -> None:
+        for _ in range(20 * FOLD):
+            histogram.observe(1)
+        done.set()
+
+    observer = threading.Thread(target=observe)
+    observer.start()
+    while not done.is_set():
+        histogram.settle()
+    observer.join()
+
+    assert histogram.cumulative() == (
+        [("1", 20 * FOLD), ("+Inf", 20 * FOLD)],
+        20 * FOLD,
+    )
 
 
 def test_answers_are_counted_by_the_class_of_their_status() -> None:

@@ -1,64 +1,44 @@
-"""The loop hears of syncs at once, then no more often than its pace."""
+"""A replica that shall not use the whole line."""
 
-import asyncio
-import threading
-from functools import partial
+import pytest
 
-from nexus.model.position import Offset
-from nexus.node.pacing import Paced
-from node.builders import until
+from nexus.config import Config
+from nexus.node import pacing
+from nexus.node.pacing import paced
+from nexus.node.papers import Papers
+from node.builders import Crowd, caught_up, run
+from node.test_following import duty_of
 
-LONG_S = 0.3
-
-
-async def test_the_first_one_is_told_at_once_and_those_that_follow_together() -> None:
-    told: list[int] = []
-    paced = Paced(asyncio.get_running_loop(), told.append, LONG_S)
-
-    paced(Offset(1))
-    await asyncio.sleep(0)
-    assert told == [1]
-    for offset in range(2, 100):
-        paced(Offset(offset))
-    await asyncio.sleep(0)
-    assert told == [1]
-    await until(lambda: told == [1, 99])
+RATE = 65_536
+ROWS = 40
+FILL = "insert into t(v) values (hex(randomblob(10000)))"
 
 
-async def test_after_a_rest_the_next_one_wakes_the_loop_again() -> None:
-    told: list[int] = []
-    paced = Paced(asyncio.get_running_loop(), told.append, 0.001)
+async def test_what_is_received_takes_as_long_as_the_rate_says(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
 
-    for offset in (1, 2, 3):
-        paced(Offset(offset))
-        await until(partial(told.__contains__, offset))
-        await asyncio.sleep(0.02)
+    async def counted(seconds: float) -> None:
+        waits.append(seconds)
 
-    assert told == [1, 2, 3]
+    monkeypatch.setattr(pacing, "pause", counted)
+    monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(waits)))
+    master = await crowd.node("master")
+    await run(master, "create table t(id integer primary key, v text)")
+    last = await run(master, FILL)
+    for _ in range(ROWS):
+        last = await run(master, FILL)
 
+    replica = await crowd.replica("slow", master, replication__max_receive_rate=RATE)
+    await caught_up(replica, last)
 
-async def test_the_last_one_is_never_forgotten() -> None:
-    told: list[int] = []
-    paced = Paced(asyncio.get_running_loop(), told.append, 0.0001)
-
-    def write() -> None:
-        for offset in range(1, 20_001):
-            paced(Offset(offset))
-
-    for _ in range(5):
-        writer = threading.Thread(target=write)
-        writer.start()
-        await asyncio.to_thread(writer.join)
-        await until(lambda: told[-1] == 20_000)
-        paced(Offset(0))
-        await until(lambda: told[-1] == 0)
+    received = duty_of(replica).stats().bytes_received
+    assert received > ROWS * 10_000
+    assert sum(waits) >= received / RATE - 0.3
 
 
-async def test_who_tells_after_the_loop_has_closed_is_not_in_the_way() -> None:
-    loop = asyncio.new_event_loop()
-    paced = Paced(loop, print, LONG_S)
-    loop.close()
+def test_without_a_rate_nothing_stands_between() -> None:
+    papers = Papers("secret")
 
-    paced(Offset(1))
-
-    assert loop.is_closed()
+    assert paced(papers, Config()) is papers

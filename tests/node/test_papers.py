@@ -1,18 +1,22 @@
 """What a node proves itself with."""
 
+import asyncio
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
 
 from certificates import Office
-from nexus.config import Config
+from nexus.config import Config, split_address
 from nexus.config.values import Secret
 from nexus.node.connection import Connection
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
+from nexus.protocol.codec import encode
 from nexus.protocol.messages import Error, ErrorCode, Ping
 from nexus.tls.contexts import client_context
-from node.builders import PATIENCE_S, knowing
+from node.builders import PATIENCE_S, knowing, until
 from node.test_port import greeter
 from node.test_publisher import HELLO
 
@@ -87,3 +91,28 @@ async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
     finally:
         await port.stop()
     assert port.rejections.total() == 1
+
+
+async def test_a_port_stops_while_it_waits_for_farewells(office: Office) -> None:
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    papers = Papers.of(Config(tls=office.settings()))
+    port = Port(papers, knowing(), timeout_s=PATIENCE_S)
+    await port.start("127.0.0.1:0")
+    stranger = client_context(office.client())
+
+    def refused() -> ssl.SSLSocket:
+        """A peer that never answers the end of TLS."""
+        host, number = split_address(port.address)
+        plain = socket.create_connection((host, number), PATIENCE_S)
+        spoken = stranger.wrap_socket(plain, server_hostname=host)
+        spoken.sendall(encode(HELLO))
+        return spoken
+
+    peer = await asyncio.to_thread(refused)
+    await until(port.rejections.total)
+    await port.stop()
+    peer.close()
+
+    assert failures == []

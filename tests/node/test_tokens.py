@@ -140,3 +140,19 @@ async def test_a_replica_of_an_older_release_keeps_tokens_from_being_made(
     monkeypatch.setattr(module, "TOKENS", "what that release does not know")
     with pytest.raises(ClusterChangeError, match=f"{replica.node_id} would stop"):
         await admin(master)
+
+
+async def test_a_paused_replica_refuses_a_revoked_token(crowd: Crowd) -> None:
+    master = await crowd.node("master")
+    await run(master, "create table t(v)")
+    replica = await crowd.replica("replica", master)
+    token_id = await admin(master)
+    await until(lambda: set(replica.tokens.known) == {token_id})
+    replica.pause(None)
+    await until(lambda: replica.status().paused)
+    applied = replica.status().applied_offset
+
+    await master.tokens.revoke(token_id)
+
+    await until(lambda: not replica.tokens.known)
+    assert replica.status().applied_offset == applied

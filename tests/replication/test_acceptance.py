@@ -1,9 +1,16 @@
 import pytest
 
 from nexus.errors import ProtocolError
+from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Error, ErrorCode, Ping, Plan, Welcome
-from nexus.replication.acceptance import Acceptance, check_ping, pointed_to, weighed
+from nexus.replication.acceptance import (
+    Acceptance,
+    check_ping,
+    looped,
+    pointed_to,
+    weighed,
+)
 from nexus.replication.admission import Refusal
 from nexus.replication.incoming import Incoming
 from nexus.replication.settings import Standing
@@ -114,3 +121,14 @@ def test_only_a_node_that_knows_as_much_points_to_a_master(
     error: Error, address: str
 ) -> None:
     assert pointed_to(error, Epoch(3)) == address
+
+
+def test_a_replica_that_follows_this_node_is_no_upstream() -> None:
+    said = welcome(features=("cascade", "via=a,b,c"))
+
+    refused = looped(said, NodeId("b"))
+
+    assert refused == Refusal(
+        ErrorCode.LOOP, "b would follow a follows b follows c: a loop"
+    )
+    assert looped(said, NodeId("d")) is None

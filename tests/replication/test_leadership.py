@@ -346,6 +346,42 @@ def test_answers_of_another_reign_change_nothing() -> None:
     assert told(leadership()) == ()
 
 
+def handed_over() -> Leadership:
+    """It reigned, and gave the key up for b at 1,000."""
+    machine = reigning()
+    assert machine.synced is not None
+    machine.synced.leave_to(B)
+    view = FollowerView(
+        node_id=B, may_reign=True, streams=True, acked=Offset(9), heard_ms=1_000
+    )
+    effects = machine.followers(
+        (view,), promised=Offset(9), durable=Offset(9), now_ms=1_000
+    )
+    assert effects == (EndReign(Epoch(9), "b takes over"), RevokeLease(LEASE))
+    machine.reign_ended()
+    return machine
+
+
+def test_who_hands_over_leaves_the_key_to_the_heir_and_follows_it() -> None:
+    machine = handed_over()
+
+    assert not machine.may_acknowledge(1_000)
+    assert seen(machine, FREE, 1_500) == ()
+    heir = Keys(leader=key(B, 12, 78), synced=LISTED)
+    assert seen(machine, heir, 1_600) == (Follow("b:1"),)
+    assert seen(machine, FREE, 60_000) == (Leave(),), "as any node of the list"
+
+
+def test_who_hands_over_comes_back_if_the_heir_does_not_even_if_told_not_to_stand() -> (
+    None
+):
+    machine = handed_over()
+    rests = Keys(synced=LISTED, rests=True)
+
+    assert seen(machine, rests, 4_999) == ()
+    assert seen(machine, rests, 5_000) == (Leave(),)
+
+
 def test_a_reign_that_the_disk_refuses_is_left_to_others() -> None:
     machine = reigning()
 

@@ -109,6 +109,14 @@ class Node:
         inherited = 0 if self.world.fault == "inherited" else self.first + 1
         return max(self.commit, inherited)
 
+    def hand_over(self) -> None:
+        """To whoever is listed; begun at any moment, with entries under way too."""
+        synced = self.machine.synced
+        if synced is not None:
+            others = set(synced.listed.nodes) - {self.name}
+            if others:
+                synced.leave_to(self.world.random.choice(sorted(others)))
+
     def write(self) -> None:
         if self.reigns:
             self.log.append((self.reigns, self.world.number()))
@@ -158,7 +166,9 @@ class Node:
                     self.count()
 
     def begin(self, order: Reign) -> None:
-        missing = self.world.acknowledged - set(self.log)
+        # Of an answer that came after its lease no reign comes: the next tick ends it.
+        in_time = self.machine.may_acknowledge(self.now_ms)
+        missing = self.world.acknowledged - set(self.log) if in_time else set()
         assert not missing, f"{self.name} takes over without {missing}"
         self.reigns = self.epoch = order.epoch
         self.required = order.synced
@@ -305,6 +315,8 @@ class World:
             node.paused_until_ms = self.now_ms + pause_ms
         elif node.runs and number == 2:
             self.full_sync(node)
+        elif node.runs and number == 3:
+            node.hand_over()
         elif node.runs and number < 100:
             node.write()
         elif node.runs:

@@ -37,3 +37,26 @@ def test_two_nodes_that_name_each_other_are_not_asked_without_a_pause() -> None:
 
     assert one.to("b", at_once=False) == Connect("b", 1)
     assert one.to("a", at_once=False) == Connect("a", 2)
+
+
+def test_the_first_address_is_tried_again_before_others() -> None:
+    one = Route(("a", "b"), Backoff(first_ms=1, most_ms=8, random=lambda: 0.0), 3)
+
+    tried = [one.after_failure().address for _ in range(4)]
+
+    assert tried == ["a", "a", "b", "a"]
+    one.succeeded()
+    assert one.after_failure().address == "a"
+
+
+def test_where_the_upstream_finds_its_own_is_tried_last() -> None:
+    one = route("a", "b")
+    one.learn("")
+    one.learn("b")
+    one.learn("m")
+
+    assert [one.after_failure().address for _ in range(3)] == ["b", "m", "a"]
+    one.after_failure()
+    one.after_failure()
+    one.learn("n")
+    assert one.after_failure().address == "n"

@@ -1,5 +1,8 @@
 """Which list of synced nodes a master asks etcd for, and who must hold an entry."""
 
+import pytest
+
+from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Offset
 from nexus.replication.etcd_keys import SyncedKey
@@ -51,6 +54,36 @@ def test_from_the_request_on_an_entry_waits_for_who_is_asked_for() -> None:
 
     assert synced.required == {A, B}
     assert asked(synced, view(C, 9)) is None, "one request at a time"
+
+
+def test_an_heir_is_left_alone_in_the_list_once_etcd_has_confirmed_it() -> None:
+    synced = nodes(A, B, C)
+    with pytest.raises(WrongRoleError, match="in etcd's list: b, c"):
+        synced.leave_to(NodeId("x"))
+
+    synced.leave_to(B)
+    wanted = asked(synced, view(B, 9), view(C, 9))
+    waits = synced.is_left
+    synced.changed(SyncedKey(nodes=(A, B), revision=6))
+
+    assert wanted == {A, B}
+    assert not waits
+    assert {synced.is_left} == {True}
+    assert asked(synced, view(B, 9), view(C, 9)) is None
+    synced.keep()
+    assert not synced.is_left
+    assert asked(synced, view(B, 9), view(C, 9)) == {A, B, C}
+
+
+def test_an_heir_that_has_left_the_list_is_none() -> None:
+    synced = nodes(A, B, C)
+    synced.leave_to(B)
+
+    synced.seen(SyncedKey(nodes=(A, C), revision=6))
+
+    assert asked(synced, view(B, 3), view(C, 9)) == {A}
+    synced.changed(SyncedKey(nodes=(A,), revision=7))
+    assert not synced.is_left
 
 
 def test_a_read_replica_and_one_that_does_not_stream_never_enter() -> None:

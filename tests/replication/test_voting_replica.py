@@ -86,3 +86,17 @@ def test_a_loan_is_whole_once_all_that_the_lender_has_is_synced() -> None:
     replica.receive(welcome(END, END, ONE_REIGN), 10)
 
     assert replica.has_borrowed_all
+
+
+def test_who_has_become_a_voter_leaves_a_replica_for_the_master() -> None:
+    found = welcomed()
+    assert found.votes_now() == ()
+    found.disconnected("gone")
+    found.connected_to_master(5)
+    found.receive(welcome(END, 10, ONE_REIGN, features=("cascade", "via=a,m")), 5)
+    assert found.follows_replica
+    assert found.master_id == "a"
+
+    left, _ = found.votes_now()
+
+    assert left == Disconnect("a voter follows the master itself")

@@ -313,7 +313,8 @@ class Process:
         self.world.later(self, self.world.disk_ms(self.name), self._snapshot, order)
 
     def _snapshot(self, order: SendSnapshot) -> None:
-        door, master = self.doors.get(order.peer), self.member.master
+        door = self.doors.get(order.peer)
+        master = self.member.serving(order.peer)
         if door is None or master is None:
             return
         snapshot_id, start = order.snapshot_id, order.next_chunk
@@ -565,6 +566,7 @@ def standing_of(disk: Disk) -> Standing:
         applied_offset=disk.applied,
         epoch=disk.record.epoch,
         incomplete=disk.incomplete,
+        written=tuple((one.offset, 0) for one in disk.log[disk.applied :]),
     )
 
 

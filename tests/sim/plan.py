@@ -47,6 +47,9 @@ class Plan:
     sync_quorum: int = 0
     """Voters that must hold an entry in sync mode; 0: a majority."""
 
+    chained: tuple[str, ...] = ()
+    """Learners each of which follows the one before it, the first one a voter."""
+
     @property
     def is_weak(self) -> bool:
         """Whether less than a majority is asked for: then a failover may lose."""
@@ -170,6 +173,25 @@ def _beset(plan: Plan, chance: random.Random) -> Plan:
     if plan.mode is Mode.SYNC and not replaced and chance.random() < 0.2:
         quorum = chance.randint(1, len(plan.voters))
     return replace(plan, faults=tuple(faults), sync_quorum=quorum)
+
+
+def chain_of(seed: int) -> Plan:
+    """The plan of a seed with a chain of replicas; the last one applies late."""
+    plan, chance = plan_of(seed), random.Random(~seed * 2)
+    chain = ("x", "y", "z")
+    broken = [
+        Fault(chance.randrange(CALM_MS, STRESS_MS), kind, (chance.choice(chain),), 300)
+        for kind in chance.choices(("crash", "pause", "isolate", "retain"), k=3)
+    ]
+    faults = sorted((*plan.faults, *broken), key=lambda fault: fault.at_ms)
+    drift = (*plan.drift_percent, 1, -2, 3)
+    return replace(
+        plan,
+        learners=plan.learners + chain,
+        chained=chain,
+        drift_percent=drift if plan.drift_percent else (),
+        faults=tuple(faults),
+    )
 
 
 def plan_with(kind: str, seed: int) -> Plan:

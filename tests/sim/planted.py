@@ -21,6 +21,7 @@ from nexus.replication.lease import Lease
 from nexus.replication.member_effects import ReadReady
 from nexus.replication.progress import Progress
 from nexus.replication.quorum import committed_offset
+from nexus.replication.relay import Relay
 from nexus.replication.streams import Streams
 from nexus.replication.voting_replica import VotingReplica
 from sim import disk as disks
@@ -346,6 +347,21 @@ def strong_read_by_the_lease(patch: Patch) -> None:
 
     patch.setattr(ElectedMaster, "read", read)
 
+
+def a_relay_shows_what_is_not_committed(patch: Patch) -> None:
+    """A replica passes on what is durable here, and says that it is committed."""
+    patch.setattr(VotingReplica, "safe", property(lambda one: one._log.durable))
+
+
+def a_relay_outlives_a_rewind(patch: Patch) -> None:
+    """Downstreams are served on, although the log is not what it was."""
+    patch.setattr(Relay, "end", lambda *_: ())
+
+
+PLANTED_IN_CHAINS: Final[tuple[Callable[[Patch], None], ...]] = (
+    a_relay_shows_what_is_not_committed,
+    a_relay_outlives_a_rewind,
+)
 
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     ack_before_sync,

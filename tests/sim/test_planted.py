@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.plan import Fault, Plan, plan_of, plan_of_switchovers, plan_with
+from sim.plan import Fault, Plan, chain_of, plan_of, plan_of_switchovers, plan_with
 from sim.planted import (
     PLANTED,
     PLANTED_FOR,
+    PLANTED_IN_CHAINS,
     learner_counts,
     loyal_to_the_old_master,
 )
@@ -74,3 +75,15 @@ def test_a_failing_plan_is_shrunk_to_what_it_needs(
     assert failure_of(short)
     assert short.faults == ()
     assert "voters a b c" in str(short)
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+@pytest.mark.parametrize("plant", PLANTED_IN_CHAINS, ids=lambda plant: plant.__name__)
+def test_the_simulator_finds_a_fault_of_a_replica_that_passes_its_log_on(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    found = next(filter(None, (failure_of(chain_of(s)) for s in range(SEEDS_MOST))), "")
+
+    assert found

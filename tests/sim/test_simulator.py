@@ -8,7 +8,7 @@ import pytest
 
 from nexus.model.cluster import Mode
 from sim.disk import Disk
-from sim.plan import LOSES_DISK, Fault, Plan, early_plan_of, plan_of
+from sim.plan import LOSES_DISK, Fault, Plan, chain_of, early_plan_of, plan_of
 from sim.regressions import EARLY, LATER
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -30,6 +30,30 @@ def told(seed: int) -> str:
 def test_no_invariant_breaks(first: int) -> None:
     for seed in range(first, first + BATCH):
         assert told(seed) == ""
+
+
+@pytest.mark.parametrize("first", range(0, RUNS // 2, BATCH))
+def test_no_invariant_breaks_where_replicas_follow_replicas(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        assert failure_of(chain_of(seed)) == "", seed
+
+
+def test_entries_do_pass_from_replica_to_replica() -> None:
+    world = World(replace(chain_of(7), faults=(), stress_ms=1_200))
+    seen: set[str] = set()
+
+    def look() -> None:
+        for name in ("x", "y", "z"):
+            one = world.processes.get(name)
+            replica = one.member.replica if one else None
+            if replica is not None and replica.follows_replica and replica.safe:
+                seen.add(name)
+        world.at(None, world.time + 20, look)
+
+    world.at(None, 20, look)
+    world.run()
+
+    assert seen == {"x", "y", "z"}
 
 
 @pytest.mark.parametrize("seed", sorted(EARLY))

@@ -40,6 +40,10 @@ STEPS_MOST: Final = 60_000
 """A run that has not ended by then goes round in circles."""
 
 
+LATE_MS: Final = 150
+"""How much later the last of a chain applies."""
+
+
 class World:
     """Everything there is in one run."""
 
@@ -177,7 +181,10 @@ class World:
                 spread_ms=150,
             ),
             replica=ReplicaSettings(
-                addresses=self.plan.nodes,
+                addresses=self._addresses_of(name),
+                cascades=name in self.plan.chained,
+                first_tries=2,
+                apply_delay_ms=LATE_MS if name == "z" else 0,
                 heartbeat_ms=HEARTBEAT_MS,
                 connect_timeout_ms=200,
                 retry_first_ms=30,
@@ -198,6 +205,15 @@ class World:
         )
         random_ = self.chance.random
         return Member(identity, settings, standing, random_, self.clock(name))
+
+    def _addresses_of(self, name: str) -> tuple[str, ...]:
+        """Where a node is told to look for a master, or for its upstream first."""
+        chained = self.plan.chained
+        if name not in chained:
+            return self.plan.nodes
+        place = chained.index(name)
+        upstream = chained[place - 1] if place else self.plan.voters[0]
+        return (upstream, *self.plan.voters)
 
     def disk_ms(self, name: str) -> int:
         """How long a sync takes there now."""

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from nexus.errors import RefusedStatementError
-from nexus.model.operation import TokenChange, Tokens
+from nexus.model.operation import Fingerprint, TokenChange, Tokens
 from nexus.model.position import Offset
 from nexus.model.token import Token, TokenRole, sha256
 from nexus.storage.database import Database
@@ -101,3 +101,31 @@ def test_no_client_writes_tokens_by_sql(pair: Pair, sql: str) -> None:
     with pytest.raises(RefusedStatementError, match="Nexus's own"):
         pair.write(sql)
     pair.master.rollback()
+
+
+def test_a_token_that_the_log_revokes_is_good_no_more_before_that_is_applied(
+    pair: Pair,
+) -> None:
+    replica = pair.replica
+    change(replica, *CHANGES)
+    shorter = Token("two", "", TokenRole.ADMIN, sha256(b"2"), 2, 5)
+    new = Token("new", "", TokenRole.ADMIN, sha256(b"3"), 3)
+    changes = (
+        TokenChange(ONE, None),
+        TokenChange(TWO, shorter),
+        TokenChange(None, new),
+    )
+
+    replica.foresee([pair.log(Fingerprint("f")), pair.log(Tokens(changes))])
+
+    assert dict(replica.tokens) == {"two": shorter}
+    change(replica, *changes)
+    assert dict(replica.tokens) == {"two": shorter, "new": new}
+
+
+def test_a_database_that_was_replaced_says_by_itself_what_is_good(pair: Pair) -> None:
+    replica = pair.replica
+    change(replica, *CHANGES)
+    replica.foresee([pair.log(Tokens((TokenChange(ONE, None),)))])
+    replica.reload()
+    assert set(replica.tokens) == {"one", "two"}

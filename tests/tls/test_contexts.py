@@ -37,6 +37,15 @@ def test_two_nodes_of_a_ca_take_each_other(office: Office, name: str) -> None:
     assert met(server, client, name) == [None, None]
 
 
+def test_what_is_issued_holds_where_the_rules_are_kept_strictly(office: Office) -> None:
+    """As Python's own contexts keep them from 3.13 on."""
+    server, client = both(office.node())
+    for context in (server, client):
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    assert met(server, client) == [None, None]
+
+
 def test_a_client_needs_no_certificate_unless_it_is_asked(office: Office) -> None:
     files = office.node()
     nobody = client_context(office.nobody())

@@ -67,7 +67,11 @@ class NamedDatabases:
         """Answer a request whose path begins with PREFIX."""
         name, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
         application = self._application(name)
-        if application is not None:
+        if application is not None and not slash and _wants_page(scope):
+            # What the page names stands beside it: it needs the slash.
+            to_page = Response(status_code=307, headers={"Location": f"{quote(name)}/"})
+            await to_page(scope, receive, send)
+        elif application is not None:
             path = slash + rest or "/"
             inner = {**scope, "path": path, "raw_path": quote(path).encode()}
             await application(inner, receive, send)
@@ -95,6 +99,11 @@ class NamedDatabases:
                 return None
             self._applications[name] = self._make(node)
         return self._applications[name]
+
+
+def _wants_page(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return scope["type"] == "http" and b"text/html" in headers.get(b"accept", b"")
 
 
 async def _list(context: Context, _request: Request) -> Response:

@@ -25,6 +25,9 @@ from nexus.model.token import TokenRole
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
+PASSED_UP_BY: Final = b"nexus-passed-up-by"
+"""Beside it: the replicas that passed the write to the replica that they follow."""
+
 PORTS: Final = {"http": 80, "https": 443}
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
@@ -67,20 +70,27 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
-        if FORWARDED_BY in headers:
+        if FORWARDED_BY in headers and PASSED_UP_BY not in headers:
             raise NoMasterError(
                 f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
                 "this node, which is a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
+        passed_up = headers.get(PASSED_UP_BY, b"").decode("latin-1")
+        if self._node.node_id in passed_up.split(","):
+            raise NoMasterError(
+                f"this write has come back to this node ({passed_up}): its replicas "
+                "follow each other; nothing happened"
+            )
         if self._master.url != error.master_url:
             self._master = self._master_at(error.master_url)
         master, forwarded = self._master, self._node.measures.forwarded
         try:
             secret = self._node.config.cluster_secret
             credential = credential_for(headers, secret, TokenRole.WRITE)
-            head = master.head % (path.encode(), credential, len(body))
+            named = credential + self._passed_by(passed_up)
+            head = master.head % (path.encode(), named, len(body))
             answer = await self._connections.exchange(master.address, head, body)
         except UnsentError as failure:
             forwarded["unsent"] += 1
@@ -95,6 +105,14 @@ class Forwarder:
             ) from failure
         forwarded["answered"] += 1
         return _passed_back(answer)
+
+    def _passed_by(self, passed_up: str) -> bytes:
+        """The header that lets a replica pass the write on, if this follows one."""
+        status = self._node.status()
+        if status.upstream_id in {"", status.master_id}:
+            return b""
+        everybody = f"{passed_up},{status.node_id}" if passed_up else status.node_id
+        return b"%b: %b\r\n" % (PASSED_UP_BY, everybody.encode("latin-1", "replace"))
 
     def _gone(self) -> str:
         """Why a master that has not answered yet will not: it stands still, say.

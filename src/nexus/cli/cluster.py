@@ -75,7 +75,8 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
         try:
             status = remote.get("/replication/status", timeout=STATUS_TIMEOUT_S)
             replicas: tuple[Any, ...] = ()
-            if status.get("role") == "master":
+            relays = status.get("role") == "replica" and status.get("replica_count")
+            if status.get("role") == "master" or relays:
                 answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
                 replicas = tuple(answer.get("replicas", ()))
         except (NodeUnreachableError, NodeCallError) as error:

@@ -22,6 +22,7 @@ from nexus.cli.terminal import (
     print_json_line,
     seconds,
 )
+from nexus.cli.tree import branched
 from nexus.cli.watching import Watch
 
 STATE_STYLES: Final = {
@@ -34,6 +35,9 @@ STATE_STYLES: Final = {
     "stopped": "red",
     "unreachable": "bold red",
 }
+CERTIFICATE_SOON_S: Final = 14 * 86_400.0
+"""So long before its end a certificate is told of."""
+
 COLUMNS: Final[tuple[tuple[str, JustifyMethod], ...]] = (
     ("node", "left"),
     ("role", "left"),
@@ -91,11 +95,13 @@ def cluster_table(
         columns.append(("entries/s", "right"))
     for name, justify in (*columns, address):
         table.add_column(name, justify=justify, no_wrap=True)
-    for view in views:
+    for place, view in branched(views):
         rate = (rates or {}).get(str(view.status.get("node_id", "")))
         shown = "" if rate is None or view.error else count(rate)
-        *cells, url = _cells(view)
-        table.add_row(*cells, *(() if rates is None else (shown,)), url)
+        node, *cells, url = _cells(view)
+        table.add_row(
+            f"{place}{node}", *cells, *(() if rates is None else (shown,)), url
+        )
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 
@@ -106,8 +112,18 @@ def _problem(view: NodeView) -> str:
     told = [str(view.status.get("last_error", ""))]
     if not view.status.get("has_database", True):
         told.append("this node has no database yet")
+    told.append(_certificate(view.status.get("certificate_expires")))
     told = [what for what in told if what]
     return f"{view.url}: {'; '.join(told)}" if told else ""
+
+
+def _certificate(expires_s: float | None) -> str:
+    """What is to be said of a certificate that ends soon, or has ended."""
+    if expires_s is None or expires_s - time.time() > CERTIFICATE_SOON_S:
+        return ""
+    days = int((expires_s - time.time()) // 86_400)
+    ends = f"ends in {days} days" if days > 0 else "ends today"
+    return f"its certificate {ends if days >= 0 else 'has expired'}; issue another one"
 
 
 def _watch(watched: Watch, interval: float) -> None:

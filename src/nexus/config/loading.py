@@ -15,7 +15,15 @@ from nexus.config.values import Secret, custom_value, prepared
 from nexus.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "NEXUS_"
-OF_CLIENTS: Final = frozenset({"NEXUS_TOKEN", "NEXUS_TOKEN_FILE"})
+OF_CLIENTS: Final = frozenset(
+    {
+        "NEXUS_CA_FILE",
+        "NEXUS_CERT_FILE",
+        "NEXUS_KEY_FILE",
+        "NEXUS_TOKEN",
+        "NEXUS_TOKEN_FILE",
+    }
+)
 """What clients read of the environment, which they may share with a node."""
 
 LONGEST_VALUE: Final = 100

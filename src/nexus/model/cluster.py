@@ -104,6 +104,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """How old an entry must be before this replica applies it."""
     held_back: int = 0
     """Entries that are not applied only because they are younger: they are no lag."""
+    upstream_id: str = ""
+    """Whom a replica follows: the master, or a replica that passes its log on."""
+    certificate_expires: float | None = None
+    """Seconds since 1970; null where the node has no certificate."""
 
 
 class MasterStats(msgspec.Struct, frozen=True):

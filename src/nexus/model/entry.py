@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from nexus.model.operation import Membership, Operation
+from nexus.model.operation import Membership, Operation, Tokens
 from nexus.model.position import Epoch, Offset
 
 
@@ -73,6 +73,16 @@ def written_us(payload: bytes) -> int:
     if not 0xCC <= kind <= 0xCF:  # noqa: PLR2004 - its unsigned integers
         return 0
     return int.from_bytes(payload[2 : 1 + _NUMBER_BYTES[kind]], "big")
+
+
+def tokens_of(payload: bytes) -> Tokens | None:
+    """The change of tokens that an entry brings, if it does; cheap for all others."""
+    if not is_own(payload):
+        return None
+    for operation in decode_payload(payload).operations:
+        if isinstance(operation, Tokens):
+            return operation
+    return None
 
 
 def configuration_of(payload: bytes) -> Membership | None:

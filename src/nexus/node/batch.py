@@ -15,7 +15,7 @@ from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
 from nexus.node.commitment import Commitment
 from nexus.node.jobs import Answer, Job, deliver
-from nexus.node.measures import SETTLE_EVERY, Measures
+from nexus.node.measures import Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,9 @@ class Batch:
             measures.commit.observe(monotonic() - answered[0].since)
             measures.batch.observe(len(answered))
             measures.committed += len(answered) - self.refused
-            measures.refused += self.refused
+            if self.refused:
+                measures.refused += self.refused
             measures.statements_committed += self.statements
-            measures.batches += 1
-            if not measures.batches % SETTLE_EVERY:
-                measures.settle()
 
 
 def refuse(jobs: list[Job], error: NexusError, measures: Measures) -> None:

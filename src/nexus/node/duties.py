@@ -324,7 +324,7 @@ class Duties:
 
     async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:
         """A replica wants a snapshot."""
-        if isinstance(self.acting, Reigning):
+        if isinstance(self.acting, Reigning | Following):
             await self.acting.send_snapshot(connection, order)
 
     def failed(self, error: BaseException) -> None:

@@ -5,7 +5,7 @@ Both hand every effect to the queue of the node, where all of them keep their or
 
 from collections.abc import Callable, Sequence
 
-from nexus.model.cluster import LinkState
+from nexus.model.cluster import LinkState, ReplicaStatus
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.chronicle import Chronicle
 from nexus.node.clock import now_ms
@@ -61,20 +61,24 @@ class PortFace:
 
     def snapshot_started(self, peer: Peer, position: Position) -> Effects:
         """A snapshot goes to the peer."""
-        master = self._member.master
+        master = self._member.serving(peer)
         return () if master is None else master.snapshot_started(peer, position)
 
     def snapshot_sent(self, peer: Peer) -> Effects:
         """Its last frame is written."""
-        master = self._member.master
+        master = self._member.serving(peer)
         return () if master is None else master.snapshot_sent(peer)
 
     def snapshot_failed(self, peer: Peer, reason: str, now_ms: int) -> Effects:
         """It could not be made or read."""
-        master = self._member.master
+        master = self._member.serving(peer)
         if master is None:
             return ()
         return master.snapshot_failed(peer, reason, now_ms)
+
+    def downstreams(self) -> tuple[ReplicaStatus, ...]:
+        """The replicas that follow this one while it is a replica."""
+        return self._member.downstreams(now_ms())
 
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before that."""

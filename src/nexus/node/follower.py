@@ -1,7 +1,6 @@
 """Drives replication/replica.py: follows a master and carries out what it decides.
 
-One task performs the machine's effects in order. Entries that came together are
-appended and synced together, in a thread; applying them is the ApplyWorker's, behind.
+Entries that came together are synced together; applying them is the ApplyWorker's.
 """
 
 import asyncio
@@ -211,7 +210,8 @@ class Follower:
         began = time.monotonic()
         self._log.append(records, durably=True)
         durable = self._log.sync()
-        self._hooks.log_sync.observe_since(began)
+        self._hooks.log_sync.observe(time.monotonic() - began)
+        self._worker.database.foresee(records)
         return durable
 
     async def _perform(self, effect: MemberEffect) -> None:  # noqa: C901, PLR0912 - one arm each

@@ -8,18 +8,20 @@ import structlog
 
 from nexus.errors import (
     NexusError,
-    NoMasterError,
-    ReadOnlyReplicaError,
 )
-from nexus.model.cluster import LinkState, ReplicaStats
+from nexus.model.cluster import ReplicaStats, ReplicaStatus
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
-from nexus.node.faces import LinkFace
+from nexus.node.connection import Connection
+from nexus.node.faces import LinkFace, PortFace
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.holding import pause, resume
 from nexus.node.intake import IntakeHooks, SnapshotIntake
 from nexus.node.machines import mode_of, replica_of
+from nexus.node.pacing import paced
 from nexus.node.parts import Parts
+from nexus.node.referral import no_master, referral, unready
+from nexus.node.relayport import RelayPort
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
 from nexus.node.rewinding import take_back
@@ -27,8 +29,18 @@ from nexus.node.shortening import shorten
 from nexus.node.startup import log_history
 from nexus.node.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
-from nexus.replication.effects import Adopt, Close, Diverged, Peer, Rewind
+from nexus.replication.effects import (
+    Adopt,
+    Close,
+    Diverged,
+    Peer,
+    Rewind,
+    Send,
+    SendSnapshot,
+    Stream,
+)
 from nexus.replication.member_effects import MemberEffect, MemberEffects
+from nexus.replication.relaying import RelayingReplica
 from nexus.replication.replica import Replica
 from nexus.storage.system import read_membership
 
@@ -46,14 +58,18 @@ class Following:
         machine: Replica,
         *,
         face: LinkFace | None = None,
+        port: PortFace | None = None,
         others: Callable[[MemberEffect], Awaitable[None]] | None = None,
     ) -> None:
-        """Where `machine` is a part of a member, `face` is what the driver calls.
+        """Where `machine` is a part of a member, the faces are what drivers call.
 
         `others` performs what only a member asks for.
         """
         self.machine = machine
         self.parts = parts
+        self.port: PortFace | RelayPort | None = port
+        if isinstance(machine, RelayingReplica):
+            self.port = RelayPort(machine, parts.log, self.take)
         self._elects = face is not None
         self._configured: Callable[[], None] | None = None
         self.worker = self._new_worker()
@@ -75,11 +91,11 @@ class Following:
                 intake.store,
                 intake.install,
                 parts.failed,
-                others or _nothing_else,
+                others or self._to_downstreams,
                 parts.events,
                 parts.measures.log_sync,
             ),
-            papers=parts.port.papers,
+            papers=paced(parts.port.papers, parts.config),
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 
@@ -105,7 +121,9 @@ class Following:
         return following
 
     def start(self) -> None:
-        """Take the database's writer, look for the master."""
+        """Take the database's writer, look for the master, let downstreams come."""
+        if isinstance(self.port, RelayPort):
+            self.parts.publisher.reign(self.port)
         self.worker.start()
         self.follower.start()
 
@@ -150,9 +168,10 @@ class Following:
             parts.log,
             ApplyHooks(
                 applied=parts.on_loop(self._applied),
-                conflicted=parts.on_loop(self._conflicted),
+                # By a lambda: the follower is made with the worker.
+                conflicted=parts.on_loop(lambda error: self.follower.conflicted(error)),  # noqa: PLW0108
                 failed=parts.on_loop(parts.failed),
-                short=parts.on_loop(self._short),
+                short=parts.on_loop(lambda error: self.follower.short(error)),  # noqa: PLW0108
                 fingerprint=parts.verifications.pin,
             ),
             parts.measures,
@@ -168,7 +187,9 @@ class Following:
             lag_seconds=machine.lag_seconds(now),
             apply_delay_ms=machine.apply_delay_ms,
             held_back=machine.held_back(now),
-            master_id=master.master_id if master else "",
+            master_id=machine.master_id,
+            upstream_id=master.master_id if master else "",
+            replica_count=sum(one.connected_seconds > 0 for one in self.downstreams),
             master_url=self.master_url,
             state=machine.state,
             paused=machine.paused,
@@ -194,28 +215,16 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
-        if not (self.parts.database.stands or self.parts.is_witness):
-            return "this replica has no database yet"
-        state, lag = self.machine.state, self.machine.lag(now_ms())
-        if state is not LinkState.STREAMING:
-            return f"this replica is {state}, not streaming"
-        if max_lag is not None and lag > max_lag:
-            return f"this replica lags {lag} entries, more than {max_lag}"
-        return ""
+        stands = self.parts.database.stands or self.parts.is_witness
+        return unready(self.machine, max_lag, stands=stands)
 
     def write_refusal(self) -> NexusError:
         """The error of a write that came here."""
         # Where nodes elect, the master that was is perhaps none any more.
         known = self.machine.is_connected or not self._elects
         if self.machine.master is None or not known:
-            return NoMasterError(
-                "this node is a replica and knows no master just now; nothing "
-                "happened, try again soon"
-            )
-        url = self.master_url  # a master inside an application has none
-        where = url or f"nexus://{self.machine.master_addr}"
-        message = f"this node is a replica; write to its master at {where}"
-        return ReadOnlyReplicaError(message, master_url=url)
+            return no_master()
+        return referral(self.master_url, self.machine.master_addr)
 
     def pause(self) -> None:
         """Apply no more."""
@@ -248,8 +257,13 @@ class Following:
         await self.on_worker(database.checkpoint)
         # Nor what may have to be taken back: in async mode a database may be ahead.
         kept = min(database.checkpointed_offset, self.machine.commit_offset)
-        if await self.follower.retain(Offset(kept + 1)):
+        floor, relay = Offset(kept + 1), self.port
+        if isinstance(relay, RelayPort):
+            floor = relay.retention_floor(floor)
+        if await self.follower.retain(floor):
             first = wal.first_offset
+            if isinstance(relay, RelayPort):
+                relay.retained(first)
             while await self.on_worker(lambda: database.forget_answers_before(first)):
                 pass
 
@@ -264,6 +278,23 @@ class Following:
             else:
                 self.follower.take((effect,))
         return answer
+
+    @property
+    def downstreams(self) -> tuple[ReplicaStatus, ...]:
+        """The replicas that follow this one."""
+        return () if self.port is None else self.port.downstreams()
+
+    async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:
+        """Carry out a SendSnapshot for one of them."""
+        assert self.port is not None, "only who has a port is asked for one"
+        parts, cluster_id = self.parts, self.parts.state.cluster_id
+        perform = parts.publisher.perform
+        await parts.sender.send(connection, order, self.port, perform, cluster_id)
+
+    async def _to_downstreams(self, effect: MemberEffect) -> None:
+        """What the replica's relay asks of the port."""
+        assert isinstance(effect, Send | Close | Stream | SendSnapshot), f"{effect}"
+        self.parts.publisher.perform((effect,))
 
     # --- What the machine asks for ------------------------------------------------
 
@@ -317,13 +348,3 @@ class Following:
     def _applied(self, position: Position) -> None:
         self.follower.applied(position)
         self.parts.milestones.passed(position.offset)
-
-    def _conflicted(self, error: Any) -> None:
-        self.follower.conflicted(error)
-
-    def _short(self, error: Any) -> None:
-        self.follower.short(error)
-
-
-async def _nothing_else(effect: MemberEffect) -> None:
-    raise AssertionError(f"{effect} is not a replica's to ask for")

@@ -14,7 +14,14 @@ from nexus.errors import (
     RequestError,
     WrongRoleError,
 )
-from nexus.model.cluster import MembersView, MemberView, Mode, NodeId, Role
+from nexus.model.cluster import (
+    MembersView,
+    MemberView,
+    Mode,
+    NodeId,
+    ReplicaStatus,
+    Role,
+)
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
@@ -22,6 +29,7 @@ from nexus.node.duties import Duties
 from nexus.node.following import Following
 from nexus.node.forming import Forming
 from nexus.node.holding import apply_until
+from nexus.node.keyhandover import hand_key_over
 from nexus.node.keyholding import Keyholding
 from nexus.node.losses import losses
 from nexus.node.resting import Resting
@@ -48,8 +56,12 @@ async def switch_over(duties: Duties, heir: NodeId) -> Handover:
     heir cannot reign now, or has not taken over: then this node takes writes again.
     """
     duties.reigning("a switchover begins at the master")
-    voting = duties.voting()
     began = time.monotonic()
+    if isinstance(duties.duty, Keyholding):
+        await hand_key_over(duties.parts, duties.duty, heir)
+        own = duties.parts.state.node_id
+        return Handover(own, heir, time.monotonic() - began)
+    voting = duties.voting()
     try:
         voting.take(voting.member.switchover(heir, now_ms()))
     except WrongRoleError as error:
@@ -77,6 +89,14 @@ def _followed(voting: Voting) -> str:
     if voting.reigning is not None or not machine.is_connected or not machine.master:
         return ""
     return machine.master.master_id
+
+
+def replicas(duties: Duties) -> tuple[ReplicaStatus, ...]:
+    """A master's replicas, or those that follow this one."""
+    acting = duties.acting
+    if isinstance(acting, Following) and (found := acting.downstreams):
+        return found
+    return duties.reigning().machine.replicas(now_ms())
 
 
 def pause(duties: Duties, replica: str | None) -> None:

@@ -133,6 +133,11 @@ class Keyholding:
         return self._reign.reigning if self._reign else None
 
     @property
+    def lease_s(self) -> int:
+        """How long nobody can have the key of a master that is silent."""
+        return self._settings.ttl_s
+
+    @property
     def role(self) -> Role:
         """As the status tells it."""
         return Role.REPLICA if self._reign is None else Role.MASTER

@@ -18,7 +18,7 @@ from nexus.replication.leadership_stages import LeadershipSettings
 from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberSettings, MemberStanding
-from nexus.replication.replica import Replica
+from nexus.replication.relaying import RelayingReplica
 from nexus.replication.settings import (
     WITNESS,
     LogExtent,
@@ -35,6 +35,9 @@ LEAST_LEASE_S: Final = 2
 
 ANSWERS_PER_LEASE: Final = 6
 """So many silent members in a row can be asked before a lease ends."""
+
+FIRST_TRIES: Final = 4
+"""A replica's upstream may restart before its downstreams go elsewhere."""
 
 MOST_POLL_MS: Final = 1_000
 """How often both keys are read, at least."""
@@ -95,6 +98,8 @@ def member_settings(parts: Parts) -> MemberSettings:
         ),
         replica=ReplicaSettings(
             addresses=parts.master_addresses(),
+            cascades=settings.cascade,
+            first_tries=FIRST_TRIES if settings.cascade else 1,
             heartbeat_ms=heartbeat_ms,
             missed_heartbeats=missed,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -198,13 +203,15 @@ def sync_quorum(settings: ReplicationSettings, mode: Mode) -> int:
 
 def replica_of(
     parts: Parts, addresses: tuple[str, ...], history: EpochHistory
-) -> Replica:
+) -> RelayingReplica:
     """The machine of a replica that looks for its master at these addresses."""
     settings = parts.config.replication
-    return Replica(
+    return RelayingReplica(
         parts.identity(),
         ReplicaSettings(
             addresses=addresses,
+            cascades=settings.cascade,
+            first_tries=FIRST_TRIES if settings.cascade else 1,
             heartbeat_ms=settings.heartbeat_ms,
             missed_heartbeats=settings.missed_heartbeats,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -219,4 +226,5 @@ def replica_of(
             written=held_back(parts),
         ),
         random.random,
+        master_settings(parts, Mode.ASYNC),
     )

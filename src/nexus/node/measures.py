@@ -9,7 +9,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import add
-from time import monotonic
 from typing import Final
 
 SECONDS: Final = (
@@ -23,15 +22,12 @@ COUNTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 FOLD: Final = 4_096
-"""So many observations wait to be sorted into their buckets: together that costs a
+"""So many observations are sorted into their buckets at once: together that costs a
 fraction of what it would cost one by one."""
-
-SETTLE_EVERY: Final = 1_024
-"""Batches after which the writer looks whether there are so many."""
 
 
 class Histogram:
-    """How many observations lie below each bound; one thread observes and settles."""
+    """How many observations lie below each bound; one thread observes."""
 
     __slots__ = ("_counts", "_folding", "_seen", "_total", "bounds", "observe")
 
@@ -43,19 +39,18 @@ class Histogram:
         self._seen: list[float] = []
         self._folding = threading.Lock()
         self.observe = self._seen.append
-        """Count a value; whoever does must `settle` now and then."""
+        """Count a value; another thread must `settle` every second or so."""
 
-    def observe_since(self, began: float) -> None:
-        """Count the seconds since then, by `time.monotonic`, and settle."""
-        self.observe(monotonic() - began)
-        self.settle()
+    def settle(self) -> bool:
+        """Sort up to FOLD observations into their buckets; whether more are left.
 
-    def settle(self) -> None:
-        """Sort what was observed into its buckets, once it is worth it."""
-        if len(self._seen) >= FOLD:
-            with self._folding:
-                self._counts, self._total = self._folded(self._seen)
-                self._seen.clear()
+        Any thread may, while another one observes: both only append and cut.
+        """
+        with self._folding:
+            part = self._seen[:FOLD]
+            self._counts, self._total = self._folded(part)
+            del self._seen[: len(part)]
+        return bool(self._seen)
 
     def cumulative(self) -> tuple[list[tuple[str, float]], float]:
         """As Prometheus has it: each bound with how many are not above it; the sum.
@@ -86,7 +81,6 @@ class Measures:
         self.apply = Histogram(SECONDS)
         self.batch = Histogram(COUNTS)
         self.applied_batch = Histogram(COUNTS)
-        self.batches = 0
         self.committed = 0
         """Transactions; and of those that ended otherwise:"""
         self.refused = 0
@@ -105,10 +99,13 @@ class Measures:
         self.certificate_expires: float | None = None
         """When this node's certificate ends, seconds since 1970; None: it has none."""
 
-    def settle(self) -> None:
-        """Settle what the writer observes once a batch."""
-        for histogram in (self.commit, self.batch, self.log_sync, self.quorum_wait):
-            histogram.settle()
+    def settle(self) -> bool:
+        """Settle some of what was observed; whether to come again at once."""
+        histograms = (
+            *(self.commit, self.quorum_wait, self.log_sync),
+            *(self.apply, self.batch, self.applied_batch),
+        )
+        return any(histogram.settle() for histogram in histograms)
 
     def answered(self, status: int) -> None:
         """An HTTP answer with this status has begun."""

@@ -17,7 +17,6 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node import governing
 from nexus.node.callers import Callers
 from nexus.node.changes import ChangeStream, Wish, Write
-from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.events import EventLog
 from nexus.node.figures import Figures, figures_of
@@ -196,7 +195,7 @@ class Node(Orders):
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """GET /replication/replicas; WrongRoleError on a replica."""
-        return self._duties.reigning().machine.replicas(now_ms())
+        return governing.replicas(self._duties)
 
     def figures(self) -> Figures:
         """What it holds and who is connected; may block, any thread may ask."""

@@ -130,6 +130,15 @@ class Port:
         assert task is not None, "a stream's callback runs in a task"
         self._tasks.add(task)
         try:
+            await self._meet(connection, peer)
+        except asyncio.CancelledError:
+            pass  # `stop` ends this task; asyncio's streams would log a traceback
+        finally:
+            self._tasks.discard(task)
+
+    async def _meet(self, connection: Connection, peer: str) -> None:
+        """Serve one peer until it goes, or refuse it; its connection is closed then."""
+        try:
             await self._hand_over(connection)
         except HandshakeRefusedError as error:
             self.rejections[error.reason] += 1
@@ -142,10 +151,7 @@ class Port:
             await connection.refuse(ErrorCode.MALFORMED, str(error))
         except (OSError, TimeoutError) as error:
             log.info("peer_gone", peer=peer, reason=str(error) or "timed out")
-        except asyncio.CancelledError:
-            pass  # `stop` ends this task; asyncio's streams would log a traceback
         finally:
-            self._tasks.discard(task)
             await connection.close()
 
     async def _hand_over(self, connection: Connection) -> None:

@@ -44,6 +44,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     try:
         while True:
             await asyncio.sleep(min(period_s, LONGEST_TICK_S))
+            while parts.measures.settle():  # noqa: ASYNC110 - others run in between
+                await asyncio.sleep(0)
             duty = duty_now()
             _serve_archive(parts, duty)
             if duty is None:

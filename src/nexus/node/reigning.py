@@ -26,10 +26,10 @@ from nexus.node.faces import PortFace
 from nexus.node.handshake import introduce
 from nexus.node.machines import master_of
 from nexus.node.modes import mode_at_start, pace_s
-from nexus.node.pacing import syncs_told
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.syncs import syncs_told
 from nexus.node.telling import tell_of_reign
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.messages import Error, Welcome

@@ -26,6 +26,7 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     apply_delay_ms: int = 0
     held_back: int = 0
+    upstream_id: str = ""
 
 
 def node_status(
@@ -67,4 +68,6 @@ def node_status(
         archive=parts.archiving.status() if parts.archiving else None,
         apply_delay_ms=duty.apply_delay_ms,
         held_back=duty.held_back,
+        upstream_id=duty.upstream_id,
+        certificate_expires=parts.measures.certificate_expires,
     )

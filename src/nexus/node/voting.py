@@ -76,6 +76,7 @@ class Voting:
         self.following = Following(
             parts,
             member.replica,
+            port=self.port,
             face=LinkFace(member, self._notice, self._chronicle),
             others=self._perform,
         )

@@ -67,6 +67,8 @@ class ErrorCode(StrEnum):
     """The peer's log has left this history."""
     UNKNOWN_DATABASE = "unknown_database"
     """The node has no database of the name that the peer means."""
+    LOOP = "loop"
+    """The peer would follow a node that follows it, however many are between."""
     BUSY = "busy"
     """Try again later."""
     STOPPING = "stopping"

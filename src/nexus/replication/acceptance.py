@@ -5,9 +5,11 @@ from typing import Final
 import msgspec
 
 from nexus.errors import ProtocolError
+from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import Error, ErrorCode, Ping, Plan, Welcome
 from nexus.replication.admission import Refusal, fork_between, well_formed
+from nexus.replication.cascade import VIA, chain, named
 from nexus.replication.incoming import Incoming
 
 
@@ -35,6 +37,14 @@ def weighed(
         or _contradiction(welcome, log)
         or _acceptance(welcome, log)
     )
+
+
+def looped(welcome: Welcome, own: NodeId) -> Refusal | None:
+    """A replica that follows this node is no upstream for it."""
+    via = named(welcome.features, VIA)
+    if own not in via:
+        return None
+    return Refusal(ErrorCode.LOOP, f"{own} would follow {chain(via)}: a loop")
 
 
 def check_ping(ping: Ping, welcome: Welcome) -> None:

@@ -40,6 +40,7 @@ from nexus.replication.member_effects import (
     MemberSettings,
     MemberStanding,
 )
+from nexus.replication.relay import Relay
 from nexus.replication.settings import Identity, LogExtent, Standing
 from nexus.replication.voting_replica import VotingReplica
 
@@ -70,6 +71,7 @@ class Composition:
         self._witnesses: set[NodeId] = set()
         """Voters that have said they are."""
         self._lending = Lending(identity, settings.master)
+        self._relay = Relay(identity, settings.master)
         self._position = ORIGIN
         record = standing.record
         known = max(record.epoch, standing.log.epoch, standing.log.history.epoch)
@@ -160,13 +162,14 @@ class Composition:
         if not self.elector.reigns or reign.epoch != self.epoch:
             return ()
         history = self.history.truncated_after(log.durable_offset).begun(reign)
+        ended = self._relay.end("its upstream reigns")
         self.replica = None
         self.master = ElectedMaster(
             self._identity, self._settings, history, log, self.electorate, now_ms
         )
         self._first_offset = log.first_offset
         others = self.electorate.addresses_without(self._identity.node_id)
-        return (Announce(others),)
+        return (*ended, Announce(others))
 
     def follow(self, log: Standing) -> MemberEffects:
         """After a StepDown: the writer has ended, the log stands so; look for a master.
@@ -179,9 +182,14 @@ class Composition:
 
     def _followed(self, log: Standing) -> None:
         settings = self._settings.replica
-        others = self.electorate.addresses_without(self._identity.node_id)
+        own_id = self._identity.node_id
+        others = self.electorate.addresses_without(own_id)
+        # A voter's acknowledgements count with the true master alone.
+        cascades = settings.cascades and own_id not in self.voters
         # A single voter asks at its own door until it reigns; nobody else is there.
-        named = (*others, *settings.addresses) or (self._identity.address,)
+        configured = settings.addresses
+        named = (*configured, *others) if cascades else (*others, *configured)
+        named = named or (self._identity.address,)
         addresses = tuple(dict.fromkeys(named))
         if len(addresses) > 1:  # this node's own is no master's
             own = self._identity.address
@@ -189,7 +197,7 @@ class Composition:
         self.master = None
         self.replica = VotingReplica(
             self._identity,
-            replace(settings, addresses=addresses),
+            replace(settings, addresses=addresses, cascades=cascades),
             replace(log, epoch=max(log.epoch, self.epoch)),
             self._random,
         )
@@ -255,6 +263,7 @@ class Composition:
                     self._reconfigured()
                 case Rewind() | Install():
                     out += self._lending.end("the log is replaced")
+                    out += self._relay.end("its log is replaced")
                 case Adopt() if replica.borrows:
                     continue  # the lender is no master
                 case Connect() if replica.borrows:
@@ -266,7 +275,15 @@ class Composition:
         if lost or replica.has_borrowed_all:
             out += replica.gives_back(self.epoch)
             out += self._from_elector(self.elector.fetched(now_ms), now_ms)
-        return tuple(out)
+        return (*out, *self._passed_on(now_ms))
+
+    def _passed_on(self, now_ms: int) -> MemberEffects:
+        """What the log's end by now means for the downstreams."""
+        if self.replica is None or self._settings.witness or self.replica.borrows:
+            return self._relay.end("its upstream has lost its own")
+        votes = self._identity.node_id in self.voters
+        leaves = self.replica.votes_now() if votes else ()
+        return (*leaves, *self._relay.follow(self.replica, now_ms))
 
     def _reconfigured(self) -> None:
         self.elector.auto_failover = self.electorate.auto_failover

@@ -61,7 +61,7 @@ class Delay:
         self.delay_ms = delay_ms
         self._spacing_ms = max(1, delay_ms // 1_000)
         self._marks: deque[_Mark] = deque()
-        self._ahead_ms: int | None = None
+        self.ahead_ms: int | None = None
         """What the master's clock shows more than this node's; None: nobody said."""
         self._ripe = NO_OFFSET
         self._released = NO_OFFSET
@@ -96,7 +96,7 @@ class Delay:
 
     def told(self, clock_us: int, now_ms: int) -> None:
         """The master's clock shows this; 0: it is one that does not say."""
-        self._ahead_ms = clock_us // 1_000 - now_ms if clock_us else None
+        self.ahead_ms = clock_us // 1_000 - now_ms if clock_us else None
 
     def ripe(self, end: Offset, now_ms: int) -> Offset:
         """The last entry, up to `end`, that is old enough, or was released."""
@@ -116,7 +116,7 @@ class Delay:
     def _is_ripe(self, mark: _Mark, now_ms: int) -> bool:
         if now_ms - mark.arrived_ms >= self.delay_ms:
             return True
-        ahead_ms = self._ahead_ms
+        ahead_ms = self.ahead_ms
         if ahead_ms is None:
             return False
         return now_ms + ahead_ms - mark.stamp_ms >= self.delay_ms

@@ -35,6 +35,11 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     rests: bool = False
     """Maintenance: only whom an operator promotes takes the leader key."""
 
+    def address_but(self, node_id: NodeId) -> str:
+        """Where the master is; empty where there is none but this node."""
+        other = self.leader is not None and self.leader.node_id != node_id
+        return self.leader.address if self.leader is not None and other else ""
+
     def held(self, leader: LeaderKey, synced: SyncedKey) -> "Keys":
         """These two as they are now, and the rest as it was read."""
         return Keys(leader=leader, synced=synced, rests=self.rests)

@@ -50,6 +50,11 @@ class Incoming:
         return self._history.truncated_after(self.received)
 
     @property
+    def whole_history(self) -> EpochHistory:
+        """The reigns of the master's log, those not received included."""
+        return self._history
+
+    @property
     def position(self) -> Position:
         """Of the last entry received."""
         return self._history.position_at(self.received)

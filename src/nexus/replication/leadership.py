@@ -24,7 +24,12 @@ from nexus.replication.key_effects import (
     TakeKey,
 )
 from nexus.replication.key_lease import KeyLease
-from nexus.replication.leadership_stages import MOVES, LeadershipSettings, Stage
+from nexus.replication.leadership_stages import (
+    LOST_DATA,
+    MOVES,
+    LeadershipSettings,
+    Stage,
+)
 from nexus.replication.synced import FollowerView, SyncedNodes
 
 
@@ -140,12 +145,7 @@ class Leadership:
         epoch = Epoch(synced.epoch_base + leader.revision)
         if epoch <= self._epoch:
             self._not_before_ms = self._lease.until_ms
-            return self._gives_up(
-                f"etcd's revision makes epoch {epoch}, this node has met "
-                f"{self._epoch}: etcd has lost data, so its list cannot be trusted; "
-                "set another replication.etcd_prefix on all nodes, and let the node "
-                "that reigned last found it"
-            )
+            return self._gives_up(LOST_DATA.format(epoch=epoch, met=self._epoch))
         former, self._epoch = self._leader, epoch
         self._keys = self._keys.held(leader, synced)
         self._leader = leader
@@ -205,6 +205,11 @@ class Leadership:
         leader = self._keys.leader
         if self.stage is not Stage.REIGNS or self.synced is None or leader is None:
             return ()
+        if self.synced.is_left:
+            # Both hold all, nobody else can take the key: if the heir does not, this.
+            self._not_before_ms = now_ms + self._own.ttl_s * 1000
+            self._asked_to_stand = True
+            return self._ends(f"{self.synced.heir} takes over")
         before = self.synced.listed
         wanted = self.synced.ask(
             views, promised=promised, durable=durable, now_ms=now_ms
@@ -222,8 +227,8 @@ class Leadership:
             return ()
         self._keys = self._keys.held(of, synced)
         self.synced.changed(synced)
-        report = Report(Level.INFO, "synced_nodes", ", ".join(synced.nodes))
-        return (Require(self.synced.required), report)
+        told = Report(Level.INFO, "synced_nodes", ", ".join(synced.nodes))
+        return (Require(self.synced.required), told)
 
     def list_refused(self, of: LeaderKey, keys: Keys) -> KeyEffects:
         """The leader key or the list is not what this node thought."""
@@ -284,6 +289,7 @@ class Leadership:
         if leader.node_id == self._own.node_id:
             # Of an earlier life of this node, which has ended: nobody uses it.
             return (RevokeLease(leader.lease_id),)
+        self._asked_to_stand = False
         if former is None or former.revision != leader.revision:
             return (Follow(leader.address),)
         return ()
@@ -293,15 +299,11 @@ class Leadership:
         if not ((self._own.stands and not self._keys.rests) or self._asked_to_stand):
             return False
         synced = self._keys.synced
-        if synced is None:
-            return self._own.founds
-        return self._own.node_id in synced.nodes
+        return self._own.founds if synced is None else self._own.node_id in synced.nodes
 
     def _takes(self) -> KeyEffects:
-        synced = self._keys.synced
-        if synced is None:
-            synced = SyncedKey(nodes=(self._own.node_id,), epoch_base=self._epoch)
-        return (TakeKey(self._lease.lease_id, synced),)
+        first = SyncedKey(nodes=(self._own.node_id,), epoch_base=self._epoch)
+        return (TakeKey(self._lease.lease_id, self._keys.synced or first),)
 
     def _seen_while_taking(self, keys: Keys) -> KeyEffects:
         """After a request whose outcome was unknown."""
@@ -324,8 +326,8 @@ class Leadership:
         assert self.synced is not None, "a reign has a list"
         before = self.synced.required
         self.synced.seen(keys.synced)
-        changed = self.synced.required != before
-        return (Require(self.synced.required),) if changed else ()
+        after = self.synced.required
+        return (Require(after),) if after != before else ()
 
     def _ends(self, reason: str) -> KeyEffects:
         self._move(Stage.ENDS)
@@ -341,9 +343,7 @@ class Leadership:
         return (*revoked, *(report if reason else ()), self._follow())
 
     def _follow(self) -> Follow:
-        leader = self._keys.leader
-        other = leader is not None and leader.node_id != self._own.node_id
-        return Follow(leader.address if leader is not None and other else "")
+        return Follow(self._keys.address_but(self._own.node_id))
 
     def _move(self, stage: Stage) -> None:
         assert stage in MOVES[self.stage], f"no move: {self.stage} to {stage}"

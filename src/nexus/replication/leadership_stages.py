@@ -30,6 +30,13 @@ MOVES: Final = {
 }
 
 
+LOST_DATA: Final = (
+    "etcd's revision makes epoch {epoch}, this node has met {met}: etcd has lost data, "
+    "so its list cannot be trusted; set another replication.etcd_prefix on all nodes, "
+    "and let the node that reigned last found it"
+)
+
+
 class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds, and what this node may do."""
 

@@ -53,7 +53,9 @@ class Link:
 
     def __init__(self, settings: ReplicaSettings, random: Callable[[], float]) -> None:
         self._settings = settings
-        self._route = Route(settings.addresses, retries(settings, random))
+        self._route = Route(
+            settings.addresses, retries(settings, random), settings.first_tries
+        )
         self.state = LinkState.STOPPED
         # Not computed: an enum's hash costs more than the rest of an entry's way.
         self.streams = False
@@ -108,6 +110,10 @@ class Link:
         self._dead_after_ms = slower_ms * self._settings.missed_heartbeats
         self._said_ms = self._streams_since_ms = now_ms
         self._route.succeeded()
+
+    def learn(self, address: str) -> None:
+        """Where the upstream finds its own: a place to go to when it dies."""
+        self._route.learn(address)
 
     def begins_streaming(self, *, paused: bool) -> None:
         """The logs match; also how pause and resume are shown."""

@@ -290,7 +290,7 @@ class Master:
             master_id=identity.node_id,
             cluster_id=identity.cluster_id,
             epoch=self._history.epoch,
-            current_offset=streams.end,
+            current_offset=streams.extent.durable_offset,
             commit_offset=streams.commit,
             page_size=identity.page_size,
             encoding=identity.encoding,

@@ -9,7 +9,7 @@ names of the methods, and when to call them, are those of the machines.
 from collections.abc import Iterable, Sequence
 
 from nexus.errors import WrongRoleError
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import NodeId, ReplicaStatus
 from nexus.model.operation import Membership
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Position
 from nexus.protocol.messages import (
@@ -47,7 +47,7 @@ class Member(Composition):
             effects += self._watched(now_ms)
         elif self.replica is not None:
             effects = self._from_replica(self.replica.tick(now_ms), now_ms)
-        effects += self._lending.tick(now_ms)
+        effects += self._lending.tick(now_ms) + self._relay.tick(now_ms)
         return effects + self._from_elector(self.elector.tick(now_ms), now_ms)
 
     def _watched(self, now_ms: int) -> MemberEffects:
@@ -112,6 +112,10 @@ class Member(Composition):
         if self.replica is None:
             no = turned_away(hello, self._identity)
             return (Close(peer, no.code, no.message, self.epoch),)
+        if self._relay.wanted(hello) and not self._settings.witness:
+            return self._relay.hello(
+                peer, hello, self.replica, self._first_offset, now_ms
+            )
         effects = self.replica.hello(peer, hello)
         met: ElectionEffects = ()
         if hello.cluster_id == self.replica.cluster_id:
@@ -120,14 +124,14 @@ class Member(Composition):
 
     def disconnected(self, peer: Peer, now_ms: int) -> MemberEffects:
         """A connection to this node's port is gone."""
-        machine = self._serving(peer)
+        machine = self.serving(peer)
         if machine is None:
             return ()
         return self._served(machine, machine.disconnected(peer, now_ms), now_ms)
 
     def receive(self, peer: Peer, message: Message, now_ms: int) -> MemberEffects:
         """A message of a welcomed peer; ignored from one that was closed."""
-        machine = self._serving(peer)
+        machine = self.serving(peer)
         if machine is None:
             return ()
         return self._served(machine, machine.receive(peer, message, now_ms), now_ms)
@@ -136,7 +140,7 @@ class Member(Composition):
         self, peer: Peer, next_offset: Offset, bytes_sent: int, now_ms: int
     ) -> MemberEffects:
         """A Stream is done."""
-        machine = self._serving(peer)
+        machine = self.serving(peer)
         if machine is None:
             return ()
         fed = machine.streamed(peer, next_offset, bytes_sent, now_ms)
@@ -144,7 +148,7 @@ class Member(Composition):
 
     def log_gap(self, peer: Peer, first_offset: Offset, now_ms: int) -> MemberEffects:
         """A Stream failed: the log begins at `first_offset`."""
-        machine = self._serving(peer)
+        machine = self.serving(peer)
         if machine is None:
             return ()
         closed = machine.log_gap(peer, first_offset, now_ms)
@@ -168,21 +172,27 @@ class Member(Composition):
             return Offset(NO_OFFSET + 1)
         if not self._settings.election.stands:
             return Offset(self.replica.held_by_all + 1)
-        return Offset(self.replica.commit_offset + 1)
+        return self._relay.retention_floor(Offset(self.replica.commit_offset + 1))
 
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before `first_offset`."""
         self._first_offset = first_offset
+        self._relay.retained(first_offset)
         if self.master is not None:
             self.master.retained(first_offset)
 
-    def _serving(self, peer: Peer) -> Master | None:
-        return self.master or self._lending.serves(peer)
+    def downstreams(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
+        """The replicas that follow this one."""
+        return self._relay.replicas(now_ms)
+
+    def serving(self, peer: Peer) -> Master | None:
+        """The machine that decides about a connection to this node's port."""
+        return self.master or self._lending.serves(peer) or self._relay.serves(peer)
 
     def _served(self, machine: Master, effects: Effects, now_ms: int) -> MemberEffects:
         if machine is self.master:
             return self._from_master(effects, now_ms)
-        return self._lending.only_lends(effects)
+        return self._relay.only_relays(self._lending.only_lends(effects))
 
     def _lends_to(self, hello: Hello) -> bool:
         replica = self.replica
@@ -206,6 +216,7 @@ class Member(Composition):
         """The connection that a Connect asked for stands."""
         if self.replica is None:
             return ()
+        self.replica.waiting = self._relay.waiting(now_ms)
         return self._from_replica(self.replica.connected_to_master(now_ms), now_ms)
 
     def lost_master(self, reason: str, now_ms: int) -> MemberEffects:

@@ -27,9 +27,10 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from nexus.replication.acceptance import check_ping, pointed_to, weighed
+from nexus.replication.acceptance import check_ping, looped, pointed_to, weighed
 from nexus.replication.admission import Refusal
 from nexus.replication.announcement import hello_of
+from nexus.replication.cascade import CASCADE, upstream_of
 from nexus.replication.effects import (
     MASTER,
     Adopt,
@@ -73,6 +74,9 @@ class Replica(ReplicaView):
         self._rewinding = Rewinding(link, log, keeping, self._intake)
         self.paused = False
         """Whether an operator has stopped the apply."""
+        self._cascades = settings.cascades
+        self.waiting: tuple[str, ...] = ()
+        """For Hello: who waits for this node to follow somebody."""
         self._stops_at: Offset | None = None
         """The last entry that an operator wants applied, while it is paused."""
         self.master = None
@@ -98,6 +102,9 @@ class Replica(ReplicaView):
             return self._link.given_up("the disk is still at work: not connecting yet")
         self._link.connected(now_ms)
         hello = hello_of(self._identity, log.history, log.durable, epoch=self._epoch)
+        if self._cascades:
+            features = (*hello.features, CASCADE, *self.waiting)
+            hello = replace(hello, features=features)
         return (Send(MASTER, hello),)
 
     def disconnected(self, reason: str) -> Effects:
@@ -246,11 +253,14 @@ class Replica(ReplicaView):
         raise ProtocolError(f"{type(message).__name__} came while the link is {state}")
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> Effects:
-        verdict = weighed(welcome, self.cluster_id, self._epoch, self._log)
+        verdict = looped(welcome, self._identity.node_id) or weighed(
+            welcome, self.cluster_id, self._epoch, self._log
+        )
         if isinstance(verdict, Refusal):
             report = Report(Level.ERROR, "master_not_accepted", verdict.message)
             return (report, *self._link.given_up(verdict.message, verdict.code))
         self.master = welcome
+        self._link.learn(upstream_of(welcome.features))
         self._epoch = welcome.epoch
         self._identity = replace(self._identity, cluster_id=welcome.cluster_id)
         self._link.welcomed(welcome.heartbeat_ms, now_ms)

@@ -3,6 +3,7 @@
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Welcome
+from nexus.replication.cascade import CASCADE
 from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
 from nexus.replication.link import Link
@@ -81,6 +82,55 @@ class ReplicaView:
     def lag_seconds(self, now_ms: int) -> float:
         """How long the oldest lagging one has been known, beyond any delay; or 0."""
         return self._log.lag_ms(now_ms) / 1000
+
+    # --- What its downstreams are told -----------------------------------------------
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether it follows somebody whose log is its own, and grows."""
+        return self._link.streams and self.master is not None
+
+    @property
+    def safe(self) -> Offset:
+        """The last entry that it may show: committed, and durable here."""
+        return self._log.safe
+
+    @property
+    def durable(self) -> Offset:
+        """The end of its log, as far as it is synced."""
+        return self._log.durable
+
+    @property
+    def master_end(self) -> Offset:
+        """The end of the true master's log, as far as is known."""
+        return self._log.master_offset
+
+    @property
+    def clock_ahead_ms(self) -> int | None:
+        """What the master's clock shows more than this node's, where that is known."""
+        return self._log.delay.ahead_ms
+
+    @property
+    def whole_history(self) -> EpochHistory:
+        """The reigns of the log that is followed, those to come included."""
+        return self._log.whole_history
+
+    @property
+    def upstream_features(self) -> tuple[str, ...]:
+        """What the node that is followed has said of itself."""
+        return self.master.features if self.master and self._link.is_welcome else ()
+
+    @property
+    def master_id(self) -> str:
+        """Who reigns, however many replicas are between; empty before it is known."""
+        if self.follows_replica and self.history.reigns:
+            return self.history.reigns[-1].master_id
+        return self.master.master_id if self.master else ""
+
+    @property
+    def follows_replica(self) -> bool:
+        """Whether the node that is followed is a replica itself."""
+        return CASCADE in self.upstream_features
 
     def stats(self, now_ms: int, *, bytes_received: int) -> ReplicaStats:
         """The totals since the machine was made."""

@@ -7,9 +7,12 @@ from nexus.replication.effects import Connect
 class Route:
     """The configured addresses in turn, and the one that another node pointed to."""
 
-    def __init__(self, addresses: tuple[str, ...], backoff: Backoff) -> None:
+    def __init__(
+        self, addresses: tuple[str, ...], backoff: Backoff, first_tries: int = 1
+    ) -> None:
         assert addresses, "a replica needs an address to begin with"
-        self._addresses = addresses
+        self._configured = self._addresses = addresses
+        self._first_tries = self._tries_left = first_tries
         self._backoff = backoff
         self._index = 0
         self.target = addresses[0]
@@ -20,7 +23,10 @@ class Route:
 
     def after_failure(self) -> Connect:
         """To the next configured address, when the backoff says so."""
-        if self.target == self._addresses[self._index]:
+        if self.target == self._addresses[0] and self._tries_left > 1:
+            self._tries_left -= 1
+        elif self.target == self._addresses[self._index]:
+            self._tries_left = self._first_tries
             self._index = (self._index + 1) % len(self._addresses)
         self.target = self._addresses[self._index]
         return Connect(self.target, self._backoff.next_ms())
@@ -36,3 +42,10 @@ class Route:
     def succeeded(self) -> None:
         """A good connection: the next failure waits for the shortest time."""
         self._backoff.reset()
+        self._tries_left = self._first_tries
+
+    def learn(self, address: str) -> None:
+        """Where to look too, when the configured ones do not answer."""
+        if address and address not in self._configured:
+            self._addresses = (*self._configured, address)
+            self._index %= len(self._addresses)

@@ -81,6 +81,10 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Reconnects, and full syncs one after the other, wait so long, doubling."""
     steady_ms: int = 60_000
     """Streaming for so long, the next full sync need not wait."""
+    cascades: bool = False
+    """It may follow a replica: the first address is one's."""
+    first_tries: int = 1
+    """So often the first address is tried in a row before others."""
     apply_delay_ms: int = 0
     """How old an entry must be, by its master's clock, before it is applied."""
 

@@ -42,6 +42,11 @@ class Streams:
         self.lease = Lease(identity.node_id)
         self._ages = EntryAges()
         self._ages.note(log.durable_offset, now_ms)
+        self._whole = NO_OFFSET
+        """Of a replica's log: durable, but perhaps not committed yet."""
+        self._master_end = NO_OFFSET
+        """Of the true master, where this log is a replica's."""
+        self._ahead_ms: int | None = None
 
     @property
     def quorum(self) -> int:
@@ -59,8 +64,8 @@ class Streams:
 
     @property
     def extent(self) -> LogExtent:
-        """The log as replicas may have it."""
-        return LogExtent(self.log.first_offset, self.end)
+        """The log as replicas may have it; of a relay, what it will show in time."""
+        return LogExtent(self.log.first_offset, max(self.end, self._whole))
 
     def elected(self, voters: frozenset[NodeId]) -> None:
         """These count; nothing is known to be committed yet, whatever the mode."""
@@ -99,6 +104,25 @@ class Streams:
         """The own log holds entries up to `offset`, and is being synced."""
         assert offset >= self._written, "a failed append or sync stops the node"
         self._written = offset
+        return self.fed(now_ms)
+
+    def relayed(
+        self,
+        shown: Offset,
+        held: Offset,
+        master_end: Offset,
+        ahead_ms: int | None,
+        now_ms: int,
+    ) -> Effects:
+        """A replica passes its log on up to `shown`, which is committed, of `held`.
+
+        The master's own log reaches `master_end`, its clock is `ahead_ms` of this one.
+        """
+        self._whole = held
+        self.log = LogExtent(self.log.first_offset, max(shown, self.log.durable_offset))
+        self.commit = max(shown, self.commit)
+        self._master_end, self._ahead_ms = master_end, ahead_ms
+        self._ages.note(max(shown, master_end), now_ms)
         return self.fed(now_ms)
 
     def retained(self, first_offset: Offset) -> None:
@@ -214,12 +238,15 @@ class Streams:
         stamp = self.lease.pinged(progress.node_id, now_ms) if self.voters else now_ms
         ping = Ping(
             timestamp=stamp,
-            current_offset=self.log.durable_offset,
+            current_offset=max(self.log.durable_offset, self._master_end),
             commit_offset=self.commit,
             epoch=self._reign.epoch,
             cluster_id=self._cluster_id,
             history_id=self._reign.history_id,
             held_offset=self.held_by_all,
+            clock_us=(
+                0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
+            ),
         )
         return (Send(progress.peer, ping),)
 
@@ -237,7 +264,7 @@ class Streams:
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
         """Every replica known, connected or not."""
         dead_after_ms = self._settings.dead_after_ms
-        durable = self.log.durable_offset
+        durable = max(self.log.durable_offset, self._master_end)
         return tuple(
             progress.status(self._ages, durable, now_ms, dead_after_ms)
             for progress in self.fleet

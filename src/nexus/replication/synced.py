@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.replication.etcd_keys import SyncedKey
@@ -55,12 +56,39 @@ class SyncedNodes:
         self._doubtful: frozenset[NodeId] = frozenset()
         self._doubts = False
         self._standings: dict[NodeId, _Standing] = {}
+        self.heir = NodeId("")
+        """Who alone is to stay in the list beside this node: it shall take over."""
 
     @property
     def required(self) -> frozenset[NodeId]:
         """Who must hold an entry before it may be acknowledged."""
         asked = self._asked or frozenset()
         return frozenset(self.listed.nodes) | asked | self._doubtful
+
+    def leave_to(self, heir: NodeId) -> None:
+        """Leave nobody but `heir` in the list: a switchover, until `keep`.
+
+        Raises WrongRoleError where the heir is not known to hold everything.
+        """
+        others = set(self.listed.nodes) - {self._node_id}
+        if heir not in others:
+            known = ", ".join(sorted(others)) or "no other node"
+            raise WrongRoleError(
+                f"{heir or 'nobody'} is not known to hold every acknowledged entry; in "
+                f"etcd's list: {known}"
+            )
+        self.heir = heir
+
+    def keep(self) -> None:
+        """The switchover is given up: others may come into the list again."""
+        self.heir = NodeId("")
+
+    @property
+    def is_left(self) -> bool:
+        """Whether etcd has confirmed that only the heir can take over."""
+        if not self.heir or self._asked is not None or self._doubts:
+            return False
+        return set(self.listed.nodes) == {self._node_id, self.heir}
 
     def presume_dead(self, node_id: NodeId) -> None:
         """This node's lease has run out: it need not be waited for."""
@@ -95,6 +123,8 @@ class SyncedNodes:
             for node in well
             if views[node].may_reign and views[node].acked >= promised
         }
+        if self.heir:
+            wanted &= {self._node_id, self.heir}
         if wanted == frozenset(self.listed.nodes) and not self._doubts:
             return None
         self._asked = wanted

@@ -57,6 +57,13 @@ class VotingReplica(Replica):
             return ()
         return self._link.given_up(f"epoch {epoch} has begun")
 
+    def votes_now(self) -> Effects:
+        """It is a voter by now: its acknowledgements count with the master alone."""
+        leaves, self._cascades = self.follows_replica, False
+        if not leaves:
+            return ()
+        return self._link.given_up("a voter follows the master itself")
+
     # --- What a candidate borrows ----------------------------------------------------
 
     @property

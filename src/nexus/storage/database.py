@@ -18,6 +18,7 @@ from nexus.errors import (
     RefusedStatementError,
     StorageError,
 )
+from nexus.model.entry import Record
 from nexus.model.operation import Membership, Own, Reigned, Tokens
 from nexus.model.position import ORIGIN, EpochHistory, Offset, Position
 from nexus.storage import columns, system
@@ -26,7 +27,7 @@ from nexus.storage.columns import SchemaChange
 from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
 from nexus.storage.functions import NO_FUNCTIONS, Functions
 from nexus.storage.tables import hash_schema, read_tables
-from nexus.storage.tokens import NO_TOKENS, read_tokens, write_tokens
+from nexus.storage.tokens import GoodTokens, KnownTokens, read_tokens, write_tokens
 
 CHECKPOINT_PAGES: Final = 4_000
 """Pages in the `-wal` that make a checkpoint due, 16 MiB: SQLite's own 1,000 would make
@@ -48,8 +49,7 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
-        self.tokens = NO_TOKENS
-        """The cluster's, as of the applied position; replaced, never changed."""
+        self._tokens = GoodTokens()
         self._tokens_changed = False
         self.begun = 0
         """Transactions of the writer so far. Within one, nobody else changes anything
@@ -79,6 +79,15 @@ class Database(Access):
     def encoding(self) -> str:
         """The encoding of text, as `PRAGMA encoding` names it; of a new one too."""
         return self._encoding
+
+    @property
+    def tokens(self) -> KnownTokens:
+        """The cluster's that are good; any thread may ask."""
+        return self._tokens.good
+
+    def foresee(self, records: Iterable[Record]) -> None:
+        """The log holds these: what they revoke is good no more, applied or not."""
+        self._tokens.stored(record.payload for record in records)
 
     def history(self) -> EpochHistory:
         """All reigns up to the applied position."""
@@ -271,6 +280,7 @@ class Database(Access):
     def reload(self) -> None:
         """After the database was replaced or taken back: read what it says."""
         self._position = system.read_position(self.writer)
+        self._tokens.forget()
         self._read_tokens()
         # Kept: other threads ask for them while the writer is at work.
         self._page_size = self.writer.pragma("page_size")
@@ -280,7 +290,7 @@ class Database(Access):
         self._guard.watch(self._data_version())
 
     def _read_tokens(self) -> None:
-        self.tokens = read_tokens(self.writer)
+        self._tokens.applied(read_tokens(self.writer))
         self._tokens_changed = False
 
     def _count_pages(self, _: apsw.Connection, __: str, pages: int) -> int:

@@ -2,6 +2,7 @@
 
 import { attachActions } from "./actions.js";
 import { Charts } from "./charts.js";
+import { ownDatabase, showDatabases } from "./databases.js";
 import { byId, element } from "./dom.js";
 import { draw } from "./drawing.js";
 import { showEvents } from "./events.js";
@@ -38,7 +39,10 @@ function heard({ event, data, id }) {
     return;
   }
   state = after(state, event, JSON.parse(data));
-  if (event === "cluster") show();
+  if (event === "cluster") {
+    show();
+    showDatabases(byId("databases"));
+  }
 }
 
 function show() {
@@ -51,7 +55,8 @@ function show() {
   pill.dataset.tone = tone;
   const own = state.nodes.get(state.seenBy);
   const cluster = own?.figures?.status.cluster_id;
-  byId("where").textContent = `${cluster ? `cluster ${cluster}, ` : ""}seen by ${shortId(state.seenBy)}`;
+  const database = ownDatabase();
+  byId("where").textContent = `${database ? `database ${database}, ` : ""}${cluster ? `cluster ${cluster}, ` : ""}seen by ${shortId(state.seenBy)}`;
   document.title = `${words} · Nexus`;
   showTiles(byId("tiles"), state);
   draw(byId("drawing"), byId("drawing-told"), state);
