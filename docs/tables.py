@@ -35,6 +35,7 @@ MEANINGS = {
     "replication.missed_heartbeats": "After so many the other side counts as dead.",
     "replication.connect_timeout_ms": "For a connection and its handshake.",
     "replication.cascade": "The node at `master_addr` may be a replica, too.",
+    "replication.max_receive_rate": "Bytes a second that a replica takes, at most.",
     "replication.apply_delay_ms": "How late a replica applies an entry, on purpose.",
     "replication.max_log_size": "Entries that the log keeps at least.",
     "replication.auto_failover": "A dead master is replaced by itself, where voters elect.",

@@ -257,3 +257,37 @@ async def test_where_nobody_comes_to_reign_the_outcome_stays_unknown(
     master.hold.set()
 
     assert (answer.status_code, answer.json()["code"]) == (504, "outcome_unknown")
+
+
+async def test_a_replica_that_follows_a_replica_has_the_write_passed_on(
+    master: FakeMaster, replica: FakeNode
+) -> None:
+    replica.current = replace(replica.current, master_id="m", upstream_id="r")
+    passed = {"nexus-forwarded-by": "n9", "nexus-passed-up-by": "n8,n9"}
+
+    async with client_of(replica) as client:
+        await client.post("/sql", json=INSERT)
+        await client.post("/sql", json=INSERT, headers=passed)
+        again = passed | {"nexus-passed-up-by": "n1,n9"}
+        refused = await client.post("/sql", json=INSERT, headers=again)
+
+    (_, first, _), (_, second, _) = master.requests
+    assert first["nexus-passed-up-by"] == "n1"
+    assert second["nexus-passed-up-by"] == "n8,n9,n1"
+    assert second["nexus-forwarded-by"] == "n1"
+    assert refused.status_code == 503
+    assert "has come back to this node" in refused.json()["detail"]
+
+
+async def test_the_last_replica_before_the_master_passes_it_on_for_good(
+    master: FakeMaster, replica: FakeNode
+) -> None:
+    replica.current = replace(replica.current, master_id="m", upstream_id="m")
+    passed = {"nexus-forwarded-by": "n9", "nexus-passed-up-by": "n9"}
+
+    async with client_of(replica) as client:
+        await client.post("/sql", json=INSERT, headers=passed)
+
+    [(_, headers, _)] = master.requests
+    assert "nexus-passed-up-by" not in headers
+    assert headers["nexus-forwarded-by"] == "n1"

@@ -187,3 +187,14 @@ def test_only_a_replica_without_a_vote_follows_a_replica(flags: dict[str, Any]) 
 
     follows = {"replication__role": "replica", "replication__master_addr": "a:1"}
     assert loaded(replication__cascade=True, **follows).replication.cascade
+
+
+def test_a_voter_is_not_slowed_down() -> None:
+    peers = "127.0.0.1:15475,127.0.0.1:1,127.0.0.1:2"
+    flags = {"replication__role": "replica", "replication__max_receive_rate": "1MiB"}
+
+    with pytest.raises(ConfigurationError, match="1048576 would delay the heartbeats"):
+        loaded(replication__peers=peers, **flags)
+
+    follows = loaded(replication__master_addr="a:1", **flags)
+    assert follows.replication.max_receive_rate == 1 << 20

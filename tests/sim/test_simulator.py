@@ -39,7 +39,7 @@ def test_no_invariant_breaks_where_replicas_follow_replicas(first: int) -> None:
 
 
 def test_entries_do_pass_from_replica_to_replica() -> None:
-    world = World(replace(chain_of(5), faults=(), stress_ms=1_200))
+    world = World(replace(chain_of(7), faults=(), stress_ms=1_200))
     seen: set[str] = set()
 
     def look() -> None:

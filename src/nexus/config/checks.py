@@ -110,6 +110,11 @@ def _check_roles(settings: ReplicationSettings) -> None:
             "replication.role to replica and replication.master_addr to the replica "
             "to follow, and remove replication.peers; or remove it"
         )
+    if settings.max_receive_rate and settings.peers:
+        raise ConfigurationError(
+            f"replication.max_receive_rate = {settings.max_receive_rate} would delay "
+            "the heartbeats of a voter; remove it, or replication.peers"
+        )
     if settings.coordinator == "quorum" and not follows:
         raise ConfigurationError(
             "replication.coordinator = 'quorum' has nobody to elect with; set "

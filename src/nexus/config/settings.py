@@ -20,6 +20,7 @@ from nexus.config.values import (
     EtcdPrefix,
     Milliseconds,
     Natural,
+    Rate,
     Secret,
     Size,
 )
@@ -43,6 +44,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_ms: Milliseconds = 10_000
     cascade: bool = False
     """The node at master_addr may be a replica, which passes its log on."""
+    max_receive_rate: Rate | None = None
+    """Bytes a second that a replica reads from its upstream; None: what comes."""
     apply_delay_ms: Delay = 0
     """A replica applies an entry only when it is so old; 0: at once."""
     max_log_size: Count = 1_000_000

@@ -44,6 +44,7 @@ ADDRESS: Final = {"kind": "address", "mend": "write HOST:PORT, like 127.0.0.1:15
 Count = Annotated[int, Meta(ge=1, extra=WHOLE_NUMBER)]
 Natural = Annotated[int, Meta(ge=0, extra=WHOLE_NUMBER)]
 Milliseconds = Annotated[int, Meta(ge=10, extra=WHOLE_NUMBER)]
+Rate = Annotated[int, Meta(ge=16 << 10, extra=SIZE)]
 Delay = Annotated[int, Meta(ge=0, le=1 << 40, extra=WHOLE_NUMBER)]
 CompressionLevel = Annotated[int, Meta(ge=1, le=22, extra=WHOLE_NUMBER)]
 Size = Annotated[int, Meta(ge=1, extra=SIZE)]

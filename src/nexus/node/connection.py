@@ -6,6 +6,7 @@ came off the wire, and writes frames that are sent in one go.
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from nexus.config import join_address, split_address
@@ -43,6 +44,8 @@ class Connection:
         self._early: list[Message] = []
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.pace: Callable[[int], Awaitable[None]] | None = None
+        """Told how many bytes were read; nothing is read before it returns."""
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @classmethod
@@ -122,6 +125,8 @@ class Connection:
             if not data:
                 return []
             self.bytes_received += len(data)
+            if self.pace is not None:
+                await self.pace(len(data))
             messages = self._decoder.feed(data)
             if messages:
                 return messages

@@ -18,6 +18,7 @@ from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.holding import pause, resume
 from nexus.node.intake import IntakeHooks, SnapshotIntake
 from nexus.node.machines import mode_of, replica_of
+from nexus.node.pacing import paced
 from nexus.node.parts import Parts
 from nexus.node.referral import no_master, referral, unready
 from nexus.node.relayport import RelayPort
@@ -94,7 +95,7 @@ class Following:
                 parts.events,
                 parts.measures.log_sync,
             ),
-            papers=parts.port.papers,
+            papers=paced(parts.port.papers, parts.config),
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 

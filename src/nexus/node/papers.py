@@ -1,5 +1,6 @@
 """What a node proves itself with: the cluster's secret, with TLS its certificate."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ssl import SSLContext
 
@@ -16,6 +17,8 @@ class Papers:
     """Empty: nothing is proven by it."""
     credentials: Credentials | None = None
     """None: both ports speak plainly."""
+    pace: Callable[[int], Awaitable[None]] | None = None
+    """What is read of connections that are dialled waits for it."""
 
     @classmethod
     def of(cls, config: Config) -> "Papers":
@@ -39,4 +42,8 @@ class Papers:
 
     async def dial(self, address: str, *, timeout_s: float) -> Connection:
         """Connect to another node's port; raises OSError or TimeoutError."""
-        return await Connection.open(address, timeout_s=timeout_s, tls=self.client)
+        connection = await Connection.open(
+            address, timeout_s=timeout_s, tls=self.client
+        )
+        connection.pace = self.pace
+        return connection
