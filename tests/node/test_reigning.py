@@ -89,9 +89,7 @@ async def test_a_deposed_master_takes_no_writes_and_names_the_new_one(
 async def test_writes_that_an_operator_must_allow_again_stay_stopped(
     crowd: Crowd,
 ) -> None:
-    node = await crowd.node(
-        "master", replication__mode="sync", replication__sync_timeout_ms=200
-    )
+    node = await crowd.node("master", replication__mode="sync")
     replica = await crowd.replica("replica", node)
     await until(lambda: not reign_of(node).lacks_quorum)
     await run(node, CREATE)
