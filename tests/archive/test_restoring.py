@@ -223,5 +223,21 @@ def test_many_runs_and_marks_are_applied_in_order(tmp_path: Path) -> None:
         assert rows_in(tmp_path / "copy") == master.rows[master.last]
 
 
+def test_a_time_is_looked_for_in_whichever_run_reaches_furthest(
+    tmp_path: Path,
+) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        master.insert(6)
+        master.carry()
+        other = master.begun()
+        other.carried = Offset(3)
+        other.carry(Offset(4))
+
+        restored = master.restored("copy", Moment(time_us=master.times[7]))
+
+        assert restored.position.offset == 7
+
+
 def assert_nothing_left(root: Path) -> None:
     assert [path.name for path in root.iterdir() if "copy" in path.name] == []

@@ -1,13 +1,15 @@
 """What a master carries into its archive, and where another goes on."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from archive.keeping import CLUSTER, keeper, rows_in
 from nexus.archive.directory import DirectoryStore
+from nexus.archive.merging import FAN_IN
 from nexus.archive.restoring import Moment
-from nexus.archive.uploading import ReignOverError, Uploader
+from nexus.archive.uploading import REPLACED_S, ReignOverError, Uploader
 from nexus.errors import ArchiveError, LogGapError
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.node.jobs import Job
@@ -226,3 +228,42 @@ def test_a_snapshot_leaves_no_hole_in_the_moments_before_it(tmp_path: Path) -> N
         restored = master.restored("copy", Moment(offset=between))
         assert restored.position.offset == between
         assert rows_in(tmp_path / "copy") == master.rows[between]
+
+
+def test_many_small_runs_become_one_and_go_when_nobody_reads_them(
+    tmp_path: Path,
+) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        for _ in range(FAN_IN + 2):
+            master.insert()
+            master.carry()
+        assert len(master.uploader.look().runs) == FAN_IN + 3
+
+        master.uploader.sweep(time.monotonic())
+        assert len(master.uploader.look().runs) == FAN_IN + 3
+        master.uploader.sweep(time.monotonic() + REPLACED_S + 1)
+
+        assert len(master.uploader.look().runs) == 3
+        master.uploader.audit()
+        assert master.uploader.lost == ""
+        assert master.uploader.covered == master.last
+        between = Offset(master.last - 20)
+        restored = master.restored("copy", Moment(time_us=master.times[between]))
+        assert restored.position.offset == between
+        assert rows_in(tmp_path / "copy") == master.rows[between]
+
+
+def test_runs_that_the_log_no_longer_holds_stay_as_they_are(tmp_path: Path) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        for number in range(FAN_IN + 2):
+            master.insert()
+            if number == FAN_IN // 2:
+                master.carry()
+                master.desk.log.reset(master.last)
+                continue
+            master.carry()
+
+        assert len(master.uploader.look().runs) == FAN_IN + 2
+        assert master.uploader.covered == master.last

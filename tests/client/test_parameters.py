@@ -1,6 +1,7 @@
 """What a statement's text asks for, and how it is bound."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apsw
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from nexus.client import parameters
 from nexus.client.exceptions import OperationalError, ProgrammingError
-from nexus.client.parameters import bind, plan_for
+from nexus.client.parameters import bind, bind_all, plan_for
 
 PIECES = [
     "?",
@@ -63,6 +64,56 @@ def test_parameters_that_do_not_fit_are_the_programs_error(
 ) -> None:
     with pytest.raises(ProgrammingError, match=complaint):
         bind(plan_for(sql), given)
+
+
+class Text(str):
+    """A value of a kind that has to be made a plain one."""
+
+    __slots__ = ()
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, True, Text("a")]),
+    st.floats(allow_nan=False),
+    st.text(max_size=3),
+    st.sampled_from(["ascii", "\ud800", "Zürich"]),
+    st.binary(max_size=3),
+    st.just(object()),
+)
+COLUMNS = st.sampled_from([VALUES, st.integers(0, 9), st.just("text"), st.none()])
+PAIRS = st.tuples(COLUMNS, COLUMNS).flatmap(lambda kinds: st.lists(st.tuples(*kinds)))
+ODD = st.one_of(PAIRS, st.lists(st.lists(VALUES, max_size=3).map(tuple)))
+
+
+def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
+    """What it gives, types and all, or what it raises."""
+    try:
+        rows = call()
+    except Exception as error:  # noqa: BLE001 - compared with the other's
+        return type(error), str(error)
+    return rows, [[type(value) for value in row] for row in rows]
+
+
+@given(ODD)
+def test_many_rows_are_bound_as_each_of_them_is(rows: list[tuple[Any, ...]]) -> None:
+    plan = plan_for("insert into t values (?, ?)")
+
+    assert outcome(lambda: bind_all(plan, rows)) == outcome(
+        lambda: [bind(plan, row) for row in rows]
+    )
+
+
+def test_rows_that_are_read_but_once_may_share_one_object() -> None:
+    plan = plan_for("insert into t values (?)")
+    row = [0]
+
+    def reused() -> Iterator[list[int]]:
+        for row[0] in range(3):
+            yield row
+
+    assert bind_all(plan, reused()) == [(0,), (1,), (2,)]
 
 
 @pytest.mark.parametrize("sql", ["select 1; select 2", "select '\0'"])

@@ -73,6 +73,9 @@ def test_a_person_writes_reads_and_leaves(
     terminal.type("select a, missing from t;\r")
     terminal.wait_for("no such column: missing")
     terminal.wait_for("          ^")
+    # Before it prompts the terminal is not its own, and a Ctrl-D is lost.
+    terminal.shown = terminal.shown.rpartition("          ^")[2]
+    terminal.wait_for("nexus>")
     terminal.type("\x04")
 
     assert terminal.process.wait(LIMIT_S) == 0

@@ -14,6 +14,7 @@ import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nexus.api.bodies import BODY_LIMIT
 from nexus.api.corking import CorkedTransport
 from nexus.api.crowd import Crowd
 from nexus.api.problems import problem_response
@@ -52,6 +53,8 @@ class HttpLimits:
     """A caller who takes nothing of an answer for so long holds its memory."""
     keep_alive_s: int = 75
     """Longer than clients keep idle connections: they close first, not in a write."""
+    message_bytes: int = BODY_LIMIT
+    """One message over a WebSocket."""
     ping_s: float = 20.0
     """Between two pings over a WebSocket, and for the answer to one."""
     grace_s: int = 3

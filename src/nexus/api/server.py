@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from nexus.api.application import Application
-from nexus.api.bodies import BODY_LIMIT
 from nexus.api.crowd import Crowd
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits, refusal_bytes
@@ -39,6 +38,7 @@ def limits_of(settings: LimitSettings) -> HttpLimits:
         body_timeout_s=settings.body_timeout_ms / 1000,
         read_timeout_s=settings.body_timeout_ms / 1000,
         keep_alive_s=max(1, settings.idle_connection_ms // 1000),
+        message_bytes=settings.request_bytes,
     )
 
 
@@ -198,7 +198,7 @@ def _settings(
         application,
         http=over_tls or Plain,
         ws="websockets-sansio",
-        ws_max_size=BODY_LIMIT,
+        ws_max_size=bounds.message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=bounds.ping_s,
         ws_ping_timeout=bounds.ping_s,

@@ -116,9 +116,8 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
             for record in wanted_records(piece, store.get(str(piece.run)))
             if written_us(record.payload) <= time_us
         ]
-        if fitting:
-            best = max(fitting[-1], best or fitting[-1])
-            break
+        # Runs may overlap: whichever reaches further may hold a later one.
+        best = max([best or fitting[-1], *fitting]) if fitting else best
     if best is None:
         raise ArchiveIncompleteError(
             "nothing that the archive holds is as old as that; `nexus backup list` "

@@ -5,14 +5,16 @@ Everything blocks; one thread at a time calls it.
 """
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Final
 
 import msgspec
 
 from nexus.archive.inventory import Inventory, take_stock
-from nexus.archive.names import ReignName, SnapshotName
+from nexus.archive.merging import Group, Merging
+from nexus.archive.names import ReignName, RunName, SnapshotName
 from nexus.archive.planning import coverage, resume_after
 from nexus.archive.runs import pack_run
 from nexus.archive.stores import Store
@@ -28,6 +30,9 @@ READ_BYTES: Final = 512 << 10
 """Read of the log at once: the interpreter is free for others in between."""
 
 LEVEL: Final = 3
+
+REPLACED_S: Final = 3600.0
+"""So long runs stay that were merged: longer than a restore takes to read them."""
 
 
 class ReignOverError(ArchiveError):
@@ -62,6 +67,9 @@ class Uploader:
         """The last entry that was carried; below `covered` while a hole is filled."""
         self.snapshot_us = 0
         """When the newest snapshot's last entry was made."""
+        self._merging = Merging(most_bytes=RUN_BYTES - READ_BYTES)
+        self._replaced: deque[tuple[float, list[str]]] = deque()
+        """Runs that are merged, and since when; who restores may be reading them."""
         self.bytes_sent = 0
         self.lost = ""
         """What a listing did not find though it was written, or empty."""
@@ -97,13 +105,17 @@ class Uploader:
             ReignName.of(self._cluster_id, reign), records, level=LEVEL
         )
         self._tell(reign)
-        self._store.put(str(name), data)
-        self._sizes[str(name)] = len(data)
-        self.bytes_sent += len(data)
+        self._put(name, data)
         if self.covered is not None and first <= self.covered + 1:
             self.covered = max(self.covered, name.last)
         self.carried = name.last
+        self._merge(self._merging.add(name, _size_of(records)))
         return True
+
+    def sweep(self, now_s: float) -> None:
+        """Delete the runs that were merged so long ago that nobody reads them."""
+        while self._replaced and self._replaced[0][0] < now_s - REPLACED_S:
+            self.delete(self._replaced.popleft()[1])
 
     def name_snapshot(self, position: Position) -> SnapshotName:
         """What a snapshot is to be called; raises ArchiveError for another history's.
@@ -169,6 +181,27 @@ class Uploader:
         if after is not None:
             self.carried = after
 
+    def _put(self, name: RunName, data: bytes) -> None:
+        self._store.put(str(name), data)
+        self._sizes[str(name)] = len(data)
+        self.bytes_sent += len(data)
+
+    def _merge(self, group: Group | None) -> None:
+        """Write one run in place of many, from the log; these go later."""
+        while group is not None:
+            first, last = group.runs[0].first, group.runs[-1].last
+            try:
+                records = self._read(first, last)
+            except LogGapError:
+                return  # the log no longer holds them; they stay as they are
+            name, data = pack_run(group.runs[0].reign, records, level=LEVEL)
+            if name.last != last:
+                return
+            self._put(name, data)
+            replaced = [str(run) for run in group.runs]
+            self._replaced.append((time.monotonic(), replaced))
+            group = self._merging.add(name, _size_of(records), group.level)
+
     def _tell(self, reign: Reign) -> None:
         """Make sure that the reign's folder says what came before."""
         name = ReignName.of(self._cluster_id, reign)
@@ -197,7 +230,7 @@ class Uploader:
             while cursor.offset <= last and size < RUN_BYTES:
                 found = cursor.read(Offset(last + 1), READ_BYTES)
                 records += found
-                size += sum(len(record.payload) for record in found)
+                size += _size_of(found)
         if not self._still():
             raise ReignOverError("this node reigns no more")
         return records
@@ -211,3 +244,7 @@ class Uploader:
         except LogGapError:
             pass
         return time.time_ns() // 1000
+
+
+def _size_of(records: Sequence[Record]) -> int:
+    return sum(len(record.payload) for record in records)

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, Self
 from nexus.client.control import Control
 from nexus.client.converters import converter_for, shown_name, to_bytes
 from nexus.client.exceptions import ProgrammingError, translated
-from nexus.client.parameters import Plan, bind, plan_for
+from nexus.client.parameters import Plan, bind, bind_all, plan_for
 from nexus.client.session import Result, Row, Statement
 from nexus.errors import NexusError
 from nexus.model.statements import StatementKind, split
@@ -116,7 +116,7 @@ class Cursor:
             raise ProgrammingError("executemany() can only execute DML statements.")
         self._locked = True
         try:
-            many = [bind(plan, one) for one in parameters]
+            many = bind_all(plan, parameters)
         finally:
             self._locked = False
         if plan.kind is StatementKind.WRITE:

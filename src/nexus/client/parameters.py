@@ -1,6 +1,8 @@
 """What a statement's text asks of a connection: its kind, and how it is bound."""
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -80,6 +82,42 @@ def bind(plan: Plan, parameters: Any) -> Row:
     if not all(map(_is_ready, given)):
         return tuple([to_value(v, n) for n, v in enumerate(given, 1)])
     return given
+
+
+def bind_all(plan: Plan, parameters: Iterable[Any]) -> list[Row]:
+    """The same for each of many; raises what `bind` raises for the first that fails.
+
+    Most loads are lists of tuples that can go to SQLite as they are: that is seen in a
+    third of the time by looking at whole columns.
+    """
+    if type(parameters) in (list, tuple):  # another one may be read but once
+        rows = list(parameters)
+        if _are_ready(rows, len(plan.names)):
+            return rows
+    return [bind(plan, one) for one in parameters]
+
+
+def _are_ready(rows: Sequence[Any], size: int) -> bool:
+    """Whether all are tuples of this size whose values go to SQLite as they are."""
+    if set(map(type, rows)) != {tuple} or set(map(len, rows)) != {size}:
+        return False
+    values = list(chain.from_iterable(rows))
+    return all(_is_column_ready(values[place::size]) for place in range(size))
+
+
+def _is_column_ready(values: Sequence[Any]) -> bool:
+    kinds = set(map(type, values))
+    if not kinds <= plain:
+        return False
+    if kinds == {str}:
+        return all(map(str.isascii, values))
+    if kinds == {int}:
+        try:
+            array("q", values)
+        except OverflowError:
+            return False
+        return True
+    return kinds <= {float, bytes} or all(map(_is_ready, values))
 
 
 def _is_ready(value: Any) -> bool:

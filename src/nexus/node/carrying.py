@@ -93,6 +93,7 @@ class ReignArchive:
             self.wants_snapshot = True
             return
         self.whole_at = now
+        self.uploader.sweep(now)
         if now > self._audit_at:
             self._audit_at = now + AUDIT_S
             self.uploader.audit()

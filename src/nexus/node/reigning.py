@@ -29,6 +29,7 @@ from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.syncs import syncs_told
 from nexus.node.telling import tell_of_reign
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.messages import Error, Welcome
@@ -82,10 +83,7 @@ class Reigning:
             parts.database,
             parts.log,
             Hooks(
-                stored=parts.on_loop(
-                    parts.publisher.stored,
-                    unless=lambda: parts.publisher.is_alone and not self._elected,
-                ),
+                stored=syncs_told(parts, self._port, sync=sync, elected=self._elected),
                 applied=parts.on_loop(
                     parts.milestones.passed, unless=lambda: not parts.milestones.count
                 ),

@@ -14,6 +14,7 @@ from websockets.typing import Origin, Subprotocol
 from api.hrana.talk import stmt
 from nexus.api.hrana import socket
 from nexus.api.server import HttpServer
+from nexus.model.token import TokenRole
 from nexus.node.node import Node
 from node.builders import Crowd, count, run, until
 
@@ -226,3 +227,27 @@ async def test_a_stop_ends_the_connections(node: Node) -> None:
         await stopping
     await until(stopping.done)
     assert stopping.exception() is None
+
+
+async def test_what_a_stream_may_is_what_its_last_hello_may(node: Node) -> None:
+    admin = (await node.tokens.create(TokenRole.ADMIN, "", lasts_s=0))[1]
+    reader, reading = await node.tokens.create(TokenRole.READ, "", lasts_s=0)
+    insert = stmt("insert into t(v) values (9)")
+    async with (
+        HttpServer(node, "127.0.0.1:0") as server,
+        connected(server, hello=False) as connection,
+    ):
+        for jwt in (admin, reading):
+            await connection.send(json.dumps({"type": "hello", "jwt": jwt}))
+            assert json.loads(await connection.recv()) == {"type": "hello_ok"}
+            if jwt is admin:
+                await ask(connection, 1, "open_stream", stream_id=1)
+                await answers(connection, 1)
+        await ask(connection, 2, "execute", stream_id=1, stmt=insert)
+        assert await answers(connection, 1) == {2: "FORBIDDEN"}
+
+        await node.tokens.revoke(reader.id)
+        await ask(connection, 3, "execute", stream_id=1, stmt=stmt("select 1"))
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+        assert connection.close_code == 3007

@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+import nexus
 from cli.conftest import Run
 from cli.fake_nodes import FakeNode
 
@@ -76,6 +77,18 @@ def test_a_write_tells_offset_outcome_and_durability(run: Run, start: Start) -> 
         "1 row changed\ncommitted at offset 1,009, durable on 1 node\n"
     )
     assert json.loads(as_json.output)["offset"] == 1009
+
+
+def test_a_cluster_is_named_as_clients_name_it(run: Run, tmp_path: Path) -> None:
+    with nexus.open(tmp_path, role="master", bind="127.0.0.1:0") as node:
+        url = f"nexus://{node.node._parts.address}"
+        made = run("sql", url, "create table t(v); insert into t values (1)")
+        nobody = run("sql", url, "select * from nowhere")
+
+    assert made.status == 0
+    assert "committed at offset" in made.output
+    assert "durable" not in made.output, "the protocol does not say on how many"
+    assert nobody.status == 1
 
 
 def test_a_statement_that_counts_no_rows_is_simply_done(run: Run, start: Start) -> None:

@@ -60,6 +60,11 @@ class Lane:
         """At the master, after the last answer."""
         self._lost = False
 
+    def admit(self, headers: Headers, *, may_write: bool) -> None:
+        """From now on its client comes with these."""
+        self._headers = headers
+        self._stream.sql.may_write = may_write
+
     async def carry_out(self, request: StreamRequest) -> OkResult | ErrorResult:
         """Do what a request wants, or say why it was not done."""
         master = None

@@ -137,13 +137,21 @@ class Conversation:
     async def _admit(self, hello: Hello) -> bool:
         self._headers = {b"authorization": f"Bearer {hello.jwt or ''}".encode()}
         try:
-            self._principal = self._host.gate.check(self._headers, TokenRole.READ)
+            self._principal = self._host.gate.check(
+                self._headers, TokenRole.READ, self._address
+            )
         except NexusError as error:
             await self._say(HelloError(failure_of(error)))
             await self._close(_NOT_UNDERSTOOD, "not admitted")
             return False
+        for lane in self._lanes.values():
+            lane.admit(self._headers, may_write=self._may_write)
         await self._say(HelloOk())
         return True
+
+    @property
+    def _may_write(self) -> bool:
+        return self._principal.role.covers(TokenRole.WRITE)
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         while (said := await self._next()) is not None:
@@ -223,7 +231,7 @@ class Conversation:
         if len(self._lanes) >= MOST_LANES:
             raise TooManyStreamsError(f"{MOST_LANES} streams are open here")
         sql = self._host.open_stream()
-        sql.may_write = self._principal.role.covers(TokenRole.WRITE)
+        sql.may_write = self._may_write
         stream = Stream(sql, self._texts)
         self._lanes[stream_id] = Lane(stream, self._host.passing, self._headers)
         return StreamOpened()

@@ -18,9 +18,15 @@ async def measure(bed: Bed) -> dict[str, Measured]:
     """The lines of the family `bulk`."""
     rows, rounds = bed.scale.bulk_rows, min(ROUNDS, bed.scale.rounds)
     plain = Plain(bed.root / "plain.db")
-    pairs, extras = [], []
+    alone, pairs, extras = [], [], []
     try:
-        async with running(bed.root, replicas=2) as cluster:
+        async with running(bed.root / "alone", replicas=0) as cluster:
+            for _ in range(rounds):
+                bed.tell(f"bulk load of {rows:,} rows, plain SQLite and no replica")
+                theirs = await asyncio.to_thread(plain.bulk, rows)
+                ours = await asyncio.to_thread(bulk, cluster.node, rows)
+                alone.append((ours, theirs))
+        async with running(bed.root / "followed", replicas=2) as cluster:
             for number in range(rounds):
                 bed.tell(f"bulk load of {rows:,} rows, plain SQLite")
                 theirs = await asyncio.to_thread(plain.bulk, rows)
@@ -32,6 +38,7 @@ async def measure(bed: Bed) -> dict[str, Measured]:
         plain.close()
     return {
         "bulk": compared(pairs),
+        "bulk-alone": compared(alone),
         "bulk-replicas": Measured(
             statistics.median(extras),
             f"{rows / statistics.median(ours for ours, _ in pairs):.2f} s the load",

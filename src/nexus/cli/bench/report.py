@@ -54,6 +54,7 @@ LINES: Final = (
         0.8,
     ),
     Line("bulk", "bulk", "bulk load, transactions of 1,000 rows", "x plain", 0.5),
+    Line("bulk-alone", "bulk", "the same with no replica", "x plain", 0.5),
     Line(
         "bulk-replicas",
         "bulk",

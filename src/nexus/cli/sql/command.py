@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nexus.cli.native import NativeSource
 from nexus.cli.options import AsJson, SecretFile
 from nexus.cli.remote import known_secret
 from nexus.cli.sources import open_source
@@ -17,7 +18,9 @@ from nexus.cli.sql.shell import Shell
 def sql(
     target: Annotated[
         str,
-        typer.Argument(metavar="URL|DIR", help="A node, or a data directory to read."),
+        typer.Argument(
+            metavar="URL|DIR", help="A node, nexus://A,B,C, or a directory."
+        ),
     ],
     statement: Annotated[
         str | None,
@@ -32,7 +35,9 @@ def sql(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
     mode = Mode.JSON if as_json else Mode.CSV if as_csv else Mode.TABLE
-    source = open_source(target, known_secret(secret_file))
+    secret = known_secret(secret_file)
+    native = target.startswith("nexus://")
+    source = NativeSource(target, secret) if native else open_source(target, secret)
     shell = Shell(source, mode)
     try:
         if statement is not None:

@@ -147,6 +147,8 @@ def _say_changed(result: Rows) -> None:
 
 def _say_offset(answer: Answer) -> None:
     if answer.offset:
-        nodes = f"{answer.durable_on} node{'' if answer.durable_on == 1 else 's'}"
-        line = f"{answer.outcome} at offset {count(answer.offset)}, durable on {nodes}"
+        line = f"{answer.outcome} at offset {count(answer.offset)}"
+        if answer.durable_on:
+            line += f", durable on {answer.durable_on} node"
+            line += "" if answer.durable_on == 1 else "s"
         console().print(Text(line, style="dim"))

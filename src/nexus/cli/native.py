@@ -1,0 +1,76 @@
+"""SQL over the native protocol: one session, so that a transaction may span entries."""
+
+from typing import Any, Final
+
+from nexus.cli.sources import Answer, Rows
+from nexus.client.connecting import SCHEME, connect
+from nexus.client.connection import Connection
+from nexus.errors import NexusError
+from nexus.model.statements import StatementKind, classify, split
+
+CONTROL: Final = frozenset(
+    {
+        StatementKind.BEGIN,
+        StatementKind.COMMIT,
+        StatementKind.ROLLBACK,
+        StatementKind.SAVEPOINT,
+        StatementKind.RELEASE,
+        StatementKind.ROLLBACK_TO,
+    }
+)
+"""Who writes one of these says where transactions begin and end."""
+
+
+class NativeSource:
+    """A cluster, as `nexus.connect` finds it; it follows the master."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.name = SCHEME + url.removeprefix(SCHEME).rpartition("@")[2]
+        self._connection: Connection = connect(url, isolation_level=None, secret=secret)
+
+    def run(self, sql: str) -> Answer:
+        """Run the statements: as one transaction, unless they control one themselves.
+
+        Raises NexusError.
+        """
+        connection, statements = self._connection, split(sql)
+        before = connection.last_position
+        controls = any(classify(one) in CONTROL for one in statements)
+        if controls or len(statements) < 2 or connection.in_transaction:  # noqa: PLR2004
+            results = self._all(statements)
+        else:
+            connection.execute("begin")
+            try:
+                results = self._all(statements)
+                connection.commit()
+            except NexusError:
+                connection.rollback()
+                raise
+        position = connection.last_position
+        if position is None or position == before:
+            return Answer(results=results)
+        return Answer(results, position.offset, position.epoch, "committed")
+
+    def close(self) -> None:
+        """Take back what is not committed, and let go of the cluster."""
+        self._connection.close()
+
+    def _all(self, statements: list[str]) -> list[Rows]:
+        found = []
+        for index, statement in enumerate(statements):
+            try:
+                found.append(self._one(statement))
+            except NexusError as error:
+                vars(error)["index"] = index
+                raise
+        return found
+
+    def _one(self, sql: str) -> Rows:
+        cursor = self._connection.execute(sql)
+        columns: tuple[Any, ...] = cursor.description or ()
+        return Rows(
+            columns=tuple(name for name, *_ in columns),
+            rows=cursor.fetchall(),
+            rows_affected=cursor.rowcount,
+            last_insert_rowid=cursor.lastrowid or 0,
+        )
