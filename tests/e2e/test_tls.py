@@ -353,6 +353,21 @@ def test_the_commands_ask_over_tls_and_say_what_is_missing(
     assert strange.returncode == plain.returncode == 1
 
 
+def test_the_page_of_a_node_sees_the_others_over_tls(
+    cluster: Cluster, office: Office
+) -> None:
+    tls = office.environment(office.node())
+    master = cluster.master(**tls)
+    replica = cluster.replica(master, **tls)
+
+    def seen() -> bool:
+        nodes = replica.get("/cluster")["nodes"]
+        return len(nodes) == 2 and all(node["figures"] for node in nodes)
+
+    wait_until(seen, "both nodes are seen from the replica")
+    assert [node["error"] for node in replica.get("/cluster")["nodes"]] == ["", ""]
+
+
 def test_where_clients_must_show_a_certificate_those_without_are_told(
     cluster: Cluster, office: Office
 ) -> None:
