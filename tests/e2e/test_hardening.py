@@ -26,7 +26,7 @@ SECRET: Final = "swordfish-of-the-cluster"
 
 HALF_A_HEAD: Final = b"GET /health HTTP/1.1\r\nHost: "
 
-pytestmark = pytest.mark.timeout(120 + CROWD / 20)
+pytestmark = pytest.mark.timeout(300 + CROWD / 20)
 
 
 def crowd_at(node: NodeProcess, count: int, said: bytes) -> Iterator[socket.socket]:
@@ -106,7 +106,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 

@@ -23,6 +23,9 @@ from e2e.releases import installed, version_of
 from e2e.test_failover import SYNC, check_equal, goes_on, has_followers, under_load
 
 SECRET = {"NEXUS_CLUSTER_SECRET": "kept by all nodes"}
+SETTINGS = SYNC | SECRET | {"NEXUS_REPLICATION_HEARTBEAT_MS": "500"}
+"""Patient enough for nodes that start while others are busy."""
+
 UPGRADE_LIMIT_S = 240
 
 
@@ -45,7 +48,7 @@ def hands_over(master: NodeProcess, heir: NodeProcess) -> None:
 
     def done() -> bool:
         answer = master.post("/replication/switchover", to)
-        return answer.status_code == 200
+        return answer.status_code == 200 or master.status()["role"] == "replica"
 
     wait_until(done, "the switchover is done")
 
@@ -80,19 +83,20 @@ def test_a_cluster_is_upgraded_node_by_node_under_load(
     cluster: Cluster, previous: Path
 ) -> None:
     """In order: the replicas first, then the master, away from which one switches."""
-    nodes = cluster.voters(settings=SYNC | SECRET, release=previous)
+    nodes = cluster.voters(settings=SETTINGS, release=previous)
     master, ledger = under_load(nodes)
-    for node in [node for node in nodes if node is not master]:
-        replace_by(None, node)
+    while len(older := [node for node in nodes if node.release is not None]) > 1:
+        # Whoever reigns by now: on a busy machine there may be an election.
+        master = all_follow(nodes)
+        replace_by(None, next(node for node in older if node is not master))
         all_follow(nodes)
         goes_on(ledger)
-    assert master_of(nodes) is master, "an older master leads newer replicas"
-    heir = next(node for node in nodes if node is not master)
-    hands_over(master, heir)
-    goes_on(ledger)
-    all_follow(nodes)
-    assert master.release is not None, "an older replica follows a newer master"
-    replace_by(None, master)
+    (last,) = older
+    if all_follow(nodes) is last:
+        hands_over(last, next(node for node in nodes if node is not last))
+        goes_on(ledger)
+        all_follow(nodes)
+    replace_by(None, last)
     all_follow(nodes)
     goes_on(ledger)
 
@@ -104,7 +108,7 @@ def test_a_cluster_is_upgraded_node_by_node_under_load(
 def test_masters_of_both_releases_may_die_in_the_midst_of_an_upgrade(
     cluster: Cluster, previous: Path
 ) -> None:
-    nodes = cluster.voters(settings=SYNC | SECRET, release=previous)
+    nodes = cluster.voters(settings=SETTINGS, release=previous)
     master, ledger = under_load(nodes)
     first = next(node for node in nodes if node is not master)
     replace_by(None, first)
@@ -158,7 +162,7 @@ def test_a_write_at_a_node_of_one_release_reaches_the_master_of_the_other(
     cluster: Cluster, previous: Path
 ) -> None:
     """Forwarded over HTTP, and with the native protocol to a node of either release."""
-    nodes = cluster.voters(settings=SYNC | SECRET, release=previous)
+    nodes = cluster.voters(settings=SETTINGS, release=previous)
     master = master_of(nodes)
     master.sql("create table t(id integer primary key, v)")
     newer, older = [node for node in nodes if node is not master]

@@ -18,6 +18,8 @@ from e2e.test_failover import SYNC
 GUIDE = Path(__file__).parents[2] / "docs/guides/tokens.md"
 SECRET = "the cluster's own secret"
 
+pytestmark = pytest.mark.timeout(300)  # a dozen commands, each a process
+
 
 @pytest.fixture
 def nodes(cluster: Cluster) -> list[NodeProcess]:
@@ -34,7 +36,7 @@ def shell(script: str, directory: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

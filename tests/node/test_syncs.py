@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 from nexus.model.position import Offset
-from nexus.node.syncs import Paced
+from nexus.node.syncs import Paced, syncs_told
 from node.builders import until
 
 LONG_S = 0.3
@@ -62,3 +64,31 @@ async def test_who_tells_after_the_loop_has_closed_is_not_in_the_way() -> None:
     paced(Offset(1))
 
     assert loop.is_closed()
+
+
+async def test_a_reign_that_is_over_tells_the_next_one_nothing() -> None:
+    told: list[int] = []
+    port: Any = object()
+    publisher = SimpleNamespace(machine=port, is_alone=False, stored=told.append)
+    parts: Any = SimpleNamespace(publisher=publisher, loop=asyncio.get_running_loop())
+    hook = syncs_told(parts, port, sync=False, elected=False)
+
+    hook(Offset(7))
+    await until(lambda: told == [7])
+    hook(Offset(8))
+    publisher.machine = object()
+    await asyncio.sleep(0.05)
+
+    assert told == [7]
+
+
+async def test_where_no_replica_is_there_nobody_is_told() -> None:
+    told: list[int] = []
+    port: Any = object()
+    publisher = SimpleNamespace(machine=port, is_alone=True, stored=told.append)
+    parts: Any = SimpleNamespace(publisher=publisher, loop=asyncio.get_running_loop())
+
+    syncs_told(parts, port, sync=False, elected=False)(Offset(7))
+    await asyncio.sleep(0.05)
+
+    assert told == []
