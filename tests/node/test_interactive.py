@@ -79,6 +79,27 @@ def test_a_rollback_leaves_no_trace_and_a_second_one_does_nothing(
     assert desk.log.last_offset == 2
 
 
+@pytest.mark.parametrize(
+    ("end", "told"), [("commit", "was committed"), ("rollback", "was rolled back")]
+)
+def test_how_it_ended_is_told_from_the_moment_of_its_answer(
+    manager: TransactionManager, monkeypatch: pytest.MonkeyPatch, end: str, told: str
+) -> None:
+    transaction, close = begun(manager), InteractiveTransaction.close
+    asked = threading.Event()
+
+    def closes_late(held: InteractiveTransaction, error: NexusError) -> None:
+        asked.wait(PATIENCE_S)
+        close(held, error)
+
+    monkeypatch.setattr(InteractiveTransaction, "close", closes_late)
+    getattr(transaction, end)()
+
+    with pytest.raises(TransactionExpiredError, match=told):
+        transaction.execute(Statement("select 1"))
+    asked.set()
+
+
 def test_an_error_takes_back_its_statement_and_leaves_the_transaction_open(
     desk: Desk, manager: TransactionManager
 ) -> None:

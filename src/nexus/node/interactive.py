@@ -137,6 +137,13 @@ class InteractiveTransaction:
         deadline_s = self._deadline_s
         return math.inf if deadline_s is None else deadline_s - time.monotonic()
 
+    def ends(self, why: str) -> TransactionExpiredError:
+        """The writer's end, before its client is told: what later calls are told."""
+        error = TransactionExpiredError(why)
+        self._end = error
+        self.ended = True
+        return error
+
     def close(self, error: NexusError) -> None:
         """The writer's end: nothing more is accepted; late calls get `error`."""
         self._end = error
@@ -202,14 +209,14 @@ def _serve_calls(
             writer.abandon()
             return error
         if isinstance(job.work, _Commit):
-            transaction.ended = True
+            end = transaction.ends("this transaction was committed")
             _commit(job, work, writer)
-            return TransactionExpiredError("this transaction was committed")
+            return end
         if isinstance(job.work, _Rollback):
             writer.abandon()
-            transaction.ended = True
+            end = transaction.ends("this transaction was rolled back")
             deliver([job])
-            return TransactionExpiredError("this transaction was rolled back")
+            return end
         transaction.begins(job)
         writer.capture.watched = job
         try:
@@ -223,11 +230,11 @@ def _serve_calls(
             transaction.running = writer.capture.watched = None
         if not writer.capture.outer_stands:
             writer.abandon()
-            transaction.ended = True
-            deliver([job])
-            return TransactionExpiredError(
+            end = transaction.ends(
                 "a statement rolled the whole transaction back; begin a new one"
             )
+            deliver([job])
+            return end
         deliver([job])
 
 
