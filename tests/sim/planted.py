@@ -381,7 +381,6 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     clients_too_early,
     thrown_away,
     restarted_voter_votes_at_once,
-    answer_to_an_older_ping,
     read_before_the_first_entry,
     counts_itself_before_its_sync,
     a_repeated_entry_is_taken_for_the_next,
@@ -399,5 +398,6 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("wipe", a_wiped_voter_votes),
     ("replace", a_new_disk_under_the_old_id),
     ("leap", strong_read_by_the_lease),
+    ("pause master", answer_to_an_older_ping),
 )
 """What it takes to find them is rare in a run of any kind."""
