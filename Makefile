@@ -5,7 +5,8 @@ VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
 	$(shell $(name) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN := $(VENV)/bin
-JOBS ?= 2
+# More than cores: the tests of whole clusters mostly wait.
+JOBS ?= 3
 ROUNDS ?= 200
 NOISE_S ?= 60
 CROWD ?= 10000
@@ -116,7 +117,7 @@ clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master 
 		tests/e2e/test_libsql.py tests/e2e/test_sqlalchemy_failover.py
 
 compliance: $(VENV)/.ready ## SQLAlchemy's own suite on three nodes and on SQLite, compared, with and without asyncio
-	$(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
+	COMPLIANCE=sync,aio $(BIN)/python -m pytest --timeout 0 tests/e2e/test_compliance.py
 
 screenshots: $(VENV)/.browser ## take the dashboard's pictures for the documentation anew; three minutes
 	NEXUS_SCREENSHOTS=docs/_static $(BIN)/python -m pytest -p no:xdist --timeout 300 tests/e2e/screenshots.py
