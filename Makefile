@@ -17,7 +17,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients workload failover flights fuzz screenshots sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients clusters workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,7 +92,7 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 
 tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not campaign' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
@@ -111,6 +111,9 @@ chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); no
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
+
+clusters: $(VENV)/.ready $(VENV)/.browser ## what make test has no time for of browsers, TLS and upgrades; some minutes
+	$(BIN)/python -m pytest -n $(JOBS) -m campaign --timeout 300 tests/e2e
 
 clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master is killed (KILLS=20)
 	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py \

@@ -113,6 +113,7 @@ def test_page_metrics_and_api_agree(browser: Browser, three: list[NodeProcess]) 
     assert seen.text('[data-tile="failovers"]') == "1"
 
 
+@pytest.mark.campaign
 def test_the_archives_figures_agree_too(
     browser: Browser, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_the_archives_figures_agree_too(
     seen.see("#events .kind", "Archive begins")
 
 
+@pytest.mark.campaign
 def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) -> None:
     node = cluster.master(NEXUS_DATABASES="orders")
     statement = {"statements": [{"sql": "create table o(id integer primary key)"}]}
@@ -154,6 +156,7 @@ def test_each_database_of_a_node_has_a_page(browser: Browser, cluster: Cluster) 
     assert seen.errors == []
 
 
+@pytest.mark.campaign
 def test_it_is_the_same_over_tls(
     browser: Browser, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -196,6 +199,7 @@ def test_a_failover_is_seen_from_a_replica(
     assert seen.errors == []
 
 
+@pytest.mark.campaign
 def test_a_page_whose_node_dies_says_so_and_moves_to_another(
     browser: Browser, three: list[NodeProcess]
 ) -> None:
@@ -216,6 +220,7 @@ def test_a_page_whose_node_dies_says_so_and_moves_to_another(
     assert seen.hosts <= ports | {f"127.0.0.1:{master.http_port}"}
 
 
+@pytest.mark.campaign
 def test_a_node_that_comes_back_at_once_keeps_its_page(
     browser: Browser, cluster: Cluster
 ) -> None:
@@ -290,6 +295,7 @@ def test_pause_and_resume_do_what_they_say(
     assert seen.errors == []
 
 
+@pytest.mark.campaign
 def test_a_snapshot_is_made_where_it_is_asked_for_and_cancel_does_nothing(
     browser: Browser, three: list[NodeProcess]
 ) -> None:
@@ -308,6 +314,7 @@ def test_a_snapshot_is_made_where_it_is_asked_for_and_cancel_does_nothing(
     seen.see("#events .kind", "Snapshot made")
 
 
+@pytest.mark.campaign
 def test_a_promotion_and_its_refusal_are_told_in_words(
     browser: Browser, cluster: Cluster
 ) -> None:
@@ -333,6 +340,7 @@ def test_a_promotion_and_its_refusal_are_told_in_words(
     seen.see('[data-tile="master"]', name[:8])
 
 
+@pytest.mark.campaign
 def test_a_node_that_wants_a_token_is_given_it_in_a_field(
     browser: Browser, cluster: Cluster
 ) -> None:

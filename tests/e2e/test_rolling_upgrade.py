@@ -104,6 +104,7 @@ def test_a_cluster_is_upgraded_node_by_node_under_load(
     assert all("held_back" in node.status() for node in nodes), "all are of today"
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(UPGRADE_LIMIT_S)
 def test_masters_of_both_releases_may_die_in_the_midst_of_an_upgrade(
     cluster: Cluster, previous: Path
@@ -129,6 +130,7 @@ def test_masters_of_both_releases_may_die_in_the_midst_of_an_upgrade(
     check_equal(nodes, ledger)
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(UPGRADE_LIMIT_S)
 @pytest.mark.parametrize("newer_is_master", [True, False])
 def test_a_new_replica_is_filled_by_a_master_of_the_other_release(
@@ -157,6 +159,7 @@ def test_a_new_replica_is_filled_by_a_master_of_the_other_release(
     assert replica.rows("select * from ledger") == master.rows("select * from ledger")
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(UPGRADE_LIMIT_S)
 def test_a_write_at_a_node_of_one_release_reaches_the_master_of_the_other(
     cluster: Cluster, previous: Path

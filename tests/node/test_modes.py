@@ -1,14 +1,16 @@
 """The log's mode rules, whoever reigns, until an operator has another one logged."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from nexus.errors import QuorumLostError, WrongRoleError
+from nexus.errors import OutcomeUnknownError, QuorumLostError, WrongRoleError
 from nexus.model.cluster import Mode
 from nexus.node.node import Node
+from nexus.node.requests import SqlResponse
 from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
@@ -19,6 +21,15 @@ INSERT = "insert into t values (1)"
 async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
     async with crowd_in(tmp_path) as crowd:
         yield crowd
+
+
+async def acknowledged(node: Node, sql: str) -> SqlResponse:
+    """The answer to a write that is tried until a quorum is there to hold it."""
+    while True:
+        try:
+            return await run(node, sql)
+        except (OutcomeUnknownError, QuorumLostError):
+            await asyncio.sleep(0.01)
 
 
 async def refuses_writes(node: Node) -> None:
@@ -116,7 +127,7 @@ async def test_an_operator_has_the_mode_logged_and_every_voter_knows_it(
 
     assert (await master.set_mode(Mode.SYNC)).mode is Mode.SYNC
 
-    response = await run(master, INSERT)
+    response = await acknowledged(master, INSERT)
     assert response.durable_on >= 2
     for node in nodes:
         await caught_up(node, response)
@@ -124,4 +135,4 @@ async def test_an_operator_has_the_mode_logged_and_every_voter_knows_it(
     await master.set_mode(Mode.ASYNC)
     assert master.status().mode is Mode.ASYNC
     for node in nodes:
-        await caught_up(node, await run(master, INSERT))
+        await caught_up(node, await acknowledged(master, INSERT))
