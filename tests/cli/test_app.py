@@ -1,6 +1,10 @@
 """The commands together, and how each ends."""
 
+from collections.abc import Iterator
+
+import click
 import pytest
+from typer.main import get_command
 
 from cli.conftest import Run
 from nexus.cli.app import app
@@ -24,6 +28,24 @@ def test_every_documented_command_is_there(run: Run) -> None:
     )
     for command in documented.split():
         assert run(command, "--help").status == 0
+
+
+def every_command(group: click.Command, name: str) -> Iterator[tuple[str, set[str]]]:
+    """Each command under its whole name, with its options."""
+    if not isinstance(group, click.Group):
+        yield name, {option for each in group.params for option in each.opts}
+        return
+    for inner, command in group.commands.items():
+        yield from every_command(command, f"{name} {inner}")
+
+
+def test_every_command_that_asks_a_node_can_be_told_whom_to_trust() -> None:
+    commands = dict(every_command(get_command(app), "nexus"))
+    asking = {name for name, options in commands.items() if "--token-file" in options}
+
+    assert {"nexus status", "nexus backup now", "nexus token list"} <= asking
+    for name in asking:
+        assert {"--ca", "--cert", "--key"} <= commands[name], name
 
 
 @pytest.mark.parametrize(

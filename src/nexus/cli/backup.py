@@ -29,6 +29,7 @@ from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.restore import MaxSize, functions_of, size_limit
 from nexus.cli.terminal import console, count, plain_table, print_json, size
+from nexus.cli.trust import with_trust
 from nexus.cli.verify import differences, fingerprints
 from nexus.errors import ArchiveError
 from nexus.model.position import Offset
@@ -50,6 +51,7 @@ app: Final = typer.Typer(
 
 
 @app.command()
+@with_trust
 def now(
     url: NodeUrl,
     timeout: Timeout = 3600.0,
@@ -92,6 +94,7 @@ def list_backups(archive: ArchiveUrl, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@with_trust
 def verify(  # noqa: PLR0913 - each is an option of the command
     archive: ArchiveUrl,
     max_size: MaxSize = "10GiB",
