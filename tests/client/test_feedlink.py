@@ -12,11 +12,12 @@ import pytest
 from typing_extensions import override
 
 from nexus.client import feedlink
-from nexus.client.feedlink import FeedLink, NodeUnreachableError
+from nexus.client.feedlink import FeedLink
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
     NodeStoppedError,
+    NodeUnreachableError,
     PositionLostError,
     ProtocolError,
     RequestError,

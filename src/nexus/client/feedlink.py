@@ -15,6 +15,7 @@ from nexus import errors
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
+    NodeUnreachableError,
     PositionLostError,
     ProtocolError,
     RequestError,
@@ -39,12 +40,6 @@ _ERRORS: Final[Mapping[str, type[NexusError]]] = {
 }
 
 _FLOATS: Final = {"Infinity": float("inf"), "-Infinity": float("-inf")}
-
-
-class NodeUnreachableError(NexusError):
-    """Nobody answers, or what answers is no node."""
-
-    code = "unreachable"
 
 
 class Problem(msgspec.Struct, frozen=True):
