@@ -37,6 +37,13 @@ def test_nobody_is_asked_at_these_alone() -> None:
     assert {call.path for call in CALLS if call.role is None} == OPEN
 
 
+def test_what_only_tells_something_is_open_to_who_may_read() -> None:
+    for_admins = {"/tokens"}  # who has which role is their matter
+    for call in CALLS:
+        if call.method == "GET" and call.path not in OPEN | for_admins:
+            assert call.role is TokenRole.READ, call.path
+
+
 def test_what_changes_more_than_rows_is_for_admins() -> None:
     for call in CALLS:
         if call.method != "GET" and call.path not in BODIES:

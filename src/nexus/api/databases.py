@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from nexus.api.calls import Answer, Call, Context, json_response
+from nexus.api.calls import Answer, Context, json_response, reading
 from nexus.api.facade import NodeFacade
 from nexus.api.problems import problem_response
 from nexus.errors import NotFoundError
@@ -53,6 +53,7 @@ class NamedApplication(Protocol):
 
 
 Make = Callable[[NodeFacade], NamedApplication]
+"""Makes the application of a named database's node."""
 
 
 class NamedDatabases:
@@ -130,8 +131,7 @@ def _view(name: str, node: NodeFacade) -> DatabaseView:
 
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/databases",
         "databases",
         "The named databases of this node; each has all calls under its path.",

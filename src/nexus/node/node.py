@@ -56,8 +56,8 @@ class Node(Orders):
         self.papers = Papers.of(config) if guest is None else guest.port.papers
         """What it proves itself with; ConfigurationError for files of no use."""
         self.http_addr = config.http_addr
-        """Where its API is to be found; empty where it has none."""
-        """Where its API listens; say so before `start` if the system chose the port."""
+        """Where its API is to be found; empty where it has none. Where the system has
+        chosen the port, say so before `start`."""
         self.measures = Measures()
         """What it has counted and timed since it was made."""
         self.events = EventLog()
