@@ -131,7 +131,7 @@ class Forwarder:
         try:
             target = read_node_url(url, self._node.papers.scheme)
         except ValueError as error:
-            raise NoMasterError(f"of the master's API: {error}") from None
+            raise NoMasterError(f"the master cannot be called: {error}") from None
         lines = [
             f"host: {target.host}",
             "content-type: application/json",
