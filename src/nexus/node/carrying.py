@@ -74,6 +74,7 @@ class ReignArchive:
         """Uploaded so far."""
         self.snapshot_error = ""
         """Why there is none though it is due, or empty."""
+        self._told_loss = ""
         self._audit_at_s = self.whole_at_s + AUDIT_S
         self._next_snapshot_s = 0.0
         """Not before: the last try failed."""
@@ -101,8 +102,7 @@ class ReignArchive:
         if now_s > self._audit_at_s:
             self._audit_at_s = now_s + AUDIT_S
             self.uploader.audit()
-            if self.uploader.lost:
-                self._events.error("archive_lost", self.uploader.lost)
+            self._tell_loss()
 
     def see_to_snapshot(
         self, settings: ArchiveSettings, source: Source, store: Store
@@ -138,12 +138,19 @@ class ReignArchive:
             self.uploader.delete(names)
             self._events.info("archive_retained", f"{len(names)} objects are deleted")
 
+    def _tell_loss(self) -> None:
+        """What was found to be lost just now, once."""
+        told, self._told_loss = self._told_loss, self.uploader.lost
+        if self._told_loss not in ("", told):
+            self._events.error("archive_lost", self._told_loss)
+
     def _note(
         self, making: "Future[tuple[SnapshotName, int]]", settings: ArchiveSettings
     ) -> None:
         try:
             name, size = making.result()
             inventory = self.uploader.snapshot_added(name, size)
+            self._tell_loss()
             self._retain(inventory, settings)
         except (NexusError, OSError) as error:
             self._failures += 1
