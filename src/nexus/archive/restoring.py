@@ -36,6 +36,8 @@ from nexus.storage.extraction import Extractor
 from nexus.storage.functions import NO_FUNCTIONS, Functions
 
 APPLY_BYTES: Final = 4 << 20
+"""Of entries that are applied in one transaction."""
+
 AHEAD: Final = 4
 """Runs that are fetched while the one before is applied."""
 

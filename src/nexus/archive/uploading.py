@@ -30,6 +30,7 @@ READ_BYTES: Final = 512 << 10
 """Read of the log at once: the interpreter is free for others in between."""
 
 LEVEL: Final = 3
+"""Of zstd."""
 
 REPLACED_S: Final = 3600.0
 """So long runs stay that were merged: longer than a restore takes to read them."""
