@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from certificates import Office
-from nexus.client.target import Credential, ReadFrom, Target, read_target, split_host
+from nexus.client.target import ReadFrom, Target, read_target, split_host
 from nexus.client.trust import Trust
 from nexus.errors import RequestError
+from nexus.model.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from nexus.errors import RequestError
             "nexus://a,b:2,[::1]:3,[::1]",
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
-        ("nexus://:s%40@a:1", Target(("a:1",), Credential("s@"))),
+        ("nexus://:s%40@a:1", Target(("a:1",), Secret("s@"))),
         ("nexus://a:1/orders", Target(("a:1",), database="orders")),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (

@@ -9,7 +9,7 @@ import pytest
 
 from certificates import Office
 from nexus.config import Config, split_address
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 from nexus.node.connection import Connection
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port

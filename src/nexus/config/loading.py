@@ -11,8 +11,9 @@ import msgspec
 
 from nexus.config.checks import check
 from nexus.config.settings import Config
-from nexus.config.values import Secret, custom_value, prepared
+from nexus.config.values import custom_value, prepared
 from nexus.errors import ConfigurationError
+from nexus.model.secret import Secret
 
 ENVIRONMENT_PREFIX: Final = "NEXUS_"
 OF_CLIENTS: Final = frozenset(

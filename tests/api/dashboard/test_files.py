@@ -9,7 +9,7 @@ from api.company import company
 from api.fake_node import FakeNode, client_of
 from nexus.api.dashboard.files import TYPES, page, page_files
 from nexus.config import Config
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 
 
 async def test_the_page_is_served_to_whoever_asks_for_no_json(node: FakeNode) -> None:
