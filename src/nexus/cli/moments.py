@@ -1,6 +1,6 @@
-"""Which moment of an archive is meant: options that restore and verify share."""
+"""Moments as they are written on a command line, and the options that name one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
@@ -40,23 +40,32 @@ def moment_of(
         raise typer.BadParameter("--to-offset and --to-time: give one of them")
     return Moment(
         None if to_offset is None else Offset(to_offset),
-        None if to_time is None else _microseconds(to_time),
+        None if to_time is None else _to_time_us(to_time),
         cluster,
         history,
     )
 
 
-def _microseconds(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+def _to_time_us(text: str) -> int:
+    moment = read_time(text)
+    if moment is None:
         raise typer.BadParameter(
             f"--to-time: {text!r} is no time; write it like 2026-11-28T12:00:00Z"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * _MICROSECONDS + since.microseconds
+        )
+    return time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def read_time(text: str) -> datetime | None:
+    """What `fromisoformat` reads, perhaps without a zone; None: it is no time."""
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+
+
+def time_us(moment: datetime) -> int:
+    """Microseconds since 1970, exactly; the moment has its zone."""
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def said_time(time_us: int) -> str:
