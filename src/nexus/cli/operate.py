@@ -98,7 +98,10 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
     ] = None,
     before: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="What was written before; then pause."),
+        typer.Option(
+            metavar="TIME",
+            help="What was written before, as 2026-01-31T12:00Z; then pause.",
+        ),
     ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
