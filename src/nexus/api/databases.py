@@ -81,7 +81,7 @@ class NamedDatabases:
         else:
             await self._unknown(name)(scope, receive, send)
 
-    def all(self) -> Iterator[NamedApplication]:
+    def opened(self) -> Iterator[NamedApplication]:
         """Those that were asked for so far."""
         yield from self._applications.values()
 

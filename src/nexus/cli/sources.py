@@ -13,8 +13,8 @@ from nexus.cli.remote import Remote
 from nexus.errors import StatementError
 from nexus.model.statements import split
 from nexus.storage.complaints import error_offset
+from nexus.storage.directory import DataDirectory
 
-DATABASE_NAME: Final = "nexus.db"
 BUSY_TIMEOUT_MS: Final = 5000
 """A reader waits this long while a full sync replaces the database's pages."""
 
@@ -78,10 +78,10 @@ class FileSource:
     """SQL on the database of a data directory, read-only; its node may be running."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / DATABASE_NAME
+        path = DataDirectory(directory).database
         if not path.is_file():
             raise NotDoneError(
-                f"there is no {DATABASE_NAME} in '{directory}'; name a node's data "
+                f"there is no {path.name} in '{directory}'; name a node's data "
                 "directory, or a URL"
             )
         self.name = str(path)

@@ -8,6 +8,7 @@ from typing import Final
 from nexus.config import split_address
 
 BACKLOG: Final = 2048
+"""Connections that the system keeps at the door until they are accepted."""
 
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """A family that this machine does not have is no reason not to listen on the other."""
