@@ -10,6 +10,7 @@ import msgspec
 
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
+from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
 from nexus.model.statements import split
 from nexus.storage.complaints import error_offset
@@ -143,15 +144,6 @@ def open_source(target: str, secret: str) -> Source:
     if target.startswith((".", "/", "~")):
         raise NotDoneError(f"there is no directory '{target}'; name one, or a URL")
     return NodeSource(target, secret)
-
-
-def read_value(value: Any) -> Any:
-    """A value as the API writes it: objects stand for blobs and infinite numbers."""
-    if isinstance(value, dict):
-        if "$blob" in value:
-            return base64.b64decode(value["$blob"])
-        return math.inf if value.get("$float") == "Infinity" else -math.inf
-    return value
 
 
 def write_value(value: Any) -> Any:
