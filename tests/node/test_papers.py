@@ -21,11 +21,6 @@ from node.test_port import greeter
 from node.test_publisher import HELLO
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def test_without_a_certificate_all_is_plain() -> None:
     papers = Papers.of(Config(cluster_secret=Secret("hush")))
 

@@ -64,7 +64,10 @@ def read_target(
     scheme, _, rest = url.partition("://")
     if scheme != SCHEME or not rest:
         raise _wrong(url, "it begins with nexus:// and an address")
-    parts = urlsplit(f"//{rest}")
+    try:
+        parts = urlsplit(f"//{rest}")
+    except ValueError as error:
+        raise _wrong(url, str(error)) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
