@@ -14,10 +14,10 @@ import zstandard
 
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.protocol.messages import SnapshotMeta
-from nexus.storage.archive import FORMAT, Manifest
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME, trailer
 from nexus.storage.database import Database
 from nexus.storage.snapshot import SnapshotInfo, SnapshotReceiver, SnapshotStore
+from nexus.storage.snapshotfile import FORMAT, Manifest
 
 MAX_SIZE = 1 << 30
 

@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from nexus.storage import copier
-from nexus.storage.archive import extract, verify
 from nexus.storage.copier import DATABASE_NAME, Packed, pack_file, trailer, write_all
+from nexus.storage.snapshotfile import extract, verify
 from storage.snapshots import MAX_SIZE, manifest_of, tar_names
 
 DATA = bytes(range(256)) * 100

@@ -17,10 +17,10 @@ from nexus.errors import (
     SnapshotError,
     StorageError,
 )
-from nexus.storage.archive import pack
 from nexus.storage.copier import MANIFEST_NAME
 from nexus.storage.database import Database
 from nexus.storage.installer import install, install_into
+from nexus.storage.snapshotfile import pack
 from node.builders import open_elsewhere
 from storage.logs import file_size_limit
 from storage.snapshots import (

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from nexus.errors import DiskFullError, NodeStoppedError, StorageError
-from nexus.storage.archive import verify
 from nexus.storage.copier import Packed
 from nexus.storage.packing import Packer
+from nexus.storage.snapshotfile import verify
 from storage.logs import file_size_limit
 from storage.snapshots import MAX_SIZE, empty_manifest
 

@@ -20,7 +20,6 @@ from nexus.errors import (
     SnapshotError,
 )
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.archive import verify
 from nexus.storage.database import Database
 from nexus.storage.snapshot import (
     SnapshotInfo,
@@ -29,6 +28,7 @@ from nexus.storage.snapshot import (
     install,
     install_into,
 )
+from nexus.storage.snapshotfile import verify
 from storage.logs import file_size_limit
 from storage.snapshots import (
     MAX_SIZE,

@@ -27,13 +27,13 @@ from nexus.errors import ArchiveError, ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.archive import Manifest, verified
 from nexus.storage.beginning import begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors, sync_directory
 from nexus.storage.extraction import Extractor
 from nexus.storage.functions import NO_FUNCTIONS, Functions
+from nexus.storage.snapshotfile import Manifest, verified
 
 APPLY_BYTES: Final = 4 << 20
 """Of entries that are applied in one transaction."""

@@ -13,12 +13,12 @@ from nexus.cli.options import AsJson, DataDirectory, FunctionModules
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
-from nexus.storage.archive import Manifest
 from nexus.storage.beginning import begin_at
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
 from nexus.storage.functions import Functions
 from nexus.storage.installer import install
+from nexus.storage.snapshotfile import Manifest
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"
 

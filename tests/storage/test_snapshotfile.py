@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nexus.errors import DiskFullError, SnapshotError, StorageError
-from nexus.storage.archive import Manifest, extract, pack, read_manifest, verify
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME
 from nexus.storage.extraction import FileManifest
+from nexus.storage.snapshotfile import Manifest, extract, pack, read_manifest, verify
 from storage.logs import file_size_limit
 from storage.snapshots import (
     MAX_SIZE,
