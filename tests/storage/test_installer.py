@@ -20,7 +20,6 @@ from nexus.errors import (
 from nexus.storage.copier import MANIFEST_NAME
 from nexus.storage.database import Database
 from nexus.storage.installer import install, install_into
-from nexus.storage.snapshotfile import pack
 from node.builders import open_elsewhere
 from storage.logs import file_size_limit
 from storage.snapshots import (
@@ -33,6 +32,7 @@ from storage.snapshots import (
     member,
     only_reading,
     opened,
+    pack,
     position,
     standing_copy,
     write,
