@@ -1,6 +1,6 @@
 """Every role at every call: a table that is made from the calls themselves."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,15 +17,8 @@ from nexus.node.node import Node
 from nexus.protocol.calls import Attached, Begin, Failed
 from nexus.protocol.messages import Challenge, Error, ErrorCode
 from nexus.protocol.proofs import TOKEN_FEATURE, attached_proof, token_proof
-from node.builders import Crowd, crowd_in, run
+from node.builders import Crowd, run
 from node.calling import ATTACH, Client, connected
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
-
 
 ROLES = (None, *TokenRole)
 REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
