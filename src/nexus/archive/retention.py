@@ -5,7 +5,7 @@ for every moment of the window; see "What always holds" in the concept.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from nexus.archive.inventory import Inventory, is_newest
 from nexus.archive.names import RunName, SnapshotName
@@ -84,6 +84,8 @@ def _is_before(
         case SnapshotName():
             time_us, is_covered = name.time_us, name.offset < base.offset
             is_ours = history.position_at(name.offset) == name.position
+        case _:
+            assert_never(name)
     if is_ours:
         return is_covered
     # Of a fork: it goes once it is older than anything that stays.
