@@ -27,13 +27,13 @@ from nexus.cli.moments import (
     ToOffset,
     ToTime,
     moment_of,
-    said_time,
 )
 from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.restore import MaxSize, functions_of, size_limit
 from nexus.cli.terminal import console, count, plain_table, print_json, size
+from nexus.cli.times import said_time
 from nexus.cli.trust import with_trust
 from nexus.cli.verify import differences, fingerprints
 from nexus.errors import ArchiveError

@@ -1,11 +1,12 @@
-"""Moments as they are written on a command line, and the options that name one."""
+"""Which moment of an archive is meant: options that restore and verify share."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from datetime import UTC
+from typing import Annotated
 
 import typer
 
 from nexus.archive.restoring import Moment
+from nexus.cli.times import read_time, time_us
 from nexus.model.position import Offset
 
 ToOffset = Annotated[
@@ -29,8 +30,6 @@ OfHistory = Annotated[
     typer.Option("--history", metavar="ID", help="Another master's than the newest."),
 ]
 
-_MICROSECONDS: Final = 1_000_000
-
 
 def moment_of(
     to_offset: int | None, to_time: str | None, cluster: str | None, history: str | None
@@ -53,22 +52,3 @@ def _to_time_us(text: str) -> int:
             f"--to-time: {text!r} is no time; write it like 2026-11-28T12:00:00Z"
         )
     return time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-
-
-def read_time(text: str) -> datetime | None:
-    """What `fromisoformat` reads, perhaps without a zone; None: it is no time."""
-    try:
-        return datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-
-
-def time_us(moment: datetime) -> int:
-    """Microseconds since 1970, exactly; the moment has its zone."""
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
-
-
-def said_time(time_us: int) -> str:
-    """A time as --to-time takes it."""
-    moment = datetime.fromtimestamp(time_us / _MICROSECONDS, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import typer
 
-from nexus.cli.moments import read_time, time_us
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import count, print_json, size
+from nexus.cli.times import read_time, time_us
 from nexus.model.cluster import Mode
 
 SNAPSHOT_TIMEOUT_S: Final = 3600.0
