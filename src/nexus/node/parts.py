@@ -225,7 +225,7 @@ async def open_parts(
         ),
     )
     catalog, log = standing.catalog, standing.log
-    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
+    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset), name)
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     sender = SnapshotSender(snapshots, database, standing.log, hooks.events, measures)
