@@ -7,9 +7,9 @@ this node knows.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -88,7 +88,7 @@ class PublisherHooks:
     """A quorum holds every entry up to this offset."""
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
-    send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
+    send_snapshot: Callable[[Connection, SendSnapshot], Coroutine[Any, Any, None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Visitor], Awaitable[None]]
     """A client that is proven, where it must be: serve it until it goes."""
@@ -313,11 +313,8 @@ class Publisher:
             transfer = self._hooks.send_snapshot(link.connection, effect)
             link.transfer = self._spawn(transfer)
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        async def run() -> None:
-            await work
-
-        task = asyncio.create_task(run())
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
