@@ -165,3 +165,14 @@ def test_one_snapshot_has_one_moment(run: Run, archive: Path, tmp_path: Path) ->
 
     assert ended.status == 2
     assert "is one snapshot" in ended.error
+
+
+def test_a_snapshot_is_not_mixed_with_a_restore_that_was_broken_off(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "restoring").mkdir(parents=True)
+
+    ended = run("restore", archive, "--data", tmp_path / "data")
+
+    assert ended.status == 1
+    assert "was broken off; empty the directory first" in ended.error

@@ -264,9 +264,11 @@ class Cluster:
         """A replica of whoever answers at this address: a proxy, say."""
         return self._add(name, "replica", master_addr, settings)
 
-    def on_disk(self, disk: SmallDisk, role: str, master_addr: str = "") -> NodeProcess:
+    def on_disk(
+        self, disk: SmallDisk, role: str, master_addr: str = "", **settings: str
+    ) -> NodeProcess:
         """A node whose data directory lies on this disk; started."""
-        node = NodeProcess(disk.mount / role, role, master_addr)
+        node = NodeProcess(disk.mount / role, role, master_addr, settings)
         node.log_dir = self.directory
         node.namespace = str(disk.namespace)
         self.nodes.append(node)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from starlette.types import Scope
+from structlog.contextvars import get_contextvars
 
 from nexus.api.facade import NodeFacade
 from nexus.errors import NexusError
@@ -44,6 +45,7 @@ class Audit:
             "asked": _asked(scope),
             "outcome": outcome,
             **self._place(),
+            **get_contextvars(),
         }
         log.info("audit", **line)
         if self._file is None:

@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from nexus.api.calls import Answer, Context, json_response, reading
 from nexus.api.facade import NodeFacade
@@ -75,7 +76,8 @@ class NamedDatabases:
         elif application is not None:
             path = slash + rest or "/"
             inner = {**scope, "path": path, "raw_path": quote(path).encode()}
-            await application(inner, receive, send)
+            with bound_contextvars(database=name):
+                await application(inner, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "reason": "no such database"})
         else:

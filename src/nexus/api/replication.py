@@ -246,7 +246,8 @@ CALLS: Final = (
         "POST",
         "/replication/pause",
         "pause",
-        "A replica stops applying but goes on receiving; a master stops its streams.",
+        "A replica stops applying until it is resumed, restarts included, but goes on "
+        "receiving; a master stops its streams.",
         _STATUS,
         _pause,
         body=PauseRequest,

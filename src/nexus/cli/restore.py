@@ -125,6 +125,11 @@ def restore_archive(archive: Path, data: Path, max_size: int) -> Manifest:
             f"'{data}' holds a node's data already; move it away, or name another "
             "directory with --data"
         )
+    if directory.restoring.exists():
+        raise NotDoneError(
+            f"another restore into '{data}' is under way, or was broken off; empty the "
+            "directory first"
+        )
     directory.create()
     lock = DirectoryLock.acquire(directory)
     try:

@@ -255,7 +255,9 @@ def _made(
     catalog, log, database = standing.catalog, standing.log, standing.database
     publisher = Publisher(hooks, port, database=opening.database)
     publisher.start(log)
-    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
+    hooks.events.locate(
+        lambda: (catalog.state.epoch, log.last_offset), opening.database
+    )
     snapshots, receiver = _snapshots(config, standing.directory)
     sender = SnapshotSender(snapshots, database, log, hooks.events, measures)
     milestones = Milestones(lambda: database.position.offset)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from nexus.errors import LogGapError, NexusError
 from nexus.model.entry import Record
@@ -195,6 +196,8 @@ class Publisher:
         task = asyncio.current_task()
         assert task is not None, "a visitor is served by a task of the port"
         self._tasks.add(task)
+        if self._database:
+            bind_contextvars(database=self._database)
         try:
             await self._meet(visitor)
         finally:

@@ -71,6 +71,11 @@ def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
     Nothing is left open then. `node_id` is for a directory that has none yet.
     """
     directory = DataDirectory(config.data_dir)
+    if directory.restoring.exists():
+        raise StorageError(
+            f"a restore into {directory.root} is under way, or was broken off: wait "
+            "for it, or run it again; a directory that was emptied will do too"
+        )
     directory.create()
     with ExitStack() as opened:
         lock = DirectoryLock.acquire(directory)
