@@ -172,7 +172,7 @@ class Archiving:
             work = self._work = self._begun(reign)
         work.uploader.history = reign.history
         if not self._closing:
-            work.see_to_snapshot(self._settings, self._source, self._store)
+            work.see_to_snapshot()
         if work.uploader.covered is not None:
             work.carry(self._source.database.position.offset)
 
@@ -199,7 +199,9 @@ class Archiving:
         self._source.events.info(
             "archive_begins", f"{self._store.url}, from entry {uploader.carried + 1} on"
         )
-        return ReignArchive(reign, uploader, source.events, self._wake.set)
+        return ReignArchive(
+            reign, uploader, source, self._store, self._settings, self._wake.set
+        )
 
 
 def store_of(url: str, database: str) -> Store | None:

@@ -59,13 +59,18 @@ class ReignArchive:
         self,
         reign: ArchivedReign,
         uploader: Uploader,
-        events: EventLog,
+        source: Source,
+        store: Store,
+        settings: ArchiveSettings,
         wake: Callable[[], None],
     ) -> None:
         """`wake` has the archive's thread look again at once."""
         self.reign = reign
         self.uploader = uploader
-        self._events = events
+        self._source = source
+        self._store = store
+        self._settings = settings
+        self._events = source.events
         self._wake = wake
         self.whole_at_s = time.monotonic()
         """When everything that was committed was archived last; monotonic."""
@@ -104,33 +109,32 @@ class ReignArchive:
             self.uploader.audit()
             self._tell_loss()
 
-    def see_to_snapshot(
-        self, settings: ArchiveSettings, source: Source, store: Store
-    ) -> None:
+    def see_to_snapshot(self) -> None:
         """Begin one when it is due, beside the runs; note one that is there."""
         making = self._making
         if making is not None and making.done():
             self._making = None
-            self._note(making, settings)
-        if self._making is None and self._is_due(settings):
+            self._note(making)
+        if self._making is None and self._is_due():
             self.wants_snapshot = False
             self._making = Future()
             threading.Thread(
                 target=self._make,
-                args=(self._making, source, store),
+                args=(self._making,),
                 name="nexus-archive-snapshot",
                 daemon=True,
             ).start()
 
-    def _is_due(self, settings: ArchiveSettings) -> bool:
+    def _is_due(self) -> bool:
         if time.monotonic() < self._next_snapshot_s:
             return False
         age_s = time.time() - self.uploader.snapshot_us / 1e6
-        is_old = age_s > settings.snapshot_interval
+        is_old = age_s > self._settings.snapshot_interval
         return self.wants_snapshot or self.uploader.covered is None or is_old
 
-    def _retain(self, inventory: Inventory, settings: ArchiveSettings) -> None:
+    def _retain(self, inventory: Inventory) -> None:
         """Delete what no moment of the window needs."""
+        settings = self._settings
         window = Window(settings.retention_age, settings.retention_count)
         now_us = time.time_ns() // 1000
         names = needless(inventory, self.uploader.history, window, now_us)
@@ -144,14 +148,12 @@ class ReignArchive:
         if self._told_loss not in ("", told):
             self._events.error("archive_lost", self._told_loss)
 
-    def _note(
-        self, making: "Future[tuple[SnapshotName, int]]", settings: ArchiveSettings
-    ) -> None:
+    def _note(self, making: "Future[tuple[SnapshotName, int]]") -> None:
         try:
             name, size = making.result()
             inventory = self.uploader.snapshot_added(name, size)
             self._tell_loss()
-            self._retain(inventory, settings)
+            self._retain(inventory)
         except (NexusError, OSError) as error:
             self._failures += 1
             pause_s = min(2.0**self._failures, LONGEST_PAUSE_S)
@@ -165,13 +167,11 @@ class ReignArchive:
             self.snapshot_error = ""
             self._events.info("archive_snapshot", f"{name} of {size} bytes")
 
-    def _make(
-        self, made: "Future[tuple[SnapshotName, int]]", source: Source, store: Store
-    ) -> None:
+    def _make(self, made: "Future[tuple[SnapshotName, int]]") -> None:
         try:
-            info = source.make_snapshot().result()
+            info = self._source.make_snapshot().result()
             name = self.uploader.name_snapshot(info.position)
-            store.put_file(str(name), source.snapshots.path(info.id))
+            self._store.put_file(str(name), self._source.snapshots.path(info.id))
             made.set_result((name, info.compressed_size))
         except BaseException as error:  # noqa: BLE001 - told on the archive's thread
             made.set_exception(error)
