@@ -61,6 +61,8 @@ class Uploader:
         self._still = still
         self._sizes: dict[str, int] = {}
         """What was written and not seen in a listing since."""
+        self._seen: set[str] = set()
+        """What the last listing held, less what was deleted here since."""
         self._told: set[ReignName] = set()
         self.covered: Offset | None = None
         """Everything up to here can be restored; None: nothing can."""
@@ -78,6 +80,7 @@ class Uploader:
     def begin(self) -> None:
         """List the archive, make this reign known, and find where to go on."""
         inventory = self.look()
+        self._seen = set(inventory.sizes)
         for reign in self.history.reigns:
             name = ReignName.of(self._cluster_id, reign)
             if name in inventory.histories:
@@ -163,22 +166,22 @@ class Uploader:
             for name, size in self._sizes.items()
             if inventory.sizes.get(name, size) != size
         ]
-        gone = [name for name in self._sizes if name not in inventory.sizes]
+        gone = sorted((self._seen | self._sizes.keys()) - inventory.sizes.keys())
         if cut:
             self._store.delete(cut)
             inventory = self.look()
-        before = self.covered
         self._sizes.clear()
+        self._seen = set(inventory.sizes)
         self._take_up(inventory)
-        is_less = before is not None and (self.covered is None or self.covered < before)
-        if is_less or cut or gone:
-            named = ", ".join((cut + gone)[:3]) or f"entries up to {before}"
+        if cut or gone:
+            named = ", ".join((cut + gone)[:3])
             self.lost = f"the archive has lost {named}, which it had taken"
         return inventory
 
     def delete(self, names: list[str]) -> None:
         """Remove what retention no longer keeps."""
         self._store.delete(names)
+        self._seen.difference_update(names)
         for name in names:
             self._sizes.pop(name, None)
 
