@@ -38,6 +38,7 @@ MEANINGS = {
     "replication.max_receive_rate": "Bytes a second that a replica takes, at most.",
     "replication.apply_delay_ms": "How late a replica applies an entry, on purpose.",
     "replication.max_log_size": "Entries that the log keeps at least.",
+    "replication.hold_size": "What a witness's log may grow to for absent voters.",
     "replication.auto_failover": "A dead master is replaced by itself, where voters elect.",
     "replication.coordinator": "`quorum` where there are peers, else `manual`; `etcd`.",
     "replication.etcd_endpoints": "URLs of etcd's members, for `coordinator = etcd`.",

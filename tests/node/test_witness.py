@@ -9,7 +9,9 @@ import pytest
 from e2e.cluster import free_port
 from nexus.errors import ClusterChangeError, StorageError
 from nexus.model.cluster import LinkState, Role
+from nexus.node import machines
 from nexus.node.node import Node
+from nexus.node.startup import LEAST_SEGMENT_BYTES
 from node.builders import Crowd, caught_up, count, crowd_in, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
@@ -184,6 +186,38 @@ async def test_a_witness_with_a_shortened_log_starts_again_and_lends_what_it_has
             await heir.stop()
     finally:
         await again.stop()
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "is_removed"])
+async def test_hard_case_11_a_full_witness_stops_until_the_voter_returns_or_is_removed(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, *, returns: bool
+) -> None:
+    monkeypatch.setattr(machines, "LEAST_FILES", 0)
+    # Its newest file takes a mebibyte, the others what they hold.
+    most = LEAST_SEGMENT_BYTES + 4_096
+    master, replica, witness = await with_witness(crowd, max_log_size=8, hold_size=most)
+    await caught_up(replica, await run(master, CREATE))
+    await replica.stop()
+    while not witness.status().last_error:
+        insert = "insert into t values (zeroblob(300))"
+        waiting = asyncio.create_task(run(master, insert))
+        await asyncio.wait({waiting}, timeout=0.2)
+    assert "replication.hold_size" in witness.status().last_error
+    assert witness.status().state is LinkState.STREAMING
+
+    if returns:
+        again = Node(replica.config)
+        await again.start()
+    else:
+        await master.remove_voter(replica.node_id)
+    try:
+        await waiting
+        end = master.status().durable_offset
+        await until(lambda: witness.status().durable_offset >= end)
+        await until(lambda: not witness.status().last_error)
+    finally:
+        if returns:
+            await again.stop()
 
 
 async def test_a_directory_with_a_database_is_no_witnesss(crowd: Crowd) -> None:

@@ -45,6 +45,7 @@ def member(
     logged: str = "",
     stands: bool = True,
     sync_quorum: int = 0,
+    hold: int = 0,
 ) -> Member:
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
@@ -59,7 +60,9 @@ def member(
             heartbeat_ms=HEARTBEAT_MS,
             spread_ms=HEARTBEAT_MS,
         ),
-        replica=ReplicaSettings(addresses=(), heartbeat_ms=HEARTBEAT_MS),
+        replica=ReplicaSettings(
+            addresses=(), heartbeat_ms=HEARTBEAT_MS, hold_bytes=hold
+        ),
         master=MasterSettings(heartbeat_ms=HEARTBEAT_MS),
         mode=mode,
         sync_quorum=sync_quorum,

@@ -104,3 +104,12 @@ def test_a_snapshot_brings_its_own() -> None:
 
     assert kept == ("a", "b")
     assert electorate.voters == ("a", "b", "c")
+
+
+def test_it_remembers_who_has_voted_by_what_it_still_knows() -> None:
+    electorate = formed()
+    electorate.configured(Configuration(Offset(3), THREE))
+    electorate.configured(Configuration(Offset(5), TWO))
+
+    assert electorate.ever_voted == {"a", "b", "c"}
+    assert electorate.voters == ("a", "b")

@@ -201,6 +201,27 @@ def _add_voter(world: "World", fault: Fault) -> None:
         master.configure(_membership({*master.member.voters, process.node_id}))
 
 
+def _part(world: "World", fault: Fault) -> None:
+    """An operator removes a voter that is away, and tries until it is done."""
+    name, until = fault.nodes[0], world.time + fault.for_ms
+
+    def tries(asked: "Process | None" = None) -> None:
+        master = _master(world)
+        if asked is not None:
+            asked.take(asked.member.changes(changes=False, now_ms=asked.now()))
+        if master is None or master.paused or master.name == name:
+            world.soon(100, tries)
+            return
+        left = [one for one in master.member.voters if place_of(one) != name]
+        if len(left) == len(master.member.voters) or world.time > until:
+            return
+        master.take(master.member.changes(changes=True, now_ms=master.now()))
+        master.configure(_membership(left))
+        world.soon(100, tries, master)
+
+    tries()
+
+
 def _remove_voter(world: "World", fault: Fault) -> None:
     master = _master(world)
     if master is None or master.paused or len(master.member.voters) < 3:
@@ -308,6 +329,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "maintenance": _maintenance,
     "add voter": _add_voter,
     "remove voter": _remove_voter,
+    "part": _part,
     "storm": _storm,
     "surgery": _surgery,
     "echo": _echo,

@@ -190,6 +190,7 @@ class World:
                 retry_first_ms=30,
                 retry_most_ms=200,
                 steady_ms=1_000,
+                hold_bytes=self.plan.hold if witness else 0,
             ),
             master=MasterSettings(heartbeat_ms=HEARTBEAT_MS, window_entries=16),
             mode=self.plan.mode,

@@ -281,6 +281,8 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
         objection = voting.member.objection(membership)
         if objection:
             raise ClusterChangeError(f"nothing was changed: {objection}")
+        # A batch before it may wait for a witness that is at its cap (hard-case 11).
+        voting.take(voting.member.changes(changes=True, now_ms=now_ms()))
 
         async def in_force(offset: Offset) -> None:
             if mode is Mode.SYNC:
@@ -300,6 +302,8 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
                 "this node's reign ended meanwhile: whether the change stands is known "
                 "once there is a master again; see GET /cluster/members"
             ) from error
+        finally:
+            voting.take(voting.member.changes(changes=False, now_ms=now_ms()))
         dead_after_ms, pause_s = voting.patience
         deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
         # The machine has no event for what it has committed.

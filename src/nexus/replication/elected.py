@@ -60,7 +60,7 @@ class ElectedMaster(Master):
         self._reads = StrongReads(settings.election.dead_after_ms)
         self._heir = NodeId("")
         self._held_end: Offset | None = None
-        self._streams.elected(frozenset(electorate.voters))
+        self._streams.elected(frozenset(electorate.voters), electorate.ever_voted)
 
     @property
     def takes_writes(self) -> bool:
@@ -118,7 +118,20 @@ class ElectedMaster(Master):
             self._waits_from = self._electorate.offset
         self._waits = self._is_sync
         voters = frozenset(self._electorate.voters)
-        return self._streams.configured(voters, self._sync_quorum, now_ms)
+        since = self._electorate.offset
+        return self._streams.configured(voters, self._sync_quorum, since, now_ms)
+
+    def changes(self, *, changes: bool, now_ms: int) -> Effects:
+        """An operator waits for the voters' change to be logged, or does no more.
+
+        A witness at its cap stores what comes before it, for that may be in its way.
+        """
+        self._streams.changes = changes
+        told = (
+            self._streams.ping(progress, now_ms)
+            for _, progress in self._fleet.connected()
+        )
+        return tuple(effect for effects in told for effect in effects)
 
     def objection(self, membership: Membership) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""

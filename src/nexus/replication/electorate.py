@@ -33,6 +33,15 @@ class Electorate:
         return tuple(NodeId(node_id) for node_id, _ in self._latest())
 
     @property
+    def ever_voted(self) -> frozenset[NodeId]:
+        """Whom any configuration names that is still known."""
+        return frozenset(
+            NodeId(voter)
+            for configuration in self._known
+            for voter, _ in configuration.membership.voters
+        )
+
+    @property
     def offset(self) -> Offset:
         """Of the configuration in force; 0 before the first."""
         return self._known[-1].offset if self._known else Offset(0)

@@ -37,6 +37,12 @@ class Streams:
         self.fleet = Fleet(settings.max_replicas)
         self.voters: frozenset[NodeId] = frozenset()
         """Who counts in a quorum; nobody is named: whoever follows."""
+        self._former: frozenset[NodeId] = frozenset()
+        """Who voted before, until a majority holds the change that ends it."""
+        self._changed_at = self._reign.first_offset
+        """The entry that made the voters what they are, or began this reign."""
+        self.changes = False
+        """Whether an operator waits for a change of the voters to be logged."""
         self.required: frozenset[NodeId] = frozenset()
         """Besides a quorum each of these must hold an entry (hard-case 4)."""
         self.lease = Lease(identity.node_id)
@@ -67,15 +73,23 @@ class Streams:
         """The log as replicas may have it; of a relay, what it will show in time."""
         return LogExtent(self.log.first_offset, max(self.end, self._whole))
 
-    def elected(self, voters: frozenset[NodeId]) -> None:
-        """These count; nothing is known to be committed yet, whatever the mode."""
-        self.voters = voters
+    def elected(
+        self, voters: frozenset[NodeId], former: frozenset[NodeId] = frozenset()
+    ) -> None:
+        """These count; nothing is known to be committed yet, whatever the mode.
+
+        `former` are those of earlier configurations, any of which may be the last one
+        that a majority holds.
+        """
+        self.voters, self._former = voters, former
         self.commit = NO_OFFSET
 
     def configured(
-        self, voters: frozenset[NodeId], quorum: int, now_ms: int
+        self, voters: frozenset[NodeId], quorum: int, since: Offset, now_ms: int
     ) -> Effects:
-        """Who counts from now on, and how many of them must hold an entry."""
+        """Who counts from the entry `since` on, and how many must hold an entry."""
+        self._former = self._counted_for_retention
+        self._changed_at = max(self._changed_at, since)
         self.voters = voters
         self._settings = replace(self._settings, quorum=quorum)
         advanced = self._advanced()
@@ -143,10 +157,20 @@ class Streams:
     def held_by_all(self) -> Offset:
         """The last entry that every voter is known to hold; 0 without voters.
 
-        What each of them has, whoever is elected has: no witness need keep it.
+        What each of them has, whoever is elected has: no witness need keep it. Who is
+        no voter any more counts until nobody can undo that.
         """
-        held = self._held()
-        return min((held.get(one, NO_OFFSET) for one in self.voters), default=NO_OFFSET)
+        held, all_ = self._held(), self._counted_for_retention
+        return min((held.get(one, NO_OFFSET) for one in all_), default=NO_OFFSET)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether a majority holds this reign's begin and the voters' last change."""
+        return not self.voters or self.held_by_majority >= self._changed_at
+
+    @property
+    def _counted_for_retention(self) -> frozenset[NodeId]:
+        return self.voters if self._is_settled else self.voters | self._former
 
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
@@ -247,6 +271,7 @@ class Streams:
             clock_us=(
                 0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
             ),
+            overrun=bool(self.voters) and (self.changes or not self._is_settled),
         )
         return (Send(progress.peer, ping),)
 
