@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from nexus.model.position import Epoch, Offset
-from nexus.protocol.messages import Ping, WalAck
+from nexus.protocol.messages import Ping, Plan, WalAck
 from nexus.replication.effects import (
     MASTER,
     Connect,
@@ -15,7 +15,13 @@ from nexus.replication.effects import (
 from nexus.replication.settings import ReplicaSettings, Standing
 from nexus.replication.voting_replica import VotingReplica
 from replication.alone import member
-from replication.examples import ONE_REIGN, REPLICA_NODE, entry, welcome
+from replication.examples import (
+    ONE_REIGN,
+    REPLICA_NODE,
+    TWO_REIGNS,
+    entry,
+    welcome,
+)
 
 END = Offset(4)
 
@@ -199,3 +205,31 @@ def test_a_full_witness_stores_what_changes_the_voters() -> None:
     assert isinstance(left, Disconnect)
     assert isinstance(stored[0], Store)
     assert found.receive_entries((entry(6),), 60) == ()
+
+
+def test_what_could_not_be_taken_back_keeps_nobody_from_standing() -> None:
+    end = Offset(14)
+    standing = Standing(
+        history=ONE_REIGN.truncated_after(end), durable_offset=end, applied_offset=end
+    )
+    settings = ReplicaSettings(addresses=("a:1",), heartbeat_ms=1_000)
+    found = VotingReplica(REPLICA_NODE, settings, standing, lambda: 0.0)
+    found.start()
+    found.connected_to_master(0)
+    found.receive(welcome(10, 20, TWO_REIGNS, plan=Plan.REWIND), 0)
+    at_work = found.is_settled
+
+    found.rewind_failed("a schema statement", 10)
+    found.disconnected("the master is gone for ever")
+
+    assert not at_work
+    assert found.is_settled
+    assert found.position == ONE_REIGN.position_at(end)
+
+
+def test_a_database_that_an_entry_did_not_fit_keeps_its_node_from_standing() -> None:
+    found = welcomed()
+
+    found.apply_failed("no such table", 10)
+
+    assert not found.is_settled

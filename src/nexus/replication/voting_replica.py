@@ -49,10 +49,11 @@ class VotingReplica(Replica):
         """Whether a reign could begin here: log and database are in agreement.
 
         Not while a snapshot is installed or entries are taken back, nor while only a
-        snapshot can mend the database.
+        snapshot can mend the database. What could not be taken back harms no reign: all
+        is as it was, and the master that wanted it gone may be dead.
         """
         at_work = self._link.awaits_disk or self._log.received != self._log.durable
-        return not (at_work or self._intake.wanted)
+        return not (at_work or self._intake.is_broken)
 
     @property
     def has_caught_up(self) -> bool:
