@@ -29,7 +29,7 @@ MEANINGS = {
     "replication.master_addr": "The master's `bind_addr`. A replica needs it, or peers.",
     "replication.peers": "The voters' addresses, to form a cluster the first time.",
     "replication.mode": "`async`, or `sync`: acknowledge what a quorum holds.",
-    "replication.sync_quorum": "Nodes that make a quorum, the master included.",
+    "replication.sync_quorum": "Nodes that make a quorum; with voters, of a new log.",
     "replication.sync_timeout_ms": "After so long a write's outcome is `unknown`.",
     "replication.heartbeat_ms": "How often both sides of a connection are heard.",
     "replication.missed_heartbeats": "After so many the other side counts as dead.",

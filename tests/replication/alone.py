@@ -43,6 +43,7 @@ def member(
     *voters: str,
     mode: Mode = Mode.SYNC,
     logged: str = "",
+    logged_quorum: int | None = None,
     stands: bool = True,
     sync_quorum: int = 0,
     hold: int = 0,
@@ -50,7 +51,10 @@ def member(
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
     membership = Membership(
-        "cluster", tuple((name, name) for name in voters), mode=logged
+        "cluster",
+        tuple((name, name) for name in voters),
+        mode=logged,
+        sync_quorum=logged_quorum,
     )
     settings = MemberSettings(
         election=ElectionSettings(

@@ -325,6 +325,15 @@ def fewer_than_the_quorum(patch: Patch) -> None:
     patch.setattr(Streams, "quorum", property(quorum))
 
 
+def each_master_has_its_own_quorum(patch: Patch) -> None:
+    """A master goes by its own configuration, whatever the log names."""
+
+    def asked(master: ElectedMaster, _logged: int | None) -> int:
+        return master._own.sync_quorum
+
+    patch.setattr(ElectedMaster, "_asked", asked)
+
+
 def every_position_is_believed(patch: Patch) -> None:
     """A master does not ask whether an acknowledgement can be true."""
     patch.setattr(Streams, "refuted", lambda *_: "")
@@ -423,6 +432,7 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     a_repeated_entry_is_taken_for_the_next,
     a_repeated_ack_counts_again,
     fewer_than_the_quorum,
+    each_master_has_its_own_quorum,
     every_position_is_believed,
     follows_another_cluster,
     admits_another_cluster,

@@ -184,12 +184,17 @@ def _configure(world: "World", *, auto_failover: bool) -> None:
     master = _master(world)
     if master is None or master.paused:
         return
-    master.configure(_membership(master.member.voters, auto_failover=auto_failover))
+    master.configure(
+        _membership(world, master.member.voters, auto_failover=auto_failover)
+    )
 
 
-def _membership(voters: Iterable[NodeId], *, auto_failover: bool = True) -> Membership:
+def _membership(
+    world: "World", voters: Iterable[NodeId], *, auto_failover: bool = True
+) -> Membership:
     named = tuple((one, place_of(one)) for one in sorted(voters))
-    return Membership("cluster", named, auto_failover)
+    quorum = world.plan.sync_quorum
+    return Membership("cluster", named, auto_failover, sync_quorum=quorum)
 
 
 def _add_voter(world: "World", fault: Fault) -> None:
@@ -198,7 +203,7 @@ def _add_voter(world: "World", fault: Fault) -> None:
         return
     process = world.processes.get(fault.nodes[0])
     if process is not None:
-        master.configure(_membership({*master.member.voters, process.node_id}))
+        master.configure(_membership(world, {*master.member.voters, process.node_id}))
 
 
 def _part(world: "World", fault: Fault) -> None:
@@ -216,7 +221,7 @@ def _part(world: "World", fault: Fault) -> None:
         if len(left) == len(master.member.voters) or world.time > until:
             return
         master.take(master.member.changes(changes=True, now_ms=master.now()))
-        master.configure(_membership(left))
+        master.configure(_membership(world, left))
         world.soon(100, tries, master)
 
     tries()
@@ -228,7 +233,7 @@ def _remove_voter(world: "World", fault: Fault) -> None:
         return
     gone = fault.nodes[0]
     left = [one for one in master.member.voters if place_of(one) != gone]
-    master.configure(_membership(left))
+    master.configure(_membership(world, left))
 
 
 def _surgery(world: "World", fault: Fault) -> None:
@@ -294,7 +299,7 @@ def _gives_place(world: "World", name: str) -> None:
         if not dead:
             return
         both = voters | {new.node_id}
-        master.configure(_membership(both if both != voters else both - dead))
+        master.configure(_membership(world, both if both != voters else both - dead))
     world.soon(150, _gives_place, world, name)
 
 

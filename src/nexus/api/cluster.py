@@ -43,6 +43,8 @@ class ModeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Mode
     """What an acknowledgement means from now on, whoever reigns."""
+    sync_quorum: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Voters that must hold a write in sync mode; 0: a majority; null: as it is."""
 
 
 async def _switchover(context: Context, request: Request) -> Response:
@@ -65,7 +67,7 @@ async def _remove_member(context: Context, request: Request) -> Response:
 
 async def _mode(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ModeRequest)
-    return json_response(await context.node.set_mode(wish.mode))
+    return json_response(await context.node.set_mode(wish.mode, wish.sync_quorum))
 
 
 async def _maintenance(context: Context, request: Request) -> Response:

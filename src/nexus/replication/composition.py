@@ -118,6 +118,11 @@ class Composition:
         return Mode.named(self.electorate.mode, self._settings.mode)
 
     @property
+    def sync_quorum(self) -> int | None:
+        """The log's, 0 for a majority; None while it names none."""
+        return self.electorate.sync_quorum
+
+    @property
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         machine = self.master or self.replica

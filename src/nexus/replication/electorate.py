@@ -57,6 +57,11 @@ class Electorate:
         return self._known[-1].membership.mode if self._known else ""
 
     @property
+    def sync_quorum(self) -> int | None:
+        """Voters that must hold an entry in sync mode; None: nobody has said."""
+        return self._known[-1].membership.sync_quorum if self._known else None
+
+    @property
     def configurations(self) -> tuple[Configuration, ...]:
         """All that are known, oldest first."""
         return tuple(self._known)
