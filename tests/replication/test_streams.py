@@ -241,7 +241,6 @@ def test_a_new_reign_counts_whoever_an_earlier_one_may_have_removed() -> None:
 
 def test_without_voters_no_witness_is_told_anything() -> None:
     found, progress = streams()
-    found.changes = True
 
     assert not told(found, progress).overrun
     assert told(found, progress).held_offset == 0

@@ -41,6 +41,7 @@ class Streams:
         """Who voted before, until a majority holds the change that ends it."""
         self._changed_at = self._reign.first_offset
         """The entry that made the voters what they are, or began this reign."""
+        self._is_settled_yet = True
         self.changes = False
         """Whether an operator waits for a change of the voters to be logged."""
         self.required: frozenset[NodeId] = frozenset()
@@ -76,12 +77,9 @@ class Streams:
     def elected(
         self, voters: frozenset[NodeId], former: frozenset[NodeId] = frozenset()
     ) -> None:
-        """These count; nothing is known to be committed yet, whatever the mode.
-
-        `former` are those of earlier configurations, any of which may be the last one
-        that a majority holds.
-        """
+        """These count, or still the former; nothing is known to be committed."""
         self.voters, self._former = voters, former
+        self._is_settled_yet = False
         self.commit = NO_OFFSET
 
     def configured(
@@ -90,6 +88,7 @@ class Streams:
         """Who counts from the entry `since` on, and how many must hold an entry."""
         self._former = self._counted_for_retention
         self._changed_at = max(self._changed_at, since)
+        self._is_settled_yet = False
         self.voters = voters
         self._settings = replace(self._settings, quorum=quorum)
         advanced = self._advanced()
@@ -166,7 +165,9 @@ class Streams:
     @property
     def _is_settled(self) -> bool:
         """Whether a majority holds this reign's begin and the voters' last change."""
-        return not self.voters or self.held_by_majority >= self._changed_at
+        if not self._is_settled_yet and self.held_by_majority >= self._changed_at:
+            self._is_settled_yet = True
+        return self._is_settled_yet
 
     @property
     def _counted_for_retention(self) -> frozenset[NodeId]:
@@ -271,7 +272,7 @@ class Streams:
             clock_us=(
                 0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
             ),
-            overrun=bool(self.voters) and (self.changes or not self._is_settled),
+            overrun=self.changes or not self._is_settled,
         )
         return (Send(progress.peer, ping),)
 
