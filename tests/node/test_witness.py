@@ -194,30 +194,31 @@ async def test_hard_case_11_a_full_witness_stops_until_the_voter_returns_or_is_r
 ) -> None:
     monkeypatch.setattr(machines, "LEAST_FILES", 0)
     # Its newest file takes a mebibyte, the others what they hold.
-    most = LEAST_SEGMENT_BYTES + 4_096
+    most = LEAST_SEGMENT_BYTES * 3 // 2
     master, replica, witness = await with_witness(crowd, max_log_size=8, hold_size=most)
-    await caught_up(replica, await run(master, CREATE))
+    waiting = asyncio.create_task(run(master, CREATE))
+    await caught_up(replica, await waiting)
+    replica_id = replica.node_id
     await replica.stop()
     while not witness.status().last_error:
-        insert = "insert into t values (zeroblob(300))"
+        insert = "insert into t values (zeroblob(60000))"
         waiting = asyncio.create_task(run(master, insert))
         await asyncio.wait({waiting}, timeout=0.2)
     assert "replication.hold_size" in witness.status().last_error
     assert witness.status().state is LinkState.STREAMING
 
+    again = Node(replica.config)
     if returns:
-        again = Node(replica.config)
         await again.start()
     else:
-        await master.remove_voter(replica.node_id)
+        await master.remove_voter(replica_id)
     try:
         await waiting
         end = master.status().durable_offset
         await until(lambda: witness.status().durable_offset >= end)
         await until(lambda: not witness.status().last_error)
     finally:
-        if returns:
-            await again.stop()
+        await again.stop()
 
 
 async def test_a_directory_with_a_database_is_no_witnesss(crowd: Crowd) -> None:

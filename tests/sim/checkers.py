@@ -19,8 +19,11 @@ class RuleError(AssertionError):
     """An invariant does not hold; says which, and what was found."""
 
 
-ON_ITS_WAY = 20
-"""A window of entries, and a batch: so many come after the log was measured."""
+ON_ITS_WAY = 30
+"""A window of entries, a batch, and what comes until a voter's removal is logged."""
+
+PASSES = 5
+"""A reign's first entry, and the batch that the one before it had logged last."""
 
 PATIENCE_MS = 600
 """The longest that a granted pre-vote is on its way, a slow disk included."""
@@ -277,9 +280,9 @@ class Checkers:
     def grows(self, name: str, disk: Disk) -> None:
         """Hard case 11: a witness's log has a cap, where a quorum holds writers up.
 
-        Beyond it are what was on its way, and what each reign begins with.
+        Beyond it are what was on its way, and what passes although it is full.
         """
-        most = self._hold + ON_ITS_WAY * (1 + len(self._reigns))
+        most = self._hold + ON_ITS_WAY + PASSES * len(self._reigns)
         if self._hold and self._mode is Mode.SYNC and len(disk.log) > most:
             raise RuleError(f"{name} stores {len(disk.log)} entries of {self._hold}")
 

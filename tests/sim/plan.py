@@ -248,9 +248,9 @@ def plan_of_absence(seed: int) -> Plan:
         seed,
         voters,
         mode=Mode.ASYNC if chance.random() < 0.25 else Mode.SYNC,
-        clients=4,
+        clients=8,
         faults=tuple(faults),
-        hold=chance.choice((12, 24, 40)),
+        hold=chance.choice((8, 12, 24)),
     )
 
 

@@ -212,17 +212,22 @@ def _part(world: "World", fault: Fault) -> None:
 
     def tries(asked: "Process | None" = None) -> None:
         master = _master(world)
-        if asked is not None:
+        if asked not in (None, master):
             asked.take(asked.member.changes(changes=False, now_ms=asked.now()))
+            asked = None
         if master is None or master.paused or master.name == name:
-            world.soon(100, tries)
+            world.soon(50, tries)
             return
         left = [one for one in master.member.voters if place_of(one) != name]
-        if len(left) == len(master.member.voters) or world.time > until:
+        is_done = len(left) == len(master.member.voters) or world.time > until
+        if is_done:
+            master.take(master.member.changes(changes=False, now_ms=master.now()))
             return
-        master.take(master.member.changes(changes=True, now_ms=master.now()))
+        if asked is None and not master.writer.is_idle:
+            master.take(master.member.changes(changes=True, now_ms=master.now()))
+            asked = master
         master.configure(_membership(world, left))
-        world.soon(100, tries, master)
+        world.soon(3, tries, asked)
 
     tries()
 
