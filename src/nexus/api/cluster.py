@@ -43,7 +43,7 @@ class ModeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Mode
     """What an acknowledgement means from now on, whoever reigns."""
-    sync_quorum: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    sync_quorum: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | None = None
     """Voters that must hold a write in sync mode; 0: a majority; null: as it is."""
 
 
