@@ -2,8 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,16 +18,10 @@ from nexus.node.modes import warn_of_quorum
 from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.node.requests import SqlResponse
-from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
 INSERT = "insert into t values (1)"
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def acknowledged(node: Node, sql: str) -> SqlResponse:

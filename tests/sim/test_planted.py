@@ -25,6 +25,10 @@ from sim.shrink import failure_of, shrunk
 
 SEEDS_MOST = 450
 
+# The machines have tests of their own that cover them; here it would cost three
+# times as much.
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
