@@ -122,6 +122,25 @@ def test_an_object_that_arrived_cut_off_is_removed_and_carried_again(
         assert rows_in(tmp_path / "copy") == master.rows[master.last]
 
 
+def test_what_was_lost_is_told_until_an_audit_finds_everything(
+    tmp_path: Path,
+) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        master.insert(2)
+        master.carry()
+        (run,) = master.uploader.look().runs
+        master.store.delete([str(run)])
+        master.uploader.audit()
+        master.carry()
+        master.snapshot()
+        assert str(run) in master.uploader.lost
+
+        master.uploader.audit()
+
+        assert master.uploader.lost == ""
+
+
 def test_a_lost_snapshot_leaves_nothing_covered(tmp_path: Path) -> None:
     with keeper(tmp_path) as master:
         name = master.snapshot()

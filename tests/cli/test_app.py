@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from cli.conftest import Run
 from nexus.cli import status
-from nexus.cli.app import COMMANDS, GROUPS
+from nexus.cli.app import COMMANDS, GROUPS, application
 
 
 def test_version_and_help_end_with_0(run: Run) -> None:
@@ -56,6 +59,24 @@ def test_every_documented_command_is_there(run: Run) -> None:
     )
     for command in documented.split():
         assert run(command, "--help").status == 0
+
+
+def every_command(group: Any, name: str) -> Iterator[tuple[str, set[str]]]:
+    """Each command under its whole name, with its options."""
+    if not hasattr(group, "commands"):
+        yield name, {option for each in group.params for option in each.opts}
+        return
+    for inner, command in group.commands.items():
+        yield from every_command(command, f"{name} {inner}")
+
+
+def test_every_command_that_asks_a_node_can_be_told_whom_to_trust() -> None:
+    commands = dict(every_command(get_command(application()), "nexus"))
+    asking = {name for name, options in commands.items() if "--token-file" in options}
+
+    assert {"nexus status", "nexus backup now", "nexus token list"} <= asking
+    for name in asking:
+        assert {"--ca", "--cert", "--key"} <= commands[name], name
 
 
 @pytest.mark.parametrize(

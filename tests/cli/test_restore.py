@@ -9,11 +9,12 @@ import pytest
 from archive.keeping import keeper, rows_in
 from cli.conftest import Run
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.archive import FORMAT, Manifest, pack
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
+from nexus.storage.snapshotfile import FORMAT, Manifest
 from nexus.storage.wal import WalSettings, WriteAheadLog
+from storage.snapshots import pack
 
 POSITION = Position(Epoch(3), Offset(41), HistoryId("h"))
 

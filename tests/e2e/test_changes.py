@@ -14,7 +14,7 @@ from typing_extensions import override
 import nexus
 from e2e.cluster import CLIENT, Cluster, NodeProcess, master_of, wait_until
 from e2e.test_failover import SYNC, check_equal, goes_on, under_load
-from nexus.client.feedlink import NodeUnreachableError
+from nexus.errors import NodeUnreachableError
 
 KILLS = 2
 PLACE = (

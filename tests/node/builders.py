@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus.config import Config, SecuritySettings, load
-from nexus.config.values import Secret
 from nexus.errors import NexusError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Payload
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.model.secret import Secret
 from nexus.model.token import Token
 from nexus.node.admittance import Admittance
 from nexus.node.batch import Hooks

@@ -32,11 +32,6 @@ def run(request: pytest.FixtureRequest) -> Run:
     return found
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 class Echo(asyncio.Protocol):
     """Says what it hears."""
 

@@ -1,7 +1,6 @@
 """A line for each administrative act: who did what, from where, and what came of it."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -51,9 +50,7 @@ class Audit:
         log.info("audit", **line)
         if self._file is None:
             return
-        now = datetime.fromtimestamp(time.time(), UTC).isoformat(
-            timespec="microseconds"
-        )
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
         try:
             whole = _encode({"time": now, **line}) + b"\n"
             await asyncio.to_thread(_append, self._file, whole)

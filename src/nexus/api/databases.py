@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from nexus.api.calls import Answer, Call, Context, json_response
+from nexus.api.calls import Answer, Context, json_response, reading
 from nexus.api.facade import NodeFacade
 from nexus.api.problems import problem_response
 from nexus.errors import NotFoundError
@@ -54,6 +54,7 @@ class NamedApplication(Protocol):
 
 
 Make = Callable[[NodeFacade], NamedApplication]
+"""Makes the application of a named database's node."""
 
 
 class NamedDatabases:
@@ -82,7 +83,7 @@ class NamedDatabases:
         else:
             await self._unknown(name)(scope, receive, send)
 
-    def all(self) -> Iterator[NamedApplication]:
+    def opened(self) -> Iterator[NamedApplication]:
         """Those that were asked for so far."""
         yield from self._applications.values()
 
@@ -132,8 +133,7 @@ def _view(name: str, node: NodeFacade) -> DatabaseView:
 
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/databases",
         "databases",
         "The named databases of this node; each has all calls under its path.",

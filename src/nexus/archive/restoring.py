@@ -26,16 +26,17 @@ from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.archive import Manifest, verified
-from nexus.storage.catalog import Catalog
+from nexus.storage.beginning import begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
 from nexus.storage.extraction import Extractor
 from nexus.storage.functions import NO_FUNCTIONS, Functions
-from nexus.storage.wal import WalSettings, WriteAheadLog
+from nexus.storage.snapshotfile import Manifest, verified
 
 APPLY_BYTES: Final = 4 << 20
+"""Of entries that are applied in one transaction."""
+
 AHEAD: Final = 4
 """Runs that are fetched while the one before is applied."""
 
@@ -160,11 +161,8 @@ def restore(
                 made.writer.execute("delete from nexus_membership")
             position = made.position
             made.empty_wal()
-        _begin_log_after(directory, position)
-        cluster_id = uuid.uuid4().hex[:16]
-        if as_replica:
-            cluster_id = found.inventory.cluster_id
-        _enter_catalog(directory, cluster_id, position)
+        known = found.inventory.cluster_id
+        begin_at(directory, known if as_replica else uuid.uuid4().hex[:16], position)
         stage.publish()
     return Restored(
         found.inventory.cluster_id,
@@ -260,20 +258,3 @@ def _fetched(store: Store, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, byt
                 yield first, data.result()
         finally:
             threads.shutdown(cancel_futures=True)
-
-
-def _begin_log_after(directory: DataDirectory, position: Position) -> None:
-    """The log begins where the database stands."""
-    with closing(WriteAheadLog.open(directory.wal, WalSettings())) as log:
-        log.reset(position.offset)
-
-
-def _enter_catalog(
-    directory: DataDirectory, cluster_id: str, position: Position
-) -> None:
-    with closing(Catalog.open(directory.catalog)) as catalog:
-        catalog.update(
-            cluster_id=cluster_id,
-            epoch=position.epoch,
-            history_id=position.history_id,
-        )

@@ -12,6 +12,7 @@ import structlog
 from nexus.config import split_address
 
 BACKLOG: Final = 2048
+"""Connections that the system keeps at the door until they are accepted."""
 
 PAUSE_S: Final = 1.0
 """Before the next one is accepted where there is no descriptor for it."""

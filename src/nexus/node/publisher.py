@@ -25,7 +25,7 @@ from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
 from nexus.node.port import Port, Visitor
-from nexus.node.relayport import RelayPort
+from nexus.node.relayface import RelayFace
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import (
     VOTES,
@@ -102,7 +102,7 @@ class Publisher:
         """`port` hands over the visitors of `database`, from `start` to `stop`."""
         self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
-        self.machine: Master | PortFace | RelayPort | None = None
+        self.machine: Master | PortFace | RelayFace | None = None
         self._hooks = hooks
         self._port = port
         self._database = database
@@ -134,7 +134,7 @@ class Publisher:
         """How many nodes are connected to this one."""
         return len(self._links)
 
-    def reign(self, machine: Master | PortFace | RelayPort) -> None:
+    def reign(self, machine: Master | PortFace | RelayFace) -> None:
         """From now on serve replicas as this machine decides."""
         self.machine = machine
 

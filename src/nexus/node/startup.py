@@ -23,8 +23,8 @@ from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
+"""Of entries that are applied in one transaction."""
 
-log = structlog.get_logger(__name__)
 RESTING_READERS: Final = 32
 """Connections beside `limits.readers`, for queries that wait for their clients."""
 
@@ -36,6 +36,8 @@ LEAST_SEGMENT_BYTES: Final = 1 << 20
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
 again takes the next epoch by itself, and must not meet the new one at that number."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
