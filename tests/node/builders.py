@@ -267,6 +267,14 @@ class Crowd:
         )
         return node
 
+    async def followed(self, *transactions: str) -> tuple[Node, Node]:
+        """A master that has run these, and a replica that has applied them."""
+        master = await self.node("master")
+        replica = await self.replica("replica", master)
+        for sql in transactions:
+            await caught_up(replica, await run(master, sql))
+        return master, replica
+
 
 @asynccontextmanager
 async def crowd_in(directory: Path) -> AsyncIterator[Crowd]:

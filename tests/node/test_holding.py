@@ -139,9 +139,7 @@ async def test_entries_are_applied_that_were_written_before_a_time(
 async def test_what_is_applied_or_has_not_come_is_nothing_to_stop_at(
     crowd: Crowd, until_entry: int, reason: str
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
 
     with pytest.raises(RequestError, match=reason):
         await replica.apply_until(Offset(until_entry), None)
@@ -193,9 +191,7 @@ async def restarted(node: Node) -> AsyncIterator[Node]:
 async def test_a_paused_replica_is_paused_after_a_restart_until_it_is_resumed(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     replica.pause(None)
 
     async with restarted(replica) as again:

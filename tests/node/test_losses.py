@@ -26,9 +26,7 @@ async def test_each_voter_that_answers_says_what_it_has_more(crowd: Crowd) -> No
 
 
 async def test_what_the_master_had_more_is_told_without_voters(crowd: Crowd) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     master.pause(None)
     await run(master, "insert into t values (1)")
     await until(lambda: replica.status().lag == 1)

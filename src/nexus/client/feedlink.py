@@ -64,7 +64,6 @@ class Problem(msgspec.Struct, frozen=True):
 
 _change_of: Final = msgspec.json.Decoder(Change).decode
 _problem_of: Final = msgspec.json.Decoder(Problem).decode
-_json_of: Final = msgspec.json.Decoder().decode
 
 
 class FeedLink:
