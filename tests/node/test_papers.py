@@ -9,7 +9,7 @@ import pytest
 
 from certificates import Office
 from nexus.config import Config, split_address
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 from nexus.node.connection import Connection
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
@@ -19,11 +19,6 @@ from nexus.tls.contexts import client_context
 from node.builders import PATIENCE_S, knowing, until
 from node.test_port import greeter
 from node.test_publisher import HELLO
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
 
 
 def test_without_a_certificate_all_is_plain() -> None:

@@ -6,10 +6,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
+from nexus.api.calls import (
+    Answer,
+    Call,
+    Context,
+    Parameter,
+    json_response,
+    read_body,
+    reading,
+)
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
-from nexus.model.token import TokenRole
 from nexus.node.governing import Handover
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -43,6 +50,8 @@ class ModeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Mode
     """What an acknowledgement means from now on, whoever reigns."""
+    sync_quorum: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | None = None
+    """Voters that must hold a write in sync mode; 0: a majority; null: as it is."""
 
 
 async def _switchover(context: Context, request: Request) -> Response:
@@ -65,7 +74,7 @@ async def _remove_member(context: Context, request: Request) -> Response:
 
 async def _mode(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ModeRequest)
-    return json_response(await context.node.set_mode(wish.mode))
+    return json_response(await context.node.set_mode(wish.mode, wish.sync_quorum))
 
 
 async def _maintenance(context: Context, request: Request) -> Response:
@@ -89,15 +98,13 @@ CALLS: Final = (
         body_required=True,
         problems=_PROBLEMS,
     ),
-    Call(
-        "GET",
+    reading(
         "/cluster/members",
         "members",
         "Who votes in this cluster, as the log says.",
         _MEMBERS,
         _members,
         problems=(WrongRoleError,),
-        role=TokenRole.READ,
     ),
     Call(
         "POST",

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.answers import CallView, Index
-from nexus.api.calls import JSON, MOST_NUMBER, Answer, Call, Context, json_response
+from nexus.api.calls import JSON, NUMBER, Answer, Call, Context, json_response, reading
 from nexus.api.dashboard.files import page
 from nexus.api.problems import MEDIA_TYPE, Problem
 from nexus.api.refusals import (
@@ -28,7 +28,6 @@ from nexus.errors import (
     RequestError,
     StorageError,
 )
-from nexus.model.token import TokenRole
 
 API_VERSION: Final = "1"
 DESCRIPTION: Final = (
@@ -227,7 +226,7 @@ def _say_what_types_cannot(schemas: dict[str, Any]) -> None:
     request = schemas["SqlRequest"]["properties"]
     request["statements"]["minItems"] = 1
     request["transaction_id"]["maxLength"] = TRANSACTION_ID_LIMIT
-    request["min_offset"]["anyOf"][0] |= {"minimum": 0, "maximum": MOST_NUMBER}
+    request["min_offset"]["anyOf"][0] |= NUMBER
 
 
 def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
@@ -246,14 +245,12 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
         )
 
     about = (
-        Call(
-            "GET",
+        reading(
             "/openapi.json",
             "openapi",
             "This description.",
             {200: Answer("An OpenAPI 3.1 document.")},
             describe,
-            role=TokenRole.READ,
         ),
         Call(
             "GET",

@@ -1,11 +1,8 @@
 """Calls to the APIs of other nodes of this cluster, each within its time."""
 
-from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from nexus.api.connections import (
-    Address,
     ConnectionLimits,
     Connections,
     LostError,
@@ -13,7 +10,7 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import PORTS
+from nexus.api.nodeurls import read_node_url
 from nexus.api.security import FORWARDED_BY, Headers, credential_for
 from nexus.model.token import TokenRole
 
@@ -28,13 +25,6 @@ ACT: Final = ConnectionLimits(connect_timeout_s=3.0, answer_timeout_s=600.0)
 
 class PeerSilentError(Exception):
     """No answer, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    address: Address
-    host: str
-    path: str
 
 
 class Peers:
@@ -60,7 +50,10 @@ class Peers:
     async def _exchange(
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
-        target = _target(url, self._node.papers.scheme)
+        try:
+            target = read_node_url(url, self._node.papers.scheme)
+        except ValueError as error:
+            raise PeerSilentError(str(error)) from None
         lines = [
             f"{method} {target.path}{path} HTTP/1.1",
             f"host: {target.host}",
@@ -83,19 +76,3 @@ class Peers:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
-
-
-def _target(url: str, own_scheme: str) -> _Target:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
-    if parts.scheme != own_scheme:  # the secret would go where it can be read, say
-        raise PeerSilentError(
-            f"{url} is not asked: this node speaks {own_scheme}; set tls.cert_file and "
-            "tls.key_file on every node, or on none"
-        )
-    return _Target((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

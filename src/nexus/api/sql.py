@@ -184,6 +184,23 @@ async def _send_json(send: Send, body: bytes) -> None:
 
 PATH: Final = "/sql"
 
+OF_STATEMENTS: Final = (
+    StatementError,
+    ConstraintError,
+    RefusedStatementError,
+    TransactionError,
+    TransactionTooLargeError,
+    NoMasterError,
+    NoDatabaseError,
+    QuorumLostError,
+    DatabaseBusyError,
+    WritesStoppedError,
+    OutcomeUnknownError,
+    AnswerLostError,
+    DiskFullError,
+)
+"""The errors of every call that runs statements."""
+
 CALL: Final = Call(
     "POST",
     PATH,
@@ -194,20 +211,5 @@ CALL: Final = Call(
     body=SqlRequest,
     body_required=True,
     role=TokenRole.READ,
-    problems=(
-        StatementError,
-        ConstraintError,
-        RefusedStatementError,
-        TransactionError,
-        TransactionTooLargeError,
-        NoMasterError,
-        NotAppliedError,
-        NoDatabaseError,
-        QuorumLostError,
-        DatabaseBusyError,
-        WritesStoppedError,
-        OutcomeUnknownError,
-        AnswerLostError,
-        DiskFullError,
-    ),
+    problems=(*OF_STATEMENTS, NotAppliedError),
 )

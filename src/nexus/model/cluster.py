@@ -1,11 +1,15 @@
 """Who is there and how they fare: roles, states, and what status calls report."""
 
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
 NodeId = NewType("NodeId", str)
+
+CERTIFICATE_SOON_S: Final = 14 * 86_400.0
+"""So long before its end a certificate is warned of: in the log and by `nexus status`,
+as by the alert in deploy/."""
 
 
 class Role(StrEnum):
@@ -163,6 +167,9 @@ class MembersView(msgspec.Struct, frozen=True):
     auto_failover: bool
     """False in maintenance: only operators begin elections."""
     members: tuple[MemberView, ...]
+    sync_quorum: int | None = None
+    """Voters that must hold a write in sync mode; 0: a majority of them; null: as each
+    master is configured."""
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True):

@@ -76,7 +76,10 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
         formed = Membership(
-            parts.state.cluster_id, parts.state.voters, mode=member.mode
+            parts.state.cluster_id,
+            parts.state.voters,
+            mode=member.mode,
+            sync_quorum=parts.config.replication.sync_quorum or 0,
         )
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
@@ -125,8 +128,9 @@ async def take_writes(voting: Throne, order: TakeWrites) -> None:
     await voting.following.rest()
     await asyncio.to_thread(reigning.open, reign)
     voting.parts.events.info("takes_writes", f"of epoch {reign.epoch}")
-    # The epoch is durable since the vote; nobody waits for these two.
-    await _update(voting.parts, role=Role.MASTER, history_id=reign.history_id)
+    # The epoch is durable since the vote; nobody waits for the rest.
+    changes = {"role": Role.MASTER, "history_id": reign.history_id, "paused": False}
+    await _update(voting.parts, **changes)
 
 
 def hold_writes(voting: Throne, order: HoldWrites) -> None:
@@ -162,6 +166,7 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
         durable_offset=parts.log.durable_offset,
         applied_offset=parts.database.position.offset,
         epoch=parts.state.epoch,
+        paused=parts.state.paused,
     )
     voting.take(voting.member.follow(standing))
     assert voting.member.replica is not None, "it has just begun to follow"
@@ -199,9 +204,8 @@ def stand_alone(parts: Parts) -> None:
         "force",
         mode,
     )
-    alone = Membership(
-        parts.state.cluster_id, ((parts.state.node_id, parts.address),), mode=mode
-    )
+    voters = ((parts.state.node_id, parts.address),)
+    alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
     standing.catalog.update(
         epoch=reign.epoch, history_id=reign.history_id, incomplete=""
     )

@@ -12,7 +12,7 @@ from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.etcdclient import EtcdSettings
 from nexus.node.parts import Parts
-from nexus.node.startup import written
+from nexus.node.startup import log_settings, written
 from nexus.replication.election_effects import ElectionSettings, VoteRecord
 from nexus.replication.leadership_stages import LeadershipSettings
 from nexus.replication.master import Master
@@ -39,6 +39,13 @@ ANSWERS_PER_LEASE: Final = 6
 FIRST_TRIES: Final = 4
 """A replica's upstream may restart before its downstreams go elsewhere."""
 
+HOME_HEARTBEATS: Final = 12
+LEAST_HOME_MS = 10_000
+"""A downstream goes back to its own upstream after a minute, or not much sooner."""
+
+LEAST_FILES: Final = 4
+"""Of a witness's log: one is appended to, one holds what is not held by all yet."""
+
 MOST_POLL_MS: Final = 1_000
 """How often both keys are read, at least."""
 
@@ -61,6 +68,7 @@ def member_of(parts: Parts) -> Member:
             applied_offset=database.position.offset,
             epoch=state.epoch,
             incomplete=bool(state.incomplete),
+            paused=state.paused,
             written=held_back(parts),
         ),
         record=VoteRecord(state.epoch, voted),
@@ -100,6 +108,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             addresses=parts.master_addresses(),
             cascades=settings.cascade,
             first_tries=FIRST_TRIES if settings.cascade else 1,
+            home_ms=home_ms(settings),
             heartbeat_ms=heartbeat_ms,
             missed_heartbeats=missed,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -107,6 +116,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             # Somebody among the voters knows the master, or will within an election.
             retry_most_ms=max(retry_ms, heartbeat_ms * missed),
             apply_delay_ms=settings.apply_delay_ms,
+            hold_bytes=hold_bytes(parts),
         ),
         master=MasterSettings(
             heartbeat_ms=heartbeat_ms,
@@ -120,10 +130,32 @@ def member_settings(parts: Parts) -> MemberSettings:
     )
 
 
+def hold_bytes(parts: Parts) -> int:
+    """What a witness's log may take of the disk; 0: this node is none.
+
+    Its files are dropped whole: with fewer than four there is never room.
+    """
+    if not parts.is_witness:
+        return 0
+    settings = parts.config.replication
+    file_bytes = log_settings(settings.max_log_size).segment_bytes
+    return max(settings.hold_size, LEAST_FILES * file_bytes)
+
+
+def is_crowded(parts: Parts) -> bool:
+    """Whether a witness's log takes so much that it keeps only what others lack."""
+    return parts.is_witness and parts.log.size_bytes > hold_bytes(parts) // 2
+
+
 def spread_ms(settings: ReplicationSettings) -> int:
     """How far apart the electors stand: half a dead-time, a second at most."""
     dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
     return min(MOST_SPREAD_MS, max(50, dead_after_ms // 2))
+
+
+def home_ms(settings: ReplicationSettings) -> int:
+    """How long a downstream's own upstream must be well before it goes back there."""
+    return max(LEAST_HOME_MS, HOME_HEARTBEATS * settings.heartbeat_ms)
 
 
 def master_of(parts: Parts, history: EpochHistory) -> Master:
@@ -212,6 +244,7 @@ def replica_of(
             addresses=addresses,
             cascades=settings.cascade,
             first_tries=FIRST_TRIES if settings.cascade else 1,
+            home_ms=home_ms(settings),
             heartbeat_ms=settings.heartbeat_ms,
             missed_heartbeats=settings.missed_heartbeats,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -223,6 +256,7 @@ def replica_of(
             applied_offset=parts.database.position.offset,
             epoch=parts.state.epoch,
             incomplete=bool(parts.state.incomplete),
+            paused=parts.state.paused,
             written=held_back(parts),
         ),
         random.random,

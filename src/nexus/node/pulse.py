@@ -11,7 +11,9 @@ from nexus.errors import StorageError
 from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
 from nexus.node.following import Following
+from nexus.node.homecoming import Homecoming
 from nexus.node.keyholding import Keyholding
+from nexus.node.machines import is_crowded
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.voting import Voting
@@ -40,6 +42,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     settings = parts.config.replication
     period_s = settings.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
     retaining: asyncio.Task[None] | None = None
+    timeout_s = settings.connect_timeout_ms / 1000
+    homecoming = Homecoming(parts.port.papers, timeout_s=timeout_s)
     _serve_archive(parts, duty_now())
     try:
         while True:
@@ -51,13 +55,16 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
             if duty is None:
                 continue
             duty.tick()
+            _look_for_home(duty, homecoming)
             with suppress(StorageError):  # a full disk, say: the next tick tries again
                 _watch(parts, duty)
             too_long = parts.log.entry_count > settings.max_log_size
-            if too_long and (retaining is None or retaining.done()):
+            is_due = too_long or is_crowded(parts)
+            if is_due and (retaining is None or retaining.done()):
                 # Beside the ticks: it waits for its turn among the writes.
                 retaining = asyncio.create_task(duty.retain())
     finally:
+        homecoming.stop()
         if retaining is not None:
             retaining.cancel()
 
@@ -71,6 +78,12 @@ def _reign_of(duty: Duty | None) -> Reigning | None:
     """This node's reign, if it has one that takes writes."""
     acting = duty.reigning if isinstance(duty, Voting | Keyholding) else duty
     return acting if isinstance(acting, Reigning) and acting.is_open else None
+
+
+def _look_for_home(duty: Duty, homecoming: Homecoming) -> None:
+    following = duty.following if isinstance(duty, Voting | Keyholding) else duty
+    if isinstance(following, Following):
+        homecoming.tick(following)
 
 
 def _watch(parts: Parts, duty: Duty) -> None:

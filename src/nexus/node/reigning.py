@@ -133,6 +133,7 @@ class Reigning:
             history_id=reign.history_id,
             cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
             master_addr="",
+            paused=False,
         )
         reigning = cls(parts, master_of(parts, history.begun(reign)), mode)
         parts.publisher.reign(reigning.machine)
