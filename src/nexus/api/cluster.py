@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
+from nexus.api.reached import as_reached, reached_by
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
 from nexus.model.token import TokenRole
@@ -65,7 +66,8 @@ async def _remove_member(context: Context, request: Request) -> Response:
 
 async def _mode(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ModeRequest)
-    return json_response(await context.node.set_mode(wish.mode))
+    status = await context.node.set_mode(wish.mode)
+    return json_response(as_reached(status, reached_by(request)))
 
 
 async def _maintenance(context: Context, request: Request) -> Response:

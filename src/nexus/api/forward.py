@@ -55,7 +55,13 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
-        self._connections = Connections(limits, self._gone, lambda: node.papers.client)
+        papers = node.papers
+        self._connections = Connections(
+            limits,
+            self._gone,
+            lambda: papers.client,
+            may_be_plain=papers.is_optional,
+        )
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -137,10 +143,9 @@ class Forwarder:
             raise _no_address(url) from error
         if not parts.hostname or parts.scheme not in PORTS:
             raise _no_address(url)
-        own = self._node.papers.scheme
-        if parts.scheme != own:  # the secret would go where it can be read, say
+        if not self._node.papers.may_ask(parts.scheme):
             raise NoMasterError(
-                f"the master's API is at {url}, and this node speaks {own}: set "
+                f"the master's API is at {url}, and this node speaks no TLS: set "
                 "tls.cert_file and tls.key_file on every node, or on none"
             )
         lines = [

@@ -16,6 +16,7 @@ from nexus.api.facade import NodeFacade
 from nexus.api.forward import PORTS
 from nexus.api.security import FORWARDED_BY, Headers, credential_for
 from nexus.model.token import TokenRole
+from nexus.node.papers import Papers
 
 LOOK: Final = ConnectionLimits(
     connect_timeout_s=1.0, answer_timeout_s=2.0, answer_bytes=8 << 20
@@ -42,7 +43,10 @@ class Peers:
 
     def __init__(self, node: NodeFacade, limits: ConnectionLimits = LOOK) -> None:
         self._node = node
-        self._connections = Connections(limits, tls=lambda: node.papers.client)
+        papers = node.papers
+        self._connections = Connections(
+            limits, tls=lambda: papers.client, may_be_plain=papers.is_optional
+        )
 
     async def get(self, url: str, path: str) -> Received:
         """The answer to this GET; raises PeerSilentError."""
@@ -60,7 +64,7 @@ class Peers:
     async def _exchange(
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
-        target = _target(url, self._node.papers.scheme)
+        target = _target(url, self._node.papers)
         lines = [
             f"{method} {target.path}{path} HTTP/1.1",
             f"host: {target.host}",
@@ -85,7 +89,7 @@ class Peers:
         self._connections.close()
 
 
-def _target(url: str, own_scheme: str) -> _Target:
+def _target(url: str, own: Papers) -> _Target:
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme, 0)
@@ -93,9 +97,9 @@ def _target(url: str, own_scheme: str) -> _Target:
         parts, port = urlsplit(""), 0
     if parts.scheme not in PORTS or not parts.hostname:
         raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
-    if parts.scheme != own_scheme:  # the secret would go where it can be read, say
+    if not own.may_ask(parts.scheme):
         raise PeerSilentError(
-            f"{url} is not asked: this node speaks {own_scheme}; set tls.cert_file and "
+            f"{url} is not asked: this node speaks no TLS; set tls.cert_file and "
             "tls.key_file on every node, or on none"
         )
     return _Target((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

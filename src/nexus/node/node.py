@@ -116,6 +116,9 @@ class Node(Orders):
             self.config, self.http_addr, hooks, duties.failed, self.measures, host
         )
         duties.use(parts)
+        if self._guest is None:
+            self.tokens.begin()
+            parts.port.admittance.in_doubt = lambda: self.tokens.in_doubt
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
             await duties.begin()

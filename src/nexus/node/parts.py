@@ -197,7 +197,8 @@ async def open_parts(
     if isinstance(host, Papers):
         standing = await asyncio.to_thread(open_standing, config)
         database = standing.database
-        admittance = Admittance(config, lambda: database.tokens)
+        # Who comes before the node knows its tokens has to come again.
+        admittance = Admittance(config, lambda: database.tokens, lambda: True)
         timeout_s = replication.connect_timeout_ms / 1000
         port = Port(host, admittance, timeout_s=timeout_s)
         name = MAIN

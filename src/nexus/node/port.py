@@ -112,6 +112,7 @@ class Port:
             await bound_sockets(address),
             credentials,
             self._stream,
+            plain=self._stream if self.papers.is_optional else None,
             plain_answer=encode(_NOT_TLS),
             door=Door(timeout_s=self._timeout_s),
         )

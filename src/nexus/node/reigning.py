@@ -28,6 +28,7 @@ from nexus.node.machines import master_of
 from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
+from nexus.node.shortage import Shortage
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.syncs import syncs_told
 from nexus.node.telling import tell_of_reign
@@ -93,6 +94,7 @@ class Reigning:
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
                 measures=parts.measures,
+                space=Shortage(parts.events),
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
