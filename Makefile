@@ -5,7 +5,8 @@ VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
 	$(shell $(name) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN := $(VENV)/bin
-# More than cores: the tests of whole clusters mostly wait.
+# More than cores: the tests of whole clusters mostly wait. They are handed out two at
+# a time: a job that gets hundreds of them at once is still at work when all others end.
 JOBS ?= 3
 ROUNDS ?= 200
 NOISE_S ?= 60
@@ -99,7 +100,7 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 
 tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not campaign' --cov --cov-report=
+	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 
 docs: $(VENV)/.ready ## build the documentation; a dead link fails

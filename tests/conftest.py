@@ -1,12 +1,16 @@
-"""What all tests share: how hard hypothesis tries.
+"""What all tests share: a CA, and how hard hypothesis tries.
 
 `ci` repeats the same examples each time; `explore` takes fresh ones and prints how to
 get a failing one back. HYPOTHESIS_PROFILE chooses; the default is `ci`.
 """
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from certificates import Office
 
 settings.register_profile(
     "ci",
@@ -18,3 +22,9 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """A CA of this test alone."""
+    return Office.opened(tmp_path / "tls")

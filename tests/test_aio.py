@@ -167,6 +167,29 @@ async def test_an_error_in_a_borrowed_connection_takes_its_work_back(
     assert await count(connection) == 0
 
 
+async def test_a_transaction_that_a_borrower_leaves_open_meets_nobody_else(
+    url: str, connection: Connection
+) -> None:
+    async with Pool(url, size=1, autocommit=True) as pool:
+        async with pool.connection() as borrowed:
+            await borrowed.execute("begin")
+            await borrowed.execute("insert into t values (1)")
+        async with pool.connection() as again:
+            assert not again.in_transaction
+
+    assert await count(connection) == 0
+
+
+async def test_a_pool_keeps_connections_whose_transaction_is_always_open(
+    url: str,
+) -> None:
+    async with Pool(url, size=1, autocommit=False) as pool:
+        async with pool.connection() as borrowed:
+            assert borrowed.in_transaction
+        async with pool.connection() as again:
+            assert again is borrowed
+
+
 async def test_a_closed_pool_lends_nothing(url: str) -> None:
     pool = Pool(url)
     async with pool.connection() as borrowed:

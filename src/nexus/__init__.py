@@ -7,10 +7,12 @@ A node in this process is opened by `open`; its connections are DB-API 2.0 (PEP 
 Any other process reads the node's database with plain `sqlite3`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 import apsw
 from apsw import complete as complete_statement
 
-from nexus import aio
 from nexus.client.changes import Change, Changes, changes
 from nexus.client.connecting import connect
 from nexus.client.connection import LEGACY_TRANSACTION_CONTROL, Connection
@@ -48,8 +50,6 @@ from nexus.client.exceptions import (
     Warning,  # noqa: A004 - PEP 249's name
 )
 from nexus.client.row import Row
-from nexus.embedded.node import EmbeddedNode
-from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 from nexus.errors import (
     ChangesGoneError,
     ConstraintError,
@@ -60,6 +60,11 @@ from nexus.errors import (
     TransactionError,
 )
 from nexus.model.position import Position
+
+if TYPE_CHECKING:
+    from nexus import aio
+    from nexus.embedded.node import EmbeddedNode
+    from nexus.embedded.node import open_node as open  # noqa: A004 - nexus.open(...)
 
 apilevel = "2.0"
 paramstyle = "qmark"
@@ -127,3 +132,23 @@ __all__ = [
     "sqlite_version_info",
     "threadsafety",
 ]
+
+_LATER: Final = {
+    "EmbeddedNode": ("nexus.embedded.node", "EmbeddedNode"),
+    "open": ("nexus.embedded.node", "open_node"),
+}
+"""A whole node: who only connects to one does not wait until it is loaded."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "aio":
+        return import_module("nexus.aio")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    found = globals()[name] = getattr(import_module(module), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

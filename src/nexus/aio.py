@@ -63,10 +63,8 @@ class Pool:
             try:
                 async with borrowed:
                     yield borrowed
-            except BaseException:
-                await self._give_back(borrowed, rolled_back=False)
-                raise
-            await self._give_back(borrowed, rolled_back=True)
+            finally:
+                await self._give_back(borrowed)
 
     async def close(self) -> None:
         """Close those that are idle; those that are lent close on their return."""
@@ -81,8 +79,16 @@ class Pool:
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         await self.close()
 
-    async def _give_back(self, connection: Connection, *, rolled_back: bool) -> None:
-        if self._closed or (not rolled_back and connection.in_transaction):
+    async def _give_back(self, connection: Connection) -> None:
+        if self._closed or _is_left_open(connection):
             await connection.close()
         else:
             self._idle.append(connection)
+
+
+def _is_left_open(connection: Connection) -> bool:
+    """Whether the next borrower would go on with this one's transaction.
+
+    With `autocommit=False` one is always open: what was in it has ended with the block.
+    """
+    return connection.in_transaction and connection.blocking.autocommit is not False

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from starlette.types import Message
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from api.fake_node import FakeNode, client_of
 from nexus.api.application import Application
@@ -117,3 +119,15 @@ async def test_a_browser_is_sent_where_the_pages_own_files_are(node: FakeNode) -
     assert (asked.status_code, asked.headers["location"]) == (307, "orders/")
     assert page.headers["content-type"].startswith("text/html")
     assert listed.json()["calls"]
+
+
+@pytest.mark.usefixtures("orders")
+async def test_what_is_logged_of_a_call_names_its_database(node: FakeNode) -> None:
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        async with client_of(node) as client:
+            await client.post("/databases/orders/replication/resume")
+            await client.post("/replication/resume")
+
+    named, main = lines
+    assert (named["event"], named["database"]) == ("audit", "orders")
+    assert "database" not in main

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from api.fake_master import FakeMaster, listening, reply
 from api.fake_node import FakeNode, client_of
 from nexus.config import Config
-from nexus.config.values import Secret
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
+from nexus.model.secret import Secret
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
 

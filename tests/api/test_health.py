@@ -3,7 +3,7 @@ import pytest
 from api.fake_node import FakeNode, client_of
 from nexus.api.refusals import NotReadyError
 from nexus.config import Config
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 
 
 async def test_a_living_process_says_who_it_is(node: FakeNode) -> None:

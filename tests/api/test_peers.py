@@ -7,7 +7,7 @@ from api.fake_node import FakeNode
 from nexus.api.connections import ConnectionLimits
 from nexus.api.peers import Peers, PeerSilentError
 from nexus.config import Config
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 
 
 async def test_a_call_names_its_sender_and_carries_the_secret(node: FakeNode) -> None:

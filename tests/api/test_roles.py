@@ -1,6 +1,6 @@
 """Every role at every call: a table that is made from the calls themselves."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,15 +17,8 @@ from nexus.node.node import Node
 from nexus.protocol.calls import Attached, Begin, Failed
 from nexus.protocol.messages import Challenge, Error, ErrorCode
 from nexus.protocol.proofs import TOKEN_FEATURE, attached_proof, token_proof
-from node.builders import Crowd, crowd_in, run
+from node.builders import Crowd, run
 from node.calling import ATTACH, Client, connected
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
-
 
 ROLES = (None, *TokenRole)
 REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -35,6 +28,13 @@ OPEN = {"/", "/health", "/health/master", "/health/replica", "/metrics", "/ready
 
 def test_nobody_is_asked_at_these_alone() -> None:
     assert {call.path for call in CALLS if call.role is None} == OPEN
+
+
+def test_what_only_tells_something_is_open_to_who_may_read() -> None:
+    for_admins = {"/tokens"}  # who has which role is their matter
+    for call in CALLS:
+        if call.method == "GET" and call.path not in OPEN | for_admins:
+            assert call.role is TokenRole.READ, call.path
 
 
 def test_what_changes_more_than_rows_is_for_admins() -> None:

@@ -6,9 +6,9 @@ from nexus.api.refusals import CrossOriginError, UnauthorisedError
 from nexus.api.security import FORWARDED_BY, FORWARDED_FOR, Gate, require
 from nexus.config import Config, SecuritySettings
 from nexus.config.settings import ReplicationSettings
-from nexus.config.values import Secret
 from nexus.errors import ForbiddenError
 from nexus.model.cluster import Role
+from nexus.model.secret import Secret
 from nexus.model.token import ANONYMOUS, Principal, Token, TokenRole, sha256, token_text
 from nexus.node.admittance import SECRET, Admittance
 

@@ -22,11 +22,6 @@ from nexus.tls.contexts import TlsFiles, client_context
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def secured(directory: Path, office: Office, *, replica: bool = False) -> FakeNode:
     config = Config(http_addr="127.0.0.1:0", tls=office.settings())
     return FakeNode(directory, config, replica=replica)

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 
 from nexus.archive.directory import DirectoryStore
+from nexus.archive.names import RunName
 from nexus.archive.restoring import Moment, Restored, restore
 from nexus.archive.stores import Store
 from nexus.archive.uploading import Uploader
@@ -89,6 +90,13 @@ class Keeper:
         """Archive all that is committed, as one run."""
         while self.uploader.carry(self.last):
             pass
+
+    def archive(self, count: int) -> RunName:
+        """So many new transactions, archived as one run."""
+        last = self.insert(count)
+        self.carry()
+        (run,) = (run for run in self.uploader.look().runs if run.last == last)
+        return run
 
     def snapshot(self) -> str:
         """Archive a snapshot; its name."""

@@ -158,9 +158,7 @@ def test_a_missing_run_is_named_and_nothing_is_left(tmp_path: Path) -> None:
 def test_a_damaged_run_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     with keeper(tmp_path) as master:
         master.snapshot()
-        master.insert(2)
-        master.carry()
-        (run,) = master.uploader.look().runs
+        run = master.archive(2)
         path = tmp_path / "the archive" / str(run)
         path.write_bytes(path.read_bytes()[:-1])
 

@@ -88,9 +88,7 @@ def test_an_object_that_vanished_is_reported_and_its_entries_are_carried_again(
 ) -> None:
     with keeper(tmp_path) as master:
         master.snapshot()
-        master.insert(2)
-        master.carry()
-        (run,) = master.uploader.look().runs
+        run = master.archive(2)
         master.store.delete([str(run)])
 
         master.uploader.audit()
@@ -108,9 +106,7 @@ def test_an_object_that_arrived_cut_off_is_removed_and_carried_again(
 ) -> None:
     with keeper(tmp_path) as master:
         master.snapshot()
-        master.insert(2)
-        master.carry()
-        (run,) = master.uploader.look().runs
+        run = master.archive(2)
         path = tmp_path / "the archive" / str(run)
         path.write_bytes(path.read_bytes()[:-7])
 
@@ -120,6 +116,23 @@ def test_an_object_that_arrived_cut_off_is_removed_and_carried_again(
         assert str(run) in master.uploader.lost
         master.restored("copy")
         assert rows_in(tmp_path / "copy") == master.rows[master.last]
+
+
+def test_what_was_lost_is_told_until_an_audit_finds_everything(
+    tmp_path: Path,
+) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        run = master.archive(2)
+        master.store.delete([str(run)])
+        master.uploader.audit()
+        master.carry()
+        master.snapshot()
+        assert str(run) in master.uploader.lost
+
+        master.uploader.audit()
+
+        assert master.uploader.lost == ""
 
 
 def test_a_lost_snapshot_leaves_nothing_covered(tmp_path: Path) -> None:
@@ -148,9 +161,7 @@ def test_what_is_whole_is_not_reported(tmp_path: Path) -> None:
 def test_what_retention_removes_is_not_missed(tmp_path: Path) -> None:
     with keeper(tmp_path) as master:
         master.snapshot()
-        master.insert()
-        master.carry()
-        (run,) = master.uploader.look().runs
+        run = master.archive(1)
         master.snapshot()
         master.insert()
         master.carry()

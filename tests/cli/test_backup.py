@@ -55,9 +55,14 @@ def test_the_list_tells_gaps_forks_and_damage(
 
     master.store.put(one.history, b"damaged")
     shown = run("backup", "list", tmp_path / "the archive")
+    (told,) = json.loads(
+        run("backup", "list", tmp_path / "the archive", "--json").output
+    )
 
     assert shown.status == 0
     assert f"object {one.history} is damaged" in shown.output
+    assert (told["windows"], told["snapshots"], told["runs"]) == ([], [], 1)
+    assert set(told["other_histories"]) == {"fork", one.history_id}
 
 
 def test_an_empty_archive_is_no_backup(run: Run, tmp_path: Path) -> None:

@@ -139,3 +139,16 @@ def test_what_happens_as_it_should_is_never_left_out() -> None:
     told = [limiter(None, "info", {"event": "x"}) for _ in range(10 * MOST_A_SPAN)]
 
     assert len(told) == 10 * MOST_A_SPAN
+
+
+def test_a_line_of_a_named_database_names_it_behind_the_node(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(AS_JSON, as_json=False, place=lambda: PLACE)
+
+    with structlog.contextvars.bound_contextvars(database="orders"):
+        structlog.get_logger().info("reign_began")
+
+    (line,) = told(capsys)
+    assert list(line)[3:] == ["node", "database", "epoch", "offset"]
+    assert line["database"] == "orders"

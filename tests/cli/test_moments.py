@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from nexus.archive.restoring import Moment
-from nexus.cli.moments import moment_of, said_time
+from nexus.cli.moments import moment_of
 
 NOON_US = 1_795_867_200_000_000
 
@@ -23,11 +23,6 @@ def test_a_time_is_read_exactly_and_as_utc_without_a_zone(
     text: str, microseconds: int
 ) -> None:
     assert moment_of(None, text, None, None) == Moment(time_us=microseconds)
-
-
-def test_a_time_is_said_as_it_is_read() -> None:
-    assert said_time(NOON_US) == "2026-11-28T12:00:00.000Z"
-    assert moment_of(None, said_time(NOON_US), None, None).time_us == NOON_US
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "25:00", "2026-13-01", "\0", "'"])

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import nexus
+from certificates import Office
+from cli.conftest import Run
 from nexus.cli.native import NativeSource
 from nexus.errors import StatementError
 
@@ -59,3 +61,24 @@ def test_several_statements_are_one_transaction(source: NativeSource) -> None:
 
 def test_its_name_tells_no_secret(source: NativeSource) -> None:
     assert source.name.startswith("nexus://127.0.0.1:")
+
+
+def test_over_tls_the_commands_ca_is_trusted_unless_the_url_names_one(
+    run: Run, office: Office, tmp_path: Path
+) -> None:
+    files = office.node()
+    with nexus.open(
+        tmp_path / "node",
+        role="master",
+        bind="127.0.0.1:0",
+        tls__cert_file=str(files.cert),
+        tls__key_file=str(files.key),
+    ) as node:
+        url = f"nexus://{node.node._parts.address}"
+        by_option = run("sql", url, "select 41 + 1", "--ca", office.ca)
+        by_url = run("sql", f"{url}?ca={office.ca}", "select 41 + 1", "--ca", "none")
+        by_nobody = run("sql", f"{url}?timeout=1", "select 41 + 1")
+
+    assert "42" in by_option.output, by_option.error
+    assert "42" in by_url.output, by_url.error
+    assert "tls=on" in by_nobody.error

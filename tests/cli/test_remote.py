@@ -8,13 +8,8 @@ import pytest
 
 from cli.fake_nodes import FakeNode
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import (
-    NodeCallError,
-    NodeUnreachableError,
-    Remote,
-    base_url,
-    known_secret,
-)
+from nexus.cli.remote import NodeCallError, Remote, base_url, known_secret
+from nexus.errors import NodeUnreachableError
 
 Start = Callable[[], FakeNode]
 

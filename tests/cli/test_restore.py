@@ -9,11 +9,12 @@ import pytest
 from archive.keeping import keeper, rows_in
 from cli.conftest import Run
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.archive import FORMAT, Manifest, pack
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
+from nexus.storage.snapshotfile import FORMAT, Manifest
 from nexus.storage.wal import WalSettings, WriteAheadLog
+from storage.snapshots import pack
 
 POSITION = Position(Epoch(3), Offset(41), HistoryId("h"))
 
@@ -164,3 +165,14 @@ def test_one_snapshot_has_one_moment(run: Run, archive: Path, tmp_path: Path) ->
 
     assert ended.status == 2
     assert "is one snapshot" in ended.error
+
+
+def test_a_snapshot_is_not_mixed_with_a_restore_that_was_broken_off(
+    run: Run, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "restoring").mkdir(parents=True)
+
+    ended = run("restore", archive, "--data", tmp_path / "data")
+
+    assert ended.status == 1
+    assert "was broken off; empty the directory first" in ended.error

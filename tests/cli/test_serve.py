@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from structlog.contextvars import bound_contextvars
 
 from cli.conftest import Run
 from nexus.cli.logs import FIRST_KEYS
+from nexus.cli.serve import whereabouts
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -177,3 +180,20 @@ def test_an_expected_failure_has_no_traceback(tmp_path: Path) -> None:
 
     assert "Traceback" not in error
     assert all("exception" not in line for line in lines_of(error))
+
+
+def test_a_line_of_a_named_database_says_where_that_one_stands() -> None:
+    orders = SimpleNamespace(events=SimpleNamespace(place=(7, 70)))
+    node: Any = SimpleNamespace(
+        node_id="n1", events=SimpleNamespace(place=(3, 30)), named={"orders": orders}
+    )
+
+    main = whereabouts(node)
+    with bound_contextvars(database="orders"):
+        named = whereabouts(node)
+    with bound_contextvars(database="users"):
+        opening = whereabouts(node)
+
+    assert main == {"node": "n1", "epoch": 3, "offset": 30}
+    assert named == {"node": "n1", "epoch": 7, "offset": 70}
+    assert opening == {"node": "n1"}

@@ -13,9 +13,9 @@ from nexus.cli.sources import (
     FileSource,
     NodeSource,
     open_source,
-    read_value,
     write_value,
 )
+from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
 
 Start = Callable[[], FakeNode]

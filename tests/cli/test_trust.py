@@ -15,11 +15,6 @@ from nexus.cli.trust import said, trusted, with_trust
 from nexus.client.trust import Trust
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def test_an_option_goes_before_the_environment_and_that_before_the_nodes_own() -> None:
     own = {"NEXUS_TLS_CA_FILE": "node", "NEXUS_TLS_CERT_FILE": "not a client's"}
     mine = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Run
-from cli.fake_nodes import FakeNode, Reply, joined
+from cli.fake_nodes import FakeNode, Reply, joined, node_status
 
 Start = Callable[[], FakeNode]
 MARK = "/replication/verify/41"
@@ -114,3 +114,51 @@ def test_json_says_equal_and_every_hash(
     assert document["equal"] is True
     assert document["offset"] == 41
     assert set(document["nodes"]) == {cluster[0].url, cluster[1].url}
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ({"apply_delay_ms": 3_600_000}, "applies everything 3600 s late on purpose"),
+        ({"paused": True}, "is paused and applies nothing (nexus resume)"),
+    ],
+)
+def test_a_node_that_is_late_on_purpose_is_named_at_once_and_the_others_compared(
+    run: Run, cluster: tuple[FakeNode, FakeNode], state: dict[str, Any], word: str
+) -> None:
+    master, replica = cluster
+    late = node_status("replica", node_id="replica-1", applied_offset=7, **state)
+    replica.on("GET /replication/status", late)
+
+    ended = run("verify", master.url)
+    document = json.loads(run("verify", master.url, "--json").output)
+
+    assert ended.status == 1
+    assert ended.output.count("equal") == 3
+    assert f"not compared: {replica.url} {word}" in ended.error
+    assert "nexus verify --at 41" in ended.error
+    assert (document["equal"], list(document["not_compared"])) == (True, [replica.url])
+    assert replica.bodies(MARK) == []
+
+
+def test_a_delay_that_is_shorter_than_the_patience_is_waited_out(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    status = node_status("replica", node_id="replica-1", apply_delay_ms=2_000)
+    cluster[1].on("GET /replication/status", status)
+
+    assert run("verify", cluster[0].url).status == 0
+
+
+def test_who_was_late_is_compared_at_an_earlier_mark_once_it_is_there(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    master, replica = cluster
+    late = node_status("replica", node_id="replica-1", apply_delay_ms=3_600_000)
+    replica.on("GET /replication/status", late)
+
+    ended = run("verify", master.url, "--at", "41")
+
+    assert ended.status == 0
+    assert ended.output.count("equal") == 6
+    assert master.bodies("/replication/verify") == []

@@ -7,10 +7,11 @@ import pytest
 from typing_extensions import override
 
 from nexus.client.changes import Changes, Wanted, changes
-from nexus.client.feedlink import FeedLink, NodeUnreachableError, Query
+from nexus.client.feedlink import FeedLink, Query
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
+    NodeUnreachableError,
     NotAppliedError,
     PositionLostError,
     RequestError,

@@ -14,11 +14,6 @@ from certificates import PATIENCE_S, Office, both
 from nexus.client.channel import TlsChannel, connected_to
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 @contextmanager
 def channel(office: Office) -> Iterator[tuple[TlsChannel, ssl.SSLSocket]]:
     """Both ends of one connection."""

@@ -12,11 +12,12 @@ import pytest
 from typing_extensions import override
 
 from nexus.client import feedlink
-from nexus.client.feedlink import FeedLink, NodeUnreachableError
+from nexus.client.feedlink import FeedLink
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
     NodeStoppedError,
+    NodeUnreachableError,
     PositionLostError,
     ProtocolError,
     RequestError,
@@ -105,7 +106,7 @@ def test_a_counter_is_a_number_and_a_text_may_look_like_a_value() -> None:
     ],
 )
 def test_a_value_of_another_kind_is_an_error(value: object) -> None:
-    with pytest.raises(ProtocolError, match="has the value"):
+    with pytest.raises(ProtocolError, match="has sent the value"):
         read(line(old={"a": {"$float": "Infinity"}}, new={"a": value}))
 
 

@@ -1,7 +1,5 @@
 """The connections of one client: kept while they suit, and no longer."""
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -87,11 +85,6 @@ def test_the_reason_of_the_last_try_is_told() -> None:
 
 
 # --- TLS ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
 
 
 def links_over_tls(office: Office, *nodes: ScriptedNode) -> Links:

@@ -1,14 +1,14 @@
 """The address of a cluster says whom to ask, and what is wrong with it."""
 
 import ssl
-from pathlib import Path
 
 import pytest
 
 from certificates import Office
-from nexus.client.target import Credential, ReadFrom, Target, read_target, split_host
+from nexus.client.target import ReadFrom, Target, read_target, split_host
 from nexus.client.trust import Trust
 from nexus.errors import RequestError
+from nexus.model.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from nexus.errors import RequestError
             "nexus://a,b:2,[::1]:3,[::1]",
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
-        ("nexus://:s%40@a:1", Target(("a:1",), Credential("s@"))),
+        ("nexus://:s%40@a:1", Target(("a:1",), Secret("s@"))),
         ("nexus://a:1/orders", Target(("a:1",), database="orders")),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (
@@ -47,6 +47,7 @@ def test_what_is_given_beside_it_goes_before() -> None:
         ("nexus://a:0", "a:0 is no HOST:PORT"),
         ("nexus://a:70000", "no HOST:PORT"),
         ("nexus://:1x", "no HOST:PORT"),
+        ("nexus://[::1", "Invalid IPv6 URL"),
         ("nexus://a:1/main/t", "/main/t is no name of a database"),
         ("nexus://a:1?read=all", "read=all is none of"),
         ("nexus://a:1?timeout=soon", "no number of seconds"),
@@ -64,8 +65,7 @@ def test_hosts_and_ports_are_told_apart() -> None:
     assert split_host("[::1]:2") == ("::1", 2)
 
 
-def test_a_url_says_how_tls_is_spoken(tmp_path: Path) -> None:
-    office = Office.opened(tmp_path / "tls")
+def test_a_url_says_how_tls_is_spoken(office: Office) -> None:
     mine = office.client()
     files = f"ca={office.ca}&cert={mine.cert}&key={mine.key}"
 

@@ -1,7 +1,6 @@
 """What a client is told about TLS, by its arguments and its URL."""
 
 import ssl
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,6 @@ from certificates import Office, met
 from nexus.client.trust import Trust, trust_of
 from nexus.errors import ConfigurationError, RequestError
 from nexus.tls.contexts import server_context
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
 
 
 def test_where_nothing_is_said_nothing_is_protected() -> None:

@@ -207,6 +207,15 @@ def test_a_secret_never_shows() -> None:
     assert "4711" not in refusal(flags={"cluster_secret": 4711})
 
 
+def test_a_secret_under_a_wrong_name_does_not_show_either(tmp_path: Path) -> None:
+    file = written(tmp_path, 'etcd_password = "hush"')
+
+    assert "replication.etcd_password" in refusal(file)
+    assert "hush" not in refusal(file)
+    assert "hush" not in refusal(environ={"NEXUS_ETCD_PASSWORD": "hush"})
+    assert "hush" not in refusal(flags={"replication.token": "hush"})
+
+
 def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("hush\n")

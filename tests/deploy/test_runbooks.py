@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from deploy.files import ROOT, rules, samples
 from nexus.api.application import CALLS
-from nexus.cli.app import app
+from nexus.cli.app import application
 from nexus.config.loading import SETTINGS
 
 RUNBOOKS = ROOT / "docs" / "guides" / "runbooks"
@@ -55,7 +55,7 @@ def test_a_page_says_what_is_wrong_what_to_type_and_what_to_do(page: Path) -> No
 
 def typed(arguments: list[str]) -> None:
     """Have the command line read these, and do nothing; raises for what it refuses."""
-    command: Any = get_command(app)
+    command: Any = get_command(application())
     name = "nexus"
     while hasattr(command, "commands"):
         name, *arguments = arguments

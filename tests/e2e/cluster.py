@@ -27,7 +27,17 @@ START_LIMIT_S = 30.0
 # A node is forked from a process that has all modules loaded: a real process, up in
 # a tenth of a second.
 CONTEXT: Final = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", "e2e.serving"])
+CONTEXT.set_forkserver_preload(
+    [
+        "pytest",
+        "e2e.serving",
+        "nexus.cli.serve",
+        # What a running node loads as it starts.
+        "encodings.idna",
+        "pydantic.type_adapter",
+        "uvicorn.protocols.websockets.websockets_sansio_impl",
+    ]
+)
 
 CLIENT = httpx.Client(verify=False, trust_env=False)
 """One for all calls: making one loads the system's certificates, 50 ms each time."""
@@ -254,9 +264,11 @@ class Cluster:
         """A replica of whoever answers at this address: a proxy, say."""
         return self._add(name, "replica", master_addr, settings)
 
-    def on_disk(self, disk: SmallDisk, role: str, master_addr: str = "") -> NodeProcess:
+    def on_disk(
+        self, disk: SmallDisk, role: str, master_addr: str = "", **settings: str
+    ) -> NodeProcess:
         """A node whose data directory lies on this disk; started."""
-        node = NodeProcess(disk.mount / role, role, master_addr)
+        node = NodeProcess(disk.mount / role, role, master_addr, settings)
         node.log_dir = self.directory
         node.namespace = str(disk.namespace)
         self.nodes.append(node)

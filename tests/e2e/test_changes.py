@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from typing_extensions import override
 import nexus
 from e2e.cluster import CLIENT, Cluster, NodeProcess, master_of, wait_until
 from e2e.test_failover import SYNC, check_equal, goes_on, under_load
-from nexus.client.feedlink import NodeUnreachableError
+from nexus.errors import NodeUnreachableError
 
 KILLS = 2
 PLACE = (
@@ -59,36 +58,32 @@ def whole_feed(node: NodeProcess, until: int) -> list[nexus.Change]:
 
 @pytest.mark.timeout(240)
 def test_a_reader_over_killed_masters_misses_nothing_and_gets_nothing_twice(
-    tmp_path: Path,
+    cluster: Cluster,
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = cluster.voters(settings=SYNC)
-        master, ledger = under_load(nodes)
-        reader = Reader(nodes)
-        reader.start()
-        for _ in range(KILLS):
-            wait_until(lambda: len(reader.found) > 0, "the reader reads")
-            reading = next(node for node in nodes if node.url == reader.read_nodes[-1])
-            # Both the master and whoever the reader reads from.
-            for victim in {reading.url: reading, master.url: master}.values():
-                victim.kill()
-                if victim is master:
-                    goes_on(ledger)
-                victim.start()
-            master = master_of(nodes)
-            goes_on(ledger)
-        check_equal(nodes, ledger)
-        last = whole_feed(master, master.status()["applied_offset"])
-        wait_until(lambda: reader.has_read(last[-1].offset), "the reader has all")
+    nodes = cluster.voters(settings=SYNC)
+    master, ledger = under_load(nodes)
+    reader = Reader(nodes)
+    reader.start()
+    for _ in range(KILLS):
+        wait_until(lambda: len(reader.found) > 0, "the reader reads")
+        reading = next(node for node in nodes if node.url == reader.read_nodes[-1])
+        # Both the master and whoever the reader reads from.
+        for victim in {reading.url: reading, master.url: master}.values():
+            victim.kill()
+            if victim is master:
+                goes_on(ledger)
+            victim.start()
+        master = master_of(nodes)
+        goes_on(ledger)
+    check_equal(nodes, ledger)
+    last = whole_feed(master, master.status()["applied_offset"])
+    wait_until(lambda: reader.has_read(last[-1].offset), "the reader has all")
 
-        places = [(change.offset, change.index) for change in reader.found]
-        assert places == sorted(set(places))
-        for node in nodes:
-            assert whole_feed(node, last[-1].offset) == reader.found[: len(last)]
-        assert len(set(reader.read_nodes)) > 1
-    finally:
-        cluster.close()
+    places = [(change.offset, change.index) for change in reader.found]
+    assert places == sorted(set(places))
+    for node in nodes:
+        assert whole_feed(node, last[-1].offset) == reader.found[: len(last)]
+    assert len(set(reader.read_nodes)) > 1
 
 
 def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(

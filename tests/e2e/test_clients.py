@@ -5,7 +5,6 @@ import os
 import threading
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,38 +175,34 @@ def url_of(nodes: list[NodeProcess], **query: str) -> str:
 
 
 @pytest.mark.timeout(60 + 60 * KILLS)
-def test_clients_write_on_through_every_death_of_a_master(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = cluster.voters(settings=SYNC)
-        with nexus.connect(url_of(nodes)) as connection:
-            connection.execute("create table ledger(lane, number)")
-            connection.execute("create index by_lane on ledger(lane, number)")
-        connection.close()
-        kinds: list[tuple[type[Client], str]] = [
-            (OneByOne, "master"),
-            (InTransactions, "master"),
-            (InTransactions, "nearest"),
-            (ReadsItsWrites, "replica"),
-            (ByTask, "nearest"),
-        ]
-        clients = [
-            kind(lane, url_of(nodes, read=read, timeout="60"))
-            for lane, (kind, read) in enumerate(kinds)
-        ]
-        for client in clients:
-            client.start()
-        for _ in range(KILLS):
-            goes_on(clients)
-            master = master_of(nodes)
-            master.kill()
-            goes_on(clients)
-            master.start()
-        for client in clients:
-            client.finish()
-        check_each_is_there_once(nodes, clients)
-    finally:
-        cluster.close()
+def test_clients_write_on_through_every_death_of_a_master(cluster: Cluster) -> None:
+    nodes = cluster.voters(settings=SYNC)
+    with nexus.connect(url_of(nodes)) as connection:
+        connection.execute("create table ledger(lane, number)")
+        connection.execute("create index by_lane on ledger(lane, number)")
+    connection.close()
+    kinds: list[tuple[type[Client], str]] = [
+        (OneByOne, "master"),
+        (InTransactions, "master"),
+        (InTransactions, "nearest"),
+        (ReadsItsWrites, "replica"),
+        (ByTask, "nearest"),
+    ]
+    clients = [
+        kind(lane, url_of(nodes, read=read, timeout="60"))
+        for lane, (kind, read) in enumerate(kinds)
+    ]
+    for client in clients:
+        client.start()
+    for _ in range(KILLS):
+        goes_on(clients)
+        master = master_of(nodes)
+        master.kill()
+        goes_on(clients)
+        master.start()
+    for client in clients:
+        client.finish()
+    check_each_is_there_once(nodes, clients)
 
 
 def goes_on(clients: list[Client]) -> None:
@@ -242,22 +237,18 @@ def check_each_is_there_once(nodes: list[NodeProcess], clients: list[Client]) ->
 
 
 def test_a_client_that_vanishes_in_a_transaction_leaves_nothing_locked(
-    tmp_path: Path,
+    cluster: Cluster,
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        node = cluster.master(NEXUS_LIMITS_IDLE_TRANSACTION_MS="600000")
-        url = url_of([node])
-        with nexus.connect(url) as other:
-            other.execute("create table t(v)")
-        gone = nexus.connect(url)
-        gone.execute("insert into t values (1)")
-        gone.require_open().session.close()  # as its process ends: no word is said
+    node = cluster.master(NEXUS_LIMITS_IDLE_TRANSACTION_MS="600000")
+    url = url_of([node])
+    with nexus.connect(url) as other:
+        other.execute("create table t(v)")
+    gone = nexus.connect(url)
+    gone.execute("insert into t values (1)")
+    gone.require_open().session.close()  # as its process ends: no word is said
 
-        other.execute("insert into t values (2)")
-        other.commit()
+    other.execute("insert into t values (2)")
+    other.commit()
 
-        assert other.execute("select v from t").fetchall() == [(2,)]
-        other.close()
-    finally:
-        cluster.close()
+    assert other.execute("select v from t").fetchall() == [(2,)]
+    other.close()

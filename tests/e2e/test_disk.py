@@ -1,9 +1,13 @@
 """Full and broken disks under real processes; what was promised stays, and it heals."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from archive.keeping import keeper, rows_in
 from e2e.cluster import Cluster, NodeProcess, caught_up, wait_until
 from e2e.disks import small_disk
 from e2e.test_crash import assert_hashes_equal
@@ -16,18 +20,19 @@ pytestmark = pytest.mark.timeout(120)
 INSERT = "insert into t(noise) values (randomblob(200000))"
 
 
-def write_until_refused(master: NodeProcess) -> tuple[int, int]:
+def write_until_refused(master: NodeProcess, path: str = "") -> tuple[int, int]:
     """Large rows until one is refused: how many were acknowledged, and the status."""
     for count in range(5_000):
-        answer = master.post("/sql", {"statements": [{"sql": INSERT}]})
+        answer = master.post(f"{path}/sql", {"statements": [{"sql": INSERT}]})
         if answer.status_code != 200:
             assert "traceback" not in answer.text.lower()
             return count, answer.status_code
     raise AssertionError("the disk never filled")
 
 
-def row_count(node: NodeProcess) -> int:
-    results = node.sql("select count(*) from t")["results"]
+def row_count(node: NodeProcess, path: str = "") -> int:
+    body = {"statements": [{"sql": "select count(*) from t"}]}
+    results = node.post(f"{path}/sql", body).json()["results"]
     number: int = results[0]["rows"][0][0]
     return number
 
@@ -58,6 +63,62 @@ def test_a_full_disk_refuses_writes_serves_reads_and_heals_when_space_is_freed(
         assert row_count(master) in {acknowledged + 1, acknowledged + 2}
         assert_hashes_equal(master, [replica])
         cluster.close()
+
+
+def test_a_full_disk_stops_the_writes_of_every_database_on_it_and_all_of_them_heal(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    paths = ("", "/databases/orders", "/databases/users")
+    create = "create table t(id integer primary key, noise blob)"
+    insert = {"statements": [{"sql": INSERT}]}
+    with small_disk(tmp_path / "disk", megabytes=3 * DISK_MEGABYTES) as disk:
+        master = cluster.on_disk(disk, "master", NEXUS_DATABASES="orders,users")
+        for path in paths:
+            made = master.post(f"{path}/sql", {"statements": [{"sql": create}]})
+            assert made.status_code == 200
+            assert master.post(f"{path}/sql", insert).status_code == 200
+        disk.fill(leave=300_000)
+        refused = {path: write_until_refused(master, path) for path in paths}
+        assert {status for _, status in refused.values()} <= {504, 507}
+        counts = {path: row_count(master, path) for path in paths}
+        for path, (acknowledged, _) in refused.items():
+            assert counts[path] in {acknowledged + 1, acknowledged + 2}
+
+        disk.free()
+        for path in paths:
+            wait_until(
+                lambda path=path: master.post(f"{path}/sql", insert).status_code == 200,  # type: ignore[misc]  # a default binds the loop's value
+                f"{path or 'the main one'} takes writes again",
+            )
+        healed = {path: row_count(master, path) for path in paths}
+        master.kill()
+        master.start()
+
+        assert {path: row_count(master, path) for path in paths} == healed
+        for path in paths:
+            assert healed[path] in {counts[path] + 1, counts[path] + 2}
+        cluster.close()
+
+
+def test_a_backup_is_restored_onto_a_disk_of_its_own(tmp_path: Path) -> None:
+    with keeper(tmp_path) as master:
+        master.snapshot()
+        master.insert(3)
+        master.carry()
+        with small_disk(tmp_path / "disk", megabytes=DISK_MEGABYTES) as disk:
+            inside = ["nsenter", f"--mount={disk.namespace}", sys.executable, "-m"]
+            archive, data = str(tmp_path / "the archive"), str(disk.mount)
+            done = subprocess.run(
+                [*inside, "nexus", "restore", archive, "--data", data],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+            assert done.returncode == 0, done.stderr
+            assert not (disk.outside / "restoring").exists()
+            shutil.copy(disk.outside / "nexus.db", tmp_path / "nexus.db")
+        assert rows_in(tmp_path) == master.rows[master.last]
 
 
 def test_a_restart_on_a_full_disk_says_so_and_the_next_one_heals(

@@ -64,110 +64,93 @@ def check_equal(nodes: list[NodeProcess], ledger: Ledger) -> None:
 
 
 def test_a_killed_master_is_replaced_within_moments_and_comes_back_by_itself(
-    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
+    cluster: Cluster, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = cluster.voters(settings=SYNC)
-        master, ledger = under_load(nodes)
-        pauses_s = []
-        for _ in range(3):
-            master.kill()
-            killed = time.monotonic()
-            goes_on(ledger)
-            pauses_s.append(ledger.longest_pause_s(since=killed))
-            successor = master_of(nodes, but=master)
-            master.start()
-            offset = successor.status()["wal_offset"]
-            wait_until(partial(caught_up, master, offset), "it is back")
-            master = successor
-        check_equal(nodes, ledger)
-        record_testsuite_property("first_write_s", statistics.median(pauses_s))
-        assert min(pauses_s) > DEAD_TIME_S / 2, "nobody is declared dead too soon"
-        assert max(pauses_s) < 60 * DEAD_TIME_S
-    finally:
-        cluster.close()
+    nodes = cluster.voters(settings=SYNC)
+    master, ledger = under_load(nodes)
+    pauses_s = []
+    for _ in range(3):
+        master.kill()
+        killed = time.monotonic()
+        goes_on(ledger)
+        pauses_s.append(ledger.longest_pause_s(since=killed))
+        successor = master_of(nodes, but=master)
+        master.start()
+        offset = successor.status()["wal_offset"]
+        wait_until(partial(caught_up, master, offset), "it is back")
+        master = successor
+    check_equal(nodes, ledger)
+    record_testsuite_property("first_write_s", statistics.median(pauses_s))
+    assert min(pauses_s) > DEAD_TIME_S / 2, "nobody is declared dead too soon"
+    assert max(pauses_s) < 60 * DEAD_TIME_S
 
 
 def test_a_paused_master_is_replaced_and_acknowledges_nothing_when_it_wakes(
-    tmp_path: Path,
+    cluster: Cluster,
 ) -> None:
-    cluster = Cluster(tmp_path)
+    nodes = cluster.voters(settings=SYNC)
+    master, ledger = under_load(nodes)
+    master.pause()
     try:
-        nodes = cluster.voters(settings=SYNC)
-        master, ledger = under_load(nodes)
-        master.pause()
-        try:
-            others = [node for node in nodes if node is not master]
-            successor = master_of(others)
-            epoch = successor.status()["epoch"]
-            goes_on(ledger)
-        finally:
-            master.resume()
-        wait_until(
-            lambda: (
-                (master.status()["role"], master.status()["epoch"])
-                == ("replica", epoch)
-            ),
-            "the old master follows the new one",
-        )
-        check_equal(nodes, ledger)
+        others = [node for node in nodes if node is not master]
+        successor = master_of(others)
+        epoch = successor.status()["epoch"]
+        goes_on(ledger)
     finally:
-        cluster.close()
+        master.resume()
+    wait_until(
+        lambda: (
+            (master.status()["role"], master.status()["epoch"]) == ("replica", epoch)
+        ),
+        "the old master follows the new one",
+    )
+    check_equal(nodes, ledger)
 
 
 def test_reads_go_on_while_no_majority_is_there_and_writes_are_refused_at_once(
-    tmp_path: Path,
+    cluster: Cluster,
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = cluster.voters(settings=SYNC)
-        master, ledger = under_load(nodes)
-        ledger.finish()
-        others = [node for node in nodes if node is not master]
-        for node in others:
-            node.kill()
-        wait_until(lambda: master.status()["role"] == "replica", "it steps down")
-        body = {"statements": [{"sql": "insert into totals values (2, 0, 0)"}]}
-        began = time.monotonic()
-        answer = CLIENT.post(f"{master.url}/sql", json=body, timeout=10.0)
-        assert answer.status_code == 503, answer.text
-        assert "Retry-After" in answer.headers
-        assert time.monotonic() - began < 2.0, "not after the sync timeout"
-        rows = master.sql("select count(*) from ledger")["results"][0]["rows"]
-        assert rows[0][0] >= ledger.acknowledged
-        others[0].start()
-        wait_until(
-            lambda: CLIENT.post(f"{master.url}/sql", json=body).status_code == 200,
-            "with a majority the writes go on",
-        )
-    finally:
-        cluster.close()
+    nodes = cluster.voters(settings=SYNC)
+    master, ledger = under_load(nodes)
+    ledger.finish()
+    others = [node for node in nodes if node is not master]
+    for node in others:
+        node.kill()
+    wait_until(lambda: master.status()["role"] == "replica", "it steps down")
+    body = {"statements": [{"sql": "insert into totals values (2, 0, 0)"}]}
+    began = time.monotonic()
+    answer = CLIENT.post(f"{master.url}/sql", json=body, timeout=10.0)
+    assert answer.status_code == 503, answer.text
+    assert "Retry-After" in answer.headers
+    assert time.monotonic() - began < 2.0, "not after the sync timeout"
+    rows = master.sql("select count(*) from ledger")["results"][0]["rows"]
+    assert rows[0][0] >= ledger.acknowledged
+    others[0].start()
+    wait_until(
+        lambda: CLIENT.post(f"{master.url}/sql", json=body).status_code == 200,
+        "with a majority the writes go on",
+    )
 
 
 def test_a_switchover_under_load_is_a_short_pause_and_loses_nothing(
-    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
+    cluster: Cluster, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = cluster.voters(settings=SYNC)
-        master, ledger = under_load(nodes)
-        pauses_s = []
-        for _ in range(3):
-            heir = next(node for node in nodes if node is not master)
-            wait_until(partial(has_followers, master, 2), "both replicas follow")
-            began = time.monotonic()
-            to = heir.status()["node_id"]
-            answer = master.post("/replication/switchover", {"to": to})
-            assert answer.status_code == 200, answer.text
-            goes_on(ledger)
-            pauses_s.append(ledger.longest_pause_s(since=began))
-            master = heir
-        check_equal(nodes, ledger)
-        record_testsuite_property("switchover_pause_s", statistics.median(pauses_s))
-        assert min(pauses_s) < DEAD_TIME_S, "an heir does not wait for a dead-time"
-    finally:
-        cluster.close()
+    nodes = cluster.voters(settings=SYNC)
+    master, ledger = under_load(nodes)
+    pauses_s = []
+    for _ in range(3):
+        heir = next(node for node in nodes if node is not master)
+        wait_until(partial(has_followers, master, 2), "both replicas follow")
+        began = time.monotonic()
+        to = heir.status()["node_id"]
+        answer = master.post("/replication/switchover", {"to": to})
+        assert answer.status_code == 200, answer.text
+        goes_on(ledger)
+        pauses_s.append(ledger.longest_pause_s(since=began))
+        master = heir
+    check_equal(nodes, ledger)
+    record_testsuite_property("switchover_pause_s", statistics.median(pauses_s))
+    assert min(pauses_s) < DEAD_TIME_S, "an heir does not wait for a dead-time"
 
 
 def two_and_a_witness(cluster: Cluster) -> list[NodeProcess]:
@@ -185,21 +168,18 @@ def two_and_a_witness(cluster: Cluster) -> list[NodeProcess]:
 
 
 def test_two_machines_and_a_witness_survive_the_loss_of_either(
+    cluster: Cluster,
     tmp_path: Path,
 ) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        nodes = two_and_a_witness(cluster)
-        master, ledger = under_load(nodes)
-        for _ in range(2):
-            master.kill()
-            goes_on(ledger)
-            successor = master_of(nodes, but=master)
-            master.start()
-            offset = successor.status()["wal_offset"]
-            wait_until(partial(caught_up, master, offset), "it is back")
-            master = successor
-        assert not (tmp_path / "w" / "nexus.db").exists()
-        check_equal(nodes, ledger)
-    finally:
-        cluster.close()
+    nodes = two_and_a_witness(cluster)
+    master, ledger = under_load(nodes)
+    for _ in range(2):
+        master.kill()
+        goes_on(ledger)
+        successor = master_of(nodes, but=master)
+        master.start()
+        offset = successor.status()["wal_offset"]
+        wait_until(partial(caught_up, master, offset), "it is back")
+        master = successor
+    assert not (tmp_path / "w" / "nexus.db").exists()
+    check_equal(nodes, ledger)

@@ -44,11 +44,6 @@ from nexus.tls.contexts import TlsFiles, client_context
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def voters(cluster: Cluster, office: Office) -> list[NodeProcess]:
     return cluster.voters(settings={**SYNC, **office.environment(office.node())})
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus.config import Config, SecuritySettings, load
-from nexus.config.values import Secret
 from nexus.errors import NexusError
 from nexus.model.cluster import LinkState
 from nexus.model.entry import Payload
 from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.model.secret import Secret
 from nexus.model.token import Token
 from nexus.node.admittance import Admittance
 from nexus.node.batch import Hooks
@@ -270,6 +270,14 @@ class Crowd:
             )
         )
         return node
+
+    async def followed(self, *transactions: str) -> tuple[Node, Node]:
+        """A master that has run these, and a replica that has applied them."""
+        master = await self.node("master")
+        replica = await self.replica("replica", master)
+        for sql in transactions:
+            await caught_up(replica, await run(master, sql))
+        return master, replica
 
 
 @asynccontextmanager

@@ -118,6 +118,20 @@ async def test_a_url_that_names_no_archive_stops_the_start(
     assert again.status().running
 
 
+async def test_an_archive_that_was_never_reached_tells_for_how_long(
+    crowd: Crowd, tmp_path: Path
+) -> None:
+    (tmp_path / "arc").write_text("no directory")
+
+    node = await master_with(crowd, tmp_path / "arc")
+
+    await until(lambda: "is no directory" in status_of(node).last_error)
+    status = status_of(node)
+    assert (status.offset, status.last_success) == (0, 0.0)
+    assert status.lag > 0
+    assert status.lag_seconds > 0
+
+
 async def test_commits_go_on_while_the_store_refuses_and_the_archive_catches_up(
     crowd: Crowd, tmp_path: Path
 ) -> None:

@@ -31,8 +31,9 @@ async def test_an_object_that_the_store_loses_is_told_and_carried_again(
         await run(node, f"insert into t(v) values ({number})")
         await asyncio.sleep(2 * INTERVAL_MS / 1000)
     await until(lambda: not (store.loses or store.truncates))
-    await until(lambda: "has lost" in status_of(node).last_error)
+    await until(lambda: node.events.counts["archive_lost"] > 0)
 
+    await until(lambda: status_of(node).last_error == "")
     await archived(node)
     rows = await asyncio.to_thread(restored, tmp_path / "faulty", tmp_path / "copy")
     assert len(rows) == 6

@@ -147,9 +147,7 @@ async def test_limit_and_until_end_a_stream(crowd: Crowd) -> None:
 async def test_a_replica_gives_what_it_has_applied_under_the_same_ids(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     replica.pause(None)
     answer = await run(master, INSERT)
     paused = await all_of(replica, "0")
@@ -301,9 +299,7 @@ async def test_a_reader_whose_place_still_stands_reads_on_after_a_cut(
 async def test_a_replica_that_has_lost_its_master_sends_its_consumers_elsewhere(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     stream = await opened(replica, "0", heartbeat_s=QUICK_S)
     (change,) = await next_of(stream)
     await master.stop()

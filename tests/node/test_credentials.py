@@ -21,11 +21,6 @@ from nexus.tls.revocation import revoke
 from node.builders import until
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def days_left(credentials: Credentials) -> int:
     return round((credentials.expires_s - time.time()) / 86_400)
 

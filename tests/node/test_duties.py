@@ -1,8 +1,5 @@
 """What a node answers while its duty is another one than was asked for."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from nexus.config import load
@@ -15,13 +12,7 @@ from nexus.node.handshake import introduce
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
 from nexus.replication.announcement import hello_of
 from nexus.replication.settings import Identity
-from node.builders import Crowd, address_of, crowd_in
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
+from node.builders import Crowd, address_of
 
 
 def hello(*features: str) -> Hello:

@@ -94,6 +94,21 @@ async def test_the_list_changes_only_under_the_same_key_and_list(
     assert changed.synced.epoch_base == 7
 
 
+async def test_the_list_says_that_a_reign_ends_in_a_switchover(
+    client: EtcdClient,
+) -> None:
+    _, keys = await founded(client)
+    assert keys.leader is not None
+    assert keys.synced is not None
+
+    _, left = await client.change(keys.leader, keys.synced, (A, B), Epoch(12))
+    assert left.synced is not None
+    _, kept = await client.change(keys.leader, left.synced, (A, B))
+
+    assert kept.synced is not None
+    assert (left.synced.handed_over, kept.synced.handed_over) == (12, 0)
+
+
 async def test_a_node_takes_itself_out_and_makes_older_requests_void(
     client: EtcdClient,
 ) -> None:

@@ -85,3 +85,13 @@ def test_the_chatter_of_elections_is_logged_and_not_kept(events: EventLog) -> No
 
     assert events.since(0) == ()
     assert [line["event"] for line in lines] == ["election_ended"]
+
+
+def test_events_of_a_named_database_are_logged_with_its_name() -> None:
+    events = EventLog()
+    events.locate(lambda: (3, Offset(30)), "orders")
+
+    with capture_logs() as lines:
+        events.info("reign_began", "epoch 3")
+
+    assert [line["database"] for line in lines] == ["orders"]

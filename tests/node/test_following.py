@@ -96,9 +96,7 @@ async def test_a_write_is_refused_with_a_silent_masters_other_address(
 
 
 async def test_a_paused_replica_receives_and_applies_nothing(crowd: Crowd) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
 
     duty_of(replica).pause()
     last = await run(master, INSERT)
@@ -130,9 +128,7 @@ async def test_who_leaves_keeps_what_was_received_and_ends_its_thread(
 async def test_a_log_that_cannot_be_shortened_now_is_shortened_later(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    _, replica = await crowd.followed(CREATE)
 
     def full(_: Database) -> bool:
         raise DiskFullError("no room for the checkpoint")
@@ -149,9 +145,7 @@ async def test_a_log_that_cannot_be_shortened_now_is_shortened_later(
 async def test_what_is_not_known_to_be_committed_stays_in_the_log(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     kept: list[int] = []
 
     async def retain(_: Follower, keep_from: int) -> int:

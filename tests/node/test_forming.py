@@ -1,21 +1,12 @@
 """A node with a list of peers waits until the cluster can be formed, and says why."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from e2e.cluster import free_port
 from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.forming import Forming
-from node.builders import Crowd, crowd_in, run, until
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
+from node.builders import Crowd, run, until
 
 
 async def test_while_a_peer_is_missing_nothing_is_written_and_the_reason_is_told(

@@ -1,9 +1,7 @@
 """An operator hands over, adds and removes voters, and stops elections for a while."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +15,8 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.voting import Voting
-from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def test_a_switchover_loses_nothing_and_the_old_master_follows(

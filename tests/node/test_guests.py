@@ -4,14 +4,26 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from structlog.contextvars import get_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.model.token import TokenRole
 from nexus.node import guests
+from nexus.node.following import Following
 from nexus.node.node import Node
+from nexus.node.reigning import Reigning
+from nexus.protocol.calls import Attached
+from nexus.protocol.databases import features_for
+from nexus.protocol.messages import Error
 from node.builders import Crowd, address_of, count, run, settings, until
+from node.calling import ATTACH, connected
 from node.electing import HEARTBEAT_MS, master_among, voters, written
+from node.keepers import Keepers, etcd, keepers, listed, opened
+
+__all__ = ["etcd", "keepers"]
 
 NAMES = "orders,users"
 
@@ -230,3 +242,90 @@ async def test_a_token_of_the_cluster_is_good_for_every_database(crowd: Crowd) -
 
     assert set(node.named["orders"].tokens.known) == {token.id}
     assert node.named["orders"].status().wal_offset == 1
+
+
+async def test_an_error_nobody_expected_ends_no_alignment_and_is_told_once(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guests, "LONGEST_BEAT_S", 0.01)
+    tried: list[Any] = []
+
+    async def fails_at_first(_: Any, named: Any) -> None:
+        tried.append(named)
+        if len(tried) < 5:
+            raise OSError("too many open files")
+
+    monkeypatch.setattr(guests, "_bring_in_line", fails_at_first)
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        await crowd.node("master", databases="orders")
+        await until(lambda: len(tried) > 5)
+
+    (told,) = [line for line in lines if line["event"] == "alignment_failed"]
+    assert (told["log_level"], told["database"]) == ("error", "orders")
+    assert told["exc_info"]
+
+
+async def test_every_line_of_a_named_database_names_it(crowd: Crowd) -> None:
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        master = await crowd.node("master", databases="orders")
+        replica = await crowd.replica("replica", master, databases="orders")
+        orders = replica.named["orders"]
+        await until(lambda: orders.status().state is LinkState.STREAMING)
+        await replica.stop()
+        await until(lambda: not any(one.connected_seconds for one in master.replicas()))
+    told = {
+        event: {line.get("database") for line in lines if line["event"] == event}
+        for event in ("reign_began", "replica_joined", "follows", "replica_gone")
+    }
+
+    assert told == {event: {None, "orders"} for event in told}
+
+
+async def test_its_threads_and_connections_know_the_database_too(crowd: Crowd) -> None:
+    master = await crowd.node("master", databases="orders")
+    replica = await crowd.replica("replica", master, databases="orders")
+    orders = {"database": "orders"}
+
+    found = []
+    for node in (master, replica):
+        for one in (node, node.named["orders"]):
+            acting = one.duties.acting
+            assert isinstance(acting, Reigning | Following)
+            runs = (
+                acting.manager.run if isinstance(acting, Reigning) else acting.on_worker
+            )
+            found.append(await runs(get_contextvars))
+
+    with capture_logs() as lines:
+        async with connected(master) as client:
+            client.say(replace(ATTACH, features=features_for("orders")))
+            await client.expect(Attached)
+            client.connection.send_bytes(b"\xee" * 64)
+            await client.expect(Error)
+
+    assert found == [{}, orders, {}, orders]
+    (line,) = [line for line in lines if line["event"] == "client_malformed"]
+    assert line["database"] == "orders"
+
+
+async def test_under_etcd_each_database_survives_the_loss_of_its_master(
+    keepers: Keepers,
+) -> None:
+    nodes = [await keepers.node("a", "master", databases="orders")]
+    nodes += [await keepers.node(name, databases="orders") for name in "bc"]
+    first = nodes[0]
+    orders = first.named["orders"]
+    ids = {node.node_id for node in nodes}
+    for one in (first, orders):
+        await until(lambda one=one: opened(one) and listed(one) == ids)  # type: ignore[misc]  # a default binds the loop's value
+        await run(one, "create table t(v)", "insert into t values (1)")
+    clusters = {one.status().cluster_id for one in (first, orders)}
+
+    await first.stop()
+
+    assert len(clusters) == 2
+    for left in (nodes[1:], named(nodes[1:])):
+        heir = await master_among(left)
+        await run(heir, "insert into t values (2)")
+        assert await count(heir) == 2
+        assert heir.status().cluster_id in clusters

@@ -97,9 +97,7 @@ async def test_a_new_replica_makes_no_database_before_it_meets_its_master(
 async def test_it_cannot_be_promoted_before_it_has_one(
     crowd: Crowd, tmp_path: Path
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     await replica.stop()
     remove(tmp_path / "replica")
     await master.stop()
@@ -160,9 +158,7 @@ async def test_a_master_of_any_form_full_syncs_a_new_replica(
     crowd: Crowd, tmp_path: Path, page_size: int, encoding: str
 ) -> None:
     imported(tmp_path / "master", page_size, encoding)
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, INSERT))
+    master, replica = await crowd.followed(INSERT)
 
     assert replica.replica_stats().full_syncs == 1
     assert form(replica) == form(master) == (page_size, encoding)
@@ -179,9 +175,7 @@ async def test_a_master_of_any_form_full_syncs_a_database_of_another(
 ) -> None:
     imported(tmp_path / "master", page_size, encoding)
     made(tmp_path / "replica", 4096, "UTF-8")
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, INSERT))
+    master, replica = await crowd.followed(INSERT)
 
     assert replica.replica_stats().full_syncs == 1
     assert replica.database.encoding == encoding

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from nexus.errors import NotAppliedError, RequestError, WrongRoleError
+from nexus.errors import NotAppliedError, RequestError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
 from nexus.node.holding import last_before
@@ -13,6 +15,8 @@ from nexus.node.node import Node
 from nexus.node.promotion import require_promotable
 from nexus.node.requests import SqlResponse
 from node.builders import Crowd, caught_up, count, run, until
+from node.electing import master_among, voters
+from node.electing import written as written_by
 from node.test_following import duty_of
 
 CREATE = "create table t(id integer primary key, v)"
@@ -135,9 +139,7 @@ async def test_entries_are_applied_that_were_written_before_a_time(
 async def test_what_is_applied_or_has_not_come_is_nothing_to_stop_at(
     crowd: Crowd, until_entry: int, reason: str
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
 
     with pytest.raises(RequestError, match=reason):
         await replica.apply_until(Offset(until_entry), None)
@@ -172,3 +174,111 @@ async def test_a_delayed_replica_is_promoted_by_force_alone_and_then_applies_all
     await late.promote(force=True)
 
     assert await count(late) == 3
+
+
+@asynccontextmanager
+async def restarted(node: Node) -> AsyncIterator[Node]:
+    """The same node in another life."""
+    await node.stop()
+    again = Node(node.config)
+    await again.start()
+    try:
+        yield again
+    finally:
+        await again.stop()
+
+
+async def test_a_paused_replica_is_paused_after_a_restart_until_it_is_resumed(
+    crowd: Crowd,
+) -> None:
+    master, replica = await crowd.followed(CREATE)
+    replica.pause(None)
+
+    async with restarted(replica) as again:
+        await until(lambda: again.status().state is LinkState.PAUSED)
+        last = await run(master, INSERT)
+        await until(lambda: master.replicas()[0].last_ack_offset == last.offset)
+        assert again.status().paused
+        assert await count(again) == 0
+        assert any(
+            "before the restart" in event.detail for event in again.events.since(0)
+        )
+
+        again.resume(None)
+        await caught_up(again, last)
+        async with restarted(again) as third:
+            await until(lambda: third.status().state is LinkState.STREAMING)
+            assert not third.status().paused
+            await caught_up(third, await run(master, INSERT))
+
+
+async def test_where_an_operator_had_it_stop_it_stands_after_a_restart(
+    crowd: Crowd,
+) -> None:
+    master, late = await pair(crowd)
+    done = await written(master, late, 3)
+    await late.apply_until(Offset(done[1].offset), None)
+    await caught_up(late, done[1])
+
+    async with restarted(late) as again:
+        await until(lambda: again.status().state is LinkState.PAUSED)
+        assert again.status().applied_offset == done[1].offset
+
+
+async def test_a_pause_that_cannot_be_kept_is_none(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = await crowd.node("master")
+    replica = await crowd.replica("replica", master)
+
+    def full(**_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(replica._parts.standing.catalog, "update", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        replica.pause(None)
+
+    assert not replica.status().paused
+    await caught_up(replica, await run(master, CREATE))
+
+
+async def test_a_reign_ends_a_pause(crowd: Crowd) -> None:
+    master = await crowd.node("master")
+    replica = await crowd.replica("replica", master)
+    replica.pause(None)
+    last = await run(master, CREATE)
+    await received(replica, last)
+    await master.stop()
+    await until(lambda: not replica.status().connected)
+
+    await replica.promote(force=False)
+
+    assert await count(replica) == 0
+    assert not replica._parts.state.paused
+    assert not replica.status().paused
+
+
+async def test_a_paused_voter_keeps_the_log_and_votes_after_a_restart(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await written_by(nodes, CREATE)
+    paused, other = (node for node in nodes if node is not master)
+    paused.pause(None)
+    await other.stop()
+
+    async with restarted(paused) as again:
+        await until(lambda: again.status().state is LinkState.PAUSED)
+        before = again.status().applied_offset
+        last = await run(master, INSERT)
+        assert again.status().durable_offset >= last.offset
+        assert again.status().applied_offset == before
+        assert again.status().paused
+
+        async with restarted(other) as third:
+            await until(lambda: third.status().state is LinkState.STREAMING)
+            await until(lambda: third.status().durable_offset >= last.offset)
+            await master.stop()
+            heir = await master_among([again, third])
+            assert await count(heir) == 1

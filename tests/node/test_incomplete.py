@@ -1,21 +1,11 @@
 """A node that lost what it had acknowledged takes a full sync, and no part before."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
-from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 def wipe(node: Node) -> None:

@@ -113,9 +113,7 @@ async def test_a_wal_that_cannot_be_shortened_does_not_undo_an_install(
     monkeypatch.setattr(Database, "empty_wal", no_room)
     imported(tmp_path / "master", 4096, "UTF-8")
     made(tmp_path / "replica", 4096, "UTF-8")
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, INSERT))
+    _, replica = await crowd.followed(INSERT)
 
     assert len(tried) == 1
     assert replica.status().running

@@ -51,6 +51,24 @@ async def test_a_switchover_loses_nothing_and_the_old_master_follows(
     await until(lambda: len(listed(second)) == 3)
 
 
+async def test_a_switchover_is_told_as_one_and_what_comes_after_it_is_not(
+    keepers: Keepers,
+) -> None:
+    first, second = await keepers.pair()
+    third = await keepers.node("c")
+
+    await switch_over(first._duties, NodeId(second.node_id))
+    await until(lambda: len(listed(second)) == 3)
+    told = [event.detail for event in second.events.since(0)]
+    await second.stop()
+    await until(lambda: opened(first) or opened(third))
+
+    heir = first if opened(first) else third
+    whys = [reign.why for reign in heir.history().reigns]
+    assert whys == ["start", "switchover", "failover"]
+    assert any("the master handed over to it" in detail for detail in told)
+
+
 async def test_who_cannot_take_the_key_is_not_handed_over_to(keepers: Keepers) -> None:
     first, second = await keepers.pair()
 

@@ -7,13 +7,14 @@ import pytest
 
 from nexus.errors import ConfigurationError, NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, NodeId, Role
-from nexus.model.position import Epoch, EpochHistory
+from nexus.model.position import EpochHistory
 from nexus.node.keyedreign import new_reign
 from nexus.node.keyholding import Keyholding
 from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd_keys import SyncedKey
+from nexus.replication.key_effects import Reign
 from nexus.replication.leadership_stages import Stage
 from node.builders import caught_up, count, run, until
 from node.keepers import Keepers, etcd, holding, keepers, listed, opened, streams
@@ -123,8 +124,8 @@ class Pause:
     def __init__(self) -> None:
         self.reached, self.over = asyncio.Event(), asyncio.Event()
 
-    async def new_reign(self, parts: Parts, epoch: Epoch) -> EpochHistory:
-        history = await new_reign(parts, epoch)
+    async def new_reign(self, parts: Parts, order: Reign) -> EpochHistory:
+        history = await new_reign(parts, order)
         self.reached.set()
         await self.over.wait()
         return history

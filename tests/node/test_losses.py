@@ -1,18 +1,7 @@
 """What a forced promotion may lose is known, as far as it can be, before it is done."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
-from node.builders import Crowd, caught_up, crowd_in, run, until
+from node.builders import Crowd, caught_up, run, until
 from node.electing import CREATE, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def test_each_voter_that_answers_says_what_it_has_more(crowd: Crowd) -> None:
@@ -37,9 +26,7 @@ async def test_each_voter_that_answers_says_what_it_has_more(crowd: Crowd) -> No
 
 
 async def test_what_the_master_had_more_is_told_without_voters(crowd: Crowd) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     master.pause(None)
     await run(master, "insert into t values (1)")
     await until(lambda: replica.status().lag == 1)

@@ -1,8 +1,6 @@
 """The log's mode rules, whoever reigns, until an operator has another one logged."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,16 +9,10 @@ from nexus.errors import OutcomeUnknownError, QuorumLostError, WrongRoleError
 from nexus.model.cluster import Mode
 from nexus.node.node import Node
 from nexus.node.requests import SqlResponse
-from node.builders import Crowd, address_of, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
 INSERT = "insert into t values (1)"
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def acknowledged(node: Node, sql: str) -> SqlResponse:

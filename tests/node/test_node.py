@@ -189,10 +189,7 @@ async def test_a_stop_answers_who_waits_and_ends_queries_that_never_end(
 async def test_a_replica_follows_and_refuses_writes_naming_its_master(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await run(master, CREATE)
-    await caught_up(replica, await run(master, INSERT))
+    master, replica = await crowd.followed(CREATE, INSERT)
 
     status = replica.status()
     assert await count(replica) == 1
@@ -230,9 +227,7 @@ async def test_a_replica_that_never_met_its_master_waits_and_says_so(
 async def test_a_paused_replica_receives_and_applies_only_when_resumed(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     replica.pause(None)
     await run(master, INSERT)
     await until(lambda: replica.status().durable_offset == 3)
@@ -260,9 +255,7 @@ async def test_a_replica_pauses_itself_and_nobody_else(crowd: Crowd) -> None:
 async def test_a_paused_master_streams_to_nobody_until_it_is_resumed(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     master.pause(None)
     assert master.status().paused
     answer = await run(master, INSERT)
@@ -297,10 +290,7 @@ async def test_hashes_of_a_mark_agree_on_master_and_replica(crowd: Crowd) -> Non
 async def test_a_replica_whose_master_is_gone_takes_over_and_keeps_every_row(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await run(master, CREATE)
-    await caught_up(replica, await run(master, INSERT))
+    master, replica = await crowd.followed(CREATE, INSERT)
     await master.stop()
     await until(lambda: not replica.status().connected)
 
@@ -386,10 +376,7 @@ async def test_a_role_is_taken_and_given_up_without_a_restart(crowd: Crowd) -> N
 async def test_a_stopped_replica_is_a_standalone_node_with_all_rows(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await run(master, CREATE)
-    await caught_up(replica, await run(master, INSERT))
+    master, replica = await crowd.followed(CREATE, INSERT)
     status = await replica.stop_replication()
 
     assert status.role is Role.STANDALONE
@@ -402,9 +389,7 @@ async def test_a_stopped_replica_is_a_standalone_node_with_all_rows(
 async def test_a_role_taken_at_run_time_outlives_a_restart(
     crowd: Crowd, tmp_path: Path
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     await master.stop()
     await until(lambda: not replica.status().connected)
     await replica.promote(force=False)
@@ -463,9 +448,7 @@ async def test_a_wal_taken_away_stops_the_writes_and_tells_why(
 async def test_a_role_that_cannot_be_taken_is_told_and_can_be_tried_again(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    master, replica = await crowd.followed(CREATE)
     await master.stop()
     await until(lambda: not replica.status().connected)
 

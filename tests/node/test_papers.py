@@ -10,7 +10,7 @@ import pytest
 
 from certificates import Office
 from nexus.config import Config, split_address
-from nexus.config.values import Secret
+from nexus.model.secret import Secret
 from nexus.node.connection import Connection
 from nexus.node.papers import Papers
 from nexus.node.port import MAIN, Port
@@ -20,11 +20,6 @@ from nexus.tls.contexts import client_context
 from node.builders import PATIENCE_S, knowing, until
 from node.test_port import greeter
 from node.test_publisher import HELLO
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
 
 
 def test_without_a_certificate_all_is_plain() -> None:
@@ -49,9 +44,8 @@ def test_while_nodes_change_over_who_speaks_plainly_is_a_node_too(
 
     assert papers.client is not None
     assert (papers.scheme, papers.asks_nodes) == ("http", False)
-    assert papers.may_ask("http")
-    assert papers.may_ask("https")
-    assert not Papers().may_ask("https")
+    assert papers.speaks_tls
+    assert not Papers().speaks_tls
 
 
 async def said(port: Port, papers: Papers) -> object:

@@ -11,7 +11,7 @@ import pytest
 from nexus.errors import ConfigurationError, StorageError
 from nexus.node.measures import Measures
 from nexus.node.papers import Papers
-from nexus.node.parts import Parts, open_parts
+from nexus.node.parts import Opening, Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from node.builders import Crowd, address_of, settings
 
@@ -33,12 +33,14 @@ HOOKS = PublisherHooks(
 
 async def opened(directory: Path, **flags: Any) -> Parts:
     return await open_parts(
-        settings(directory, **flags),
-        "127.0.0.1:80",
-        HOOKS,
-        unexpected,
-        Measures(),
-        Papers(),
+        Opening(
+            settings(directory, **flags),
+            "127.0.0.1:80",
+            HOOKS,
+            unexpected,
+            Measures(),
+            Papers(),
+        )
     )
 
 

@@ -1,12 +1,14 @@
 """One port for every database of a process: each visitor comes to the one it means."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
 
+from nexus.config import split_address
 from nexus.errors import ConfigurationError
 from nexus.node.connection import Connection
 from nexus.node.papers import Papers
@@ -109,3 +111,26 @@ async def test_a_stop_sees_off_who_is_there() -> None:
 
     assert await connection.receive() == []
     await connection.close()
+
+
+async def last_word(peer: socket.socket) -> bytes:
+    """What comes before the connection ends."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(peer, 1)
+    except ConnectionResetError:
+        return b""
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_whoever_comes_while_the_port_stops_is_cut_off(turns: int) -> None:
+    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
+    await port.start("127.0.0.1:0")
+    with socket.create_connection(split_address(port.address)) as late:
+        late.settimeout(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        await port.stop()
+
+        async with asyncio.timeout(PATIENCE_S):
+            assert await last_word(late) == b""

@@ -5,7 +5,7 @@ import pytest
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.promotion import require_promotable
-from node.builders import Crowd, caught_up, run, until
+from node.builders import Crowd, until
 from node.electing import CREATE, master_among, voters, written
 from node.test_following import NOWHERE, duty_of
 
@@ -22,9 +22,7 @@ async def test_a_replica_without_the_clusters_data_cannot_be_promoted(
 async def test_a_replica_of_a_living_master_is_promoted_by_force_alone(
     crowd: Crowd,
 ) -> None:
-    master = await crowd.node("master")
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, CREATE))
+    _, replica = await crowd.followed(CREATE)
 
     with pytest.raises(WrongRoleError, match="alive and connected"):
         require_promotable(duty_of(replica), force=False)

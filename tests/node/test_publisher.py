@@ -1,6 +1,8 @@
 """What a visitor of a log is told, and how it is served."""
 
 import asyncio
+import gc
+import warnings
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from nexus.protocol.messages import (
     SnapshotComplete,
     Welcome,
 )
+from nexus.replication.effects import Close
 from node.builders import PATIENCE_S, Crowd, address_of, caught_up, count, run, until
 
 HELLO = Hello(
@@ -140,6 +143,23 @@ async def test_a_stop_tells_every_replica_that_this_node_stops(crowd: Crowd) -> 
         await stopping
 
     assert error(messages[-1])[0] == ErrorCode.STOPPING
+
+
+async def test_a_stop_ends_what_had_not_begun_yet(crowd: Crowd) -> None:
+    master = await crowd.node("master")
+    publisher = master._parts.publisher
+    async with visit(master) as connection:
+        connection.send(HELLO)
+        await connection.receive_one(timeout_s=PATIENCE_S)
+        [peer] = publisher._links
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+
+            publisher.perform((Close(peer, ErrorCode.NOT_MASTER, "go"),))
+            await publisher.stop()
+            gc.collect()
+
+    assert [str(warning.message) for warning in told] == []
 
 
 async def test_a_replica_that_leaves_is_no_longer_counted(crowd: Crowd) -> None:

@@ -1,21 +1,12 @@
 """An operator stops a voter for a while: the others go on, and it comes back."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from nexus.errors import ClusterChangeError, NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.resting import Resting
-from node.builders import Crowd, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def test_a_stopped_voter_takes_no_part_and_comes_back_by_a_start(

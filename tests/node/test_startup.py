@@ -320,3 +320,12 @@ def test_when_the_entries_of_a_log_were_written_neighbours_as_young_as_the_young
             (5, 9_000),
         )
         standing.log.truncate_after(Offset(0))
+
+
+def test_no_node_starts_where_a_restore_was_broken_off(tmp_path: Path) -> None:
+    (tmp_path / "restoring").mkdir()
+
+    with pytest.raises(StorageError, match="was broken off"):
+        open_standing(Config(data_dir=tmp_path))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["restoring"]

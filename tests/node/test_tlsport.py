@@ -1,7 +1,6 @@
 """Who speaks TLS is let in; who does not, or badly, is told, and costs little."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -32,11 +31,6 @@ def run(request: pytest.FixtureRequest) -> Run:
     """Run a test's coroutine on one of the loops: nodes run on uvloop."""
     found: Run = request.param
     return found
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
 
 
 class Echo(asyncio.Protocol):
@@ -263,30 +257,6 @@ def test_a_crowd_of_plain_peers_is_one_line_of_the_log(
         assert [(e["reason"], e["count"]) for e in logs] == [(PLAIN, 1)]
 
     run(check())
-
-
-def test_one_that_cannot_be_accepted_does_not_end_the_listening(office: Office) -> None:
-    class Exhausted(asyncio.SelectorEventLoop):
-        """Has no descriptor for the first one that comes."""
-
-        refused = 0
-
-        @override
-        async def sock_accept(self, sock: socket.socket) -> Any:
-            if not self.refused:
-                self.refused += 1
-                raise OSError(24, "Too many open files")
-            return await super().sock_accept(sock)
-
-    async def check() -> None:
-        with structlog.testing.capture_logs() as logs:
-            async with opened(office.settings()) as (_, port):
-                context = client_context(office.nobody())
-                assert await echoed(port, context) == b"hello"
-        assert "Too many open files" in logs[0]["reason"]
-
-    with asyncio.Runner(loop_factory=Exhausted) as runner:
-        runner.run(check())
 
 
 def test_closing_ends_those_at_the_door(run: Run, office: Office) -> None:

@@ -1,22 +1,13 @@
 """Nodes that elect among themselves: real drivers, sockets and disks, one process."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from nexus.errors import NexusError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.voting import Voting
-from node.builders import Crowd, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def test_empty_peers_elect_a_master_and_its_rows_reach_all(crowd: Crowd) -> None:

@@ -1,8 +1,6 @@
 """Two machines and a witness: it votes and keeps the log, and holds no database."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -10,14 +8,8 @@ from e2e.cluster import free_port
 from nexus.errors import ClusterChangeError, StorageError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
-from node.builders import Crowd, caught_up, count, crowd_in, run, until
+from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
 
 
 async def with_witness(crowd: Crowd, **flags: int) -> tuple[Node, Node, Node]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from nexus.model.cluster import NodeId
+from nexus.model.position import Epoch
 from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
 from nexus.replication.key_effects import ChangeList, TakeKey
 
@@ -73,7 +74,7 @@ class FakeEtcd:
             return False
         if synced is None or synced.revision != order.before.revision:
             return False
-        self._list(order.nodes, synced)
+        self._list(order.nodes, synced, order.handed_over)
         return True
 
     def renounce(self, node: NodeId) -> None:
@@ -82,9 +83,17 @@ class FakeEtcd:
         if synced is not None:
             self._list(tuple(one for one in synced.nodes if one != node), synced)
 
-    def _list(self, nodes: tuple[NodeId, ...], before: SyncedKey) -> None:
+    def _list(
+        self,
+        nodes: tuple[NodeId, ...],
+        before: SyncedKey,
+        handed_over: int = 0,
+    ) -> None:
         self.revision += 1
         synced = SyncedKey(
-            nodes=nodes, epoch_base=before.epoch_base, revision=self.revision
+            nodes=nodes,
+            epoch_base=before.epoch_base,
+            handed_over=Epoch(handed_over),
+            revision=self.revision,
         )
         self.keys = Keys(leader=self.keys.leader, synced=synced)

@@ -357,9 +357,25 @@ def handed_over() -> Leadership:
     effects = machine.followers(
         (view,), promised=Offset(9), durable=Offset(9), now_ms=1_000
     )
+    marked = ChangeList(key(A, 9), LISTED, (A, B), Epoch(9))
+    assert effects == (Require(the("ab")), marked)
+    told = SyncedKey(nodes=(A, B), handed_over=Epoch(9), revision=10)
+    machine.list_changed(key(A, 9), told)
+    effects = machine.followers(
+        (view,), promised=Offset(9), durable=Offset(9), now_ms=1_000
+    )
     assert effects == (EndReign(Epoch(9), "b takes over"), RevokeLease(LEASE))
     machine.reign_ended()
     return machine
+
+
+def test_who_takes_a_key_that_was_left_to_it_knows_whose_reign_was_handed_over() -> (
+    None
+):
+    left = SyncedKey(nodes=(A, B), handed_over=Epoch(5), revision=6)
+    machine = on_its_way()
+
+    assert machine.key_taken(key(A, 9), left) == (Reign(Epoch(9), the("ab"), Epoch(5)),)
 
 
 def test_who_hands_over_leaves_the_key_to_the_heir_and_follows_it() -> None:

@@ -483,6 +483,23 @@ def test_a_paused_replica_stores_and_acknowledges_but_applies_nothing() -> None:
     assert found.state.value == "streaming"
 
 
+def test_who_was_paused_before_a_restart_stays_so_until_it_is_resumed() -> None:
+    end = Offset(2)
+    standing = Standing(
+        history=ONE_REIGN, durable_offset=end, applied_offset=end, paused=True
+    )
+    found = Replica(REPLICA_NODE, SETTINGS, standing, lambda: 0.0)
+
+    assert names(found.start()) == ["Report", "Connect"]
+    found.connected_to_master(0)
+    found.receive(welcome(2, 5), 0)
+    found.receive_entries([entry(3)], 0)
+    assert found.stored(Offset(3), 0) == (acked(3, 2),)
+    assert (found.state, found.paused) == (LinkState.PAUSED, True)
+
+    assert names(found.resume(0)) == ["Report", "Apply"]
+
+
 def test_pause_and_resume_without_a_master_are_kept_for_later() -> None:
     found = replica()
 

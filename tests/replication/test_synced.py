@@ -4,18 +4,20 @@ import pytest
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
-from nexus.model.position import Offset
+from nexus.model.position import Epoch, Offset
 from nexus.replication.etcd_keys import SyncedKey
 from nexus.replication.synced import FollowerView, SyncedNodes
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 DEAD_AFTER_MS = 600
+EPOCH = Epoch(9)
 
 
 def nodes(*listed: NodeId, quorum: int = 2) -> SyncedNodes:
     return SyncedNodes(
         A,
         SyncedKey(nodes=listed, revision=5),
+        epoch=EPOCH,
         quorum=quorum,
         dead_after_ms=DEAD_AFTER_MS,
         began_ms=1_000,
@@ -64,7 +66,7 @@ def test_an_heir_is_left_alone_in_the_list_once_etcd_has_confirmed_it() -> None:
     synced.leave_to(B)
     wanted = asked(synced, view(B, 9), view(C, 9))
     waits = synced.is_left
-    synced.changed(SyncedKey(nodes=(A, B), revision=6))
+    synced.changed(SyncedKey(nodes=(A, B), handed_over=EPOCH, revision=6))
 
     assert wanted == {A, B}
     assert not waits
@@ -73,6 +75,24 @@ def test_an_heir_is_left_alone_in_the_list_once_etcd_has_confirmed_it() -> None:
     synced.keep()
     assert not synced.is_left
     assert asked(synced, view(B, 9), view(C, 9)) == {A, B, C}
+
+
+def test_of_two_nodes_too_the_list_says_that_the_reign_ends_in_a_switchover() -> None:
+    synced = nodes(A, B)
+    assert (asked(synced, view(B, 9)), synced.handed_over) == (None, 0)
+
+    synced.leave_to(B)
+
+    assert not synced.is_left
+    assert (asked(synced, view(B, 9)), synced.handed_over) == ({A, B}, EPOCH)
+
+
+def test_what_the_list_says_of_an_earlier_switchover_is_taken_back() -> None:
+    synced = nodes(A, B)
+    earlier = Epoch(EPOCH - 1)
+    synced.changed(SyncedKey(nodes=(A, B), handed_over=earlier, revision=6))
+
+    assert (asked(synced, view(B, 9)), synced.handed_over) == ({A, B}, 0)
 
 
 def test_an_heir_that_has_left_the_list_is_none() -> None:

@@ -325,7 +325,7 @@ def every_position_is_believed(patch: Patch) -> None:
 
 def follows_another_cluster(patch: Patch) -> None:
     """A replica does not look at its master's cluster."""
-    patch.setattr(acceptance, "_foreign", lambda *_: None)
+    patch.setattr(acceptance, "foreign", lambda *_: None)
 
 
 def admits_another_cluster(patch: Patch) -> None:

@@ -16,6 +16,10 @@ from sim.world import STEPS_LEAST, World
 RUNS = int(os.environ.get("SIM_RUNS", "200"))
 BATCH = 25
 
+# The machines have tests of their own that cover them; here it would cost three
+# times as much.
+pytestmark = pytest.mark.no_cover
+
 
 def told(seed: int) -> str:
     """What went wrong in a run, shrunk; empty if nothing did."""

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ import zstandard
 
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.protocol.messages import SnapshotMeta
-from nexus.storage.archive import FORMAT, Manifest
+from nexus.storage import copier
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME, trailer
 from nexus.storage.database import Database
+from nexus.storage.disk import storage_errors
+from nexus.storage.extraction import FileManifest
 from nexus.storage.snapshot import SnapshotInfo, SnapshotReceiver, SnapshotStore
+from nexus.storage.snapshotfile import FORMAT, Manifest, extract
 
 MAX_SIZE = 1 << 30
 
@@ -120,6 +124,21 @@ def manifest_of(data: bytes, **fields: object) -> bytes:
         "files": [entry],
     }
     return json.dumps(whole | fields).encode()
+
+
+def pack(database: Path, archive: Path, manifest: Manifest, *, level: int) -> Manifest:
+    """Write the archive of a file that nobody uses; the manifest as it stands in it."""
+    size, fields = database.stat().st_size, msgspec.to_builtins(manifest)
+    with storage_errors(f"packing {database.name}"), database.open("rb") as source:
+        packed = copier.pack_file(source, archive, fields, size=size, level=level)
+    file = FileManifest(DATABASE_NAME, packed.size, packed.crc32)
+    return msgspec.structs.replace(manifest, files=(file,))
+
+
+def verify(archive: Path) -> Manifest:
+    """What an archive holds; raises SnapshotError for what cannot be trusted."""
+    with tempfile.TemporaryDirectory() as place:
+        return extract(archive, Path(place), max_size=MAX_SIZE)
 
 
 def empty_manifest() -> Manifest:

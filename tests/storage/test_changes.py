@@ -1,7 +1,6 @@
 """Changesets are read and written byte for byte."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import apsw
@@ -35,14 +34,12 @@ BAD = from_text(b"a\xff")
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     connection.execute(
         "create table t(k blob, l text, v, primary key(k, l)) without rowid;"
         "create table keyless(x)"
     )
-    yield connection
-    connection.close()
+    return connection
 
 
 def record(connection: apsw.Connection, *statements: tuple[str, Any]) -> bytes:

@@ -1,7 +1,5 @@
 """The columns that tables had, as of every entry."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 
@@ -14,12 +12,10 @@ POSITION = Position(Epoch(1), Offset(7), HistoryId("cafe"))
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     system.create(connection)
     columns.begin(connection)
-    yield connection
-    connection.close()
+    return connection
 
 
 def run(connection: apsw.Connection, offset: int, step: int, sql: str) -> None:

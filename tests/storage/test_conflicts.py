@@ -1,6 +1,5 @@
 """A change of the log's against the rows of a database."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import apsw
@@ -16,11 +15,9 @@ from nexus.storage.conflicts import (
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     connection.execute("create table t(a, b, v, primary key(b, a))")
-    yield connection
-    connection.close()
+    return connection
 
 
 def changes(connection: apsw.Connection, sql: str) -> bytes:

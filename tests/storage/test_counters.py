@@ -1,21 +1,11 @@
 """AUTOINCREMENT counters are what the log says."""
 
-from collections.abc import Iterator
-
 import apsw
-import pytest
 
 from nexus.model.operation import Sequence
 from nexus.storage.counters import Counters
 
 TABLE = "create table {}(id integer primary key autoincrement)"
-
-
-@pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
-    yield connection
-    connection.close()
 
 
 def found(connection: apsw.Connection) -> dict[str, object]:

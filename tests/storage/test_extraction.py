@@ -194,14 +194,6 @@ def test_an_archive_that_wants_a_large_window_is_refused(tmp_path: Path) -> None
         extract(packed + trailer(zlib.crc32(packed)), tmp_path / "out")
 
 
-def test_without_a_path_an_archive_is_verified_and_nothing_written() -> None:
-    extractor = Extractor(None, max_size=1 << 20)
-
-    extractor.feed(HONEST)
-
-    assert extractor.finish()[1] == manifest_of(DATA)
-
-
 def test_a_disk_that_is_full_is_an_error_of_the_disk(tmp_path: Path) -> None:
     extractor = Extractor(tmp_path / "out", max_size=1 << 20)
 

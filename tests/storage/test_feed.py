@@ -1,7 +1,5 @@
 """Entries as changes; that they are all of them is the random workload's to prove."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +10,6 @@ from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.storage.feed import EntryReader
 from storage.pair import HISTORY, Pair
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with Pair(tmp_path) as pair:
-        yield pair
 
 
 def read(pair: Pair, *tables: str, from_index: int = 0) -> list[Change]:

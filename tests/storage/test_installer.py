@@ -17,7 +17,6 @@ from nexus.errors import (
     SnapshotError,
     StorageError,
 )
-from nexus.storage.archive import pack
 from nexus.storage.copier import MANIFEST_NAME
 from nexus.storage.database import Database
 from nexus.storage.installer import install, install_into
@@ -33,6 +32,7 @@ from storage.snapshots import (
     member,
     only_reading,
     opened,
+    pack,
     position,
     standing_copy,
     write,

@@ -1,7 +1,5 @@
 """What a client's statement may touch, judged by SQLite's compiler."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 
@@ -10,16 +8,14 @@ from nexus.storage.permissions import Permissions, Scope
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     connection.execute(
         "create table t(a); create table nexus_own(a); "
         "create temp trigger guard before insert on t begin select 1; end; "
         "create trigger reaches after delete on t begin "
         "update nexus_own set a = 1; end"
     )
-    yield connection
-    connection.close()
+    return connection
 
 
 def refusal(connection: apsw.Connection, sql: str, scope: Scope = Scope.ROWS) -> str:

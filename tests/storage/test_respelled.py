@@ -1,7 +1,5 @@
 """Keys that change to a value which compares equal."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 
@@ -24,14 +22,12 @@ LEAST = -(1 << 63)
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     connection.execute(SCHEMA)
     connection.execute(
         "insert into t values ('a', 1, 'x'), ('b', 2, 'y'); insert into n values (1, 1)"
     )
-    yield connection
-    connection.close()
+    return connection
 
 
 def operations(

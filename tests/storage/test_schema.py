@@ -1,7 +1,5 @@
 """Schema statements: what they name, and which of them cannot be replicated."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 
@@ -22,11 +20,9 @@ TABLES = (
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     connection.execute(TABLES)
-    yield connection
-    connection.close()
+    return connection
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from nexus.errors import (
     SnapshotError,
 )
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.archive import verify
 from nexus.storage.database import Database
 from nexus.storage.snapshot import (
     SnapshotInfo,
@@ -38,6 +37,7 @@ from storage.snapshots import (
     opened,
     position,
     received,
+    verify,
 )
 
 CRASHER = dedent(
@@ -161,7 +161,7 @@ def test_the_facts_are_those_of_the_archive(tmp_path: Path, database: Database) 
     store = store_in(tmp_path)
     info = store.make(database, "cluster")
     archive = store.path(info.id)
-    manifest = verify(archive, max_size=MAX_SIZE)
+    manifest = verify(archive)
 
     assert info.compressed_size == archive.stat().st_size
     assert info.checksum == f"{zlib.crc32(archive.read_bytes()):08x}"
@@ -256,7 +256,7 @@ def test_a_crash_at_any_step_leaves_whole_snapshots_and_nothing_else(
         kept = store.list()
         assert first in kept or position(2) in {info.position for info in kept}
         for info in kept:
-            verify(store.path(info.id), max_size=MAX_SIZE)
+            verify(store.path(info.id))
         names = {f"{info.id}{end}" for info in kept for end in (".json", ".tar.zst")}
         assert {path.name for path in directory.iterdir()} == names, f"step {step}"
         if ended.returncode == 0:

@@ -1,7 +1,5 @@
 """Nexus's own tables inside the user's database."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 from msgspec.structs import replace
@@ -13,11 +11,9 @@ REIGN = Reign(Epoch(3), HistoryId("cafe"), "a", Offset(5), 17, "promote")
 
 
 @pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
+def connection(connection: apsw.Connection) -> apsw.Connection:
     system.create(connection)
-    yield connection
-    connection.close()
+    return connection
 
 
 def test_they_are_made_once_and_keep_what_is_in_them(

@@ -1,7 +1,5 @@
 """What a table is, as far as a session cares."""
 
-from collections.abc import Iterator
-
 import apsw
 import pytest
 
@@ -11,13 +9,6 @@ from nexus.storage.tables import (
     nullable_key_triggers,
     read_tables,
 )
-
-
-@pytest.fixture
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
-    yield connection
-    connection.close()
 
 
 def table(connection: apsw.Connection, definition: str) -> Table:

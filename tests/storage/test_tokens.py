@@ -1,6 +1,4 @@
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import apsw
 import pytest
@@ -16,12 +14,6 @@ from storage.pair import Pair
 ONE = Token("one", "o'ne", TokenRole.READ, sha256(b"1"), 1)
 TWO = Token("two", "", TokenRole.ADMIN, sha256(b"2"), 2, 9)
 CHANGES = (TokenChange(None, ONE), TokenChange(None, TWO))
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with Pair(tmp_path) as pair:
-        yield pair
 
 
 def change(database: Database, *changes: TokenChange) -> None:

@@ -12,11 +12,6 @@ from nexus.tls.authority import file_name, issue, make_authority
 from nexus.tls.certificates import read_certificates
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

@@ -16,11 +16,6 @@ from nexus.tls.certificates import is_of_a_node, read_certificates
 from nexus.tls.contexts import TlsFiles
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def encoded(files: TlsFiles) -> bytes:
     assert files.cert is not None
     return ssl.PEM_cert_to_DER_cert(files.cert.read_text())

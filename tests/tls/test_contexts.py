@@ -17,11 +17,6 @@ from nexus.tls.contexts import TlsFiles, client_context, rehearse, server_contex
 from nexus.tls.words import in_words
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def refusals(
     server: ssl.SSLContext, client: ssl.SSLContext, name: str = "localhost"
 ) -> list[str]:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from nexus.api import cluster, replication, snapshots
 from nexus.api.calls import Answer, Call, Context, Handler, Parameter
-from nexus.api.forward import PASSED_BACK
+from nexus.api.forward import passed_back
 from nexus.api.peers import ACT, Peers, PeerSilentError
 from nexus.api.refusals import AnswerLostError
 from nexus.api.security import FORWARDED_BY
@@ -46,11 +46,7 @@ async def _act(context: Context, request: Request) -> Response:
     finally:
         context.bodies.release(body)
         peers.close()
-    response = Response(answer.body, status_code=answer.status)
-    response.raw_headers.extend(
-        header for header in answer.headers if header[0] in PASSED_BACK
-    )
-    return response
+    return passed_back(answer)
 
 
 def _handler_of(call: Call) -> Handler:

@@ -124,7 +124,7 @@ class Application:
     def stop(self) -> None:
         """End the answers that would go on for ever."""
         self._consumers.stopping.set()
-        for named in self._named.all():
+        for named in self._named.opened():
             named.stop()
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Application:
         self._hrana.close()
         self._lookout.close()
         self._forwarder.close()
-        for named in self._named.all():
+        for named in self._named.opened():
             named.close()
 
 

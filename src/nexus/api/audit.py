@@ -1,7 +1,6 @@
 """A line for each administrative act: who did what, from where, and what came of it."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from starlette.types import Scope
+from structlog.contextvars import get_contextvars
 
 from nexus.api.facade import NodeFacade
 from nexus.errors import NexusError
@@ -45,13 +45,12 @@ class Audit:
             "asked": _asked(scope),
             "outcome": outcome,
             **self._place(),
+            **get_contextvars(),
         }
         log.info("audit", **line)
         if self._file is None:
             return
-        now = datetime.fromtimestamp(time.time(), UTC).isoformat(
-            timespec="microseconds"
-        )
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
         try:
             whole = _encode({"time": now, **line}) + b"\n"
             await asyncio.to_thread(_append, self._file, whole)

@@ -28,6 +28,9 @@ MOST_DIGITS: Final = 18
 MOST_NUMBER: Final = 10**MOST_DIGITS - 1
 """The largest number in a path or a query."""
 
+NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
+"""The schema of such a number."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 Body = TypeVar("Body", bound=msgspec.Struct)

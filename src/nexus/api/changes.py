@@ -7,11 +7,12 @@ from starlette.responses import Response
 
 from nexus.api.calls import (
     MOST_NUMBER,
+    NUMBER,
     Answer,
-    Call,
     Context,
     Parameter,
     query_number,
+    reading,
 )
 from nexus.api.changestreams import EVENTS, ChangesResponse, Events, Lines
 from nexus.api.refusals import TooManyConsumersError
@@ -25,7 +26,6 @@ from nexus.errors import (
 )
 from nexus.model.change import Change, Place
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.model.token import TokenRole
 from nexus.node.changes import NO_LIMIT, Wish
 
 MOST_TABLES: Final = 100
@@ -119,13 +119,12 @@ def _follows(request: Request) -> bool:
 
 
 def _number(name: str, description: str, least: int = 0, **more: Any) -> Parameter:
-    schema = {"type": "integer", "minimum": least, "maximum": MOST_NUMBER} | more
+    schema = NUMBER | {"minimum": least} | more
     return Parameter(name, "query", schema, description)
 
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/changes",
         "changes",
         "Every committed row change in order, from any retained offset, live.",
@@ -184,6 +183,5 @@ CALLS: Final = (
             NoDatabaseError,
             TooManyConsumersError,
         ),
-        role=TokenRole.READ,
     ),
 )

@@ -6,11 +6,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
+from nexus.api.calls import (
+    Answer,
+    Call,
+    Context,
+    Parameter,
+    json_response,
+    read_body,
+    reading,
+)
 from nexus.api.reached import as_reached, reached_by
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
-from nexus.model.token import TokenRole
 from nexus.node.governing import Handover
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -91,15 +98,13 @@ CALLS: Final = (
         body_required=True,
         problems=_PROBLEMS,
     ),
-    Call(
-        "GET",
+    reading(
         "/cluster/members",
         "members",
         "Who votes in this cluster, as the log says.",
         _MEMBERS,
         _members,
         problems=(WrongRoleError,),
-        role=TokenRole.READ,
     ),
     Call(
         "POST",

@@ -1,4 +1,4 @@
-"""Keep HTTP connections to the master, one request at a time on each.
+"""Keep HTTP connections to other nodes, one request at a time on each.
 
 A general HTTP client costs a millisecond of CPU a request here, ten times what the
 forwarding of an insert costs otherwise. What it must tell apart is just this: whether
@@ -29,7 +29,7 @@ Gone = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one master can occupy of this node, and for how long."""
+    """What one other node can occupy of this one, and for how long."""
 
     connections: int = 64
     """Requests that are on their way at once; the others wait for their turn."""

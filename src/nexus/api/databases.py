@@ -8,8 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
-from nexus.api.calls import Answer, Call, Context, json_response
+from nexus.api.calls import Answer, Context, json_response, reading
 from nexus.api.facade import NodeFacade
 from nexus.api.problems import problem_response
 from nexus.api.reached import as_reached, reached_by
@@ -54,6 +55,7 @@ class NamedApplication(Protocol):
 
 
 Make = Callable[[NodeFacade], NamedApplication]
+"""Makes the application of a named database's node."""
 
 
 class NamedDatabases:
@@ -75,13 +77,14 @@ class NamedDatabases:
         elif application is not None:
             path = slash + rest or "/"
             inner = {**scope, "path": path, "raw_path": quote(path).encode()}
-            await application(inner, receive, send)
+            with bound_contextvars(database=name):
+                await application(inner, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "reason": "no such database"})
         else:
             await self._unknown(name)(scope, receive, send)
 
-    def all(self) -> Iterator[NamedApplication]:
+    def opened(self) -> Iterator[NamedApplication]:
         """Those that were asked for so far."""
         yield from self._applications.values()
 
@@ -132,8 +135,7 @@ def _view(name: str, node: NodeFacade, host: str) -> DatabaseView:
 
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/databases",
         "databases",
         "The named databases of this node; each has all calls under its path.",

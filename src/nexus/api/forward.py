@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
+from nexus.api.nodeurls import read_node_url
 from nexus.api.refusals import AnswerLostError
 from nexus.api.security import FORWARDED_BY, credential_for
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
@@ -28,11 +28,9 @@ OFFSET: Final = b"nexus-offset"
 PASSED_UP_BY: Final = b"nexus-passed-up-by"
 """Beside it: the replicas that passed the write to the replica that they follow."""
 
-PORTS: Final = {"http": 80, "https": 443}
-
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
-PASSED_BACK: Final = frozenset(
+_PASSED_BACK: Final = frozenset(
     (b"content-type", b"retry-after", b"www-authenticate", OFFSET)
 )
 
@@ -110,7 +108,7 @@ class Forwarder:
                 f"came back ({failure}): it may be done or not"
             ) from failure
         forwarded["answered"] += 1
-        return _passed_back(answer)
+        return passed_back(answer)
 
     def _passed_by(self, passed_up: str) -> bytes:
         """The header that lets a replica pass the write on, if this follows one."""
@@ -137,42 +135,28 @@ class Forwarder:
 
     def _master_at(self, url: str) -> Master:
         try:
-            parts = urlsplit(url)
-            address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
-        except (ValueError, KeyError) as error:
-            raise _no_address(url) from error
-        if not parts.hostname or parts.scheme not in PORTS:
-            raise _no_address(url)
-        if not self._node.papers.may_ask(parts.scheme):
-            raise NoMasterError(
-                f"the master's API is at {url}, and this node speaks no TLS: set "
-                "tls.cert_file and tls.key_file on every node, or on none"
-            )
+            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
+        except ValueError as error:
+            raise NoMasterError(f"the master cannot be called: {error}") from None
         lines = [
-            f"host: {parts.netloc}",
+            f"host: {target.host}",
             "content-type: application/json",
             f"{FORWARDED_BY.decode()}: {self._node.node_id}",
         ]
         head = "\r\n".join(lines).replace("%", "%%").encode()
-        start = f"POST {parts.path.rstrip('/').replace('%', '%%')}%b HTTP/1.1\r\n"
+        start = f"POST {target.path.replace('%', '%%')}%b HTTP/1.1\r\n"
         length = b"\r\n%bcontent-length: %d\r\n\r\n"
-        return Master(url, address, start.encode() + head + length)
+        return Master(url, target.address, start.encode() + head + length)
 
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
 
 
-def _no_address(url: str) -> NoMasterError:
-    return NoMasterError(
-        f"the master says that its API is at {url!r}, which is no address such as "
-        "http://HOST:PORT"
-    )
-
-
-def _passed_back(answer: Received) -> Response:
+def passed_back(answer: Received) -> Response:
+    """What another node has answered, with the headers that concern callers."""
     response = Response(answer.body, status_code=answer.status)
     response.raw_headers.extend(
-        header for header in answer.headers if header[0] in PASSED_BACK
+        header for header in answer.headers if header[0] in _PASSED_BACK
     )
     return response

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from nexus.api.answers import Health
 from nexus.api.calls import (
-    MOST_NUMBER,
+    NUMBER,
     Answer,
     Call,
     Context,
@@ -68,7 +68,7 @@ CALLS: Final = (
             Parameter(
                 "max_lag",
                 "query",
-                {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+                NUMBER,
                 "Entries that a replica may be behind.",
             ),
         ),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.answers import CallView, Index
-from nexus.api.calls import JSON, MOST_NUMBER, Answer, Call, Context, json_response
+from nexus.api.calls import JSON, NUMBER, Answer, Call, Context, json_response, reading
 from nexus.api.dashboard.files import page
 from nexus.api.problems import MEDIA_TYPE, Problem
 from nexus.api.reached import reached_by
@@ -30,7 +30,6 @@ from nexus.errors import (
     StorageError,
     TokenInDoubtError,
 )
-from nexus.model.token import TokenRole
 from nexus.node.addresses import reachable_url
 
 API_VERSION: Final = "1"
@@ -230,7 +229,7 @@ def _say_what_types_cannot(schemas: dict[str, Any]) -> None:
     request = schemas["SqlRequest"]["properties"]
     request["statements"]["minItems"] = 1
     request["transaction_id"]["maxLength"] = TRANSACTION_ID_LIMIT
-    request["min_offset"]["anyOf"][0] |= {"minimum": 0, "maximum": MOST_NUMBER}
+    request["min_offset"]["anyOf"][0] |= NUMBER
 
 
 def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
@@ -251,14 +250,12 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
         )
 
     about = (
-        Call(
-            "GET",
+        reading(
             "/openapi.json",
             "openapi",
             "This description.",
             {200: Answer("An OpenAPI 3.1 document.")},
             describe,
-            role=TokenRole.READ,
         ),
         Call(
             "GET",

@@ -7,13 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.calls import (
-    MOST_NUMBER,
+    MOST_DIGITS,
+    NUMBER,
     Answer,
-    Call,
     Context,
     Parameter,
     json_response,
     query_number,
+    reading,
 )
 from nexus.api.changestreams import EVENTS, ChangesResponse, Events
 from nexus.api.facade import Pieces
@@ -21,7 +22,6 @@ from nexus.api.figures import ClusterView, NodeFigures, figures_of
 from nexus.api.reached import as_reached, reached_by
 from nexus.api.refusals import TooManyConsumersError
 from nexus.api.watchers import ClusterWatcher, EventWatcher
-from nexus.model.token import TokenRole
 from nexus.node.events import NodeEvent
 
 
@@ -54,7 +54,7 @@ async def _events(context: Context, request: Request) -> Response:
     if EVENTS not in request.headers.get("accept", ""):
         return json_response(EventsView(context.node.events.since(since)))
     told = request.headers.get("last-event-id", "")
-    if told.isascii() and told.isdecimal() and len(told) < len(str(MOST_NUMBER)):
+    if told.isascii() and told.isdecimal() and len(told) <= MOST_DIGITS:
         since = max(since, int(told))
     return _stream(context, EventWatcher(context.node.events, since))
 
@@ -65,17 +65,14 @@ def _stream(context: Context, pieces: Pieces) -> Response:
 
 
 CALLS: Final = (
-    Call(
-        "GET",
+    reading(
         "/cluster",
         "cluster",
         "Every node that this one knows of, and how each fares.",
         {200: Answer("The cluster.", ClusterView)},
         _cluster,
-        role=TokenRole.READ,
     ),
-    Call(
-        "GET",
+    reading(
         "/cluster/events",
         "cluster_events",
         "The same as server-sent events: all of it first, then what changes.",
@@ -89,10 +86,8 @@ CALLS: Final = (
         },
         _cluster_events,
         problems=(TooManyConsumersError,),
-        role=TokenRole.READ,
     ),
-    Call(
-        "GET",
+    reading(
         "/cluster/node",
         "figures",
         "All figures of this node in one answer.",
@@ -102,14 +97,12 @@ CALLS: Final = (
             Parameter(
                 "events_since",
                 "query",
-                {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+                NUMBER,
                 "Only events with a greater id.",
             ),
         ),
-        role=TokenRole.READ,
     ),
-    Call(
-        "GET",
+    reading(
         "/events",
         "events",
         "What happened on this node since it started: the last 500 events.",
@@ -126,11 +119,10 @@ CALLS: Final = (
             Parameter(
                 "since",
                 "query",
-                {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+                NUMBER,
                 "Only events with a greater id.",
             ),
         ),
         problems=(TooManyConsumersError,),
-        role=TokenRole.READ,
     ),
 )

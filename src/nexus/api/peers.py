@@ -1,11 +1,8 @@
 """Calls to the APIs of other nodes of this cluster, each within its time."""
 
-from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from nexus.api.connections import (
-    Address,
     ConnectionLimits,
     Connections,
     LostError,
@@ -13,10 +10,9 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import PORTS
+from nexus.api.nodeurls import read_node_url
 from nexus.api.security import FORWARDED_BY, Headers, credential_for
 from nexus.model.token import TokenRole
-from nexus.node.papers import Papers
 
 LOOK: Final = ConnectionLimits(
     connect_timeout_s=1.0, answer_timeout_s=2.0, answer_bytes=8 << 20
@@ -29,13 +25,6 @@ ACT: Final = ConnectionLimits(connect_timeout_s=3.0, answer_timeout_s=600.0)
 
 class PeerSilentError(Exception):
     """No answer, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    address: Address
-    host: str
-    path: str
 
 
 class Peers:
@@ -64,7 +53,10 @@ class Peers:
     async def _exchange(
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
-        target = _target(url, self._node.papers)
+        try:
+            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
+        except ValueError as error:
+            raise PeerSilentError(str(error)) from None
         lines = [
             f"{method} {target.path}{path} HTTP/1.1",
             f"host: {target.host}",
@@ -87,19 +79,3 @@ class Peers:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
-
-
-def _target(url: str, own: Papers) -> _Target:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise PeerSilentError(f"{url!r} is no address such as http://HOST:PORT")
-    if not own.may_ask(parts.scheme):
-        raise PeerSilentError(
-            f"{url} is not asked: this node speaks no TLS; set tls.cert_file and "
-            "tls.key_file on every node, or on none"
-        )
-    return _Target((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

@@ -23,7 +23,7 @@ from nexus.api.answers import (
     VerificationMark,
 )
 from nexus.api.calls import (
-    MOST_NUMBER,
+    NUMBER,
     Answer,
     Call,
     Context,
@@ -171,7 +171,6 @@ async def _verification(context: Context, request: Request) -> Response:
 
 
 _STATUS: Final = {200: Answer("How the node fares now.", NodeStatus)}
-_NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _WRONG_ROLE: Final = (WrongRoleError,)
 
 CALLS: Final = (
@@ -253,7 +252,8 @@ CALLS: Final = (
         "POST",
         "/replication/pause",
         "pause",
-        "A replica stops applying but goes on receiving; a master stops its streams.",
+        "A replica stops applying until it is resumed, restarts included, but goes on "
+        "receiving; a master stops its streams.",
         _STATUS,
         _pause,
         body=PauseRequest,
@@ -278,11 +278,11 @@ CALLS: Final = (
         _apply,
         body=Empty,
         parameters=(
-            Parameter("until", "query", _NUMBER, "The last entry; else of those here."),
+            Parameter("until", "query", NUMBER, "The last entry; else of those here."),
             Parameter(
                 "before_us",
                 "query",
-                _NUMBER,
+                NUMBER,
                 "No entry written then or later, microseconds since 1970.",
             ),
         ),
@@ -332,7 +332,7 @@ CALLS: Final = (
             Parameter(
                 "offset",
                 "path",
-                {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+                NUMBER,
                 "What POST /replication/verify answered.",
             ),
         ),

@@ -7,12 +7,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.answers import Empty, Snapshot, Snapshots
-from nexus.api.calls import Answer, Call, Context, Parameter, json_response, read_body
+from nexus.api.calls import (
+    Answer,
+    Call,
+    Context,
+    Parameter,
+    json_response,
+    read_body,
+    reading,
+)
 from nexus.api.refusals import RangeError
 from nexus.api.streams import file_response
 from nexus.errors import DiskFullError, NoDatabaseError, NotFoundError, WrongRoleError
 from nexus.model.cluster import ArchiveStatus
-from nexus.model.token import TokenRole
 
 ARCHIVE: Final = "application/zstd"
 
@@ -78,27 +85,22 @@ CALLS: Final = (
         body=Empty,
         problems=(DiskFullError, NoDatabaseError),
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/snapshot",
         "latest_snapshot",
         "The last snapshot.",
         {200: Answer("What is known of it.", Snapshot)},
         _latest,
         problems=(NotFoundError,),
-        role=TokenRole.READ,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/snapshots",
         "snapshots",
         "All snapshots, oldest first.",
         {200: Answer("What is known of each.", Snapshots)},
         _list,
-        role=TokenRole.READ,
     ),
-    Call(
-        "GET",
+    reading(
         "/replication/snapshots/{id}",
         "snapshot_archive",
         "The archive itself (tar.zst), whole or one range of its bytes.",
@@ -109,6 +111,5 @@ CALLS: Final = (
         _archive,
         parameters=(Parameter("id", "path", {"type": "string"}, "The snapshot's id."),),
         problems=(NotFoundError, RangeError),
-        role=TokenRole.READ,
     ),
 )

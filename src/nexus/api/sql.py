@@ -186,6 +186,23 @@ async def _send_json(send: Send, body: bytes) -> None:
 
 PATH: Final = "/sql"
 
+OF_STATEMENTS: Final = (
+    StatementError,
+    ConstraintError,
+    RefusedStatementError,
+    TransactionError,
+    TransactionTooLargeError,
+    NoMasterError,
+    NoDatabaseError,
+    QuorumLostError,
+    DatabaseBusyError,
+    WritesStoppedError,
+    OutcomeUnknownError,
+    AnswerLostError,
+    DiskFullError,
+)
+"""The errors of every call that runs statements."""
+
 CALL: Final = Call(
     "POST",
     PATH,
@@ -196,20 +213,5 @@ CALL: Final = Call(
     body=SqlRequest,
     body_required=True,
     role=TokenRole.READ,
-    problems=(
-        StatementError,
-        ConstraintError,
-        RefusedStatementError,
-        TransactionError,
-        TransactionTooLargeError,
-        NoMasterError,
-        NotAppliedError,
-        NoDatabaseError,
-        QuorumLostError,
-        DatabaseBusyError,
-        WritesStoppedError,
-        OutcomeUnknownError,
-        AnswerLostError,
-        DiskFullError,
-    ),
+    problems=(*OF_STATEMENTS, NotAppliedError),
 )

@@ -51,6 +51,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.TransactionLostError: Row(
         503, "The transaction's node is gone", "Nothing happened: run it again.", 1
     ),
+    errors.NodeUnreachableError: Row(
+        503, "Nobody answers there", "Start the node, or correct its address.", 1
+    ),
     errors.ConnectionLostError: Row(
         503, "The node went while it answered", "Read again.", 1
     ),

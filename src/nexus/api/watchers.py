@@ -48,19 +48,14 @@ class ClusterWatcher:
     async def read(self) -> bytes | None:
         """What is new; never the end."""
         if self._sent is None:
+            self._sent = {}
             # At once: others may be slow to answer.
             view = as_reached(self._lookout.known, self._host)
-            self._sent = {}
-            beginning = b"".join(self._beginning(view))
-            return beginning + b"".join(self._happened())
+            return b"".join((_message("cluster", view), *self._happened()))
         if self._sent:
             await asyncio.sleep(PERIOD_S)
         view = as_reached(await self._lookout.look(), self._host)
         return b"".join((*self._changes(view), *self._happened(), _message("looked")))
-
-    def _beginning(self, view: ClusterView) -> Iterator[bytes]:
-        self._sent = {}
-        yield _message("cluster", view)
 
     def _changes(self, view: ClusterView) -> Iterator[bytes]:
         assert self._sent is not None, "the beginning was sent"

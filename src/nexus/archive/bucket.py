@@ -22,12 +22,15 @@ from nexus.errors import (
 
 PART_BYTES: Final = 8 << 20
 """Of a large object; some parts travel at once."""
+
 PARTS_AT_ONCE: Final = 2
 
 REQUEST_S: Final = 30
 CONNECT_S: Final = 5
 RETRY_S: Final = 10
 """For a short trouble; a longer one is told, and tried again by whoever waits."""
+
+RETRIES: Final = 3
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _MOST_TEXT: Final = 300
@@ -68,7 +71,7 @@ def open_bucket(url: str) -> Store:
             prefix=prefix or None,
             client_options=client,
             retry_config={
-                "max_retries": 3,
+                "max_retries": RETRIES,
                 "retry_timeout": timedelta(seconds=RETRY_S),
             },
             **options,

@@ -41,10 +41,7 @@ class Inventory:
         return found
 
     def snapshots_of(self, history: EpochHistory) -> list[SnapshotName]:
-        """Those that stand in a history, oldest first.
-
-        A position at offset 0 is before any reign, and is in every history.
-        """
+        """Those whose position is one of this history, oldest first."""
         return sorted(
             (
                 one

@@ -10,6 +10,7 @@ from typing import Final
 from nexus.archive.names import RunName
 
 FAN_IN: Final = 32
+"""Neighbours of one level that become a run of the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 import msgspec
+from typing_extensions import override
 
 from nexus.errors import ArchiveError
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
@@ -63,11 +64,10 @@ class RunName(msgspec.Struct, frozen=True, order=True):
         """Whose it is."""
         return self.reign.cluster_id
 
-    def _object(self) -> str:
+    @override
+    def __str__(self) -> str:
         numbers = f"{self.first:020d}-{self.last:020d}-{self.earliest_us:020d}"
         return f"{self.reign.folder}/{numbers}.entries"
-
-    __str__ = _object
 
 
 class SnapshotName(msgspec.Struct, frozen=True, order=True):
@@ -88,11 +88,10 @@ class SnapshotName(msgspec.Struct, frozen=True, order=True):
         """Where the database stands."""
         return Position(self.reign.epoch, self.offset, self.reign.history_id)
 
-    def _object(self) -> str:
+    @override
+    def __str__(self) -> str:
         numbers = f"{self.offset:020d}-{self.time_us:020d}"
         return f"{self.reign.folder}/{numbers}.snapshot"
-
-    __str__ = _object
 
 
 Name = ReignName | RunName | SnapshotName

@@ -1,11 +1,9 @@
 """Bring a moment back from an archive: a data directory, whole or not at all."""
 
-import os
-import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,21 +20,23 @@ from nexus.archive.inventory import (
 from nexus.archive.names import ReignName, SnapshotName
 from nexus.archive.planning import Piece, Plan, newest_first, plan_restore
 from nexus.archive.runs import Run
+from nexus.archive.staging import staging
 from nexus.archive.stores import Store
-from nexus.errors import ArchiveError, ArchiveIncompleteError, SnapshotError
+from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.archive import Manifest, verified
-from nexus.storage.catalog import Catalog
+from nexus.storage.beginning import begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
-from nexus.storage.disk import storage_errors, sync_directory
+from nexus.storage.disk import storage_errors
 from nexus.storage.extraction import Extractor
 from nexus.storage.functions import NO_FUNCTIONS, Functions
-from nexus.storage.wal import WalSettings, WriteAheadLog
+from nexus.storage.snapshotfile import Manifest, verified
 
 APPLY_BYTES: Final = 4 << 20
+"""Of entries that are applied in one transaction."""
+
 AHEAD: Final = 4
 """Runs that are fetched while the one before is applied."""
 
@@ -151,8 +151,8 @@ def restore(
     """
     found = look(store, moment)
     plan = choose(store, found, moment)
-    with _beside(target) as work:
-        directory = DataDirectory(work)
+    with staging(target) as stage:
+        directory = DataDirectory(stage.work)
         directory.create()
         plan = _fetch_snapshot(store, found, plan, directory, max_size)
         with closing(Database.open(directory.database, functions=functions)) as made:
@@ -161,12 +161,9 @@ def restore(
                 made.writer.execute("delete from nexus_membership")
             position = made.position
             made.empty_wal()
-        _begin_log_after(directory, position)
-        cluster_id = uuid.uuid4().hex[:16]
-        if as_replica:
-            cluster_id = found.inventory.cluster_id
-        _enter_catalog(directory, cluster_id, position)
-        _publish(work, target)
+        known = found.inventory.cluster_id
+        begin_at(directory, known if as_replica else uuid.uuid4().hex[:16], position)
+        stage.publish()
     return Restored(
         found.inventory.cluster_id,
         position,
@@ -177,31 +174,6 @@ def restore(
             for one in side_histories(found.inventory, found.history)
         ),
     )
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A directory on the same disk, gone at the end unless it was renamed."""
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ArchiveError(
-            f"'{target}' is there and not empty; move it away, or name another "
-            "directory with --data"
-        )
-    work = target.with_name(f"{target.name}.restoring-{uuid.uuid4().hex[:8]}")
-    with storage_errors(f"making {work}"):
-        work.mkdir(parents=True)
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _publish(work: Path, target: Path) -> None:
-    with storage_errors(f"renaming {work}"):
-        for directory, _, _ in os.walk(work):
-            sync_directory(Path(directory))
-        work.rename(target)  # an empty directory gives way
-        sync_directory(target.absolute().parent)
 
 
 def _fetch_snapshot(
@@ -286,20 +258,3 @@ def _fetched(store: Store, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, byt
                 yield first, data.result()
         finally:
             threads.shutdown(cancel_futures=True)
-
-
-def _begin_log_after(directory: DataDirectory, position: Position) -> None:
-    """The log begins where the database stands."""
-    with closing(WriteAheadLog.open(directory.wal, WalSettings())) as log:
-        log.reset(position.offset)
-
-
-def _enter_catalog(
-    directory: DataDirectory, cluster_id: str, position: Position
-) -> None:
-    with closing(Catalog.open(directory.catalog)) as catalog:
-        catalog.update(
-            cluster_id=cluster_id,
-            epoch=position.epoch,
-            history_id=position.history_id,
-        )

@@ -5,7 +5,7 @@ for every moment of the window; see "What always holds" in the concept.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from nexus.archive.inventory import Inventory, is_newest
 from nexus.archive.names import RunName, SnapshotName
@@ -31,7 +31,7 @@ def needless(
 ) -> list[str]:
     """The objects that nobody needs for any moment of the window; oldest first.
 
-    None where another master's reign is as new as this history's own.
+    Not a single one while another master's reign is as new as this history's own.
     """
     if not is_newest(inventory, history.position_at(_end(history))):
         return []
@@ -74,19 +74,19 @@ def _is_before(
     name: RunName | SnapshotName, base: SnapshotName, history: EpochHistory
 ) -> bool:
     """Whether it serves only moments before `base`, of this history or of a fork."""
-    if isinstance(name, RunName):
-        last, time_us = name.last, name.earliest_us
-    else:
-        last, time_us = name.offset, name.time_us
-    in_history = any(
-        (one.epoch, one.history_id) == (name.reign.epoch, name.reign.history_id)
-        for one in history.reigns
-    )
-    if in_history and (isinstance(name, RunName) or _stands_in(name, history)):
-        return last < base.offset or (isinstance(name, RunName) and last == base.offset)
+    match name:
+        case RunName():
+            time_us, is_covered = name.earliest_us, name.last <= base.offset
+            is_ours = any(
+                (one.epoch, one.history_id) == (name.reign.epoch, name.reign.history_id)
+                for one in history.reigns
+            )
+        case SnapshotName():
+            time_us, is_covered = name.time_us, name.offset < base.offset
+            is_ours = history.position_at(name.offset) == name.position
+        case _:
+            assert_never(name)
+    if is_ours:
+        return is_covered
     # Of a fork: it goes once it is older than anything that stays.
     return name.reign.epoch < history.epoch and time_us < base.time_us
-
-
-def _stands_in(name: SnapshotName, history: EpochHistory) -> bool:
-    return history.position_at(name.offset) == name.position

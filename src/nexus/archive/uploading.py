@@ -30,6 +30,7 @@ READ_BYTES: Final = 512 << 10
 """Read of the log at once: the interpreter is free for others in between."""
 
 LEVEL: Final = 3
+"""Of zstd."""
 
 REPLACED_S: Final = 3600.0
 """So long runs stay that were merged: longer than a restore takes to read them."""
@@ -72,7 +73,7 @@ class Uploader:
         """Runs that are merged, and since when; who restores may be reading them."""
         self.bytes_sent = 0
         self.lost = ""
-        """What a listing did not find though it was written, or empty."""
+        """What the last audit, or a comparison since, has not found; empty: nothing."""
 
     def begin(self) -> None:
         """List the archive, make this reign known, and find where to go on."""
@@ -139,10 +140,19 @@ class Uploader:
         """A snapshot was uploaded: go on from there if there was a gap."""
         self._sizes[str(name)] = size
         self.bytes_sent += size
-        return self.audit()
+        return self._compared()
 
-    def audit(self) -> Inventory:
+    def audit(self) -> None:
         """Compare what was written with what is there, and go on from what is whole.
+
+        What was lost before is told no more: it has been carried again, or a snapshot
+        has made the archive whole from there on.
+        """
+        self.lost = ""
+        self._compared()
+
+    def _compared(self) -> Inventory:
+        """What the archive holds; what it should hold besides is `lost`.
 
         An object of another size than was written is removed: it would stand in the
         way of the same entries, written again.

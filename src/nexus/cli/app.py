@@ -2,30 +2,15 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.main import get_command
 
 import nexus
-from nexus.cli import (
-    backup,
-    changes,
-    check,
-    importing,
-    operate,
-    restore,
-    serve,
-    status,
-    tls,
-    token,
-    verify,
-)
-from nexus.cli.bench import command as bench
-from nexus.cli.demo import command as demo
-from nexus.cli.sql import command as sql
 from nexus.cli.terminal import print_error
 from nexus.cli.trust import with_trust
 from nexus.errors import NexusError
@@ -34,17 +19,59 @@ DONE: Final = 0
 NOT_DONE: Final = 1
 WRONG_USAGE: Final = 2
 
-app: Final = typer.Typer(
-    name="nexus",
-    help="Keep a SQLite database alive when its machine dies.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS: Final = {
+    "demo": "demo.command:demo",
+    "serve": "serve:serve",
+    "check": "check:check",
+    "import": "importing:import_file",
+    "sql": "sql.command:sql",
+    "changes": "changes:changes",
+    "status": "status:status",
+    "verify": "verify:verify",
+    "promote": "operate:promote",
+    "switchover": "operate:switchover",
+    "mode": "operate:mode",
+    "pause": "operate:pause",
+    "resume": "operate:resume",
+    "snapshot": "operate:snapshot",
+    "restore": "restore:restore",
+    "bench": "bench.command:bench",
+}
+"""Where each command is, within this package."""
+
+GROUPS: Final = {"backup": "backup:app", "token": "token:app", "tls": "tls:app"}
+"""Where each group of commands is."""
 
 
-@app.callback(invoke_without_command=True)
+def application(words: Sequence[str] = ()) -> typer.Typer:
+    """All commands, or the one alone that these words begin with.
+
+    Who asks for a status need not wait until the whole server is loaded.
+    """
+    first = next((word for word in words if not word.startswith("-")), "")
+    chosen = (first,) if first in {*COMMANDS, *GROUPS} else (*GROUPS, *COMMANDS)
+    app = typer.Typer(
+        name="nexus",
+        help="Keep a SQLite database alive when its machine dies.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_top)
+    for name in chosen:
+        if name in GROUPS:
+            app.add_typer(_found(GROUPS[name]), name=name)
+        else:
+            app.command(name)(with_trust(_found(COMMANDS[name])))
+    return app
+
+
+def _found(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(f"nexus.cli.{module}"), name)
+
+
 def _top(
     context: typer.Context,
     *,
@@ -60,36 +87,11 @@ def _top(
         raise typer.Exit(WRONG_USAGE)
 
 
-COMMANDS: Final[dict[str, Callable[..., None]]] = {
-    "demo": demo.demo,
-    "serve": serve.serve,
-    "check": check.check,
-    "import": importing.import_file,
-    "sql": sql.sql,
-    "changes": changes.changes,
-    "status": status.status,
-    "verify": verify.verify,
-    "promote": operate.promote,
-    "switchover": operate.switchover,
-    "mode": operate.mode,
-    "pause": operate.pause,
-    "resume": operate.resume,
-    "snapshot": operate.snapshot,
-    "restore": restore.restore,
-    "bench": bench.bench,
-}
-GROUPS: Final = {"backup": backup.app, "token": token.app, "tls": tls.app}
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
-for name, function in COMMANDS.items():
-    app.command(name)(with_trust(function))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Says why in one line where it is not done."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        get_command(app).main(args=given, prog_name="nexus")
+        get_command(application(given)).main(args=given, prog_name="nexus")
     except SystemExit as ended:
         if ended.code in (None, DONE, WRONG_USAGE):
             return int(ended.code or DONE)

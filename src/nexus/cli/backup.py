@@ -8,7 +8,12 @@ import msgspec
 import typer
 from rich.table import Table
 
-from nexus.archive.inventory import Inventory, newest_reign, take_stock
+from nexus.archive.inventory import (
+    Inventory,
+    newest_reign,
+    side_histories,
+    take_stock,
+)
 from nexus.archive.opening import open_store
 from nexus.archive.planning import windows
 from nexus.archive.restoring import Moment, read_history
@@ -22,13 +27,14 @@ from nexus.cli.moments import (
     ToOffset,
     ToTime,
     moment_of,
-    said_time,
 )
 from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.restore import MaxSize, functions_of, size_limit
 from nexus.cli.terminal import console, count, plain_table, print_json, size
+from nexus.cli.times import said_time
+from nexus.cli.trust import with_trust
 from nexus.cli.verify import differences, fingerprints
 from nexus.errors import ArchiveError
 from nexus.model.position import Offset
@@ -50,6 +56,7 @@ app: Final = typer.Typer(
 
 
 @app.command()
+@with_trust
 def now(
     url: NodeUrl,
     timeout: Timeout = 3600.0,
@@ -92,6 +99,7 @@ def list_backups(archive: ArchiveUrl, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@with_trust
 def verify(  # noqa: PLR0913 - each is an option of the command
     archive: ArchiveUrl,
     max_size: MaxSize = "10GiB",
@@ -138,7 +146,9 @@ def _tell_verified(
 ) -> None:
     position = verified.restored.position
     found = msgspec.to_builtins(verified.prints)
-    different = [] if expected is None else differences({"a": expected, "b": found})
+    different = (
+        [] if expected is None else differences({"master": expected, "archive": found})
+    )
     if as_json:
         print_json(
             {
@@ -206,28 +216,32 @@ def _await_archive(
 
 
 def _described(store: Store, inventory: Inventory) -> dict[str, Any]:
-    """One cluster: of each newest history its snapshots, and what can be restored."""
+    """One cluster: of its newest history the snapshots, and what can be restored.
+
+    `error` says why that cannot be told; then there are neither.
+    """
     reigns = sorted(inventory.reigns)
+    told: dict[str, Any] = {
+        "cluster_id": inventory.cluster_id,
+        "error": "",
+        "epoch": None,
+        "history_id": None,
+        "other_histories": [one.history_id for one in reigns],
+        "windows": [],
+        "snapshots": [],
+        "runs": len(inventory.runs),
+        "bytes": sum(inventory.sizes.values()),
+    }
     try:
         reign = newest_reign(inventory, None)
         history = read_history(store, reign)
     except ArchiveError as error:
-        return {
-            "cluster_id": inventory.cluster_id,
-            "error": str(error),
-            "histories": [f"{one.epoch}-{one.history_id}" for one in reigns],
-            "snapshots": [],
-            "windows": [],
-            "bytes": sum(inventory.sizes.values()),
-        }
-    own = {(one.epoch, one.history_id) for one in history.reigns}
-    return {
-        "cluster_id": inventory.cluster_id,
-        "error": "",
+        return told | {"error": str(error)}
+    return told | {
         "epoch": reign.epoch,
         "history_id": reign.history_id,
         "other_histories": [
-            one.history_id for one in reigns if (one.epoch, one.history_id) not in own
+            one.history_id for one in side_histories(inventory, history)
         ],
         "windows": windows(inventory, history),
         "snapshots": [
@@ -239,8 +253,6 @@ def _described(store: Store, inventory: Inventory) -> dict[str, Any]:
             }
             for one in inventory.snapshots_of(history)
         ],
-        "runs": len(inventory.runs),
-        "bytes": sum(inventory.sizes.values()),
     }
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote, base_url
+from nexus.cli.remote import NodeCallError, Remote, base_url
+from nexus.errors import NodeUnreachableError
 
 MOST_NODES: Final = 100
 """A cluster that names more than this sends us in circles."""

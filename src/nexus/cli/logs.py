@@ -18,8 +18,18 @@ from nexus.config.settings import LogSettings
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-FIRST_KEYS: Final = ("timestamp", "level", "event", "node", "epoch", "offset")
-"""In this order on every line; what the event says more follows."""
+FIRST_KEYS: Final = (
+    "timestamp",
+    "level",
+    "event",
+    "node",
+    "database",
+    "epoch",
+    "offset",
+)
+"""In this order on every line; what the event says more follows.
+
+`database` stands only where a named one is meant."""
 
 SPAN_S: Final = 10.0
 MOST_A_SPAN: Final = 10
@@ -43,6 +53,7 @@ def configure_logs(settings: LogSettings, *, as_json: bool, place: Place) -> Non
         lines = "human" if sys.stderr.isatty() and not as_json else "json"
     level = LEVELS[settings.level]
     shape: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         Limiter(time.monotonic),
         structlog.processors.TimeStamper(fmt="iso", utc=True),

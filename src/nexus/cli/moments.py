@@ -1,11 +1,12 @@
 """Which moment of an archive is meant: options that restore and verify share."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Final
+from datetime import UTC
+from typing import Annotated
 
 import typer
 
 from nexus.archive.restoring import Moment
+from nexus.cli.times import read_time, time_us
 from nexus.model.position import Offset
 
 ToOffset = Annotated[
@@ -29,8 +30,6 @@ OfHistory = Annotated[
     typer.Option("--history", metavar="ID", help="Another master's than the newest."),
 ]
 
-_MICROSECONDS: Final = 1_000_000
-
 
 def moment_of(
     to_offset: int | None, to_time: str | None, cluster: str | None, history: str | None
@@ -40,26 +39,16 @@ def moment_of(
         raise typer.BadParameter("--to-offset and --to-time: give one of them")
     return Moment(
         None if to_offset is None else Offset(to_offset),
-        None if to_time is None else _microseconds(to_time),
+        None if to_time is None else _to_time_us(to_time),
         cluster,
         history,
     )
 
 
-def _microseconds(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+def _to_time_us(text: str) -> int:
+    moment = read_time(text)
+    if moment is None:
         raise typer.BadParameter(
             f"--to-time: {text!r} is no time; write it like 2026-11-28T12:00:00Z"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * _MICROSECONDS + since.microseconds
-
-
-def said_time(time_us: int) -> str:
-    """A time as --to-time takes it."""
-    moment = datetime.fromtimestamp(time_us / _MICROSECONDS, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
+    return time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

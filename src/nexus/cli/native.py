@@ -1,10 +1,13 @@
 """SQL over the native protocol: one session, so that a transaction may span entries."""
 
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from nexus.cli.sources import Answer, Rows
+from nexus.cli.trust import trusted
 from nexus.client.connecting import SCHEME, connect
 from nexus.client.connection import Connection
+from nexus.client.trust import NAMES
 from nexus.errors import NexusError
 from nexus.model.statements import StatementKind, classify, split
 
@@ -26,7 +29,12 @@ class NativeSource:
 
     def __init__(self, url: str, secret: str) -> None:
         self.name = SCHEME + url.removeprefix(SCHEME).rpartition("@")[2]
-        self._connection: Connection = connect(url, isolation_level=None, secret=secret)
+        options = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+        # What the URL itself says of TLS goes before options and environment.
+        tls = None if NAMES & options.keys() else trusted()
+        self._connection: Connection = connect(
+            url, isolation_level=None, secret=secret, tls=tls
+        )
 
     def run(self, sql: str) -> Answer:
         """Run the statements: as one transaction, unless they control one themselves.

@@ -1,7 +1,5 @@
 """Change what a node does: promote, switchover, mode, pause, resume, snapshot."""
 
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -11,6 +9,7 @@ from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import count, print_json, size
+from nexus.cli.times import read_time, time_us
 from nexus.model.cluster import Mode
 
 SNAPSHOT_TIMEOUT_S: Final = 3600.0
@@ -99,7 +98,10 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
     ] = None,
     before: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="What was written before; then pause."),
+        typer.Option(
+            metavar="TIME",
+            help="What was written before, as 2026-01-31T12:00Z; then pause.",
+        ),
     ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
@@ -111,7 +113,7 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
         return
     ends = {} if until is None else {"until": until}
     if before is not None:
-        ends["before_us"] = _microseconds(before)
+        ends["before_us"] = _before_us(before)
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post(f"/replication/apply?{urlencode(ends)}")
     end = f"entry {until:,}" if until is not None else f"what was before {before}"
@@ -134,17 +136,16 @@ def snapshot(
     _tell(answer, said, as_json=as_json)
 
 
-def _microseconds(moment: str) -> int:
+def _before_us(moment: str) -> int:
     """The time since 1970; raises BadParameter for what is no time with its zone."""
-    said = None
-    with suppress(ValueError):
-        said = datetime.fromisoformat(moment)
+    said = read_time(moment)
+    # Taken for another zone's, it would apply the mistake that is to be left out.
     if said is None or said.tzinfo is None:
         raise typer.BadParameter(
             f"{moment!r} is no time with its zone, like 2026-01-31T12:00:00Z",
             param_hint="--before",
         )
-    return (said - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+    return time_us(said)
 
 
 def _ask_whether_to(losses: Any) -> None:

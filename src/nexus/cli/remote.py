@@ -11,7 +11,7 @@ import httpx
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.trust import trusted
 from nexus.config.loading import read_secret
-from nexus.errors import NexusError
+from nexus.errors import NodeUnreachableError
 from nexus.tls.words import NOT_TLS, reason_of
 
 HTTP_PORT: Final = 15474
@@ -24,12 +24,6 @@ CREDENTIAL_HELP: Final = (
     "give a token (NEXUS_TOKEN or --token-file), or the cluster's secret "
     "(NEXUS_CLUSTER_SECRET)"
 )
-
-
-class NodeUnreachableError(NexusError):
-    """Nobody answers at this URL."""
-
-    code = "unreachable"
 
 
 class NodeCallError(NotDoneError):

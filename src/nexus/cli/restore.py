@@ -13,13 +13,12 @@ from nexus.cli.options import AsJson, DataDirectory, FunctionModules
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
-from nexus.storage.archive import Manifest
-from nexus.storage.catalog import Catalog
+from nexus.storage.beginning import begin_at
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
 from nexus.storage.functions import Functions
 from nexus.storage.installer import install
-from nexus.storage.wal import WalSettings, WriteAheadLog
+from nexus.storage.snapshotfile import Manifest
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"
 
@@ -126,34 +125,20 @@ def restore_archive(archive: Path, data: Path, max_size: int) -> Manifest:
             f"'{data}' holds a node's data already; move it away, or name another "
             "directory with --data"
         )
+    if directory.restoring.exists():
+        raise NotDoneError(
+            f"another restore into '{data}' is under way, or was broken off; empty the "
+            "directory first"
+        )
     directory.create()
     lock = DirectoryLock.acquire(directory)
     try:
         work = directory.snapshots / "restoring"
         manifest = install(archive, directory.database, work, max_size=max_size)
-        _begin_log_after(directory, manifest)
+        begin_at(directory, manifest.cluster_id, manifest.position)
     finally:
         lock.release()
     return manifest
-
-
-def _begin_log_after(directory: Directory, manifest: Manifest) -> None:
-    """The log begins where the database stands; the catalog knows the cluster."""
-    position = manifest.position
-    log = WriteAheadLog.open(directory.wal, WalSettings())
-    try:
-        log.reset(position.offset)
-    finally:
-        log.close()
-    catalog = Catalog.open(directory.catalog)
-    try:
-        catalog.update(
-            cluster_id=manifest.cluster_id,
-            epoch=position.epoch,
-            history_id=position.history_id,
-        )
-    finally:
-        catalog.close()
 
 
 def _document(manifest: Manifest, data: Path) -> dict[str, Any]:

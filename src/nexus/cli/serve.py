@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 import uvloop
+from structlog.contextvars import get_contextvars
 
 from nexus.api.server import HttpServer
 from nexus.cli.descriptors import raise_limit
@@ -117,7 +118,11 @@ def whereabouts(node: Node) -> dict[str, Any]:
         node_id = node.node_id
     except NodeStoppedError:
         return {}
-    epoch, offset = node.events.place
+    database = get_contextvars().get("database")
+    meant = node if database is None else node.named.get(database)
+    if meant is None:  # it is opened just now
+        return {"node": node_id}
+    epoch, offset = meant.events.place
     return {"node": node_id, "epoch": epoch, "offset": offset}
 
 

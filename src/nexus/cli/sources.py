@@ -10,11 +10,12 @@ import msgspec
 
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
+from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
 from nexus.model.statements import split
 from nexus.storage.complaints import error_offset
+from nexus.storage.directory import DataDirectory
 
-DATABASE_NAME: Final = "nexus.db"
 BUSY_TIMEOUT_MS: Final = 5000
 """A reader waits this long while a full sync replaces the database's pages."""
 
@@ -78,10 +79,10 @@ class FileSource:
     """SQL on the database of a data directory, read-only; its node may be running."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / DATABASE_NAME
+        path = DataDirectory(directory).database
         if not path.is_file():
             raise NotDoneError(
-                f"there is no {DATABASE_NAME} in '{directory}'; name a node's data "
+                f"there is no {path.name} in '{directory}'; name a node's data "
                 "directory, or a URL"
             )
         self.name = str(path)
@@ -143,15 +144,6 @@ def open_source(target: str, secret: str) -> Source:
     if target.startswith((".", "/", "~")):
         raise NotDoneError(f"there is no directory '{target}'; name one, or a URL")
     return NodeSource(target, secret)
-
-
-def read_value(value: Any) -> Any:
-    """A value as the API writes it: objects stand for blobs and infinite numbers."""
-    if isinstance(value, dict):
-        if "$blob" in value:
-            return base64.b64decode(value["$blob"])
-        return math.inf if value.get("$float") == "Infinity" else -math.inf
-    return value
 
 
 def write_value(value: Any) -> Any:

@@ -24,6 +24,7 @@ from nexus.cli.terminal import (
 )
 from nexus.cli.tree import branched
 from nexus.cli.watching import Watch
+from nexus.model.cluster import CERTIFICATE_SOON_S
 
 STATE_STYLES: Final = {
     "streaming": "green",
@@ -35,9 +36,6 @@ STATE_STYLES: Final = {
     "stopped": "red",
     "unreachable": "bold red",
 }
-CERTIFICATE_SOON_S: Final = 14 * 86_400.0
-"""So long before its end a certificate is told of."""
-
 COLUMNS: Final[tuple[tuple[str, JustifyMethod], ...]] = (
     ("node", "left"),
     ("role", "left"),

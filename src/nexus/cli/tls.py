@@ -10,6 +10,7 @@ from nexus.cli.options import AsJson
 from nexus.cli.terminal import print_json
 
 if TYPE_CHECKING:
+    from nexus.tls.authority import Issued
     from nexus.tls.certificates import Certificate
 
 # What makes and reads certificates takes 8 MB: only these commands load it.
@@ -26,7 +27,11 @@ Hosts = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, max=36500, help="How long it is valid.")
+    int | None, typer.Option("--days", min=1, max=36500, help="So long it is valid.")
+]
+DaysOfCa = Annotated[
+    int | None,
+    typer.Option("--days", min=1, max=36500, help="So long the CA is valid."),
 ]
 
 app: Final = typer.Typer(
@@ -40,7 +45,7 @@ app: Final = typer.Typer(
 def init(
     directory: Directory = DIRECTORY,
     host: Hosts = None,
-    days: Days = None,
+    days: DaysOfCa = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -152,7 +157,7 @@ def _hosts_before(cert_file: Path) -> tuple[str, ...]:
     return read_certificates(cert_file)[0].hosts
 
 
-def _tell_node(name: str, issued: Any, ca_file: Path) -> None:
+def _tell_node(name: str, issued: "Issued", ca_file: Path) -> None:
     print(f"made a certificate for {name}; copy three files to that machine and set:")
     print("  [tls]")
     print(f'  cert_file = "{issued.cert_file}"')
@@ -160,7 +165,7 @@ def _tell_node(name: str, issued: Any, ca_file: Path) -> None:
     print(f'  ca_file = "{ca_file}"')
 
 
-def _files(issued: Any) -> dict[str, str]:
+def _files(issued: "Issued") -> dict[str, str]:
     return {"cert_file": str(issued.cert_file), "key_file": str(issued.key_file)}
 
 

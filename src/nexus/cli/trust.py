@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,6 +29,7 @@ def with_trust(command: Callable[..., None]) -> Callable[..., None]:
     if "secret_file" not in own:
         return command
 
+    @wraps(command)  # by its name Typer calls the command, unless it is told one
     def run(**given: Any) -> None:
         files = {name: given.pop(name) for name in _OPTIONS}
         token = _trust.set(said(files, os.environ))
@@ -47,7 +49,6 @@ def with_trust(command: Callable[..., None]) -> Callable[..., None]:
         )
         for name, help_text in _OPTIONS.items()
     ]
-    run.__doc__ = command.__doc__
     run.__signature__ = inspect.Signature([*own.values(), *added])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*own.values(), *added]}
     return run

@@ -33,39 +33,80 @@ def verify(
         float,
         typer.Option("--timeout", min=1.0, help="Seconds to wait for the slowest."),
     ] = 300.0,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            "--at", metavar="OFFSET", min=1, help="Where an earlier verify hashed them."
+        ),
+    ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
     """Hash every table at one offset on every node; exit 1 if any differs."""
     secret = known_secret(secret_file)
-    offset, found = fingerprints(look(urls, secret), secret, timeout_s=timeout)
+    views = look(urls, secret)
+    late = {view.url: why for view in views if (why := _late(view, at, timeout))}
+    prompt = tuple(view for view in views if view.url not in late)
+    offset, found = fingerprints(prompt, secret, timeout_s=timeout, at=at)
     different = differences(found)
     if as_json:
-        print_json({"offset": offset, "equal": not different, "nodes": found})
+        equal, missing = not different, {"not_compared": late} if late else {}
+        print_json({"offset": offset, "equal": equal, "nodes": found, **missing})
     else:
         console().print(comparison(offset, found))
+    _tell(offset, different, late)
+
+
+def _tell(offset: int, different: list[str], late: Mapping[str, str]) -> None:
+    """Raise NotDoneError for what differs, and for what was not compared."""
     if different:
         raise NotDoneError(
             f"{', '.join(different)}: not the same on every node at offset "
             f"{offset}; stop the node that is wrong, move its data directory aside and "
             "start it again: it takes a full sync"
         )
+    if late:
+        reasons = "; ".join(f"{url} {why}" for url, why in late.items())
+        raise NotDoneError(
+            f"not compared: {reasons}. The other nodes are equal; once it has applied "
+            f"offset {offset}, nexus verify --at {offset} compares it too"
+        )
+
+
+def _late(view: NodeView, at: int | None, timeout_s: float) -> str:
+    """Why this node will not apply a mark in time; empty if it may."""
+    status = view.status
+    if view.role != "replica" or (at and status.get("applied_offset", 0) >= at):
+        return ""
+    if status.get("paused"):
+        return "is paused and applies nothing (nexus resume)"
+    delay_s = status.get("apply_delay_ms", 0) / 1000
+    if delay_s >= timeout_s:
+        return f"applies everything {delay_s:.0f} s late on purpose (apply_delay_ms)"
+    return ""
 
 
 def fingerprints(
-    views: tuple[NodeView, ...], secret: str, *, timeout_s: float
+    views: tuple[NodeView, ...],
+    secret: str,
+    *,
+    timeout_s: float,
+    at: int | None = None,
 ) -> tuple[int, dict[str, Fingerprints]]:
     """The offset of one mark, and what every node's tables hash to there, by URL.
 
-    Raises NotDoneError where a node cannot say so in time.
+    Where there is an earlier mark `at`, that one. Raises NotDoneError where a node
+    cannot say so in time.
     """
     for view in views:
-        if view.error:
-            raise NotDoneError(view.error)
+        if reason := view.error or _late(view, at, timeout_s):
+            raise NotDoneError(reason if view.error else f"{view.url} {reason}")
     views = tuple(view for view in views if view.role != "witness")
     master = master_of(views)
-    with Remote(master.url, secret) as remote:
-        offset = int(remote.post("/replication/verify")["offset"])
+    offset = at or 0
+    if at is None:
+        with Remote(master.url, secret) as remote:
+            offset = int(remote.post("/replication/verify")["offset"])
     deadline = time.monotonic() + timeout_s
     found = {}
     for view in views:

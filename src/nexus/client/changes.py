@@ -16,12 +16,13 @@ from typing import Final, Protocol, Self, runtime_checkable
 import msgspec
 from typing_extensions import override
 
-from nexus.client.feedlink import FeedLink, NodeUnreachableError, Query
+from nexus.client.feedlink import FeedLink, Query
 from nexus.client.target import token_at_hand
 from nexus.client.trust import FilePath, Trust
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
+    NodeUnreachableError,
     PositionLostError,
     ProtocolError,
     RequestError,

@@ -1,6 +1,5 @@
 """One answer to GET /changes, as changes and as errors of Nexus's own."""
 
-import binascii
 import contextlib
 import socket
 import ssl
@@ -12,9 +11,11 @@ import httpx
 import msgspec
 
 from nexus import errors
+from nexus.client.jsonvalues import read_value
 from nexus.errors import (
     ChangesGoneError,
     NexusError,
+    NodeUnreachableError,
     PositionLostError,
     ProtocolError,
     RequestError,
@@ -37,14 +38,6 @@ _ERRORS: Final[Mapping[str, type[NexusError]]] = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, NexusError)
 }
-
-_FLOATS: Final = {"Infinity": float("inf"), "-Infinity": float("-inf")}
-
-
-class NodeUnreachableError(NexusError):
-    """Nobody answers, or what answers is no node."""
-
-    code = "unreachable"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -71,7 +64,6 @@ class Problem(msgspec.Struct, frozen=True):
 
 _change_of: Final = msgspec.json.Decoder(Change).decode
 _problem_of: Final = msgspec.json.Decoder(Problem).decode
-_json_of: Final = msgspec.json.Decoder().decode
 
 
 class FeedLink:
@@ -188,25 +180,7 @@ def _problem(line: bytes) -> Problem:
 def _read_row(row: Any) -> Any:
     if not isinstance(row, dict):
         return row
-    return {name: _read_value(value) for name, value in row.items()}
-
-
-def _read_value(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    try:
-        [(kind, text)] = value.items()
-        if kind == "$float":
-            return _FLOATS[text]
-        content = binascii.a2b_base64(text, strict_mode=True)
-        return {"$blob": content, "$text": _to_text(content)}[kind]
-    except (ValueError, LookupError, TypeError):
-        raise ProtocolError(f"a change has the value {value!r}") from None
-
-
-def _to_text(content: bytes) -> str:
-    """Text that is not UTF-8, each byte at fault as a lone surrogate (PEP 383)."""
-    return content.decode(errors="surrogateescape")
+    return {name: read_value(value) for name, value in row.items()}
 
 
 def _refusal(url: str, body: bytes) -> NexusError:

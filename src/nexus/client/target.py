@@ -7,10 +7,10 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
-from typing_extensions import override
 
 from nexus.client.trust import NAMES, Trust, trust_of
 from nexus.errors import RequestError
+from nexus.model.secret import Secret
 
 TOKEN_VARIABLE: Final = "NEXUS_TOKEN"  # noqa: S105 - the variable's name
 SCHEME: Final = "nexus"
@@ -33,21 +33,11 @@ class ReadFrom(StrEnum):
     """The node that answered the fastest when it was first asked."""
 
 
-class Credential(str):
-    """A token or a secret; it does not print itself, so that no log shows it."""
-
-    __slots__ = ()
-
-    @override
-    def __repr__(self) -> str:
-        return "'(secret)'"
-
-
 class Target(msgspec.Struct, frozen=True):
     """Whom to connect to, and how."""
 
     addresses: tuple[str, ...]
-    secret: Credential = Credential()
+    secret: Secret = Secret()
     """The cluster's, or a token."""
     read: ReadFrom = ReadFrom.MASTER
     timeout_s: float = TIMEOUT_S
@@ -74,7 +64,10 @@ def read_target(
     scheme, _, rest = url.partition("://")
     if scheme != SCHEME or not rest:
         raise _wrong(url, "it begins with nexus:// and an address")
-    parts = urlsplit(f"//{rest}")
+    try:
+        parts = urlsplit(f"//{rest}")
+    except ValueError as error:
+        raise _wrong(url, str(error)) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
@@ -89,7 +82,7 @@ def read_target(
     known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
     return Target(
         addresses,
-        Credential(known),
+        Secret(known),
         read,
         limit_s if timeout_s is None else timeout_s,
         database,

@@ -11,8 +11,9 @@ import msgspec
 
 from nexus.config.checks import check
 from nexus.config.settings import Config
-from nexus.config.values import Secret, custom_value, prepared
+from nexus.config.values import custom_value, prepared
 from nexus.errors import ConfigurationError
+from nexus.model.secret import Secret
 
 ENVIRONMENT_PREFIX: Final = "NEXUS_"
 OF_CLIENTS: Final = frozenset(
@@ -126,12 +127,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(ENVIRONMENT_PREFIX) or name in OF_CLIENTS:
             continue
         if name not in by_name:
-            is_secret = any(one in name for one in _SECRETIVE)
-            shown = "(hidden)" if is_secret else _shown(value)
-            raise ConfigurationError(
-                f"{name} = {shown} (in the environment) is not a setting; "
-                f"{_suggestion(name, by_name)}"
-            )
+            raise _unknown(name, value, "in the environment", by_name)
         setting = by_name[name]
         values[setting.key] = setting.read(value, source=f"from {name}", textual=True)
     return values
@@ -149,15 +145,23 @@ def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _setting(key: str, value: Any, source: str) -> Setting:
     if key not in SETTINGS:
-        shown = "(hidden)" if "secret" in key.lower() else _shown(value)
-        raise ConfigurationError(
-            f"{key} = {shown} ({source}) is not a setting; {_suggestion(key, SETTINGS)}"
-        )
+        raise _unknown(key, value, source, SETTINGS)
     return SETTINGS[key]
 
 
+def _unknown(
+    name: str, value: Any, source: str, known: Mapping[str, Setting]
+) -> ConfigurationError:
+    # Of a secret that was only written under a wrong name nothing is shown.
+    is_secret = any(word in name.upper() for word in _SECRETIVE)
+    shown = "(hidden)" if is_secret else _shown(value)
+    return ConfigurationError(
+        f"{name} = {shown} ({source}) is not a setting; {_suggestion(name, known)}"
+    )
+
+
 _SECRETIVE: Final = ("SECRET", "TOKEN", "PASSWORD")
-"""Words of names whose values are not shown, though they are mistyped."""
+"""Words in the names of what nobody else may read."""
 
 
 def _suggestion(name: str, known: Mapping[str, Setting]) -> str:

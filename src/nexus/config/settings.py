@@ -21,10 +21,10 @@ from nexus.config.values import (
     Milliseconds,
     Natural,
     Rate,
-    Secret,
     Size,
 )
 from nexus.model.cluster import Mode, Role
+from nexus.model.secret import Secret
 
 NO_SECRET: Final = Secret("")
 

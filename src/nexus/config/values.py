@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from nexus.model.secret import Secret
+
 UNITS: Final = {
     "": 1,
     "B": 1,
@@ -55,17 +57,6 @@ Address = Annotated[str, Meta(extra=ADDRESS)]
 Endpoint = Annotated[str, Meta(pattern=r"^https?://[^\s/]+/?$")]
 DatabaseName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,62}\Z")]
 EtcdPrefix = Annotated[str, Meta(pattern=r"^/\S*[^\s/]$", extra=ETCD_PREFIX)]
-
-
-class Secret(str):
-    """Text that does not print itself, so that no log or error shows it."""
-
-    __slots__ = ()
-
-    def _hidden(self) -> str:
-        return "'(secret)'"
-
-    __repr__ = _hidden
 
 
 def split_address(address: str) -> tuple[str, int]:

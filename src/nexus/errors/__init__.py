@@ -24,6 +24,7 @@
     ├── NoDatabaseError              a new replica has received nothing to read yet
     ├── EtcdError                    etcd did not do what was asked, or perhaps did
     ├── NotAppliedError              this node is not as far yet as was asked for
+    ├── NodeUnreachableError         nobody answers there, or what does is no node
     ├── ConnectionLostError          the node went while it answered a query
     ├── ChangesGoneError             the change feed no longer reaches back so far
     ├── PositionLostError            a consumer has read what a failover took back
@@ -66,6 +67,7 @@ from nexus.errors.calls import (
     ForbiddenError,
     HandshakeRefusedError,
     NoDatabaseError,
+    NodeUnreachableError,
     NotAppliedError,
     NotFoundError,
     PositionLostError,
@@ -136,6 +138,7 @@ __all__ = [
     "NoDatabaseError",
     "NoMasterError",
     "NodeStoppedError",
+    "NodeUnreachableError",
     "NotAppliedError",
     "NotFoundError",
     "OutcomeUnknownError",

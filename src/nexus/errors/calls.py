@@ -105,6 +105,12 @@ class HandshakeRefusedError(NexusError):
         self.reason = reason
 
 
+class NodeUnreachableError(NexusError):
+    """Nobody answers there, or what answers is no node."""
+
+    code = "unreachable"
+
+
 class ConnectionLostError(NexusError):
     """The node went while it answered a query; read anew."""
 

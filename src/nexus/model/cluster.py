@@ -1,11 +1,15 @@
 """Who is there and how they fare: roles, states, and what status calls report."""
 
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
 NodeId = NewType("NodeId", str)
+
+CERTIFICATE_SOON_S: Final = 14 * 86_400.0
+"""So long before its end a certificate is warned of: in the log and by `nexus status`,
+as by the alert in deploy/."""
 
 
 class Role(StrEnum):

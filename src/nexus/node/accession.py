@@ -125,8 +125,9 @@ async def take_writes(voting: Throne, order: TakeWrites) -> None:
     await voting.following.rest()
     await asyncio.to_thread(reigning.open, reign)
     voting.parts.events.info("takes_writes", f"of epoch {reign.epoch}")
-    # The epoch is durable since the vote; nobody waits for these two.
-    await _update(voting.parts, role=Role.MASTER, history_id=reign.history_id)
+    # The epoch is durable since the vote; nobody waits for the rest.
+    changes = {"role": Role.MASTER, "history_id": reign.history_id, "paused": False}
+    await _update(voting.parts, **changes)
 
 
 def hold_writes(voting: Throne, order: HoldWrites) -> None:
@@ -162,6 +163,7 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
         durable_offset=parts.log.durable_offset,
         applied_offset=parts.database.position.offset,
         epoch=parts.state.epoch,
+        paused=parts.state.paused,
     )
     voting.take(voting.member.follow(standing))
     assert voting.member.replica is not None, "it has just begun to follow"

@@ -19,14 +19,23 @@ from nexus.config.settings import ArchiveSettings
 from nexus.errors import NexusError, NodeStoppedError
 from nexus.model.cluster import ArchiveStatus
 from nexus.model.position import Offset
-from nexus.node.carrying import LONGEST_PAUSE_S, Reign, ReignArchive, Source
+from nexus.node.carrying import (
+    LONGEST_PAUSE_S,
+    ArchivedReign,
+    ReignArchive,
+    Source,
+)
 from nexus.node.events import EventLog
 from nexus.node.fullsync import SnapshotSender
 from nexus.node.startup import Standing
 from nexus.storage.snapshot import SnapshotInfo, SnapshotStore
 
 NICENESS: Final = 5
+"""Of its thread: who commits goes before."""
+
 MOST_DOUBLINGS: Final = 16
+"""Of the pause between two tries; LONGEST_PAUSE_S bounds it long before."""
+
 LAST_S: Final = 5.0
 """For what is not archived when the node stops."""
 
@@ -38,22 +47,26 @@ class Archiving:
         self._store = store
         self._source = source
         self._settings = settings
-        self._reign: Reign | None = None
+        self._reign: ArchivedReign | None = None
         self._work: ReignArchive | None = None
         self._wake = threading.Event()
         self._closing = False
         self._gave_up = False
         self._error = ""
         self._failures = 0
-        self._well_at = 0.0
+        self._last_success_s = 0.0
+        """Seconds since 1970."""
+        self._served_at_s = 0.0
+        """Since when there is this reign to archive; monotonic."""
         self._thread = threading.Thread(
             target=self._run, name="nexus-archive", daemon=True
         )
         self._thread.start()
 
-    def serve(self, reign: Reign | None) -> None:
+    def serve(self, reign: ArchivedReign | None) -> None:
         """From now on archive what this reign commits; None: nothing."""
         if reign is not self._reign:
+            self._served_at_s = time.monotonic()
             self._reign = reign
             self._wake.set()
 
@@ -65,14 +78,14 @@ class Archiving:
         applied = self._source.database.position.offset
         begun = work if work is not None and work.reign is reign else None
         covered = (begun.uploader.covered if begun else None) or Offset(0)
-        since = begun.whole_at if begun else time.monotonic()
+        since_s = begun.whole_at_s if begun else self._served_at_s
         lag = max(0, applied - covered)
         return ArchiveStatus(
             url=self._store.url,
             offset=covered,
             lag=lag,
-            lag_seconds=round(time.monotonic() - since, 3) if lag else 0.0,
-            last_success=self._well_at,
+            lag_seconds=round(time.monotonic() - since_s, 3) if lag else 0.0,
+            last_success=self._last_success_s,
             snapshots=begun.snapshots if begun else 0,
             bytes_sent=begun.uploader.bytes_sent if begun else 0,
             failures=self._failures,
@@ -116,10 +129,11 @@ class Archiving:
         if sys.platform == "linux":
             # Linux keeps a priority for each thread.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        period = self._settings.interval_ms / 2000
+        period_s = self._settings.interval_ms / 2000
         failures = 0
         while not self._closing:
-            self._wake.wait(min(period * 2**failures, max(period, LONGEST_PAUSE_S)))
+            pause_s = min(period_s * 2**failures, max(period_s, LONGEST_PAUSE_S))
+            self._wake.wait(pause_s)
             self._wake.clear()
             failures = min(failures + 1, MOST_DOUBLINGS) if self._turn() else 0
         self._turn()
@@ -140,7 +154,7 @@ class Archiving:
         except Exception as error:  # noqa: BLE001 - commits go on whatever happens here
             self._failed(f"{type(error).__name__}: {error}")
             return True
-        self._well_at = time.time()
+        self._last_success_s = time.time()
         if self._error:
             self._source.events.info("archive_is_back", self._store.url)
             self._error = ""
@@ -152,7 +166,7 @@ class Archiving:
         self._error = reason
         self._failures += 1
 
-    def _carry(self, reign: Reign) -> None:
+    def _carry(self, reign: ArchivedReign) -> None:
         work = self._work
         if work is None or work.reign is not reign:
             work = self._work = self._begun(reign)
@@ -162,7 +176,7 @@ class Archiving:
         if work.uploader.covered is not None:
             work.carry(self._source.database.position.offset)
 
-    def _goes_on(self, reign: Reign) -> bool:
+    def _goes_on(self, reign: ArchivedReign) -> bool:
         """Whether the log still holds what the reign committed.
 
         When the node has stopped, too, unless it has come to follow another master.
@@ -172,7 +186,7 @@ class Archiving:
         last = self._source.database.position.history_id
         return self._closing and last == reign.history.history_id
 
-    def _begun(self, reign: Reign) -> "ReignArchive":
+    def _begun(self, reign: ArchivedReign) -> ReignArchive:
         source = self._source
         uploader = Uploader(
             self._store,

@@ -9,6 +9,7 @@ import asyncio
 from typing import Final, Protocol, assert_never
 
 import structlog
+from structlog.contextvars import get_contextvars
 from typing_extensions import override
 
 from nexus.config import split_address
@@ -78,6 +79,8 @@ class Caller(asyncio.Protocol):
     ) -> None:
         """`name` is its `HOST:PORT`."""
         self.ended = asyncio.Event()
+        # What its transport calls is called in the port's context, not this database's.
+        self._log = log.bind(**get_contextvars())
         self._host = host
         self._principal = principal
         self._may_write = principal.role.covers(TokenRole.WRITE)
@@ -116,7 +119,7 @@ class Caller(asyncio.Protocol):
             for message in messages:
                 self._take(message)
         except ProtocolError as error:
-            log.warning("client_malformed", client=self._name, reason=str(error))
+            self._log.warning("client_malformed", client=self._name, reason=str(error))
             self.refuse(ErrorCode.MALFORMED, str(error))
 
     @override
@@ -148,7 +151,7 @@ class Caller(asyncio.Protocol):
         if size < unread:
             self._stuck = self._loop.call_later(STUCK_S, self._cut_off_if_stuck, size)
         else:
-            log.warning("client_does_not_read", client=self._name, bytes=size)
+            self._log.warning("client_does_not_read", client=self._name, bytes=size)
             self._transport.abort()
 
     def _listen(self) -> None:

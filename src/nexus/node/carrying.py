@@ -23,11 +23,12 @@ from nexus.storage.wal import WriteAheadLog
 
 AUDIT_S: Final = 600.0
 """How often what was written is compared with what is there."""
+
 LONGEST_PAUSE_S: Final = 30.0
 """Between two tries while the store fails."""
 
 
-class Reign(Protocol):
+class ArchivedReign(Protocol):
     """A master's reign, as far as its archive is concerned; read from any thread."""
 
     @property
@@ -56,7 +57,7 @@ class ReignArchive:
 
     def __init__(
         self,
-        reign: Reign,
+        reign: ArchivedReign,
         uploader: Uploader,
         events: EventLog,
         wake: Callable[[], None],
@@ -66,12 +67,16 @@ class ReignArchive:
         self.uploader = uploader
         self._events = events
         self._wake = wake
-        self.whole_at = time.monotonic()
+        self.whole_at_s = time.monotonic()
+        """When everything that was committed was archived last; monotonic."""
         self.wants_snapshot = False
         self.snapshots = 0
+        """Uploaded so far."""
         self.snapshot_error = ""
-        self._audit_at = time.monotonic() + AUDIT_S
-        self._snapshot_at = 0.0
+        """Why there is none though it is due, or empty."""
+        self._told_loss = ""
+        self._audit_at_s = self.whole_at_s + AUDIT_S
+        self._next_snapshot_s = 0.0
         """Not before: the last try failed."""
         self._failures = 0
         self._making: Future[tuple[SnapshotName, int]] | None = None
@@ -83,7 +88,7 @@ class ReignArchive:
 
     def carry(self, limit: Offset) -> None:
         """Upload what is committed, and now and then see whether all is still there."""
-        now = time.monotonic()
+        now_s = time.monotonic()
         try:
             while self.uploader.carry(limit):
                 pass
@@ -92,13 +97,12 @@ class ReignArchive:
                 self._events.warning("archive_gap", str(error))
             self.wants_snapshot = True
             return
-        self.whole_at = now
-        self.uploader.sweep(now)
-        if now > self._audit_at:
-            self._audit_at = now + AUDIT_S
+        self.whole_at_s = now_s
+        self.uploader.sweep(now_s)
+        if now_s > self._audit_at_s:
+            self._audit_at_s = now_s + AUDIT_S
             self.uploader.audit()
-            if self.uploader.lost:
-                self._events.error("archive_lost", self.uploader.lost)
+            self._tell_loss()
 
     def see_to_snapshot(
         self, settings: ArchiveSettings, source: Source, store: Store
@@ -119,7 +123,7 @@ class ReignArchive:
             ).start()
 
     def _is_due(self, settings: ArchiveSettings) -> bool:
-        if time.monotonic() < self._snapshot_at:
+        if time.monotonic() < self._next_snapshot_s:
             return False
         age_s = time.time() - self.uploader.snapshot_us / 1e6
         is_old = age_s > settings.snapshot_interval
@@ -134,17 +138,24 @@ class ReignArchive:
             self.uploader.delete(names)
             self._events.info("archive_retained", f"{len(names)} objects are deleted")
 
+    def _tell_loss(self) -> None:
+        """What was found to be lost just now, once."""
+        told, self._told_loss = self._told_loss, self.uploader.lost
+        if self._told_loss not in ("", told):
+            self._events.error("archive_lost", self._told_loss)
+
     def _note(
         self, making: "Future[tuple[SnapshotName, int]]", settings: ArchiveSettings
     ) -> None:
         try:
             name, size = making.result()
             inventory = self.uploader.snapshot_added(name, size)
+            self._tell_loss()
             self._retain(inventory, settings)
         except (NexusError, OSError) as error:
             self._failures += 1
             pause_s = min(2.0**self._failures, LONGEST_PAUSE_S)
-            self._snapshot_at = time.monotonic() + pause_s
+            self._next_snapshot_s = time.monotonic() + pause_s
             self.wants_snapshot = True
             self.snapshot_error = f"no snapshot: {error}"
             self._events.warning("archive_snapshot_failed", str(error))

@@ -16,6 +16,7 @@ import structlog
 
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
+from nexus.model.cluster import CERTIFICATE_SOON_S
 from nexus.node.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context, rehearse, server_context
 
@@ -25,10 +26,8 @@ LOOK_EVERY_S: Final = 5.0
 TELL_EVERY_S: Final = 86_400.0
 """Between two warnings that a certificate ends."""
 
-SOON_S: Final = 14 * 86_400.0
-"""So long before its end a certificate is warned of."""
-
 OPEN_TO_OTHERS: Final = 0o077
+"""Rights of a key's file that only its owner should have."""
 
 log = structlog.get_logger(__name__)
 
@@ -180,7 +179,10 @@ class Credentials:
 
     def _warn(self) -> None:
         left_s = self.expires_s - time.time()
-        if left_s > SOON_S or time.monotonic() - self._told_s < TELL_EVERY_S:
+        if (
+            left_s > CERTIFICATE_SOON_S
+            or time.monotonic() - self._told_s < TELL_EVERY_S
+        ):
             return
         self._told_s = time.monotonic()
         log.warning(

@@ -21,6 +21,7 @@ from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
 LEADER: Final = "/leader"
 SYNCED: Final = "/synced"
 RESTS: Final = "/maintenance"
+NOT_HANDED_OVER: Final = Epoch(0)
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -37,6 +38,8 @@ class SyncedValue(msgspec.Struct, frozen=True):
 
     nodes: tuple[NodeId, ...]
     epoch_base: Epoch = Epoch(0)
+    handed_over: Epoch = Epoch(0)
+    """Older releases neither write nor read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +120,15 @@ class EtcdClient:
         return await self._transaction(compare, puts)
 
     async def change(
-        self, leader: LeaderKey, before: SyncedKey, nodes: tuple[NodeId, ...]
+        self,
+        leader: LeaderKey,
+        before: SyncedKey,
+        nodes: tuple[NodeId, ...],
+        handed_over: Epoch = NOT_HANDED_OVER,
     ) -> tuple[bool, Keys]:
         """Change the list if the leader key and the list still stand like this."""
         compare = [self._at(LEADER, leader.revision), self._at(SYNCED, before.revision)]
-        value = SyncedValue(nodes, before.epoch_base)
+        value = SyncedValue(nodes, before.epoch_base, handed_over)
         return await self._transaction(compare, [self._put(SYNCED, value)])
 
     async def renounce(self, node_id: NodeId) -> None:
@@ -290,6 +297,7 @@ def _synced(kv: Any) -> SyncedKey:
     return SyncedKey(
         nodes=value.nodes,
         epoch_base=value.epoch_base,
+        handed_over=value.handed_over,
         revision=int(kv["mod_revision"]),
     )
 

@@ -50,10 +50,17 @@ class EventLog:
         self._kept: deque[NodeEvent] = deque(maxlen=most)
         self._counts: Counter[str] = Counter()
         self._place: Callable[[], tuple[int, Offset]] = lambda: (0, Offset(0))
+        self._named: dict[str, str] = {}
 
-    def locate(self, place: Callable[[], tuple[int, Offset]]) -> None:
-        """From now on `place` tells the epoch and the end of the log."""
+    def locate(
+        self, place: Callable[[], tuple[int, Offset]], database: str = ""
+    ) -> None:
+        """From now on `place` tells the epoch and the end of the log.
+
+        Lines name the `database`, unless it is the main one.
+        """
         self._place = place
+        self._named = {"database": database} if database else {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -104,4 +111,5 @@ class EventLog:
     def tell(self, level: Level, kind: str, detail: str) -> None:
         """A line of the log, and nothing that is kept."""
         epoch, offset = self._place()
-        getattr(log, level.value)(kind, detail=detail, epoch=epoch, offset=offset)
+        place = {"epoch": epoch, "offset": offset, **self._named}
+        getattr(log, level.value)(kind, detail=detail, **place)

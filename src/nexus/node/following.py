@@ -21,7 +21,7 @@ from nexus.node.machines import mode_of, replica_of
 from nexus.node.pacing import paced
 from nexus.node.parts import Parts
 from nexus.node.referral import no_master, referral, unready
-from nexus.node.relayport import RelayPort
+from nexus.node.relayface import RelayFace
 from nexus.node.report import DutyReport
 from nexus.node.rescue import Rescue
 from nexus.node.rewinding import take_back
@@ -67,9 +67,9 @@ class Following:
         """
         self.machine = machine
         self.parts = parts
-        self.port: PortFace | RelayPort | None = port
+        self.port: PortFace | RelayFace | None = port
         if isinstance(machine, RelayingReplica):
-            self.port = RelayPort(machine, parts.log, self.take)
+            self.port = RelayFace(machine, parts.log, self.take)
         self._elects = face is not None
         self._configured: Callable[[], None] | None = None
         self.worker = self._new_worker()
@@ -122,7 +122,7 @@ class Following:
 
     def start(self) -> None:
         """Take the database's writer, look for the master, let downstreams come."""
-        if isinstance(self.port, RelayPort):
+        if isinstance(self.port, RelayFace):
             self.parts.publisher.reign(self.port)
         self.worker.start()
         self.follower.start()
@@ -258,11 +258,11 @@ class Following:
         # Nor what may have to be taken back: in async mode a database may be ahead.
         kept = min(database.checkpointed_offset, self.machine.commit_offset)
         floor, relay = Offset(kept + 1), self.port
-        if isinstance(relay, RelayPort):
+        if isinstance(relay, RelayFace):
             floor = relay.retention_floor(floor)
         if await self.follower.retain(floor):
             first = wal.first_offset
-            if isinstance(relay, RelayPort):
+            if isinstance(relay, RelayFace):
                 relay.retained(first)
             while await self.on_worker(lambda: database.forget_answers_before(first)):
                 pass

@@ -14,7 +14,7 @@ from nexus.node.connection import Connection
 from nexus.node.events import EventLog
 from nexus.node.faces import PortFace
 from nexus.node.measures import Measures
-from nexus.node.relayport import RelayPort
+from nexus.node.relayface import RelayFace
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
@@ -58,7 +58,7 @@ class _Way:
 
     connection: Connection
     order: SendSnapshot
-    machine: Master | PortFace | RelayPort
+    machine: Master | PortFace | RelayFace
     perform: Callable[[Effects], None]
     measures: Measures
 
@@ -123,7 +123,7 @@ class SnapshotSender:
         self,
         connection: Connection,
         order: SendSnapshot,
-        machine: Master | PortFace | RelayPort,
+        machine: Master | PortFace | RelayFace,
         perform: Callable[[Effects], None],
         cluster_id: str,
     ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from nexus.config import Config
 from nexus.config.databases import config_of
@@ -62,6 +63,8 @@ class Guests(Generic[NodeT]):
         self._config = config
         self._make = make
         self._aligning: asyncio.Task[None] | None = None
+        self._told: dict[str, str] = {}
+        """By database: the unexpected error that the log has told of already."""
 
     async def start(self, main: Duties) -> None:
         """Open every named database; raises what a node's start does."""
@@ -69,7 +72,8 @@ class Guests(Generic[NodeT]):
         for name in self._config.databases:
             guest = Guest(name, parts.state.node_id, parts.port)
             node = self._make(config_of(self._config, name), guest)
-            await node.start()
+            with bound_contextvars(database=name):  # its tasks and threads inherit it
+                await node.start()
             self.nodes[name] = node
         if self.nodes:
             self._aligning = asyncio.create_task(self._align(main))
@@ -79,8 +83,9 @@ class Guests(Generic[NodeT]):
         if self._aligning is not None:
             self._aligning.cancel()
         nodes, self.nodes = self.nodes, {}
-        for node in reversed(nodes.values()):
-            await node.stop()
+        for name, node in reversed(nodes.items()):
+            with bound_contextvars(database=name):
+                await node.stop()
 
     async def follow(self, order: Order) -> None:
         """Carry out what was ordered of the main database, in each of the others.
@@ -90,7 +95,8 @@ class Guests(Generic[NodeT]):
         failed = []
         for name, node in self.nodes.items():
             try:
-                await order(node.duties)
+                with bound_contextvars(database=name):
+                    await order(node.duties)
             except NexusError as error:
                 failed.append(f"{name}: {error}")
         if failed:
@@ -104,17 +110,28 @@ class Guests(Generic[NodeT]):
         while True:
             await asyncio.sleep(min(heartbeat_s, LONGEST_BEAT_S))
             for name, node in self.nodes.items():
-                try:
-                    await _bring_in_line(main, name, node.duties)
-                except NexusError as error:
-                    log.info("not_in_line_yet", database=name, reason=str(error))
+                with bound_contextvars(database=name):
+                    await self._try(name, main, node.duties)
+
+    async def _try(self, name: str, main: Duties, named: Duties) -> None:
+        """Whatever is in the way of one database: the next beat tries it again."""
+        try:
+            await _bring_in_line(main, named)
+        except NexusError as error:
+            log.info("not_in_line_yet", reason=str(error))
+        except Exception as error:
+            if self._told.get(name) != repr(error):
+                log.exception("alignment_failed")
+            self._told[name] = repr(error)
+        else:
+            self._told.pop(name, None)
 
 
-async def _bring_in_line(main: Duties, name: str, named: Duties) -> None:
+async def _bring_in_line(main: Duties, named: Duties) -> None:
     step = _step(main, named)
     if step is None:
         return
-    log.info("bringing_in_line", database=name, step=type(step).__name__)
+    log.info("bringing_in_line", step=type(step).__name__)
     match step:
         case AddVoter():
             await governing.add_voter(named, step.node_id, step.address)

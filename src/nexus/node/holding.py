@@ -39,7 +39,11 @@ class Applying(Protocol):
 
 
 def pause(replica: Applying) -> None:
-    """Apply no more."""
+    """Apply no more until `resume` or a reign, whatever restarts there are between.
+
+    Raises StorageError where that cannot be kept; nothing has changed then.
+    """
+    replica.parts.standing.catalog.update(paused=True)
     replica.follower.drop(Apply)
     replica.follower.take(replica.machine.pause())
     replica.worker.hold()
@@ -47,6 +51,7 @@ def pause(replica: Applying) -> None:
 
 def resume(replica: Applying, *, at_once: bool) -> None:
     """Undo `pause`; `at_once` without waiting for what a delay holds back."""
+    replica.parts.standing.catalog.update(paused=False)
     replica.follower.take(replica.machine.resume(now_ms(), at_once=at_once))
 
 

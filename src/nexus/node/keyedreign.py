@@ -9,7 +9,7 @@ from typing import Final
 from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
-from nexus.model.position import Epoch, EpochHistory, Offset, Reign
+from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.accession import append_first
 from nexus.node.clock import now_ms
 from nexus.node.machines import master_settings
@@ -19,6 +19,7 @@ from nexus.node.startup import log_history, new_history_id, redo
 from nexus.node.telling import tell_of_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.key_effects import EndReign
+from nexus.replication.key_effects import Reign as Begin
 from nexus.replication.keyed_master import KeyedMaster
 from nexus.replication.settings import LogExtent
 
@@ -92,8 +93,8 @@ class KeyedReign:
         await self.reigning.leave()
 
 
-async def new_reign(parts: Parts, epoch: Epoch) -> EpochHistory:
-    """The history with a reign of this epoch at its end, durable before it is used.
+async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
+    """The history with this reign at its end, durable before it is used.
 
     Raises StorageError.
     """
@@ -101,20 +102,31 @@ async def new_reign(parts: Parts, epoch: Epoch) -> EpochHistory:
         await asyncio.to_thread(parts.database.open_writer)
     history = await asyncio.to_thread(log_history, parts.standing)
     reign = Reign(
-        epoch,
+        order.epoch,
         new_history_id(),
         parts.state.node_id,
         Offset(parts.log.last_offset + 1),
         time.time_ns() // 1000,
-        "failover" if history.reigns else "start",
+        _why(parts, order, history),
         Mode.SYNC,
     )
     await asyncio.to_thread(
         parts.standing.catalog.update,
         role=Role.MASTER,
-        epoch=epoch,
+        epoch=order.epoch,
         history_id=reign.history_id,
         cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
         master_addr="",
+        paused=False,
     )
     return history.begun(reign)
+
+
+def _why(parts: Parts, order: Begin, history: EpochHistory) -> str:
+    """A switchover is one from the very reign that this node's log ends with."""
+    if not history.reigns:
+        return "start"
+    last = history.reigns[-1]
+    from_another = last.master_id != parts.state.node_id
+    is_planned = from_another and last.epoch == order.handed_over
+    return "switchover" if is_planned else "failover"

@@ -289,7 +289,7 @@ class Keyholding:
         elections = self._parts.measures.elections
         elections["started"] += 1
         try:
-            history = await new_reign(self._parts, order.epoch)
+            history = await new_reign(self._parts, order)
             synced = self.leadership.synced  # it may be another one by now
             required = synced.required if synced else order.synced
             reign = KeyedReign(

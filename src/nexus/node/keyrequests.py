@@ -110,7 +110,9 @@ class KeyRequests:
 
     async def _changed(self, request: ChangeList) -> KeyEffects:
         leader = request.leader
-        done, keys = await self._client.change(leader, request.before, request.nodes)
+        done, keys = await self._client.change(
+            leader, request.before, request.nodes, request.handed_over
+        )
         if done and keys.synced is not None:
             return self.leadership.list_changed(leader, keys.synced)
         return self.leadership.list_refused(leader, keys)

@@ -39,6 +39,10 @@ ANSWERS_PER_LEASE: Final = 6
 FIRST_TRIES: Final = 4
 """A replica's upstream may restart before its downstreams go elsewhere."""
 
+HOME_HEARTBEATS: Final = 12
+LEAST_HOME_MS = 10_000
+"""A downstream goes back to its own upstream after a minute, or not much sooner."""
+
 MOST_POLL_MS: Final = 1_000
 """How often both keys are read, at least."""
 
@@ -61,6 +65,7 @@ def member_of(parts: Parts) -> Member:
             applied_offset=database.position.offset,
             epoch=state.epoch,
             incomplete=bool(state.incomplete),
+            paused=state.paused,
             written=held_back(parts),
         ),
         record=VoteRecord(state.epoch, voted),
@@ -100,6 +105,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             addresses=parts.master_addresses(),
             cascades=settings.cascade,
             first_tries=FIRST_TRIES if settings.cascade else 1,
+            home_ms=home_ms(settings),
             heartbeat_ms=heartbeat_ms,
             missed_heartbeats=missed,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -124,6 +130,11 @@ def spread_ms(settings: ReplicationSettings) -> int:
     """How far apart the electors stand: half a dead-time, a second at most."""
     dead_after_ms = settings.heartbeat_ms * settings.missed_heartbeats
     return min(MOST_SPREAD_MS, max(50, dead_after_ms // 2))
+
+
+def home_ms(settings: ReplicationSettings) -> int:
+    """How long a downstream's own upstream must be well before it goes back there."""
+    return max(LEAST_HOME_MS, HOME_HEARTBEATS * settings.heartbeat_ms)
 
 
 def master_of(parts: Parts, history: EpochHistory) -> Master:
@@ -212,6 +223,7 @@ def replica_of(
             addresses=addresses,
             cascades=settings.cascade,
             first_tries=FIRST_TRIES if settings.cascade else 1,
+            home_ms=home_ms(settings),
             heartbeat_ms=settings.heartbeat_ms,
             missed_heartbeats=settings.missed_heartbeats,
             connect_timeout_ms=settings.connect_timeout_ms,
@@ -223,6 +235,7 @@ def replica_of(
             applied_offset=parts.database.position.offset,
             epoch=parts.state.epoch,
             incomplete=bool(parts.state.incomplete),
+            paused=parts.state.paused,
             written=held_back(parts),
         ),
         random.random,

@@ -27,7 +27,7 @@ from nexus.node.guests import Guests
 from nexus.node.measures import Measures
 from nexus.node.orders import Orders
 from nexus.node.papers import Papers
-from nexus.node.parts import open_parts
+from nexus.node.parts import Opening, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
 from nexus.node.reigning import Reigning
@@ -56,8 +56,8 @@ class Node(Orders):
         self.papers = Papers.of(config) if guest is None else guest.port.papers
         """What it proves itself with; ConfigurationError for files of no use."""
         self.http_addr = config.http_addr
-        """Where its API is to be found; empty where it has none."""
-        """Where its API listens; say so before `start` if the system chose the port."""
+        """Where its API is to be found; empty where it has none. Where the system has
+        chosen the port, say so before `start`."""
         self.measures = Measures()
         """What it has counted and timed since it was made."""
         self.events = EventLog()
@@ -111,9 +111,15 @@ class Node(Orders):
             self._callers.serve,
             self.events,
         )
-        host = self._guest or self.papers
         parts = await open_parts(
-            self.config, self.http_addr, hooks, duties.failed, self.measures, host
+            Opening(
+                self.config,
+                self.http_addr,
+                hooks,
+                duties.failed,
+                self.measures,
+                self._guest or self.papers,
+            )
         )
         duties.use(parts)
         if self._guest is None:

@@ -45,13 +45,10 @@ class Papers:
         """What the URL of its API begins with: what every node can make use of."""
         return "http" if self.credentials is None or self.is_optional else "https"
 
-    def may_ask(self, scheme: str) -> bool:
-        """Whether this node can speak to an API whose URL begins so.
-
-        With TLS it can always: what is not spoken over there is found out before
-        anything is said.
-        """
-        return scheme == "http" or self.credentials is not None
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether this node can speak to an API whose URL begins with https."""
+        return self.credentials is not None
 
     async def dial(self, address: str, *, timeout_s: float) -> Connection:
         """Connect to another node's port; raises OSError or TimeoutError."""

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nexus.archive.stores import Store
 from nexus.config import Config
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import ArchiveStatus, Role
@@ -32,6 +33,7 @@ from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
+from nexus.storage.directory import DataDirectory
 from nexus.storage.diverged import DivergedStore
 from nexus.storage.snapshot import SnapshotReceiver, SnapshotSettings, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
@@ -176,71 +178,97 @@ class Parts:
         self.standing.close()
 
 
-async def open_parts(
-    config: Config,
-    http_addr: str,
-    hooks: PublisherHooks,
-    failed: Callable[[BaseException], None],
-    measures: Measures,
-    host: Papers | Guest,
-) -> Parts:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a node's parts are made of."""
+
+    config: Config
+    http_addr: str
+    """Where its API is to be found; empty where it has none."""
+    hooks: PublisherHooks
+    failed: Callable[[BaseException], None]
+    """As in `Parts`."""
+    measures: Measures
+    host: Papers | Guest
+    """What its own port proves itself with, or whose guest this node is."""
+
+    @property
+    def guest(self) -> Guest | None:
+        """None for the main database's node."""
+        return self.host if isinstance(self.host, Guest) else None
+
+    @property
+    def database(self) -> str:
+        """The database's name; empty: it is the main one."""
+        return self.guest.database if self.guest else MAIN
+
+    def url_at(self, port: Port) -> str:
+        """Where clients find its API, which speaks as this port does; or empty."""
+        if not self.http_addr:
+            return ""
+        return f"{port.papers.scheme}://{self.http_addr}{path_of(self.database)}"
+
+
+async def open_parts(opening: Opening) -> Parts:
     """Open the data directory, and the replication port for whoever is no guest.
 
-    `host` is what that port proves itself with, or whose guest this node is.
     Raises StorageError or ConfigurationError; nothing is left open then.
     """
-    replication = config.replication
-    guest = host if isinstance(host, Guest) else None
-    store = store_of(config.archive.url, guest.database if guest else MAIN)
+    config, guest = opening.config, opening.guest
+    store = store_of(config.archive.url, opening.database)
     if store is not None and config.archive.seed:
         await asyncio.to_thread(seed_replica, config, store)
-    if isinstance(host, Papers):
-        standing = await asyncio.to_thread(open_standing, config)
-        database = standing.database
-        # Who comes before the node knows its tokens has to come again.
-        admittance = Admittance(config, lambda: database.tokens, lambda: True)
-        timeout_s = replication.connect_timeout_ms / 1000
-        port = Port(host, admittance, timeout_s=timeout_s)
-        name = MAIN
-    else:
-        port, name = host.port, host.database
-        standing = await asyncio.to_thread(open_standing, config, host.node_id)
+    node_id = guest.node_id if guest else None
+    standing = await asyncio.to_thread(open_standing, config, node_id)
     try:
-        if guest is None:
-            await port.start(replication.bind_addr)
-        standing.lock.publish(port.address + (f"/{name}" if name else ""))
+        port = await _port(config, opening.host, standing)
     except BaseException:
-        if guest is None:
-            await port.stop()
         await asyncio.to_thread(standing.close)
         raise
-    publisher = Publisher(hooks, port, database=name)
-    publisher.start(standing.log)
-    database, directory = standing.database, standing.directory
-    snapshots = SnapshotStore(
-        directory.snapshots,
-        SnapshotSettings(
-            compression_level=config.snapshot.compression_level,
-            max_size=config.snapshot.max_size,
-            chunk_size=config.snapshot.chunk_size,
-        ),
+    return _made(opening, standing, port, store)
+
+
+async def _port(config: Config, host: Papers | Guest, standing: Standing) -> Port:
+    """The port at which this database is reached, open and published."""
+    if isinstance(host, Guest):
+        standing.lock.publish(f"{host.port.address}/{host.database}")
+        return host.port
+    database = standing.database
+    port = Port(
+        host,
+        # Who comes before the node knows its tokens has to come again.
+        Admittance(config, lambda: database.tokens, lambda: True),
+        timeout_s=config.replication.connect_timeout_ms / 1000,
     )
-    catalog, log = standing.catalog, standing.log
-    hooks.events.locate(lambda: (catalog.state.epoch, log.last_offset))
+    try:
+        await port.start(config.replication.bind_addr)
+        standing.lock.publish(port.address)
+    except BaseException:
+        await port.stop()
+        raise
+    return port
+
+
+def _made(
+    opening: Opening, standing: Standing, port: Port, store: Store | None
+) -> Parts:
+    config, hooks, measures = opening.config, opening.hooks, opening.measures
+    catalog, log, database = standing.catalog, standing.log, standing.database
+    publisher = Publisher(hooks, port, database=opening.database)
+    publisher.start(log)
+    hooks.events.locate(
+        lambda: (catalog.state.epoch, log.last_offset), opening.database
+    )
+    snapshots, receiver = _snapshots(config, standing.directory)
+    sender = SnapshotSender(snapshots, database, log, hooks.events, measures)
     milestones = Milestones(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
-    sender = SnapshotSender(snapshots, database, standing.log, hooks.events, measures)
     return Parts(
         config=config,
-        archiving=archiving_of(
-            store, config.archive, standing, snapshots, sender, hooks.events
-        ),
         loop=asyncio.get_running_loop(),
         standing=standing,
         address=port.address,
-        http_url=f"{port.papers.scheme}://{http_addr}{path_of(name)}"
-        if http_addr
-        else "",
+        http_url=opening.url_at(port),
         port=port,
         publisher=publisher,
         executor=Executor(
@@ -254,15 +282,29 @@ async def open_parts(
         hashing=hashing,
         snapshots=snapshots,
         sender=sender,
-        receiver=SnapshotReceiver(
-            directory.snapshots, max_size=config.snapshot.max_size
-        ),
-        diverged=DivergedStore(directory.diverged),
+        receiver=receiver,
+        diverged=DivergedStore(standing.directory.diverged),
         verifications=Verifications(database, hashing),
         milestones=milestones,
-        changes=ChangeFeed(database, standing.log, milestones),
+        changes=ChangeFeed(database, log, milestones),
         measures=measures,
         events=hooks.events,
-        failed=failed,
-        guest=guest,
+        failed=opening.failed,
+        guest=opening.guest,
+        archiving=archiving_of(
+            store, config.archive, standing, snapshots, sender, hooks.events
+        ),
     )
+
+
+def _snapshots(
+    config: Config, directory: DataDirectory
+) -> tuple[SnapshotStore, SnapshotReceiver]:
+    """What makes and keeps them, and what takes one from a master."""
+    settings = SnapshotSettings(
+        compression_level=config.snapshot.compression_level,
+        max_size=config.snapshot.max_size,
+        chunk_size=config.snapshot.chunk_size,
+    )
+    receiver = SnapshotReceiver(directory.snapshots, max_size=settings.max_size)
+    return SnapshotStore(directory.snapshots, settings), receiver

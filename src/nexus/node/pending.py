@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Final
 
 import structlog
+from structlog.contextvars import get_contextvars
 
 from nexus.errors import NexusError, ProtocolError, StatementError
 from nexus.node.tenure import Tenure
@@ -41,6 +43,9 @@ class PendingRequests:
         self._send = send
         self._changed = changed
         self._by_id: dict[int, Pending] = {}
+        self._context = copy_context()
+        """Of who has made it: there lines of the log name the database."""
+        self._log = log.bind(**get_contextvars())
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -75,7 +80,9 @@ class PendingRequests:
         except ProtocolError:
             work.close()
             raise
-        pending.task = task = asyncio.get_running_loop().create_task(work)
+        pending.task = task = asyncio.get_running_loop().create_task(
+            work, context=self._context
+        )
         pending.cancel = cancel or task.cancel
         task.add_done_callback(lambda task: self._ended(request, task))
 
@@ -84,7 +91,7 @@ class PendingRequests:
     ) -> None:
         """Answer with an error; one that is none of Nexus's is a bug, and logged."""
         if not isinstance(error, NexusError):
-            log.error("request_failed", exc_info=error)
+            self._log.error("request_failed", exc_info=error)
             error = NexusError("an unexpected error; it is in the node's log")
         self._send(encode(failed_of(error, request_id, ended=ended)))
 

@@ -5,6 +5,7 @@ Attach; who names none means the main one. It is open in every role.
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nexus.model.token import Principal
 from nexus.node.admittance import Admittance
 from nexus.node.connection import READ_BYTES, Connection
 from nexus.node.door import Door
-from nexus.node.listening import bound_sockets
+from nexus.node.listening import Listener, bound_sockets
 from nexus.node.papers import Papers
 from nexus.node.tlsport import TlsPort
 from nexus.protocol.calls import Attach
@@ -70,7 +71,8 @@ class Port:
         self._timeout_s = timeout_s
         self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
         self._databases: dict[str, Serve] = {}
-        self._server: asyncio.Server | TlsPort | None = None
+        self._server: Listener | None = None
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, address: str) -> None:
@@ -87,8 +89,10 @@ class Port:
 
     async def stop(self) -> None:
         """Let nobody in any more, and see off who is there."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
+            await self._server.wait_closed()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -101,15 +105,13 @@ class Port:
         """Hand over no more of them."""
         self._databases.pop(database, None)
 
-    async def _listen(self, address: str) -> asyncio.Server | TlsPort:
+    async def _listen(self, address: str) -> Listener:
+        sockets = await bound_sockets(address)
         credentials = self.papers.credentials
         if credentials is None:
-            host, port = split_address(address)
-            return await asyncio.start_server(
-                self._accept, host, port, limit=READ_BYTES
-            )
+            return Listener(sockets, self._meet_plainly)
         return TlsPort(
-            await bound_sockets(address),
+            sockets,
             credentials,
             self._stream,
             plain=self._stream if self.papers.is_optional else None,
@@ -117,28 +119,31 @@ class Port:
             door=Door(timeout_s=self._timeout_s),
         )
 
+    async def _meet_plainly(self, accepted: socket.socket, _host: str) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._stream, accepted)
+
     def _stream(self) -> asyncio.StreamReaderProtocol:
-        """One that calls `_accept`, as asyncio's own server makes it."""
+        """One that calls `_accept` once it is connected."""
         reader = asyncio.StreamReader(limit=READ_BYTES)
         return asyncio.StreamReaderProtocol(reader, self._accept)
 
-    async def _accept(
+    def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        connection = Connection(reader, writer)
-        peer = connection.peer_address
-        task = asyncio.current_task()
-        assert task is not None, "a stream's callback runs in a task"
+        """Serve who comes; cut off whom the system let in while this port closed."""
+        if self._is_closed:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._meet(Connection(reader, writer)))
         self._tasks.add(task)
-        try:
-            await self._meet(connection, peer)
-        except asyncio.CancelledError:
-            pass  # `stop` ends this task; asyncio's streams would log a traceback
-        finally:
-            self._tasks.discard(task)
+        task.add_done_callback(self._tasks.discard)
+        # One that is cancelled before its first step has closed nothing.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
-    async def _meet(self, connection: Connection, peer: str) -> None:
+    async def _meet(self, connection: Connection) -> None:
         """Serve one peer until it goes, or refuse it; its connection is closed then."""
+        peer = connection.peer_address
         try:
             await self._hand_over(connection)
         except HandshakeRefusedError as error:

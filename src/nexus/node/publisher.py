@@ -7,12 +7,13 @@ this node knows.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from nexus.errors import LogGapError, NexusError
 from nexus.model.entry import Record
@@ -24,7 +25,7 @@ from nexus.node.faces import PortFace
 from nexus.node.framing import Framer
 from nexus.node.handshake import proven_welcome
 from nexus.node.port import Port, Visitor
-from nexus.node.relayport import RelayPort
+from nexus.node.relayface import RelayFace
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import (
     VOTES,
@@ -87,7 +88,7 @@ class PublisherHooks:
     """A quorum holds every entry up to this offset."""
     step_down: Callable[[StepDown], None]
     stop_writes: Callable[[StopWrites], None]
-    send_snapshot: Callable[[Connection, SendSnapshot], Awaitable[None]]
+    send_snapshot: Callable[[Connection, SendSnapshot], Coroutine[Any, Any, None]]
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Visitor], Awaitable[None]]
     """A client that is proven, where it must be: serve it until it goes."""
@@ -101,7 +102,7 @@ class Publisher:
         """`port` hands over the visitors of `database`, from `start` to `stop`."""
         self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
-        self.machine: Master | PortFace | RelayPort | None = None
+        self.machine: Master | PortFace | RelayFace | None = None
         self._hooks = hooks
         self._port = port
         self._database = database
@@ -133,7 +134,7 @@ class Publisher:
         """How many nodes are connected to this one."""
         return len(self._links)
 
-    def reign(self, machine: Master | PortFace | RelayPort) -> None:
+    def reign(self, machine: Master | PortFace | RelayFace) -> None:
         """From now on serve replicas as this machine decides."""
         self.machine = machine
 
@@ -195,6 +196,8 @@ class Publisher:
         task = asyncio.current_task()
         assert task is not None, "a visitor is served by a task of the port"
         self._tasks.add(task)
+        if self._database:
+            bind_contextvars(database=self._database)
         try:
             await self._meet(visitor)
         finally:
@@ -310,11 +313,8 @@ class Publisher:
             transfer = self._hooks.send_snapshot(link.connection, effect)
             link.transfer = self._spawn(transfer)
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        async def run() -> None:
-            await work
-
-        task = asyncio.create_task(run())
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -11,6 +11,7 @@ from nexus.errors import StorageError
 from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
 from nexus.node.following import Following
+from nexus.node.homecoming import Homecoming
 from nexus.node.keyholding import Keyholding
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
@@ -40,6 +41,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     settings = parts.config.replication
     period_s = settings.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
     retaining: asyncio.Task[None] | None = None
+    timeout_s = settings.connect_timeout_ms / 1000
+    homecoming = Homecoming(parts.port.papers, timeout_s=timeout_s)
     _serve_archive(parts, duty_now())
     try:
         while True:
@@ -51,6 +54,7 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
             if duty is None:
                 continue
             duty.tick()
+            _look_for_home(duty, homecoming)
             with suppress(StorageError):  # a full disk, say: the next tick tries again
                 _watch(parts, duty)
             too_long = parts.log.entry_count > settings.max_log_size
@@ -58,6 +62,7 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
                 # Beside the ticks: it waits for its turn among the writes.
                 retaining = asyncio.create_task(duty.retain())
     finally:
+        homecoming.stop()
         if retaining is not None:
             retaining.cancel()
 
@@ -71,6 +76,12 @@ def _reign_of(duty: Duty | None) -> Reigning | None:
     """This node's reign, if it has one that takes writes."""
     acting = duty.reigning if isinstance(duty, Voting | Keyholding) else duty
     return acting if isinstance(acting, Reigning) and acting.is_open else None
+
+
+def _look_for_home(duty: Duty, homecoming: Homecoming) -> None:
+    following = duty.following if isinstance(duty, Voting | Keyholding) else duty
+    if isinstance(following, Following):
+        homecoming.tick(following)
 
 
 def _watch(parts: Parts, duty: Duty) -> None:

@@ -9,12 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from nexus.errors import (
-    NexusError,
-    NoMasterError,
-    QuorumLostError,
-    WritesStoppedError,
-)
+from nexus.errors import NexusError, NoMasterError, QuorumLostError, WritesStoppedError
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
@@ -135,6 +130,7 @@ class Reigning:
             history_id=reign.history_id,
             cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
             master_addr="",
+            paused=False,
         )
         reigning = cls(parts, master_of(parts, history.begun(reign)), mode)
         parts.publisher.reign(reigning.machine)

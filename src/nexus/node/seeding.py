@@ -3,6 +3,7 @@
 import structlog
 
 from nexus.archive.restoring import Moment, restore
+from nexus.archive.staging import is_vacant
 from nexus.archive.stores import Store
 from nexus.config import Config
 from nexus.errors import StorageError
@@ -18,7 +19,7 @@ def seed_replica(config: Config, store: Store) -> None:
     Where the archive cannot give it, that is told, and a full sync does it later.
     """
     replication, directory = config.replication, config.data_dir
-    is_new = not directory.exists() or not any(directory.iterdir())
+    is_new = is_vacant(directory)
     if replication.role is not Role.REPLICA or replication.peers or not is_new:
         return
     try:

@@ -23,8 +23,8 @@ from nexus.storage.rewind import resolve
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20
+"""Of entries that are applied in one transaction."""
 
-log = structlog.get_logger(__name__)
 RESTING_READERS: Final = 32
 """Connections beside `limits.readers`, for queries that wait for their clients."""
 
@@ -36,6 +36,8 @@ LEAST_SEGMENT_BYTES: Final = 1 << 20
 PROMOTION_STEP: Final = 1_000
 """A promotion by hand leaves room below its epoch: a deposed master that is started
 again takes the next epoch by itself, and must not meet the new one at that number."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -69,6 +71,11 @@ def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
     Nothing is left open then. `node_id` is for a directory that has none yet.
     """
     directory = DataDirectory(config.data_dir)
+    if directory.restoring.exists():
+        raise StorageError(
+            f"a restore into {directory.root} is under way, or was broken off: wait "
+            "for it, or run it again; a directory that was emptied will do too"
+        )
     directory.create()
     with ExitStack() as opened:
         lock = DirectoryLock.acquire(directory)

@@ -8,8 +8,8 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
 from typing_extensions import override
@@ -17,6 +17,7 @@ from typing_extensions import override
 from nexus.errors import HandshakeRefusedError
 from nexus.node.credentials import Credentials
 from nexus.node.door import TELL_EVERY_S, Door
+from nexus.node.listening import Listener
 from nexus.tls.contexts import last_words
 from nexus.tls.words import in_words
 
@@ -27,9 +28,6 @@ LINGER_S: Final = 1.0
 """What a plain peer sends on is dropped for so long: closed at once, the connection
 would be reset, and the answer lost on its way."""
 
-PAUSE_S: Final = 1.0
-"""Before the next one is accepted where there is no descriptor for it."""
-
 MOST_REASONS: Final = 32
 """Told apart; OpenSSL's own have no end."""
 
@@ -38,8 +36,8 @@ PLAIN: Final = "it speaks plainly where TLS is spoken"
 log = structlog.get_logger(__name__)
 
 
-class TlsPort:
-    """Listens from its making until `close`; for the loop it was made on."""
+class TlsPort(Listener):
+    """A listener that TLS is spoken to; who has shaken hands stays when it closes."""
 
     def __init__(
         self,
@@ -56,7 +54,6 @@ class TlsPort:
         Where there is none, `plain_answer` is what they are told.
         `door` bounds those who have not.
         """
-        self.sockets = list(sockets)
         self._credentials = credentials
         self._protocol = protocol
         self._plain = plain
@@ -64,38 +61,9 @@ class TlsPort:
         self._door = door
         self._told: dict[str, tuple[float, int]] = {}
         """When each reason was told last, and how often it was met since."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        for listening in self.sockets:
-            self._spawn(self._accept(listening))
+        super().__init__(sockets, self._meet_stranger)
 
-    def close(self) -> None:
-        """Listen no more; who has been let in stays."""
-        for task in self._tasks:
-            task.cancel()
-        for listening in self.sockets:
-            listening.close()
-
-    async def wait_closed(self) -> None:
-        """Return once nobody is at the door any more."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(listening)
-            except OSError as error:
-                self._tell("", f"nobody can be accepted ({error.strerror or error})")
-                await asyncio.sleep(PAUSE_S)
-                continue
-            self._spawn(self._meet(accepted, str(address[0])))
-
-    async def _meet(self, accepted: socket.socket, host: str) -> None:
+    async def _meet_stranger(self, accepted: socket.socket, host: str) -> None:
         try:
             async with self._door.stranger(host):
                 if await self._speaks_tls(accepted):
@@ -107,7 +75,7 @@ class TlsPort:
                     self._tell(host, PLAIN)
                     await _dismiss(accepted, self._plain_answer)
         except HandshakeRefusedError:
-            pass  # the door tells of a crowd
+            accepted.close()  # the door tells of a crowd
         except TimeoutError:
             self._tell(host, "the handshake took too long")
         except OSError as error:

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Final
 
 from nexus.errors import (
@@ -54,7 +55,10 @@ class WriterTurns:
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._turn = threading.Lock()
         self._thread = threading.Thread(
-            target=self._run, name="nexus-writer", daemon=True
+            target=copy_context().run,
+            args=(self._run,),
+            name="nexus-writer",
+            daemon=True,
         )
         self._is_over = False
         self._open: InteractiveTransaction | None = None

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,7 +77,10 @@ class ApplyWorker:
         """Whether the thread takes nothing more."""
         self._cursor: LogCursor | None = None
         self._thread = threading.Thread(
-            target=self._run, name="nexus-apply", daemon=True
+            target=copy_context().run,
+            args=(self._run,),
+            name="nexus-apply",
+            daemon=True,
         )
 
     def start(self) -> None:

@@ -33,7 +33,7 @@ def weighed(
     `cluster_id` is the replica's own (or empty), `epoch` the highest that it has met.
     """
     return (
-        _foreign(welcome, cluster_id, epoch, log)
+        foreign(welcome, cluster_id, epoch, log)
         or _contradiction(welcome, log)
         or _acceptance(welcome, log)
     )
@@ -63,9 +63,10 @@ def pointed_to(error: Error, epoch: Epoch) -> str:
     return error.master_addr if knows and error.epoch >= epoch else ""
 
 
-def _foreign(
+def foreign(
     welcome: Welcome, cluster_id: str, epoch: Epoch, log: Incoming
 ) -> Refusal | None:
+    """It is of another cluster, of an earlier reign, or of a second one."""
     if cluster_id and welcome.cluster_id != cluster_id:
         return Refusal(
             ErrorCode.CLUSTER,

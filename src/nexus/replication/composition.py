@@ -202,7 +202,7 @@ class Composition:
             self._random,
         )
         # A witness has no database to apply to; all else it does.
-        self.replica.paused = self._settings.witness
+        self.replica.paused |= self._settings.witness
 
     # --- What one machine's effects mean for the others ------------------------------
 

@@ -23,6 +23,8 @@ class SyncedKey(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeId, ...]
     epoch_base: Epoch = Epoch(0)
     """The founder's epoch: added to etcd's revisions, which may begin below it."""
+    handed_over: Epoch = Epoch(0)
+    """The epoch that ends in a switchover to the other node of the list; 0: none."""
     revision: int = 0
     """Of its last change."""
 

@@ -50,6 +50,8 @@ class ChangeList(msgspec.Struct, frozen=True):
     leader: LeaderKey
     before: SyncedKey
     nodes: tuple[NodeId, ...]
+    handed_over: Epoch = Epoch(0)
+    """The epoch that ends with this list, in a switchover."""
 
 
 class Require(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ class Reign(msgspec.Struct, frozen=True):
 
     epoch: Epoch
     synced: frozenset[NodeId]
+    handed_over: Epoch = Epoch(0)
+    """The epoch whose master has left the key to the other node of the list."""
 
 
 class EndReign(msgspec.Struct, frozen=True):

@@ -155,13 +155,14 @@ class Leadership:
         self.synced = SyncedNodes(
             self._own.node_id,
             synced,
+            epoch=epoch,
             quorum=self._own.quorum,
             dead_after_ms=self._own.dead_after_ms,
             began_ms=self._lease.sent_ms,
         )
         if former is not None and former.node_id != self._own.node_id:
             self.synced.presume_dead(former.node_id)
-        return (Reign(epoch, self.synced.required),)
+        return (Reign(epoch, self.synced.required, synced.handed_over),)
 
     def key_refused(self, keys: Keys) -> KeyEffects:
         """Another node has it, or the list is another one by now."""
@@ -202,24 +203,22 @@ class Leadership:
         now_ms: int,
     ) -> KeyEffects:
         """How the replicas fare: perhaps another list is wanted (see `SyncedNodes`)."""
-        leader = self._keys.leader
-        if self.stage is not Stage.REIGNS or self.synced is None or leader is None:
+        leader, synced = self._keys.leader, self.synced
+        if self.stage is not Stage.REIGNS or synced is None or leader is None:
             return ()
-        if self.synced.is_left:
+        if synced.is_left:
             # Both hold all, nobody else can take the key: if the heir does not, this.
             self._not_before_ms = now_ms + self._own.ttl_s * 1000
             self._asked_to_stand = True
-            return self._ends(f"{self.synced.heir} takes over")
-        before = self.synced.listed
-        wanted = self.synced.ask(
-            views, promised=promised, durable=durable, now_ms=now_ms
-        )
+            return self._ends(f"{synced.heir} takes over")
+        before = synced.listed
+        wanted = synced.ask(views, promised=promised, durable=durable, now_ms=now_ms)
         if wanted is None:
             return ()
         # Required first: what is acknowledged after the request is sent must be on
         # every node that may stand in the list by then.
-        change = ChangeList(leader, before, tuple(sorted(wanted)))
-        return (Require(self.synced.required), change)
+        change = ChangeList(leader, before, tuple(sorted(wanted)), synced.handed_over)
+        return (Require(synced.required), change)
 
     def list_changed(self, of: LeaderKey, synced: SyncedKey) -> KeyEffects:
         """Etcd has confirmed the list that was asked for under the key `of`."""

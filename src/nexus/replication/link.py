@@ -80,6 +80,11 @@ class Link:
         return self._route.target
 
     @property
+    def home(self) -> str:
+        """The address that it was given first."""
+        return self._route.home
+
+    @property
     def awaits_welcome(self) -> bool:
         """Whether the connection stands and Hello was said."""
         return self._deadline_ms is not None

@@ -42,6 +42,7 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
+from nexus.replication.homing import Homing
 from nexus.replication.incoming import Incoming
 from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
@@ -72,9 +73,15 @@ class Replica(ReplicaView):
         self._intake = Intake(identity.node_id, link, log, keeping, wait)
         self._intake.wanted = standing.incomplete
         self._rewinding = Rewinding(link, log, keeping, self._intake)
-        self.paused = False
+        self.paused = standing.paused
         """Whether an operator has stopped the apply."""
+        self._stays_paused = standing.paused
         self._cascades = settings.cascades
+        self.homing: Homing | None = None
+        """Of a replica that may follow a stand-in."""
+        if settings.cascades:
+            away = settings.home_ms
+            self.homing = Homing(identity.node_id, link, log, steady_ms=away)
         self.waiting: tuple[str, ...] = ()
         """For Hello: who waits for this node to follow somebody."""
         self._stops_at: Offset | None = None
@@ -85,7 +92,11 @@ class Replica(ReplicaView):
 
     def start(self) -> Effects:
         """Look for the master."""
-        return self._link.started()
+        connect = self._link.started()
+        if not self._stays_paused:
+            return connect
+        detail = "as before the restart: entries are stored, not applied"
+        return (Report(Level.INFO, "paused", detail), *connect)
 
     def stop(self) -> Effects:
         """Leave the master, for good or until `start`."""
@@ -101,11 +112,16 @@ class Replica(ReplicaView):
         if self._link.awaits_disk or log.received != log.durable:
             return self._link.given_up("the disk is still at work: not connecting yet")
         self._link.connected(now_ms)
-        hello = hello_of(self._identity, log.history, log.durable, epoch=self._epoch)
-        if self._cascades:
-            features = (*hello.features, CASCADE, *self.waiting)
-            hello = replace(hello, features=features)
-        return (Send(MASTER, hello),)
+        return (Send(MASTER, self.hello_at(log.durable)),)
+
+    def hello_at(self, offset: Offset) -> Hello:
+        """How it introduces itself as one whose log ends there."""
+        history = self._log.history
+        hello = hello_of(self._identity, history, offset, epoch=self._epoch)
+        if not self._cascades:
+            return hello
+        features = (*hello.features, CASCADE, *self.waiting)
+        return replace(hello, features=features)
 
     def disconnected(self, reason: str) -> Effects:
         """The connection broke or could not be had, without a Disconnect effect."""

@@ -15,6 +15,8 @@ class Route:
         self._first_tries = self._tries_left = first_tries
         self._backoff = backoff
         self._index = 0
+        self.home = addresses[0]
+        """The one that it was given first."""
         self.target = addresses[0]
 
     def now(self) -> Connect:

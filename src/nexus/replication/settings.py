@@ -83,6 +83,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Streaming for so long, the next full sync need not wait."""
     cascades: bool = False
     """It may follow a replica: the first address is one's."""
+    home_ms: int = 60_000
+    """So long the first address must answer well before a stand-in is left for it."""
     first_tries: int = 1
     """So often the first address is tried in a row before others."""
     apply_delay_ms: int = 0
@@ -101,6 +103,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The highest that the catalog knows of."""
     incomplete: bool = False
     """Its log has lost entries, or does not fit the database: it takes a full sync."""
+    paused: bool = False
+    """An operator stopped its apply before the restart."""
     written: tuple[tuple[Offset, int], ...] = ()
     """Of a delayed replica's log: what is not applied, and when it was written, in
     microseconds since 1970."""

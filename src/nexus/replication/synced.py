@@ -11,7 +11,7 @@ import msgspec
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
-from nexus.model.position import NO_OFFSET, Offset
+from nexus.model.position import NO_OFFSET, Epoch, Offset
 from nexus.replication.etcd_keys import SyncedKey
 
 
@@ -42,11 +42,13 @@ class SyncedNodes:
         node_id: NodeId,
         listed: SyncedKey,
         *,
+        epoch: Epoch,
         quorum: int,
         dead_after_ms: int,
         began_ms: int,
     ) -> None:
         self._node_id = node_id
+        self._epoch = epoch
         self._quorum = quorum
         self._dead_after_ms = dead_after_ms
         self._began_ms = began_ms
@@ -84,9 +86,16 @@ class SyncedNodes:
         self.heir = NodeId("")
 
     @property
+    def handed_over(self) -> Epoch:
+        """What the list is to say of a switchover: this epoch ends; 0: it does not."""
+        return self._epoch if self.heir else Epoch(0)
+
+    @property
     def is_left(self) -> bool:
         """Whether etcd has confirmed that only the heir can take over."""
         if not self.heir or self._asked is not None or self._doubts:
+            return False
+        if self.listed.handed_over != self._epoch:
             return False
         return set(self.listed.nodes) == {self._node_id, self.heir}
 
@@ -125,7 +134,8 @@ class SyncedNodes:
         }
         if self.heir:
             wanted &= {self._node_id, self.heir}
-        if wanted == frozenset(self.listed.nodes) and not self._doubts:
+        stands = wanted == frozenset(self.listed.nodes)
+        if stands and self.listed.handed_over == self.handed_over and not self._doubts:
             return None
         self._asked = wanted
         return wanted

@@ -59,7 +59,7 @@ class VotingReplica(Replica):
 
     def votes_now(self) -> Effects:
         """It is a voter by now: its acknowledgements count with the master alone."""
-        leaves, self._cascades = self.follows_replica, False
+        leaves, self._cascades, self.homing = self.follows_replica, False, None
         if not leaves:
             return ()
         return self._link.given_up("a voter follows the master itself")

@@ -78,6 +78,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     """The log was durable up to here at the last clean stop."""
     incomplete: str = ""
     """Why this node lacks what it had acknowledged; it neither votes nor stands."""
+    paused: bool = False
+    """An operator has stopped the apply; until it is resumed, or this node reigns."""
     intent: Intent | None = None
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""

@@ -42,6 +42,11 @@ class DataDirectory:
         return self.root / "diverged"
 
     @property
+    def restoring(self) -> Path:
+        """There while a backup is brought back into a directory that stands."""
+        return self.root / "restoring"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that owns the directory."""
         return self.root / "lock"

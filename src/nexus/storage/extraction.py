@@ -45,11 +45,11 @@ class FileManifest(msgspec.Struct, frozen=True):
 class Extractor:
     """Takes an archive in pieces, and writes the database's bytes to `path` at once.
 
-    With None for `path` it only verifies. Nothing is synced. Memory: one window and a
-    few blocks, whatever the archive declares.
+    Nothing is synced. Memory: one window and a few blocks, whatever the archive
+    declares.
     """
 
-    def __init__(self, path: Path | None, *, max_size: int) -> None:
+    def __init__(self, path: Path, *, max_size: int) -> None:
         self._members = _Members(path, max_size)
         self._zstd = zstandard.ZstdDecompressor(
             max_window_size=WINDOW_BYTES
@@ -101,8 +101,8 @@ class Extractor:
 class _Members:
     """Reads the tar that comes out of zstd; each step takes what it can of a piece."""
 
-    def __init__(self, path: Path | None, max_size: int) -> None:
-        self._file = path.open("wb", buffering=0) if path else None
+    def __init__(self, path: Path, max_size: int) -> None:
+        self._file = path.open("wb", buffering=0)
         self._max_size = max_size
         self._step: Callable[[memoryview], int] = self._take_header
         self._header = bytearray()
@@ -129,8 +129,7 @@ class _Members:
         return self._database, bytes(self._manifest)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def _take_header(self, view: memoryview) -> int:
         count = min(tarfile.BLOCKSIZE - len(self._header), len(view))
@@ -178,8 +177,7 @@ class _Members:
     def _take_database(self, view: memoryview) -> int:
         piece = view[: self._left]
         self._crc32 = zlib.crc32(piece, self._crc32)
-        if self._file is not None:
-            write_all(self._file.fileno(), piece)
+        write_all(self._file.fileno(), piece)
         self._left -= len(piece)
         if not self._left:
             self._database = FileManifest(DATABASE_NAME, self._size, self._crc32)

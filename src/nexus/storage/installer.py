@@ -13,11 +13,11 @@ from pathlib import Path
 import apsw
 
 from nexus.errors import DatabaseBusyError, SnapshotError
-from nexus.storage.archive import Manifest, extract, read_manifest
 from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, MANIFEST_NAME
 from nexus.storage.database import Database
 from nexus.storage.disk import storage_errors, sync_directory
+from nexus.storage.snapshotfile import Manifest, extract, read_manifest
 
 
 def install(archive: Path, target: Path, work: Path, *, max_size: int) -> Manifest:

@@ -10,9 +10,9 @@ import msgspec
 
 from nexus.errors import NodeStoppedError, StorageError
 from nexus.storage import copier
-from nexus.storage.archive import Manifest
 from nexus.storage.copier import Packed
 from nexus.storage.disk import storage_error
+from nexus.storage.snapshotfile import Manifest
 
 
 class Packer:

@@ -14,7 +14,6 @@ import msgspec
 from nexus.errors import SnapshotError
 from nexus.model.position import ORIGIN
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
-from nexus.storage.archive import Manifest, verified
 from nexus.storage.copier import (
     BLOCK_BYTES,
     DATABASE_NAME,
@@ -23,6 +22,7 @@ from nexus.storage.copier import (
 )
 from nexus.storage.disk import storage_errors
 from nexus.storage.extraction import Extractor
+from nexus.storage.snapshotfile import Manifest, verified
 
 GROWTH_BYTES: Final = 1 << 20
 """So much more than the database, and a 64th of that, an archive may take at most."""

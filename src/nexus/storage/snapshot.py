@@ -19,7 +19,6 @@ import msgspec
 from nexus.errors import NotFoundError, SnapshotError
 from nexus.model.position import Position
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
-from nexus.storage.archive import FORMAT, Manifest
 from nexus.storage.connections import storage_error
 from nexus.storage.copier import DATABASE_NAME, Packed
 from nexus.storage.disk import storage_errors, sync_data, sync_directory
@@ -27,6 +26,7 @@ from nexus.storage.installer import install, install_into, manifest_beside
 from nexus.storage.packing import Packer
 from nexus.storage.pinning import FrozenFile, describe, pin_for_copy
 from nexus.storage.receiver import SnapshotReceiver
+from nexus.storage.snapshotfile import FORMAT, Manifest
 
 __all__ = [
     "Begun",

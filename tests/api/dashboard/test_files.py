@@ -8,8 +8,10 @@ import pytest
 from api.company import company
 from api.fake_node import FakeNode, client_of
 from nexus.api.dashboard.files import TYPES, page, page_files
+from nexus.cli.flags import ALIASES, flag_of
 from nexus.config import Config
-from nexus.config.values import Secret
+from nexus.config.loading import SETTINGS
+from nexus.model.secret import Secret
 
 
 async def test_the_page_is_served_to_whoever_asks_for_no_json(node: FakeNode) -> None:
@@ -106,3 +108,17 @@ def test_what_is_not_ours_stands_with_its_licence() -> None:
 
     assert "vendor/uPlot-LICENSE" in vendored
     assert b"MIT" in page_files()["vendor/uPlot-LICENSE"]
+
+
+def test_what_the_page_says_to_type_is_taken_by_the_command() -> None:
+    known = {flag_of(setting) for setting in SETTINGS.values()} | {*ALIASES.values()}
+    said = [
+        command
+        for path, content in page_files().items()
+        if "vendor" not in path
+        for command in re.findall(r"nexus serve ([^\"<]*)", content.decode())
+    ]
+
+    assert said
+    for command in said:
+        assert set(re.findall(r"--[a-z-]+", command)) <= known, command

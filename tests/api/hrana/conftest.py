@@ -1,18 +1,10 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from api.hrana.talk import Talk, talk_to
 from nexus.node.node import Node
-from node.builders import Crowd, crowd_in, run
-
-
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    """A place for nodes in this process; they stop with the test."""
-    async with crowd_in(tmp_path) as crowd:
-        yield crowd
+from node.builders import Crowd, run
 
 
 @pytest.fixture

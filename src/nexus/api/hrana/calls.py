@@ -18,20 +18,10 @@ from nexus.api.refusals import (
     StreamGoneError,
     TooManyStreamsError,
 )
+from nexus.api.sql import OF_STATEMENTS
 from nexus.errors import (
-    ConstraintError,
-    DatabaseBusyError,
-    DiskFullError,
     NexusError,
-    NoDatabaseError,
     NoMasterError,
-    OutcomeUnknownError,
-    QuorumLostError,
-    RefusedStatementError,
-    StatementError,
-    TransactionError,
-    TransactionTooLargeError,
-    WritesStoppedError,
 )
 from nexus.model.token import TokenRole
 
@@ -41,21 +31,6 @@ _OF_STREAMS: Final = (
     TooManyStreamsError,
     NoMasterError,
     AnswerLostError,
-)
-_OF_STATEMENTS: Final = (
-    StatementError,
-    ConstraintError,
-    RefusedStatementError,
-    TransactionError,
-    TransactionTooLargeError,
-    NoMasterError,
-    NoDatabaseError,
-    QuorumLostError,
-    DatabaseBusyError,
-    WritesStoppedError,
-    OutcomeUnknownError,
-    AnswerLostError,
-    DiskFullError,
 )
 
 
@@ -130,7 +105,7 @@ CALLS: Final = (
         "The first libSQL HTTP API: run one statement.",
         Answer("What it gave.", ExecuteAnswer),
         ExecuteBody,
-        _OF_STATEMENTS,
+        OF_STATEMENTS,
     ),
     _post(
         "/v1/batch",
@@ -138,6 +113,6 @@ CALLS: Final = (
         "The first libSQL HTTP API: run a batch.",
         Answer("What each step gave.", BatchAnswer),
         BatchBody,
-        _OF_STATEMENTS,
+        OF_STATEMENTS,
     ),
 )

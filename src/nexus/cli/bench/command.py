@@ -98,6 +98,8 @@ def bench(
 def run(families: Sequence[str], scale: Scale, data: Path | None) -> Results:
     """Measure these families, one after another; nothing is left on the disk."""
     results: dict[str, Measured] = {}
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="nexus-bench-", dir=data))
     try:
         for family in families:

@@ -16,7 +16,8 @@ from nexus.cli.bench.bed import FOLLOW_TIMEOUT_S, INSERT, SCHEMA, TEXT, Bed
 from nexus.cli.bench.report import Measured
 from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
+from nexus.errors import NodeUnreachableError
 
 VOTERS: Final = 3
 CLIENTS: Final = 4

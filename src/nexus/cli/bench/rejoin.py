@@ -11,8 +11,9 @@ from nexus.cli.bench.fullsync import fill
 from nexus.cli.bench.report import Measured
 from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
 from nexus.cli.terminal import size
+from nexus.errors import NodeUnreachableError
 from nexus.storage.directory import DataDirectory
 from nexus.storage.importer import import_database
 

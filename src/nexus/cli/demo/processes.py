@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
+from nexus.errors import NodeUnreachableError
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 10.0

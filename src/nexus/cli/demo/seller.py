@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
+from nexus.errors import NodeUnreachableError
 
 TILLS: Final = 4
 """Clients that sell at the same time; the master groups their commits."""

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from nexus.cli.demo.processes import NodeProcess
 from nexus.cli.demo.seller import Shop
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
 from nexus.cli.status import STATE_STYLES
 from nexus.cli.terminal import count, plain_table, seconds
+from nexus.errors import NodeUnreachableError
 
 ASK_TIMEOUT_S: Final = 1.0
 SMOOTHING: Final = 0.5

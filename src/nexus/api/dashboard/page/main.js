@@ -74,7 +74,7 @@ function showAlone() {
   if (alone.hidden || !master) return;
   alone.replaceChildren(
     "Nothing streams yet: no replica follows this node. Start one with ",
-    element("code", {}, "nexus serve --role replica --replication-master-addr HOST:PORT"),
+    element("code", {}, "nexus serve --role replica --master-addr HOST:PORT"),
     ".",
   );
 }

@@ -21,7 +21,7 @@ from nexus.replication.relaying import RelayingReplica
 from nexus.storage.wal import WriteAheadLog
 
 
-class RelayPort:
+class RelayFace:
     """What the publisher calls on a `Master`, answered by a replica's relay."""
 
     def __init__(

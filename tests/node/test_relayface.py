@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from e2e.cluster import free_port
 from nexus.errors import ReadOnlyReplicaError, WrongRoleError
+from nexus.node import machines
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.node import Node
@@ -99,6 +100,29 @@ async def test_when_the_upstream_dies_its_own_upstream_is_followed(
     await caught_up(second, last)
 
     assert second.status().upstream_id == master.node_id
+
+
+async def test_a_downstream_goes_back_to_its_upstream_once_that_is_well(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "LEAST_HOME_MS", 200)
+    address = f"127.0.0.1:{free_port()}"
+    master = await crowd.node("master")
+    first = await crowd.replica("first", master, replication__bind_addr=address)
+    second = await crowd.replica("second", first, replication__cascade=True)
+    await caught_up(second, await run(master, CREATE))
+    await first.stop()
+    await until(lambda: second.status().upstream_id == master.node_id)
+
+    again = Node(first.config)
+    await again.start()
+    try:
+        await until(lambda: second.status().upstream_id == again.node_id)
+        await caught_up(second, await run(master, INSERT))
+        assert second.replica_stats().full_syncs == 0
+        assert second.events.counts["returns"] == 1
+    finally:
+        await again.stop()
 
 
 @pytest.mark.parametrize("length", [2, 3])

@@ -12,7 +12,6 @@ import msgspec
 
 from nexus.errors import SnapshotError
 from nexus.model.position import Position
-from nexus.storage import copier
 from nexus.storage.copier import BLOCK_BYTES, DATABASE_NAME
 from nexus.storage.disk import storage_errors
 from nexus.storage.extraction import Extractor, FileManifest
@@ -32,20 +31,6 @@ class Manifest(msgspec.Struct, frozen=True):
     files: tuple[FileManifest, ...] = ()
 
 
-def pack(database: Path, archive: Path, manifest: Manifest, *, level: int) -> Manifest:
-    """Write the archive of a database file that nobody uses; durable on return.
-
-    Returns the manifest as it stands in the archive, with the file's size and CRC. A
-    database that SQLite has open is packed by `copier` in a process of its own.
-    """
-    with storage_errors(f"packing {database.name}"), database.open("rb") as source:
-        size = database.stat().st_size
-        fields = msgspec.to_builtins(manifest)
-        packed = copier.pack_file(source, archive, fields, size=size, level=level)
-    file = FileManifest(DATABASE_NAME, packed.size, packed.crc32)
-    return msgspec.structs.replace(manifest, files=(file,))
-
-
 def extract(archive: Path, directory: Path, *, max_size: int) -> Manifest:
     """Unpack into `directory` what an archive may hold, and verify it.
 
@@ -57,20 +42,14 @@ def extract(archive: Path, directory: Path, *, max_size: int) -> Manifest:
     with storage_errors(f"unpacking {archive.name}"):
         extractor = Extractor(path, max_size=max_size)
         try:
-            _feed(archive, extractor)
+            with archive.open("rb", buffering=0) as source:
+                while block := source.read(BLOCK_BYTES):
+                    extractor.feed(block)
             return verified(extractor)
         except BaseException:
             extractor.close()
             path.unlink(missing_ok=True)
             raise
-
-
-def verify(archive: Path, *, max_size: int) -> Manifest:
-    """Verify an archive as `extract` does, and write nothing."""
-    with storage_errors(f"reading {archive.name}"):
-        extractor = Extractor(None, max_size=max_size)
-        _feed(archive, extractor)
-        return verified(extractor)
 
 
 def verified(extractor: Extractor) -> Manifest:
@@ -97,9 +76,3 @@ def read_manifest(text: bytes) -> Manifest:
             "upgrade Nexus"
         )
     return manifest
-
-
-def _feed(archive: Path, extractor: Extractor) -> None:
-    with archive.open("rb", buffering=0) as source:
-        while block := source.read(BLOCK_BYTES):
-            extractor.feed(block)
