@@ -4,10 +4,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sim.plan import Fault, Plan, chain_of, plan_of, plan_of_switchovers, plan_with
+from sim.plan import (
+    Fault,
+    Plan,
+    chain_of,
+    plan_of,
+    plan_of_absence,
+    plan_of_switchovers,
+    plan_with,
+)
 from sim.planted import (
     PLANTED,
     PLANTED_FOR,
+    PLANTED_FOR_ABSENCE,
     PLANTED_IN_CHAINS,
     learner_counts,
     loyal_to_the_old_master,
@@ -108,5 +117,18 @@ def test_the_simulator_finds_a_fault_of_a_replica_that_passes_its_log_on(
     plant(monkeypatch)
 
     found = next(filter(None, (failure_of(chain_of(s)) for s in range(SEEDS_MOST))), "")
+
+    assert found
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+@pytest.mark.parametrize("plant", PLANTED_FOR_ABSENCE, ids=lambda plant: plant.__name__)
+def test_hard_case_11_a_long_absence_shows_a_witness_that_keeps_too_much_or_too_little(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    plans = map(plan_of_absence, range(SEEDS_MOST))
+    found = next(filter(None, map(failure_of, plans)), "")
 
     assert found

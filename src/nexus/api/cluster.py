@@ -51,6 +51,8 @@ class ModeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Mode
     """What an acknowledgement means from now on, whoever reigns."""
+    sync_quorum: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | None = None
+    """Voters that must hold a write in sync mode; 0: a majority; null: as it is."""
 
 
 async def _switchover(context: Context, request: Request) -> Response:
@@ -73,7 +75,7 @@ async def _remove_member(context: Context, request: Request) -> Response:
 
 async def _mode(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ModeRequest)
-    status = await context.node.set_mode(wish.mode)
+    status = await context.node.set_mode(wish.mode, wish.sync_quorum)
     return json_response(as_reached(status, reached_by(request)))
 
 

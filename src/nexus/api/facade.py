@@ -199,7 +199,7 @@ class NodeFacade(Protocol):
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
 
-    async def set_mode(self, mode: Mode) -> NodeStatus:
+    async def set_mode(self, mode: Mode, sync_quorum: int | None = None) -> NodeStatus:
         """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(

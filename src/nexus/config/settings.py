@@ -50,6 +50,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A replica applies an entry only when it is so old; 0: at once."""
     max_log_size: Count = 1_000_000
     """Entries that the log keeps at least; older segments are dropped."""
+    hold_size: Size = 8 << 30
+    """What a witness's log may grow to while another voter lacks entries of it."""
     auto_failover: bool = True
     coordinator: Literal["manual", "quorum", "etcd"] | None = None
     """Who decides about masters; None: the voters where there are any, else an

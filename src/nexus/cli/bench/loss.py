@@ -11,8 +11,9 @@ from nexus.archive.opening import open_store
 from nexus.archive.restoring import Moment, restore
 from nexus.cli.bench.bed import INSERT, SCHEMA, TEXT
 from nexus.cli.demo.processes import NodeProcess
-from nexus.cli.remote import NodeCallError, NodeUnreachableError, Remote
+from nexus.cli.remote import NodeCallError, Remote
 from nexus.config import SnapshotSettings
+from nexus.errors import NodeUnreachableError
 
 
 class Archiving(NodeProcess):

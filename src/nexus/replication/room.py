@@ -1,0 +1,51 @@
+"""What a witness's log may take of its disk, and what happens at the end of that.
+
+At its cap a witness stays connected, answers heartbeats and votes, but neither stores
+nor acknowledges an entry (hard-case 11): what it would have to drop for it, another
+voter lacks. A change of the voters passes all the same, for it may be the way out.
+"""
+
+from typing import Final
+
+from nexus.replication.effects import Effects, Level, Report
+
+FREE_AGAIN: Final = 8
+"""An eighth of the cap must be free before entries are taken again."""
+
+
+class Room:
+    """How full the log is; the driver says what it takes of the disk."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """0: as much as it likes."""
+        self._most = most_bytes
+        self._is_lifted = False
+        self.complaint = ""
+        """For the operator, while the cap is reached; else empty."""
+        self.has_dropped = False
+        """Whether entries of this connection came and were not stored."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is stored."""
+        return bool(self.complaint) and not self._is_lifted
+
+    def sized(self, size_bytes: int) -> Effects:
+        """The log takes so much of the disk by now."""
+        if not self.complaint and self._most and size_bytes >= self._most:
+            self.complaint = (
+                f"the log takes {size_bytes} bytes, replication.hold_size allows "
+                f"{self._most}: it holds what another voter lacks, so this witness "
+                "acknowledges nothing more until that voter has returned or is removed"
+            )
+            return (Report(Level.ERROR, "witness_full", self.complaint),)
+        least_free = self._most // FREE_AGAIN
+        if self.complaint and size_bytes <= self._most - least_free:
+            self.complaint = ""
+            detail = f"the log takes {size_bytes} bytes of {self._most} by now"
+            return (Report(Level.INFO, "witness_roomy", detail),)
+        return ()
+
+    def lifted(self, *, lifted: bool) -> None:
+        """Whether its master wants entries stored even so."""
+        self._is_lifted = lifted
