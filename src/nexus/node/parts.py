@@ -238,6 +238,7 @@ async def _port(config: Config, host: Papers | Guest, standing: Standing) -> Por
         host,
         Admittance(config, lambda: database.tokens),
         timeout_s=config.replication.connect_timeout_ms / 1000,
+        named=config.databases,
     )
     try:
         await port.start(config.replication.bind_addr)
