@@ -114,6 +114,7 @@ class Port:
             sockets,
             credentials,
             self._stream,
+            plain=self._stream if self.papers.is_optional else None,
             plain_answer=encode(_NOT_TLS),
             door=Door(timeout_s=self._timeout_s),
         )
