@@ -189,6 +189,7 @@ class FakeTokens:
 
     def __init__(self, is_master: Callable[[], bool]) -> None:
         self.known: dict[str, Token] = {}
+        self.in_doubt = False
         self.keeps = True
         """False: a new token is forgotten at once."""
         self._is_master = is_master
@@ -358,9 +359,9 @@ class FakeNode(FakeSql):
         self.asked.append(("switch_over", heir))
         return Handover("n1", heir, 0.1)
 
-    async def set_mode(self, mode: Mode) -> NodeStatus:
+    async def set_mode(self, mode: Mode, sync_quorum: int | None = None) -> NodeStatus:
         self._need(Role.MASTER)
-        self.asked.append(("set_mode", mode))
+        self.asked.append(("set_mode", mode, sync_quorum))
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:

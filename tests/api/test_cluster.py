@@ -20,7 +20,13 @@ from nexus.errors import ClusterChangeError
         ),
         ("POST", "/cluster/members", {"node_id": "n4"}, ("add_voter", "n4", "")),
         ("DELETE", "/cluster/members/n3", None, ("remove_voter", "n3")),
-        ("POST", "/replication/mode", {"mode": "sync"}, ("set_mode", "sync")),
+        ("POST", "/replication/mode", {"mode": "sync"}, ("set_mode", "sync", None)),
+        (
+            "POST",
+            "/replication/mode",
+            {"mode": "sync", "sync_quorum": 2},
+            ("set_mode", "sync", 2),
+        ),
         (
             "POST",
             "/cluster/maintenance",

@@ -25,7 +25,7 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "20"))
 ROLE_CHECKS = {"/health/master", "/health/replica"}
 
 # For JSON Schema 5.0 is an integer; here it is a REAL, refused.
-INTEGERS = {"min_offset", "sql_id", "step", "expires_s", "grace_s"}
+INTEGERS = {"min_offset", "sql_id", "step", "expires_s", "grace_s", "sync_quorum"}
 
 # They end only with their node.
 ENDLESS = {"/cluster/events"}

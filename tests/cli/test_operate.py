@@ -87,6 +87,14 @@ def test_the_mode_is_told_as_it_is_from_now_on(run: Run, start: Start) -> None:
     assert node.bodies("/replication/mode") == [{"mode": "sync"}]
 
 
+def test_the_quorum_is_changed_with_the_mode(run: Run, start: Start) -> None:
+    node = start().on("POST /replication/mode", node_status(mode="sync"))
+
+    run("mode", node.url, "sync", "--quorum", "3")
+
+    assert node.bodies("/replication/mode") == [{"mode": "sync", "sync_quorum": 3}]
+
+
 def test_pause_and_resume_can_name_one_replica(run: Run, start: Start) -> None:
     node = start()
     node.on("POST /replication/pause", {}).on("POST /replication/resume", {})

@@ -67,3 +67,11 @@ def test_a_membership_names_who_votes() -> None:
     membership = Membership("cluster", (("a", "a:1"), ("b", "b:1")))
 
     assert membership.voter_ids == ("a", "b")
+
+
+def test_a_membership_of_an_older_release_names_no_quorum() -> None:
+    older = msgspec.msgpack.encode((7, "cluster", (("a", "a:1"),), True, "sync"))
+
+    known = msgspec.msgpack.decode(older, type=Operation)
+
+    assert known == Membership("cluster", (("a", "a:1"),), mode="sync")

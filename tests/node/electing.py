@@ -26,6 +26,7 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
             replication__mode=flags.get("mode", "sync"),
             replication__apply_delay_ms=flags.get("delays", {}).get(number, 0),
             replication__max_log_size=flags.get("max_log_size", 1_000_000),
+            replication__hold_size=flags.get("hold_size", 1 << 33),
             databases=flags.get("databases", ""),
         )
         for number, address in enumerate(addresses)

@@ -1,6 +1,8 @@
 """A node's machines get their bounds from its settings."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -8,11 +10,14 @@ from nexus.config import ReplicationSettings
 from nexus.model.cluster import Mode
 from nexus.node.machines import (
     etcd_settings,
+    hold_bytes,
+    is_crowded,
     lease_ttl_s,
     member_settings,
     spread_ms,
     sync_quorum,
 )
+from nexus.node.parts import Parts
 from node.builders import Crowd, crowd_in
 
 
@@ -52,6 +57,25 @@ async def test_a_member_is_as_patient_as_its_node_is_configured(
         assert bounds.election.stands
         assert bounds.replica.retry_first_ms == 200
         assert bounds.sync_quorum == 0
+
+
+@pytest.mark.parametrize(("hold_size", "bound"), [(1, 4 << 20), (1 << 30, 1 << 30)])
+def test_a_witness_has_room_for_a_few_files_of_its_log_at_least(
+    hold_size: int, bound: int
+) -> None:
+    settings = ReplicationSettings(max_log_size=8, hold_size=hold_size)
+    config = SimpleNamespace(replication=settings)
+
+    def with_log(size_bytes: int, *, is_witness: bool) -> Parts:
+        log = SimpleNamespace(size_bytes=size_bytes)
+        parts = SimpleNamespace(config=config, log=log, is_witness=is_witness)
+        return cast("Parts", parts)
+
+    assert hold_bytes(with_log(0, is_witness=True)) == bound
+    assert hold_bytes(with_log(0, is_witness=False)) == 0
+    assert is_crowded(with_log(bound, is_witness=True))
+    assert not is_crowded(with_log(bound // 2, is_witness=True))
+    assert not is_crowded(with_log(bound, is_witness=False))
 
 
 @pytest.mark.parametrize(("heartbeat_ms", "ttl_s"), [(100, 2), (900, 3), (5_000, 15)])

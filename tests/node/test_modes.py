@@ -1,13 +1,22 @@
 """The log's mode rules, whoever reigns, until an operator has another one logged."""
 
 import asyncio
+import dataclasses
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from nexus.errors import OutcomeUnknownError, QuorumLostError, WrongRoleError
+from nexus.errors import (
+    ClusterChangeError,
+    OutcomeUnknownError,
+    QuorumLostError,
+    WrongRoleError,
+)
 from nexus.model.cluster import Mode
+from nexus.node.modes import warn_of_quorum
 from nexus.node.node import Node
+from nexus.node.parts import Parts
 from nexus.node.requests import SqlResponse
 from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
@@ -128,3 +137,46 @@ async def test_an_operator_has_the_mode_logged_and_every_voter_knows_it(
     assert master.status().mode is Mode.ASYNC
     for node in nodes:
         await caught_up(node, await acknowledged(master, INSERT))
+
+
+async def test_an_operator_has_the_quorum_logged_and_every_voter_knows_it(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    formed = master.members().sync_quorum
+    with pytest.raises(ClusterChangeError, match="a quorum of 4"):
+        await master.set_mode(Mode.SYNC, 4)
+
+    await master.set_mode(Mode.SYNC, 3)
+    all_hold_it = await acknowledged(master, INSERT)
+    await master.set_mode(Mode.SYNC, 1)
+
+    assert formed == 0
+    assert all_hold_it.durable_on == 3
+    for node in nodes:
+        await until(lambda node=node: node.members().sync_quorum == 1)  # type: ignore[misc]  # mypy cannot type a lambda's default
+    kinds = [event.kind for event in master._parts.events.since(0)]
+    assert kinds.count("quorum_below_majority") == 1
+    with capture_logs() as logs:
+        warn_of_quorum(replace_quorum(master, 2), 1)
+        warn_of_quorum(replace_quorum(master, 2), 2)
+        warn_of_quorum(master._parts, 1)
+    (told,) = logs
+    assert (told["event"], told["in_force"]) == ("quorum_differs", 1)
+
+
+def replace_quorum(node: Node, quorum: int) -> Parts:
+    """The node's parts as if it were configured for that."""
+    config = node.config
+    replication = msgspec.structs.replace(config.replication, sync_quorum=quorum)
+    changed = msgspec.structs.replace(config, replication=replication)
+    return dataclasses.replace(node._parts, config=changed)
+
+
+async def test_without_voters_the_quorum_is_no_matter_of_the_log(crowd: Crowd) -> None:
+    master = await crowd.node("master", replication__mode="sync")
+
+    with pytest.raises(ClusterChangeError, match="each master's own setting"):
+        await master.set_mode(Mode.SYNC, 2)

@@ -9,6 +9,7 @@ import pytest
 
 from nexus.model.operation import Membership
 from nexus.model.position import EpochHistory, Offset
+from nexus.node import machines
 from nexus.node.faces import LinkFace
 from nexus.node.parts import Parts
 from nexus.node.shortening import shorten
@@ -49,6 +50,7 @@ class Witness:
         for first in range(1, END, 4):
             self.log.append(batch(first, 4))
         self.log.sync()
+        self.hold = 1 << 40
         self.before: Callable[[], object] = lambda: None
 
     async def on_worker(self, call: Callable[[], Any]) -> Any:
@@ -56,10 +58,15 @@ class Witness:
         return call()
 
     async def shorten(self, face: Face) -> None:
-        config = SimpleNamespace(replication=SimpleNamespace(max_log_size=MOST))
+        bounds = SimpleNamespace(max_log_size=MOST, hold_size=self.hold)
+        config = SimpleNamespace(replication=bounds)
         standing = SimpleNamespace(catalog=self.catalog)
         parts = SimpleNamespace(
-            log=self.log, state=self.catalog.state, config=config, standing=standing
+            log=self.log,
+            state=self.catalog.state,
+            config=config,
+            standing=standing,
+            is_witness=True,
         )
         await shorten(cast("Parts", parts), cast("LinkFace", face), self.on_worker)
 
@@ -107,3 +114,15 @@ async def test_a_log_that_was_taken_back_meanwhile_is_left_alone(
     witness.before = lambda: witness.log.truncate_after(Offset(10))
     await witness.shorten(Face(floor=21))
     assert witness.catalog.state.base is None
+
+
+async def test_hard_case_11_a_log_that_takes_half_of_its_cap_keeps_what_others_lack(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "LEAST_FILES", 0)
+    witness.hold = witness.log.size_bytes
+
+    await witness.shorten(Face(floor=END - 2))
+
+    assert witness.log.entry_count < MOST
+    assert witness.log.first_offset <= END - 2

@@ -7,7 +7,9 @@ import pytest
 from e2e.cluster import free_port
 from nexus.errors import ClusterChangeError, StorageError
 from nexus.model.cluster import LinkState, Role
+from nexus.node import machines
 from nexus.node.node import Node
+from nexus.node.startup import LEAST_SEGMENT_BYTES
 from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
 
@@ -174,6 +176,39 @@ async def test_a_witness_with_a_shortened_log_starts_again_and_lends_what_it_has
             assert await count(heir) == 32
         finally:
             await heir.stop()
+    finally:
+        await again.stop()
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "is_removed"])
+async def test_hard_case_11_a_full_witness_stops_until_the_voter_returns_or_is_removed(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, *, returns: bool
+) -> None:
+    monkeypatch.setattr(machines, "LEAST_FILES", 0)
+    # Its newest file takes a mebibyte, the others what they hold.
+    most = LEAST_SEGMENT_BYTES * 3 // 2
+    master, replica, witness = await with_witness(crowd, max_log_size=8, hold_size=most)
+    waiting = asyncio.create_task(run(master, CREATE))
+    await caught_up(replica, await waiting)
+    replica_id = replica.node_id
+    await replica.stop()
+    while not witness.status().last_error:
+        insert = "insert into t values (zeroblob(60000))"
+        waiting = asyncio.create_task(run(master, insert))
+        await asyncio.wait({waiting}, timeout=0.2)
+    assert "replication.hold_size" in witness.status().last_error
+    assert witness.status().state is LinkState.STREAMING
+
+    again = Node(replica.config)
+    if returns:
+        await again.start()
+    else:
+        await master.remove_voter(replica_id)
+    try:
+        await waiting
+        end = master.status().durable_offset
+        await until(lambda: witness.status().durable_offset >= end)
+        await until(lambda: not witness.status().last_error)
     finally:
         await again.stop()
 

@@ -43,13 +43,18 @@ def member(
     *voters: str,
     mode: Mode = Mode.SYNC,
     logged: str = "",
+    logged_quorum: int | None = None,
     stands: bool = True,
     sync_quorum: int = 0,
+    hold: int = 0,
 ) -> Member:
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
     membership = Membership(
-        "cluster", tuple((name, name) for name in voters), mode=logged
+        "cluster",
+        tuple((name, name) for name in voters),
+        mode=logged,
+        sync_quorum=logged_quorum,
     )
     settings = MemberSettings(
         election=ElectionSettings(
@@ -59,7 +64,9 @@ def member(
             heartbeat_ms=HEARTBEAT_MS,
             spread_ms=HEARTBEAT_MS,
         ),
-        replica=ReplicaSettings(addresses=(), heartbeat_ms=HEARTBEAT_MS),
+        replica=ReplicaSettings(
+            addresses=(), heartbeat_ms=HEARTBEAT_MS, hold_bytes=hold
+        ),
         master=MasterSettings(heartbeat_ms=HEARTBEAT_MS),
         mode=mode,
         sync_quorum=sync_quorum,

@@ -3,12 +3,12 @@
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import TakeOver, VoteReply
-from nexus.replication.effects import StepDown
+from nexus.replication.effects import Report, Send, StepDown
 from nexus.replication.election_effects import PersistVote, VoteRecord
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberStanding
 from nexus.replication.settings import Standing
-from replication.alone import member, reigns
+from replication.alone import elected, follows, member, only, reigns
 from replication.examples import TWO_REIGNS, entry, welcome
 
 
@@ -57,3 +57,26 @@ def test_a_log_that_lacks_what_was_acknowledged_votes_once_it_has_caught_up() ->
     assert unsound == ()
     assert not behind
     assert again._view().sound
+
+
+def test_hard_case_11_a_witness_is_told_that_the_voters_are_to_change() -> None:
+    one = elected("a", "b", "w")
+    follows(one, "w")
+
+    wanted = only(one.changes(changes=True, now_ms=1_100), Send)
+    ended = only(one.changes(changes=False, now_ms=1_200), Send)
+
+    assert [ping.message.overrun for ping in wanted] == [True]  # type: ignore[union-attr]  # a Ping
+    assert [ping.message.overrun for ping in ended] == [False]  # type: ignore[union-attr]  # a Ping
+    assert member("a", "b").changes(changes=True, now_ms=0) == ()
+
+
+def test_hard_case_11_only_a_replica_has_a_log_with_a_cap() -> None:
+    witness = member("w", "a", "b", stands=False, hold=80)
+    reign = elected("a", "b")
+
+    (told,) = witness.sized(80, 100)
+
+    assert isinstance(told, Report)
+    assert told.event == "witness_full"
+    assert reign.sized(80, 100) == ()

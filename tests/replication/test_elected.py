@@ -110,6 +110,33 @@ def test_a_sync_quorum_counts_from_the_entry_that_makes_the_mode_sync() -> None:
     assert one.master.quorum == 0
 
 
+def test_the_quorum_of_the_log_rules_whatever_this_node_is_configured_for() -> None:
+    one = member("a", "b", "c", sync_quorum=1, logged_quorum=0)
+
+    begun = reigns(one, won(one), 1_030)
+
+    assert one.master is not None
+    assert one.master.quorum == 0
+    assert not only(begun, TakeWrites), "a majority is asked for"
+
+
+def test_a_quorum_that_is_logged_counts_from_its_entry() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "b")
+    assert one.master is not None
+    named = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")), sync_quorum=3)
+
+    objection = one.objection(named)
+    too_many = one.objection(replace(named, sync_quorum=4))
+    in_async = one.objection(replace(named, sync_quorum=4, mode=Mode.ASYNC))
+    one.configured(Offset(2), named, 1_100)
+
+    assert (objection, in_async) == ("", "")
+    assert too_many == "a quorum of 4 asks for as many voters"
+    assert one.sync_quorum == one.master.quorum == 3
+    assert one.master.commit_offset == 1
+
+
 def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:
     one = elected("a", "b", "c", sync_quorum=1)
     two = Membership("cluster", (("a", "a"), ("b", "b")))

@@ -1,5 +1,7 @@
 """Whom the log names as voters."""
 
+from msgspec.structs import replace
+
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership, Operation, Rows
 from nexus.model.position import Epoch, Offset
@@ -25,6 +27,7 @@ def test_before_the_first_configuration_nobody_votes() -> None:
     assert electorate.voters == ()
     assert electorate.offset == 0
     assert electorate.auto_failover
+    assert electorate.sync_quorum is None
 
 
 def test_a_configuration_is_in_force_from_its_append() -> None:
@@ -104,3 +107,22 @@ def test_a_snapshot_brings_its_own() -> None:
 
     assert kept == ("a", "b")
     assert electorate.voters == ("a", "b", "c")
+
+
+def test_it_remembers_who_has_voted_by_what_it_still_knows() -> None:
+    electorate = formed()
+    electorate.configured(Configuration(Offset(3), THREE))
+    electorate.configured(Configuration(Offset(5), TWO))
+
+    assert electorate.ever_voted == {"a", "b", "c"}
+    assert electorate.voters == ("a", "b")
+
+
+def test_the_latest_configuration_names_the_quorum() -> None:
+    electorate = formed()
+    before = electorate.sync_quorum
+
+    electorate.configured(Configuration(Offset(3), replace(TWO, sync_quorum=0)))
+
+    assert before is None
+    assert electorate.sync_quorum == 0

@@ -189,8 +189,58 @@ def test_fewer_who_count_may_commit_what_is_there_already() -> None:
     found.elected(frozenset({MASTER_NODE.node_id, NodeId("b"), NodeId("c")}))
     found.stored(Offset(12), 0)
 
-    same = found.configured(found.voters, 0, 0)
-    alone = found.configured(frozenset({MASTER_NODE.node_id}), 0, 0)
+    same = found.configured(found.voters, 0, Offset(12), 0)
+    alone = found.configured(frozenset({MASTER_NODE.node_id}), 0, Offset(12), 0)
 
     assert same == ()
     assert alone[0] == CommitAdvanced(Offset(12))
+
+
+def told(found: Streams, progress: Progress) -> Ping:
+    """What a replica is told with a heartbeat."""
+    (send,) = found.ping(progress, 100)
+    assert isinstance(send, Send)
+    assert isinstance(send.message, Ping)
+    return send.message
+
+
+def test_hard_case_11_who_was_removed_counts_until_a_majority_holds_that() -> None:
+    found, progress = streams(quorum=0)
+    own, away = MASTER_NODE.node_id, NodeId("c")
+    found.elected(frozenset({own, progress.node_id, away}))
+    found.acknowledged(progress, ack(10), 0)
+    before = told(found, progress)
+
+    found.configured(frozenset({own, progress.node_id}), 0, Offset(11), 0)
+    found.stored(Offset(11), 0)
+    pending = told(found, progress)
+    progress.streamed(Offset(12), 0)
+    found.acknowledged(progress, ack(11), 0)
+    done = told(found, progress)
+
+    assert (before.held_offset, before.overrun) == (0, False)
+    assert (pending.held_offset, pending.overrun) == (0, True)
+    assert (done.held_offset, done.overrun) == (11, False)
+
+
+def test_a_new_reign_counts_whoever_an_earlier_one_may_have_removed() -> None:
+    found, progress = streams(durable=10, quorum=0, of=TWO_REIGNS)
+    own, away = MASTER_NODE.node_id, NodeId("c")
+    voters = frozenset({own, progress.node_id})
+    found.elected(voters, voters | {away})
+    found.acknowledged(progress, ack(10), 0)
+    early = told(found, progress)
+
+    found.stored(Offset(11), 0)
+    progress.streamed(Offset(12), 0)
+    found.acknowledged(progress, ack(11), 0)
+
+    assert (early.held_offset, early.overrun) == (0, True)
+    assert told(found, progress).held_offset == 11
+
+
+def test_without_voters_no_witness_is_told_anything() -> None:
+    found, progress = streams()
+
+    assert not told(found, progress).overrun
+    assert told(found, progress).held_offset == 0

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from nexus.model.cluster import Mode
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset
-from sim.disk import Disk
+from sim.disk import Disk, own_of
 from sim.plan import Plan
 from sim.stranger import ENTRY, EPOCH
 
@@ -18,6 +18,12 @@ from sim.stranger import ENTRY, EPOCH
 class RuleError(AssertionError):
     """An invariant does not hold; says which, and what was found."""
 
+
+ON_ITS_WAY = 30
+"""A window of entries, a batch, and what comes until a voter's removal is logged."""
+
+PASSES = 5
+"""A reign's first entry, and the batch that the one before it had logged last."""
 
 PATIENCE_MS = 600
 """The longest that a granted pre-vote is on its way, a slow disk included."""
@@ -31,6 +37,7 @@ class Checkers:
 
     def __init__(self, plan: Plan, disks: dict[str, Disk]) -> None:
         self._mode = plan.mode
+        self._hold = plan.hold
         self._quorum = plan.sync_quorum
         self._weak = plan.is_weak
         """Less than a majority was asked for: what is committed may be lost."""
@@ -269,6 +276,32 @@ class Checkers:
     def refuses(self, transaction_id: str) -> None:
         """A client was told that nothing happened, by everybody whom it asked."""
         self._refused.add(transaction_id)
+
+    def grows(self, name: str, disk: Disk) -> None:
+        """Hard case 11: a witness's log has a cap, where a quorum holds writers up.
+
+        Beyond it are what was on its way, and what passes although it is full.
+        """
+        most = self._hold + ON_ITS_WAY + PASSES * len(self._reigns)
+        if self._hold and self._mode is Mode.SYNC and len(disk.log) > most:
+            raise RuleError(f"{name} stores {len(disk.log)} entries of {self._hold}")
+
+    def shortens(self, name: str, disk: Disk, floor: Offset) -> None:
+        """Hard case 11: a witness drops nothing that a voter with a database lacks.
+
+        The voters are those of the last configuration that is committed.
+        """
+        if self._weak:
+            return
+        voters = disk.formed[0].membership
+        for record in self.committed:
+            voters = own_of(record.payload)[1] or voters
+        for at in range(disk.first, floor):
+            record = self.committed[at - 1]
+            for voter in voters.voter_ids:
+                other = self._disks.get(voter)
+                if other is not None and not _holds(other, record):
+                    raise RuleError(f"{name} drops entry {at}, which {voter} lacks")
 
     # --- In the end ------------------------------------------------------------------
 

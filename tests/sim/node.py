@@ -124,7 +124,17 @@ class Process:
         if self.disk.incomplete and self.member.is_sound:
             self.disk.incomplete = False
         self.take(self.member.tick(self.now()))
+        self._measure_log()
         self.world.later(self, self.world.tick_ms, self.tick)
+
+    def _measure_log(self) -> None:
+        """A witness's log has a cap: half of it, and only what others lack is kept."""
+        hold = self.world.plan.hold
+        if not (hold and self.witness):
+            return
+        if len(self.disk.log) > hold // 2:
+            self._shorten()
+        self.take(self.member.sized(len(self.disk.log), self.now()))
 
     # --- Effects ---------------------------------------------------------------------
 
@@ -412,9 +422,12 @@ class Process:
         history = self.history_of(records)
         self.world.checkers.appended(self.name, self.disk, records, history)
         self.disk.append(records)
+        if self.witness:
+            self.world.checkers.grows(self.name, self.disk)
 
         def synced() -> None:
             self.disk.sync()
+            self._measure_log()
             self.take(self.member.stored(records[-1].offset, self.now()))
 
         self.block(synced)
@@ -522,11 +535,10 @@ class Process:
     def retain(self) -> None:
         """Drop a part of the log that is applied, checkpointed and not needed."""
         disk, member = self.disk, self.member
-        if (
-            self.witness
-            or self.busy
-            or member.elector.reigns is not bool(member.master)
-        ):
+        if self.witness:
+            self._shorten()
+            return
+        if self.busy or member.elector.reigns is not bool(member.master):
             return
         disk.rows_synced = disk.applied
         floor = min(Offset(disk.applied + 1), member.retention_floor())
@@ -535,6 +547,17 @@ class Process:
         if floor > disk.first:
             disk.drop_before(floor)
             member.retained(floor)
+
+    def _shorten(self) -> None:
+        """A witness drops what every other voter holds."""
+        disk, replica = self.disk, self.member.replica
+        floor = self.member.retention_floor()
+        if self.busy or replica is None or not replica.is_settled:
+            return
+        if floor > disk.first:
+            self.world.checkers.shortens(self.name, disk, floor)
+            disk.drop_before(floor)
+            self.member.retained(floor)
 
     # --- What is asked of it ---------------------------------------------------------
 

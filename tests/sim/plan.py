@@ -47,6 +47,9 @@ class Plan:
     sync_quorum: int = 0
     """Voters that must hold an entry in sync mode; 0: a majority."""
 
+    hold: int = 0
+    """Entries that a witness's log may grow to; 0: any number."""
+
     chained: tuple[str, ...] = ()
     """Learners each of which follows the one before it, the first one a voter."""
 
@@ -224,6 +227,31 @@ def plan_of_switchovers(seed: int) -> Plan:
         faults.append(Fault(at_ms, "storm", (), LASTING_MS[-1]))
         faults.append(Fault(later, "switchover", (heir,), LASTING_MS[-1]))
     return Plan(seed, ("a", "b"), (), faults=tuple(faults))
+
+
+def plan_of_absence(seed: int) -> Plan:
+    """A voter is away for long, while the witness's log has a small cap."""
+    chance = random.Random(~seed * 3)
+    voters = chance.choice((("a", "b", "w"), ("a", "b", "w"), ("a", "b", "c", "w")))
+    away, at_ms = chance.choice(voters[:-1]), chance.randrange(CALM_MS, 900)
+    faults = [Fault(at_ms, "isolate", (away,), 2_000)]
+    if chance.random() < 0.5:
+        faults.append(Fault(at_ms + chance.randrange(900), "part", (away,), 1_000))
+    kinds = ("crash", "crash master", "pause", "break", "retain", "switchover", "jump")
+    for kind in chance.choices(kinds, k=chance.randrange(5)):
+        node = () if kind in OF_MASTER else (chance.choice(voters),)
+        amount = 400 if kind == "jump" else 0
+        when = chance.randrange(CALM_MS, STRESS_MS)
+        faults.append(Fault(when, kind, node, chance.choice(LASTING_MS), amount))
+    faults.sort(key=lambda fault: fault.at_ms)
+    return Plan(
+        seed,
+        voters,
+        mode=Mode.ASYNC if chance.random() < 0.25 else Mode.SYNC,
+        clients=8,
+        faults=tuple(faults),
+        hold=chance.choice((8, 12, 24)),
+    )
 
 
 LATER_OF_NOBODY: Final = {"surgery", "echo", "stranger", "leap"}

@@ -10,9 +10,15 @@ import pytest
 from msgspec.structs import replace
 
 from nexus.model.position import NO_OFFSET, Offset
-from nexus.protocol.messages import Pong
+from nexus.protocol.messages import Pong, WalAck
 from nexus.replication import acceptance, admission, votes
-from nexus.replication.effects import CommitAdvanced, Diverged, Store
+from nexus.replication.effects import (
+    MASTER,
+    CommitAdvanced,
+    Diverged,
+    Send,
+    Store,
+)
 from nexus.replication.elected import ElectedMaster, Phase
 from nexus.replication.election import Elector
 from nexus.replication.election_effects import PersistVote, TakeWrites, VoteRecord
@@ -22,6 +28,7 @@ from nexus.replication.member_effects import ReadReady
 from nexus.replication.progress import Progress
 from nexus.replication.quorum import committed_offset
 from nexus.replication.relay import Relay
+from nexus.replication.room import Room
 from nexus.replication.streams import Streams
 from nexus.replication.voting_replica import VotingReplica
 from sim import disk as disks
@@ -318,6 +325,15 @@ def fewer_than_the_quorum(patch: Patch) -> None:
     patch.setattr(Streams, "quorum", property(quorum))
 
 
+def each_master_has_its_own_quorum(patch: Patch) -> None:
+    """A master goes by its own configuration, whatever the log names."""
+
+    def asked(master: ElectedMaster, _logged: int | None) -> int:
+        return master._own.sync_quorum
+
+    patch.setattr(ElectedMaster, "_asked", asked)
+
+
 def every_position_is_believed(patch: Patch) -> None:
     """A master does not ask whether an acknowledgement can be true."""
     patch.setattr(Streams, "refuted", lambda *_: "")
@@ -358,6 +374,36 @@ def a_relay_outlives_a_rewind(patch: Patch) -> None:
     patch.setattr(Relay, "end", lambda *_: ())
 
 
+def a_full_witness_acknowledges(patch: Patch) -> None:
+    """At its cap it drops entries, and says that it has them."""
+    receive = VotingReplica.receive_entries
+
+    def receives(self: VotingReplica, entries: Any, now_ms: int) -> Any:
+        if not self.room.is_full:
+            return receive(self, entries, now_ms)
+        self.room.has_dropped = True
+        return (Send(MASTER, WalAck(entries[-1].offset, NO_OFFSET)),)
+
+    patch.setattr(VotingReplica, "receive_entries", receives)
+
+
+def a_full_witness_stores_on(patch: Patch) -> None:
+    """There is a cap, and nobody looks at it."""
+    patch.setattr(Room, "is_full", False)
+
+
+def who_was_removed_is_forgotten_at_once(patch: Patch) -> None:
+    """A witness drops what only a former voter lacks, which may be one again."""
+    forgotten = property(lambda streams: streams.voters)
+    patch.setattr(Streams, "_counted_for_retention", forgotten)
+
+
+PLANTED_FOR_ABSENCE: Final[tuple[Callable[[Patch], None], ...]] = (
+    a_full_witness_acknowledges,
+    a_full_witness_stores_on,
+    who_was_removed_is_forgotten_at_once,
+)
+
 PLANTED_IN_CHAINS: Final[tuple[Callable[[Patch], None], ...]] = (
     a_relay_shows_what_is_not_committed,
     a_relay_outlives_a_rewind,
@@ -386,6 +432,7 @@ PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     a_repeated_entry_is_taken_for_the_next,
     a_repeated_ack_counts_again,
     fewer_than_the_quorum,
+    each_master_has_its_own_quorum,
     every_position_is_believed,
     follows_another_cluster,
     admits_another_cluster,

@@ -21,4 +21,6 @@ LATER: Final = {
     201: "the same, with a new voter that had almost all",
     3106: "power failed after a full sync had written its intent: the database stood "
     "further back than before, which was taken for the snapshot, and the log was cut",
+    48014: "a voter whose rewind had failed did not stand, and the master that wanted "
+    "it had lost its disk: nobody could reign until that voter was restarted",
 }

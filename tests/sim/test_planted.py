@@ -1,20 +1,48 @@
 """The simulator finds every fault that is planted, so its silence means something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from sim.plan import Fault, Plan, chain_of, plan_of, plan_of_switchovers, plan_with
+from sim.plan import (
+    Fault,
+    Plan,
+    chain_of,
+    plan_of,
+    plan_of_absence,
+    plan_of_switchovers,
+    plan_with,
+)
 from sim.planted import (
     PLANTED,
     PLANTED_FOR,
+    PLANTED_FOR_ABSENCE,
     PLANTED_IN_CHAINS,
     learner_counts,
     loyal_to_the_old_master,
 )
 from sim.shrink import failure_of, shrunk
 
-SEEDS_MOST = 450
+SEEDS_MOST = 900
+
+SHOWS_AT = {
+    "lease_from_the_answer": 299,
+    "restarted_voter_votes_at_once": 109,
+    "stale_strong_read": 74,
+    "a_wiped_voter_votes": 260,
+    "a_new_disk_under_the_old_id": 447,
+    "an_install_without_an_intent": 85,
+    "a_rewind_that_is_not_synced": 71,
+}
+"""Where a fault that is rarely met was met last; that seed is tried first."""
+
+
+def seeds_for(plant: Callable[[pytest.MonkeyPatch], None]) -> Iterator[int]:
+    """Where to look for it, in this order."""
+    if plant.__name__ in SHOWS_AT:
+        yield SHOWS_AT[plant.__name__]
+    yield from range(SEEDS_MOST)
+
 
 # The machines have tests of their own that cover them; here it would cost three
 # times as much.
@@ -28,7 +56,7 @@ def test_the_simulator_finds_a_planted_fault(
 ) -> None:
     plant(monkeypatch)
 
-    found = next(filter(None, (failure_of(plan_of(s)) for s in range(SEEDS_MOST))), "")
+    found = next(filter(None, (failure_of(plan_of(s)) for s in seeds_for(plant))), "")
 
     assert found
 
@@ -42,8 +70,8 @@ def test_the_simulator_finds_a_fault_that_only_one_kind_of_trouble_shows(
     plant: Callable[[pytest.MonkeyPatch], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plans = [plan_with(kind, seed) for seed in range(SEEDS_MOST)]
-    sound = [failure_of(plan) for plan in plans[:10]]
+    plans = (plan_with(kind, seed) for seed in seeds_for(plant))
+    sound = [failure_of(plan_with(kind, seed)) for seed in range(10)]
     plant(monkeypatch)
 
     found = next(filter(None, map(failure_of, plans)), "")
@@ -89,5 +117,18 @@ def test_the_simulator_finds_a_fault_of_a_replica_that_passes_its_log_on(
     plant(monkeypatch)
 
     found = next(filter(None, (failure_of(chain_of(s)) for s in range(SEEDS_MOST))), "")
+
+    assert found
+
+
+@pytest.mark.timeout(300)  # a busy machine takes its time
+@pytest.mark.parametrize("plant", PLANTED_FOR_ABSENCE, ids=lambda plant: plant.__name__)
+def test_hard_case_11_a_long_absence_shows_a_witness_that_keeps_too_much_or_too_little(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    plans = map(plan_of_absence, range(SEEDS_MOST))
+    found = next(filter(None, map(failure_of, plans)), "")
 
     assert found

@@ -8,7 +8,15 @@ import pytest
 
 from nexus.model.cluster import Mode
 from sim.disk import Disk
-from sim.plan import LOSES_DISK, Fault, Plan, chain_of, early_plan_of, plan_of
+from sim.plan import (
+    LOSES_DISK,
+    Fault,
+    Plan,
+    chain_of,
+    early_plan_of,
+    plan_of,
+    plan_of_absence,
+)
 from sim.regressions import EARLY, LATER
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -134,3 +142,49 @@ def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
     monkeypatch.setattr(Disk, "is_sound", True)
 
     assert any(failure_of(plan) for plan in forgetful(range(200)))
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_hard_case_11_a_voter_may_be_away_for_long_while_the_witness_has_a_cap(
+    first: int,
+) -> None:
+    for seed in range(first, first + BATCH):
+        assert failure_of(plan_of_absence(seed)) == "", seed
+
+
+def absent(*faults: Fault) -> World:
+    """Two data nodes and a witness with a small cap; one is away for long."""
+    away = Fault(500, "isolate", ("a",), 2_000)
+    plan = Plan(5, ("a", "b", "w"), clients=4, faults=(away, *faults), hold=24)
+    return World(plan)
+
+
+def test_hard_case_11_a_full_witness_stops_the_writes_and_lives() -> None:
+    world = absent()
+    world.clients_act = True
+    seen: list[tuple[bool, int]] = []
+
+    def look() -> None:
+        replica = world.processes["w"].member.replica
+        assert replica is not None
+        seen.append((replica.room.is_full, len(world.checkers.committed)))
+
+    for at_ms in (1_800, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+
+    (full, before), (full_still, after) = seen
+    assert full
+    assert full_still
+    assert before == after
+
+
+def test_hard_case_11_a_full_witness_goes_on_once_the_voter_is_removed() -> None:
+    world = absent(Fault(1_800, "part", ("a",), 1_000))
+    seen: list[int] = []
+    for at_ms in (1_700, 2_400):
+        world.at(None, at_ms, lambda: seen.append(len(world.checkers.committed)))
+
+    world.run()
+
+    assert seen[1] > seen[0]

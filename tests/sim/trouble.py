@@ -184,12 +184,17 @@ def _configure(world: "World", *, auto_failover: bool) -> None:
     master = _master(world)
     if master is None or master.paused:
         return
-    master.configure(_membership(master.member.voters, auto_failover=auto_failover))
+    master.configure(
+        _membership(world, master.member.voters, auto_failover=auto_failover)
+    )
 
 
-def _membership(voters: Iterable[NodeId], *, auto_failover: bool = True) -> Membership:
+def _membership(
+    world: "World", voters: Iterable[NodeId], *, auto_failover: bool = True
+) -> Membership:
     named = tuple((one, place_of(one)) for one in sorted(voters))
-    return Membership("cluster", named, auto_failover)
+    quorum = world.plan.sync_quorum
+    return Membership("cluster", named, auto_failover, sync_quorum=quorum)
 
 
 def _add_voter(world: "World", fault: Fault) -> None:
@@ -198,7 +203,33 @@ def _add_voter(world: "World", fault: Fault) -> None:
         return
     process = world.processes.get(fault.nodes[0])
     if process is not None:
-        master.configure(_membership({*master.member.voters, process.node_id}))
+        master.configure(_membership(world, {*master.member.voters, process.node_id}))
+
+
+def _part(world: "World", fault: Fault) -> None:
+    """An operator removes a voter that is away, and tries until it is done."""
+    name, until = fault.nodes[0], world.time + fault.for_ms
+
+    def tries(asked: "Process | None" = None) -> None:
+        master = _master(world)
+        if asked not in (None, master):
+            asked.take(asked.member.changes(changes=False, now_ms=asked.now()))
+            asked = None
+        if master is None or master.paused or master.name == name:
+            world.soon(50, tries)
+            return
+        left = [one for one in master.member.voters if place_of(one) != name]
+        is_done = len(left) == len(master.member.voters) or world.time > until
+        if is_done:
+            master.take(master.member.changes(changes=False, now_ms=master.now()))
+            return
+        if asked is None and not master.writer.is_idle:
+            master.take(master.member.changes(changes=True, now_ms=master.now()))
+            asked = master
+        master.configure(_membership(world, left))
+        world.soon(3, tries, asked)
+
+    tries()
 
 
 def _remove_voter(world: "World", fault: Fault) -> None:
@@ -207,7 +238,7 @@ def _remove_voter(world: "World", fault: Fault) -> None:
         return
     gone = fault.nodes[0]
     left = [one for one in master.member.voters if place_of(one) != gone]
-    master.configure(_membership(left))
+    master.configure(_membership(world, left))
 
 
 def _surgery(world: "World", fault: Fault) -> None:
@@ -273,7 +304,7 @@ def _gives_place(world: "World", name: str) -> None:
         if not dead:
             return
         both = voters | {new.node_id}
-        master.configure(_membership(both if both != voters else both - dead))
+        master.configure(_membership(world, both if both != voters else both - dead))
     world.soon(150, _gives_place, world, name)
 
 
@@ -308,6 +339,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "maintenance": _maintenance,
     "add voter": _add_voter,
     "remove voter": _remove_voter,
+    "part": _part,
     "storm": _storm,
     "surgery": _surgery,
     "echo": _echo,

@@ -63,7 +63,8 @@ class World:
         self.connections: list[Connection] = []
         self.copies: dict[str, Copy] = {}
         voters = tuple((name, name) for name in plan.voters)
-        self.formed = Configuration(Offset(0), Membership("cluster", voters))
+        formed = Membership("cluster", voters, sync_quorum=plan.sync_quorum)
+        self.formed = Configuration(Offset(0), formed)
         self.disks = {name: Disk(self.formed) for name in plan.nodes}
         self._generations: dict[str, int] = {}
         self._dead: dict[str, Disk] = {}
@@ -190,10 +191,11 @@ class World:
                 retry_first_ms=30,
                 retry_most_ms=200,
                 steady_ms=1_000,
+                hold_bytes=self.plan.hold if witness else 0,
             ),
             master=MasterSettings(heartbeat_ms=HEARTBEAT_MS, window_entries=16),
             mode=self.plan.mode,
-            sync_quorum=self.plan.sync_quorum,
+            sync_quorum=1,  # the log names another one, and that rules
             witness=witness,
         )
         standing = MemberStanding(

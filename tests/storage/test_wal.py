@@ -246,6 +246,19 @@ def test_retention_drops_whole_segments_that_are_old_and_not_needed(
     log.close()
 
 
+def test_even_the_newest_entries_may_go_but_for_the_last_file(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path, SMALL)
+    for offset in range(1, 101):
+        log.append(batch(offset, 1))
+
+    dropped = log.retain(Offset(95), keeps_newest=False)
+
+    assert dropped == 90
+    assert log.entry_count == 10
+    assert all_of(log) == batch(91, 10)
+    log.close()
+
+
 def test_a_closed_log_takes_no_changes(tmp_path: Path) -> None:
     log = WriteAheadLog.open(tmp_path, SMALL)
     log.close()

@@ -73,6 +73,10 @@ class Tokens(Protocol):
     """The tokens as one node sees them; only the master changes them."""
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether they may have been revoked while this node was down."""
+
+    @property
     def known(self) -> KnownTokens:
         """What this node has applied."""
 
@@ -195,7 +199,7 @@ class NodeFacade(Protocol):
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""
 
-    async def set_mode(self, mode: Mode) -> NodeStatus:
+    async def set_mode(self, mode: Mode, sync_quorum: int | None = None) -> NodeStatus:
         """Have acknowledgements mean this from now on, whoever reigns."""
 
     async def start_replication(

@@ -64,12 +64,21 @@ def mode(
     url: NodeUrl,
     to: Annotated[Mode, typer.Argument(metavar="sync|async", help="From now on.")],
     *,
+    quorum: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Voters that must hold a write in sync mode; 0: a majority."
+        ),
+    ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
     """Have the master at URL log what an acknowledgement means from now on."""
+    wish: dict[str, object] = {"mode": to}
+    if quorum is not None:
+        wish["sync_quorum"] = quorum
     with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.post("/replication/mode", {"mode": to})
+        answer = remote.post("/replication/mode", wish)
     _tell(answer, f"the mode is {answer['mode']}, whoever reigns", as_json=as_json)
 
 

@@ -50,6 +50,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A replica applies an entry only when it is so old; 0: at once."""
     max_log_size: Count = 1_000_000
     """Entries that the log keeps at least; older segments are dropped."""
+    hold_size: Size = 8 << 30
+    """What a witness's log may grow to while another voter lacks entries of it."""
     auto_failover: bool = True
     coordinator: Literal["manual", "quorum", "etcd"] | None = None
     """Who decides about masters; None: the voters where there are any, else an
@@ -137,6 +139,10 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Path | None = None
     """Who signed nodes' certificates: no node without one of these is let in. None:
     whom this machine trusts, and nodes show no certificate."""
+    crl_file: Path | None = None
+    """Which of the CA's certificates were revoked, in PEM; it signs that list too."""
+    mode: Literal["required", "optional"] = "required"
+    """optional: who speaks plainly is served too, while nodes change over to TLS."""
     client_certs: Literal["optional", "required"] = "optional"
     """Whether clients too must show one of the CA's."""
 

@@ -167,6 +167,9 @@ class MembersView(msgspec.Struct, frozen=True):
     auto_failover: bool
     """False in maintenance: only operators begin elections."""
     members: tuple[MemberView, ...]
+    sync_quorum: int | None = None
+    """Voters that must hold a write in sync mode; 0: a majority of them; null: as each
+    master is configured."""
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True):

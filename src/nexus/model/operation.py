@@ -68,6 +68,9 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, tag=7):
     auto_failover: bool = True
     mode: str = ""
     """`sync` or `async`, whoever reigns; empty: as each master is configured."""
+    sync_quorum: int | None = None
+    """Voters that must hold an entry in sync mode, whoever reigns; 0: a majority of
+    them; None: as each master is configured."""
 
     @property
     def voter_ids(self) -> tuple[str, ...]:

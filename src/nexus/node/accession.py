@@ -76,7 +76,10 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
         formed = Membership(
-            parts.state.cluster_id, parts.state.voters, mode=member.mode
+            parts.state.cluster_id,
+            parts.state.voters,
+            mode=member.mode,
+            sync_quorum=parts.config.replication.sync_quorum or 0,
         )
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
@@ -201,9 +204,8 @@ def stand_alone(parts: Parts) -> None:
         "force",
         mode,
     )
-    alone = Membership(
-        parts.state.cluster_id, ((parts.state.node_id, parts.address),), mode=mode
-    )
+    voters = ((parts.state.node_id, parts.address),)
+    alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
     standing.catalog.update(
         epoch=reign.epoch, history_id=reign.history_id, incomplete=""
     )

@@ -46,6 +46,9 @@ WRITE_BUFFER_BYTES: Final = 1 << 20
 STUCK_S: Final = 60.0
 """A client that reads nothing for so long is cut off."""
 
+_READ: Final = StatementKind.READ
+_PRAGMA: Final = StatementKind.PRAGMA
+
 log = structlog.get_logger(__name__)
 
 
@@ -310,9 +313,9 @@ def only_reads(asked: Execute) -> bool:
 
 def _reads(sql: str) -> bool:
     kind = classify(sql)
-    if kind is StatementKind.PRAGMA:
+    if kind is _PRAGMA:
         return read_pragma(sql).use is PragmaUse.READ
-    return kind is StatementKind.READ
+    return kind is _READ
 
 
 def done_of(request_id: int, answer: Answer) -> Done:

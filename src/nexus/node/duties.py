@@ -20,7 +20,7 @@ from nexus.node.connection import Connection
 from nexus.node.following import Following
 from nexus.node.forming import Forming, is_of_no_cluster, warn_of_peers
 from nexus.node.keyholding import ETCD_DECIDES, Keyholding
-from nexus.node.modes import warn_of_mode
+from nexus.node.modes import warn_of_mode, warn_of_quorum
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
@@ -159,6 +159,7 @@ class Duties:
             self.duty = await Voting.begin(parts, self._configuration_met)
             warn_of_peers(parts, dict(self.duty.voters))
             warn_of_mode(parts, self.duty.member.mode)
+            warn_of_quorum(parts, self.duty.member.sync_quorum)
             return
         if parts.config.replication.peers and is_of_no_cluster(parts):
             self.duty = Forming(parts, self._formed)

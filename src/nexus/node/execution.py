@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
@@ -15,6 +16,10 @@ from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.database import Database
+
+_READ: Final = StatementKind.READ
+_VACUUM: Final = StatementKind.VACUUM
+"""By these names: to find a member of an enumeration costs 0.3 µs."""
 
 
 class Executor:
@@ -56,14 +61,14 @@ class Executor:
         )
         if not statements:
             raise RequestError("statements is empty; send at least one")
-        kinds = {classify(statement.sql) for statement in statements}
-        if kinds == {StatementKind.READ}:
+        kinds = [classify(statement.sql) for statement in statements]
+        if all(kind is _READ for kind in kinds):
             loop = asyncio.get_running_loop()
             self._measures.statements_read += len(statements)
             results = await loop.run_in_executor(self.threads, self._read, statements)
             return _response(Answer(results, None), epoch)
         manager = writer()
-        if StatementKind.VACUUM in kinds and _is_vacuum_alone(statements):
+        if _VACUUM in kinds and _is_vacuum_alone(statements):
             # This node's own matter, between two batches: nothing is logged.
             await manager.run(self._database.vacuum)
             return _response(Answer([StatementResult((), [], -1, 0)], None), epoch)

@@ -149,6 +149,7 @@ def members(duties: Duties) -> MembersView:
             )
             for node_id, address in (*voters.items(), *learners.items())
         ),
+        membership.sync_quorum,
     )
 
 
@@ -187,9 +188,10 @@ async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
     return await _configure(duties, replace(membership, auto_failover=enabled))
 
 
-async def set_mode(duties: Duties, mode: Mode) -> None:
+async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
     """Have acknowledgements mean this from now on, whoever reigns; logged on return.
 
+    `sync_quorum` voters must hold a write in sync mode, 0: a majority, None: as it is.
     Raises WrongRoleError where this node is no master, or etcd wants sync.
     """
     if isinstance(duties.duty, Keyholding):
@@ -198,13 +200,32 @@ async def set_mode(duties: Duties, mode: Mode) -> None:
         )
     if isinstance(duties.duty, Voting):
         _, membership = duties.duty.configuration
-        if membership.mode != mode:
-            await _configure(duties, replace(membership, mode=mode))
+        quorum = membership.sync_quorum if sync_quorum is None else sync_quorum
+        changed = replace(membership, mode=mode, sync_quorum=quorum)
+        if changed != membership:
+            await _configure(duties, changed)
+            _warn_of_losses(duties, changed)
         return
+    if sync_quorum is not None:
+        raise ClusterChangeError(
+            "nobody votes here, so the quorum is each master's own setting "
+            "(replication.sync_quorum): nothing was changed"
+        )
     async with duties.changing:
         reigning = duties.reigning("the mode is the master's to change")
         if reigning.mode is not mode:
             await duties.change(duties.role, "mode", mode=mode)
+
+
+def _warn_of_losses(duties: Duties, membership: Membership) -> None:
+    quorum, needed = membership.sync_quorum, majority(len(membership.voters))
+    if quorum is not None and 0 < quorum < needed:
+        duties.parts.events.warning(
+            "quorum_below_majority",
+            f"a write is acknowledged once {quorum} of {len(membership.voters)} voters "
+            f"hold it: an election does without up to {needed - 1} of them, and what "
+            "only those hold is lost then",
+        )
 
 
 async def start(duties: Duties, role: Role, master_addr: str | None) -> None:
@@ -281,6 +302,8 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
         objection = voting.member.objection(membership)
         if objection:
             raise ClusterChangeError(f"nothing was changed: {objection}")
+        # A batch before it may wait for a witness that is at its cap (hard-case 11).
+        voting.take(voting.member.changes(changes=True, now_ms=now_ms()))
 
         async def in_force(offset: Offset) -> None:
             if mode is Mode.SYNC:
@@ -300,6 +323,8 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
                 "this node's reign ended meanwhile: whether the change stands is known "
                 "once there is a master again; see GET /cluster/members"
             ) from error
+        finally:
+            voting.take(voting.member.changes(changes=False, now_ms=now_ms()))
         dead_after_ms, pause_s = voting.patience
         deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
         # The machine has no event for what it has committed.

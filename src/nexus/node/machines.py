@@ -12,7 +12,7 @@ from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.etcdclient import EtcdSettings
 from nexus.node.parts import Parts
-from nexus.node.startup import written
+from nexus.node.startup import log_settings, written
 from nexus.replication.election_effects import ElectionSettings, VoteRecord
 from nexus.replication.leadership_stages import LeadershipSettings
 from nexus.replication.master import Master
@@ -42,6 +42,9 @@ FIRST_TRIES: Final = 4
 HOME_HEARTBEATS: Final = 12
 LEAST_HOME_MS = 10_000
 """A downstream goes back to its own upstream after a minute, or not much sooner."""
+
+LEAST_FILES: Final = 4
+"""Of a witness's log: one is appended to, one holds what is not held by all yet."""
 
 MOST_POLL_MS: Final = 1_000
 """How often both keys are read, at least."""
@@ -113,6 +116,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             # Somebody among the voters knows the master, or will within an election.
             retry_most_ms=max(retry_ms, heartbeat_ms * missed),
             apply_delay_ms=settings.apply_delay_ms,
+            hold_bytes=hold_bytes(parts),
         ),
         master=MasterSettings(
             heartbeat_ms=heartbeat_ms,
@@ -124,6 +128,23 @@ def member_settings(parts: Parts) -> MemberSettings:
         sync_quorum=settings.sync_quorum or 0,
         witness=parts.is_witness,
     )
+
+
+def hold_bytes(parts: Parts) -> int:
+    """What a witness's log may take of the disk; 0: this node is none.
+
+    Its files are dropped whole: with fewer than four there is never room.
+    """
+    if not parts.is_witness:
+        return 0
+    settings = parts.config.replication
+    file_bytes = log_settings(settings.max_log_size).segment_bytes
+    return max(settings.hold_size, LEAST_FILES * file_bytes)
+
+
+def is_crowded(parts: Parts) -> bool:
+    """Whether a witness's log takes so much that it keeps only what others lack."""
+    return parts.is_witness and parts.log.size_bytes > hold_bytes(parts) // 2
 
 
 def spread_ms(settings: ReplicationSettings) -> int:

@@ -11,6 +11,10 @@ from nexus.node.parts import ASYNC_PACE_S, Parts
 
 MEND: Final = "the log's mode rules; change it with: nexus mode URL "
 
+QUORUM_MEND: Final = (
+    "the log's quorum rules; change it with: nexus mode URL sync --quorum "
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,4 +46,16 @@ def warn_of_mode(parts: Parts, in_force: Mode) -> None:
             configured=configured,
             in_force=in_force,
             detail=f"{MEND}{configured}",
+        )
+
+
+def warn_of_quorum(parts: Parts, in_force: int | None) -> None:
+    """Say that the log names another quorum than this node's configuration."""
+    configured = parts.config.replication.sync_quorum
+    if configured is not None and in_force not in (None, configured):
+        log.warning(
+            "quorum_differs",
+            configured=configured,
+            in_force=in_force or "a majority",
+            detail=f"{QUORUM_MEND}{configured}",
         )

@@ -90,9 +90,12 @@ class Orders:
         """Begin or end maintenance for the cluster."""
         return await governing.set_auto_failover(self._main_duties, enabled=enabled)
 
-    async def set_mode(self, mode: Mode) -> NodeStatus:
-        """Have acknowledgements mean this from now on, whoever reigns."""
-        await governing.set_mode(self._duties, mode)
+    async def set_mode(self, mode: Mode, sync_quorum: int | None = None) -> NodeStatus:
+        """Have acknowledgements mean this from now on, whoever reigns.
+
+        `sync_quorum` voters must hold a write; 0: a majority; None: as it is.
+        """
+        await governing.set_mode(self._duties, mode, sync_quorum)
         return self.status()
 
     async def start_replication(

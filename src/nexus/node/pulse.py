@@ -13,6 +13,7 @@ from nexus.model.position import Offset
 from nexus.node.following import Following
 from nexus.node.homecoming import Homecoming
 from nexus.node.keyholding import Keyholding
+from nexus.node.machines import is_crowded
 from nexus.node.parts import Parts
 from nexus.node.reigning import Reigning
 from nexus.node.voting import Voting
@@ -58,7 +59,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
             with suppress(StorageError):  # a full disk, say: the next tick tries again
                 _watch(parts, duty)
             too_long = parts.log.entry_count > settings.max_log_size
-            if too_long and (retaining is None or retaining.done()):
+            is_due = too_long or is_crowded(parts)
+            if is_due and (retaining is None or retaining.done()):
                 # Beside the ticks: it waits for its turn among the writes.
                 retaining = asyncio.create_task(duty.retain())
     finally:

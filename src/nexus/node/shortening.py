@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.node.faces import LinkFace
+from nexus.node.machines import is_crowded
 from nexus.node.parts import Parts
 
 SHARE: Final = 16
@@ -16,11 +17,14 @@ async def shorten(
 ) -> None:
     """Drop the log's oldest segments as far as may be; raises StorageError.
 
+    Where it takes half of what it may, that is all that every voter holds.
+
     First the catalog says, durably, what stood at the entry from which on all is kept:
     reigns and voters. There is no database that would say it.
     """
     wal, base = parts.log, parts.state.base
-    most = parts.config.replication.max_log_size
+    crowded = is_crowded(parts)
+    most = 0 if crowded else parts.config.replication.max_log_size
     last = min(face.retention_floor() - 1, wal.last_offset - most)
     if last - (NO_OFFSET if base is None else base.offset) < max(1, most // SHARE):
         return
@@ -34,7 +38,7 @@ async def shorten(
         if parts.state.base is not base or parts.state.intent or not fits:
             return 0
         parts.standing.catalog.update(base=made)
-        return wal.retain(Offset(made.offset + 1))
+        return wal.retain(Offset(made.offset + 1), keeps_newest=not crowded)
 
     if await on_worker(drop):
         face.retained(wal.first_offset)

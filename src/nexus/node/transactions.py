@@ -203,7 +203,8 @@ class TransactionManager:
             raise refusal
         if turns.shortage is not None:
             raise short_of_space(turns.shortage)
-        if turns.waiting + self._gathered >= MAX_WAITING_JOBS:
+        gathered = () if loop is None else self._gathering.get(loop, ())
+        if turns.waiting + len(gathered) >= MAX_WAITING_JOBS:
             raise WritesStoppedError(
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
             )
@@ -221,8 +222,10 @@ class TransactionManager:
         The first of them alone would wake the writer, which then takes the interpreter
         from the others: two threads that are in each other's way.
         """
-        gathered = self._gathering.setdefault(loop, [])
-        if not gathered:
+        gathered = self._gathering.get(loop)
+        if gathered is None:
+            self._forget_closed_loops()
+            gathered = self._gathering[loop] = []
             loop.call_soon(self._put_gathered, loop)
         gathered.append(job)
 
@@ -230,14 +233,11 @@ class TransactionManager:
         for job in self._gathering.pop(loop):
             self._turns.put(job)
 
-    @property
-    def _gathered(self) -> int:
+    def _forget_closed_loops(self) -> None:
         """A loop that was closed before its next turn has nobody who waits."""
-        gathering = tuple(self._gathering.items())
-        for loop, _ in gathering:
+        for loop in tuple(self._gathering):
             if loop.is_closed():
                 self._gathering.pop(loop, None)
-        return sum(len(jobs) for loop, jobs in gathering if not loop.is_closed())
 
 
 def _give_up(begun: asyncio.Future[InteractiveTransaction]) -> None:

@@ -105,6 +105,7 @@ class Voting:
             voting.following.machine.resume_snapshot(*broken_off)
         parts.publisher.reign(voting.port)
         voting._reach()
+        voting._measure_log()
         voting.following.start()
         return voting
 
@@ -180,7 +181,10 @@ class Voting:
         report = replace(report, auto_failover=allowed, mode=mode)
         if self.parts.is_witness and report.state is LinkState.PAUSED:
             # It applies nothing, ever: that is no pause.
-            return replace(report, state=LinkState.STREAMING, paused=False)
+            report = replace(report, state=LinkState.STREAMING, paused=False)
+            replica = self.member.replica
+            full = replica.room.complaint if replica else ""
+            return replace(report, last_error=full or report.last_error)
         if self.member.elector.state in CAMPAIGNS:
             return replace(report, state=LinkState.ELECTING)
         return report
@@ -190,12 +194,18 @@ class Voting:
         if self._withdrawn:
             return
         self.take(self.member.tick(now_ms()))
+        self._measure_log()
         self._reach()
         if self._cluster_id != self.parts.state.cluster_id:
             self._cluster_id = self.parts.state.cluster_id
             self._stale()
         if self.reigning is not None:
             self.reigning.watch_quorum()
+
+    def _measure_log(self) -> None:
+        """A witness's log has a cap."""
+        if self.parts.is_witness:
+            self.take(self.member.sized(self.parts.log.size_bytes, now_ms()))
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""

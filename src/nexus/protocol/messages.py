@@ -136,6 +136,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     """Every voter holds the log durably up to here: a witness may drop that."""
     clock_us: Natural = 0
     """What a master's wall clock shows, microseconds since 1970; 0: it does not say."""
+    overrun: bool = False
+    """A reign begins or the voters change: a witness at its cap stores that too."""
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

@@ -118,6 +118,11 @@ class Composition:
         return Mode.named(self.electorate.mode, self._settings.mode)
 
     @property
+    def sync_quorum(self) -> int | None:
+        """The log's, 0 for a majority; None while it names none."""
+        return self.electorate.sync_quorum
+
+    @property
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
         machine = self.master or self.replica
@@ -203,6 +208,24 @@ class Composition:
         )
         # A witness has no database to apply to; all else it does.
         self.replica.paused |= self._settings.witness
+
+    # --- What a witness has room for -------------------------------------------------
+
+    def sized(self, size_bytes: int, now_ms: int) -> MemberEffects:
+        """The log takes so much of the disk: a witness's has a cap (hard-case 11)."""
+        if self.replica is None:
+            return ()
+        return self._from_replica(self.replica.sized(size_bytes), now_ms)
+
+    def changes(self, *, changes: bool, now_ms: int) -> MemberEffects:
+        """An operator waits to have a configuration logged, or waits no more.
+
+        What stands before it in the log then has room at every witness.
+        """
+        if self.master is None:
+            return ()
+        told = self.master.changes(changes=changes, now_ms=now_ms)
+        return self._from_master(told, now_ms)
 
     # --- What one machine's effects mean for the others ------------------------------
 

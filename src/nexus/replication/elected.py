@@ -60,7 +60,7 @@ class ElectedMaster(Master):
         self._reads = StrongReads(settings.election.dead_after_ms)
         self._heir = NodeId("")
         self._held_end: Offset | None = None
-        self._streams.elected(frozenset(electorate.voters))
+        self._streams.elected(frozenset(electorate.voters), electorate.ever_voted)
 
     @property
     def takes_writes(self) -> bool:
@@ -86,7 +86,11 @@ class ElectedMaster(Master):
 
     @property
     def _sync_quorum(self) -> int:
-        return self._own.sync_quorum if self._is_sync else 0
+        """The quorum is the log's too, in force from its entry's append."""
+        return self._asked(self._electorate.sync_quorum) if self._is_sync else 0
+
+    def _asked(self, logged: int | None) -> int:
+        return self._own.sync_quorum if logged is None else logged
 
     @property
     def _voters(self) -> frozenset[NodeId]:
@@ -118,18 +122,33 @@ class ElectedMaster(Master):
             self._waits_from = self._electorate.offset
         self._waits = self._is_sync
         voters = frozenset(self._electorate.voters)
-        return self._streams.configured(voters, self._sync_quorum, now_ms)
+        since = self._electorate.offset
+        return self._streams.configured(voters, self._sync_quorum, since, now_ms)
+
+    def changes(self, *, changes: bool, now_ms: int) -> Effects:
+        """An operator waits for the voters' change to be logged, or does no more.
+
+        A witness at its cap stores what comes before it, for that may be in its way.
+        """
+        self._streams.changes = changes
+        told = (
+            self._streams.ping(progress, now_ms)
+            for _, progress in self._fleet.connected()
+        )
+        return tuple(effect for effects in told for effect in effects)
 
     def objection(self, membership: Membership) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
         voters = {NodeId(node_id) for node_id, _ in membership.voters}
-        held, least = self._streams.held_by_majority, self._sync_quorum
+        held = self._streams.held_by_majority
+        in_sync = Mode.named(membership.mode, self._own.mode) is Mode.SYNC
+        least = self._asked(membership.sync_quorum) if in_sync else 0
         if not held or not self.takes_writes:
             return "this reign's first entry is not committed yet; try again soon"
         if held < self._electorate.offset:
             return "the last change of the configuration is not committed yet"
         if len(voters) < least:
-            return f"replication.sync_quorum = {least} asks for as many voters"
+            return f"a quorum of {least} asks for as many voters"
         if self._node_id not in voters:
             return "the master cannot be removed: switch over to another node first"
         if len(voters ^ self._voters) > 1:

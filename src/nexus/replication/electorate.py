@@ -33,6 +33,15 @@ class Electorate:
         return tuple(NodeId(node_id) for node_id, _ in self._latest())
 
     @property
+    def ever_voted(self) -> frozenset[NodeId]:
+        """Whom any configuration names that is still known."""
+        return frozenset(
+            NodeId(voter)
+            for configuration in self._known
+            for voter, _ in configuration.membership.voters
+        )
+
+    @property
     def offset(self) -> Offset:
         """Of the configuration in force; 0 before the first."""
         return self._known[-1].offset if self._known else Offset(0)
@@ -46,6 +55,11 @@ class Electorate:
     def mode(self) -> str:
         """What acknowledgements mean, whoever reigns; empty: nobody has said."""
         return self._known[-1].membership.mode if self._known else ""
+
+    @property
+    def sync_quorum(self) -> int | None:
+        """Voters that must hold an entry in sync mode; None: nobody has said."""
+        return self._known[-1].membership.sync_quorum if self._known else None
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:

@@ -49,7 +49,9 @@ class Intake:
         self._meta: SnapshotMeta | None = None
         """Of the transfer under way on this connection."""
         self.wanted = False
-        """Whether only a snapshot helps, even where the logs match."""
+        """Whether the next master is asked for one, even where the logs match."""
+        self.is_broken = False
+        """Whether nothing else helps: the database does not have what the log says."""
         self.conflicts = 0
         self.completed = 0
 
@@ -66,7 +68,7 @@ class Intake:
     def apply_failed(self, reason: str, now_ms: int) -> Effects:
         """An entry does not fit the rows here: only a snapshot mends that."""
         self.conflicts += 1
-        self.wanted = True
+        self.wanted = self.is_broken = True
         report = Report(Level.ERROR, "apply_failed", reason)
         if not self._link.streams:
             return (report,)
@@ -101,7 +103,7 @@ class Intake:
         self, position: Position, history: EpochHistory, now_ms: int
     ) -> Effects:
         """Log and database stand at `position`: connect anew, from there."""
-        self.wanted = False
+        self.wanted = self.is_broken = False
         self._log.replaced(history, position)
         self._keeping.gone()
         self.completed += 1

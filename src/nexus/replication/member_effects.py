@@ -28,7 +28,8 @@ class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.SYNC
     """Where the log's configuration names none: that rules, whoever reigns."""
     sync_quorum: int = 0
-    """Voters that must hold an entry in sync mode; 0: a majority of them."""
+    """Voters that must hold an entry in sync mode; 0: a majority of them. Where the
+    log's configuration names none: that rules, whoever reigns."""
     witness: bool = False
     """It keeps the log and no database: nothing is applied."""
     drift_percent: int = 10

@@ -71,7 +71,7 @@ class Replica(ReplicaView):
         self._link, self._log, keeping = link, log, Keeping(log)
         wait = retries(settings, random)
         self._intake = Intake(identity.node_id, link, log, keeping, wait)
-        self._intake.wanted = standing.incomplete
+        self._intake.wanted = self._intake.is_broken = standing.incomplete
         self._rewinding = Rewinding(link, log, keeping, self._intake)
         self.paused = standing.paused
         """Whether an operator has stopped the apply."""

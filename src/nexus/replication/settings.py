@@ -89,6 +89,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """So often the first address is tried in a row before others."""
     apply_delay_ms: int = 0
     """How old an entry must be, by its master's clock, before it is applied."""
+    hold_bytes: int = 0
+    """Of a witness: what its log may take of the disk; 0: any size."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,13 @@ class Streams:
         self.fleet = Fleet(settings.max_replicas)
         self.voters: frozenset[NodeId] = frozenset()
         """Who counts in a quorum; nobody is named: whoever follows."""
+        self._former: frozenset[NodeId] = frozenset()
+        """Who voted before, until a majority holds the change that ends it."""
+        self._changed_at = self._reign.first_offset
+        """The entry that made the voters what they are, or began this reign."""
+        self._is_settled_yet = True
+        self.changes = False
+        """Whether an operator waits for a change of the voters to be logged."""
         self.required: frozenset[NodeId] = frozenset()
         """Besides a quorum each of these must hold an entry (hard-case 4)."""
         self.lease = Lease(identity.node_id)
@@ -67,15 +74,21 @@ class Streams:
         """The log as replicas may have it; of a relay, what it will show in time."""
         return LogExtent(self.log.first_offset, max(self.end, self._whole))
 
-    def elected(self, voters: frozenset[NodeId]) -> None:
-        """These count; nothing is known to be committed yet, whatever the mode."""
-        self.voters = voters
+    def elected(
+        self, voters: frozenset[NodeId], former: frozenset[NodeId] = frozenset()
+    ) -> None:
+        """These count, or still the former; nothing is known to be committed."""
+        self.voters, self._former = voters, former
+        self._is_settled_yet = False
         self.commit = NO_OFFSET
 
     def configured(
-        self, voters: frozenset[NodeId], quorum: int, now_ms: int
+        self, voters: frozenset[NodeId], quorum: int, since: Offset, now_ms: int
     ) -> Effects:
-        """Who counts from now on, and how many of them must hold an entry."""
+        """Who counts from the entry `since` on, and how many must hold an entry."""
+        self._former = self._counted_for_retention
+        self._changed_at = max(self._changed_at, since)
+        self._is_settled_yet = False
         self.voters = voters
         self._settings = replace(self._settings, quorum=quorum)
         advanced = self._advanced()
@@ -143,10 +156,22 @@ class Streams:
     def held_by_all(self) -> Offset:
         """The last entry that every voter is known to hold; 0 without voters.
 
-        What each of them has, whoever is elected has: no witness need keep it.
+        What each of them has, whoever is elected has: no witness need keep it. Who is
+        no voter any more counts until nobody can undo that.
         """
-        held = self._held()
-        return min((held.get(one, NO_OFFSET) for one in self.voters), default=NO_OFFSET)
+        held, all_ = self._held(), self._counted_for_retention
+        return min((held.get(one, NO_OFFSET) for one in all_), default=NO_OFFSET)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether a majority holds this reign's begin and the voters' last change."""
+        if not self._is_settled_yet and self.held_by_majority >= self._changed_at:
+            self._is_settled_yet = True
+        return self._is_settled_yet
+
+    @property
+    def _counted_for_retention(self) -> frozenset[NodeId]:
+        return self.voters if self._is_settled else self.voters | self._former
 
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
@@ -247,6 +272,7 @@ class Streams:
             clock_us=(
                 0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
             ),
+            overrun=self.changes or not self._is_settled,
         )
         return (Send(progress.peer, ping),)
 

@@ -1,11 +1,16 @@
 """A replica that votes: it leaves an older master, and takes what a witness lends."""
 
+from collections.abc import Callable, Sequence
+
 from msgspec.structs import replace
+from typing_extensions import override
 
 from nexus.model.position import Epoch, Offset, Position
+from nexus.protocol.messages import Ping, WalEntry
 from nexus.replication.effects import Effects
 from nexus.replication.replica import Replica
-from nexus.replication.settings import FETCHES
+from nexus.replication.room import Room
+from nexus.replication.settings import FETCHES, Identity, ReplicaSettings, Standing
 
 
 class VotingReplica(Replica):
@@ -13,6 +18,16 @@ class VotingReplica(Replica):
 
     borrows = False
     """Whether it looks for, or takes entries of, a witness's log."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ReplicaSettings,
+        standing: Standing,
+        random: Callable[[], float],
+    ) -> None:
+        super().__init__(identity, settings, standing, random)
+        self.room = Room(settings.hold_bytes)
 
     @property
     def position(self) -> Position:
@@ -34,10 +49,11 @@ class VotingReplica(Replica):
         """Whether a reign could begin here: log and database are in agreement.
 
         Not while a snapshot is installed or entries are taken back, nor while only a
-        snapshot can mend the database.
+        snapshot can mend the database. What could not be taken back harms no reign: all
+        is as it was, and the master that wanted it gone may be dead.
         """
         at_work = self._link.awaits_disk or self._log.received != self._log.durable
-        return not (at_work or self._intake.wanted)
+        return not (at_work or self._intake.is_broken)
 
     @property
     def has_caught_up(self) -> bool:
@@ -63,6 +79,40 @@ class VotingReplica(Replica):
         if not leaves:
             return ()
         return self._link.given_up("a voter follows the master itself")
+
+    # --- What a witness has room for -------------------------------------------------
+
+    def sized(self, size_bytes: int) -> Effects:
+        """The log takes so much of the disk."""
+        return (*self.room.sized(size_bytes), *self._goes_on_with_room())
+
+    @override
+    def connected_to_master(self, now_ms: int) -> Effects:
+        self.room.has_dropped = False
+        return super().connected_to_master(now_ms)
+
+    @override
+    def receive_entries(self, entries: Sequence[WalEntry], now_ms: int) -> Effects:
+        """At its cap it leaves them: what is not stored is not acknowledged."""
+        if not (self._link.streams and self.room.is_full):
+            return super().receive_entries(entries, now_ms)
+        self._link.heard_ms = now_ms
+        self.room.has_dropped = True
+        return ()
+
+    @override
+    def _pinged(self, ping: Ping, now_ms: int) -> Effects:
+        effects = super()._pinged(ping, now_ms)
+        self.room.lifted(lifted=ping.overrun)
+        return (*effects, *self._goes_on_with_room())
+
+    def _goes_on_with_room(self) -> Effects:
+        """The stream begins anew where this log ends: entries were left since then."""
+        room = self.room
+        if room.is_full or not (room.has_dropped and self._link.streams):
+            return ()
+        reason = "the log has room again: connecting anew"
+        return self._link.given_up(reason, instead=self._link.same_master())
 
     # --- What a candidate borrows ----------------------------------------------------
 

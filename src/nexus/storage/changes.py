@@ -21,6 +21,7 @@ Row = tuple[Any, ...]
 _UNCHANGED, _INTEGER, _REAL, _TEXT, _BLOB, _NULL = range(6)
 
 _ESCAPE: Final = "surrogateescape"
+_TEXT_FOLLOWS: Final = bytes((_TEXT,))
 
 _pack_integer: Final = struct.Struct(">bq").pack
 _pack_real: Final = struct.Struct(">bd").pack
@@ -145,7 +146,7 @@ def encode_value(value: Any) -> bytes:
         return _pack_integer(_INTEGER, value)
     if isinstance(value, str):
         content = value.encode("utf-8", _ESCAPE)
-        return b"%c%b%b" % (_TEXT, _encode_size(len(content)), content)
+        return _TEXT_FOLLOWS + _encode_size(len(content)) + content
     if isinstance(value, float):
         return _pack_real(_REAL, value)
     if value is None or value is apsw.no_change:

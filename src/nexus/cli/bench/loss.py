@@ -1,0 +1,81 @@
+"""What a cluster loses of the last moments when all its disks are gone at once."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from typing_extensions import override
+
+from nexus.archive.opening import open_store
+from nexus.archive.restoring import Moment, restore
+from nexus.cli.bench.bed import INSERT, SCHEMA, TEXT
+from nexus.cli.demo.processes import NodeProcess
+from nexus.cli.remote import NodeCallError, Remote
+from nexus.config import SnapshotSettings
+from nexus.errors import NodeUnreachableError
+
+
+class Archiving(NodeProcess):
+    """A master alone, whose archive is beside its directory."""
+
+    @property
+    def archive(self) -> Path:
+        """Where its archive is."""
+        return self.data_dir.with_suffix(".archive")
+
+    @override
+    def command(self) -> list[str]:
+        return [*super().command(), "--archive-url", str(self.archive)]
+
+
+class Client(threading.Thread):
+    """Inserts one row after another until its node is gone."""
+
+    def __init__(self, node: NodeProcess) -> None:
+        super().__init__()
+        self.acknowledged: list[tuple[int, float]] = []
+        """The entry of each row, and when its answer was there."""
+        self._node = node
+
+    @override
+    def run(self) -> None:
+        statement = {"sql": INSERT, "params": [1, TEXT]}
+        with Remote(self._node.url) as remote:
+            while True:
+                try:
+                    told = remote.post("/sql", {"statements": [statement]})
+                except (NodeUnreachableError, NodeCallError):
+                    return
+                self.acknowledged.append((told["offset"], time.perf_counter()))
+
+
+def lose_everything(root: Path, name: str, load_s: float) -> float:
+    """Seconds of acknowledged commits that the archive does not bring back.
+
+    From the first answer that is lost until the machine is; 0 where none is.
+    """
+    node = Archiving(name, root, master=None)
+    try:
+        node.start()
+        node.wait_until_up()
+        with Remote(node.url) as remote:
+            remote.post("/sql", {"statements": [{"sql": SCHEMA}]})
+        client = Client(node)
+        client.start()
+        time.sleep(load_s)
+        gone_at = time.perf_counter()
+        node.kill()
+        client.join()
+        shutil.rmtree(node.data_dir)
+    finally:
+        node.kill()
+    restored = restore(
+        open_store(str(node.archive)),
+        root / f"{name}-restored",
+        Moment(),
+        max_size=SnapshotSettings().max_size,
+    )
+    end = restored.position.offset
+    lost = (at for offset, at in client.acknowledged if offset > end)
+    return max(0.0, gone_at - next(lost, gone_at))
