@@ -59,6 +59,13 @@ $(VENV)/.etcd: $(VENV)/.ready
 	@command -v etcd >/dev/null || { echo "The tests need etcd: apt-get install etcd-server" >&2; exit 1; }
 	@touch $@
 
+# A test of TLS asks for what only OpenSSL's own client can ask for.
+$(VENV)/.openssl: $(VENV)/.ready
+	@command -v openssl >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install openssl; }
+	@command -v openssl >/dev/null || { echo "The tests need openssl: apt-get install openssl" >&2; exit 1; }
+	@touch $@
+
 # The tests of Hrana run libSQL's own clients, for Python and for JavaScript.
 $(VENV)/.libsql: $(VENV)/.ready requirements-libsql.lock tests/e2e/libsql/package-lock.json
 	@{ command -v node && command -v npm; } >/dev/null || test "$$(id -u)" != 0 || \
@@ -91,7 +98,7 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-deploy.lock
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95

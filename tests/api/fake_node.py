@@ -189,6 +189,7 @@ class FakeTokens:
 
     def __init__(self, is_master: Callable[[], bool]) -> None:
         self.known: dict[str, Token] = {}
+        self.in_doubt = False
         self.keeps = True
         """False: a new token is forgotten at once."""
         self._is_master = is_master

@@ -45,6 +45,7 @@ class FakeSql:
 
     def __init__(self) -> None:
         self.waited_for: list[int] = []
+        self.streams: list[FakeStream] = []
 
     def writer(self) -> object:
         if self.current.role is Role.REPLICA:
@@ -54,7 +55,8 @@ class FakeSql:
         return object()
 
     def open_stream(self) -> SqlStream:
-        return FakeStream()
+        self.streams.append(FakeStream())
+        return self.streams[-1]
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         assert timeout_s > 0

@@ -40,6 +40,17 @@ def test_where_nobody_can_go_the_newcomer_does() -> None:
     assert crowd.enter(Guest(), "a", 2) == "1 connections are open"
 
 
+def test_a_guest_who_stays_as_another_is_counted_once() -> None:
+    crowd = Crowd(most=9, most_of_address=1)
+    before, after = Guest(), Guest()
+    crowd.enter(before, "a", 1)
+    crowd.leave(before, "a")
+    crowd.stay(after, "a")
+
+    assert crowd.enter(Guest(), "a", 2) == "1 connections of a are open"
+    assert not before.gone
+
+
 def test_an_address_may_have_a_limit_of_its_own() -> None:
     crowd = Crowd(most=9, most_of_address=1)
     first = Guest()

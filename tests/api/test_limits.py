@@ -91,6 +91,36 @@ async def test_a_request_has_a_most_of_bytes_and_of_statements(tmp_path: Path) -
     assert not node.asked
 
 
+ONE = {"type": "execute", "stmt": {"sql": "select 1"}}
+STEPS = {"steps": [{"stmt": {"sql": "select 1"}}] * 3}
+SCRIPT = {"type": "sequence", "sql": "select 1; select 2; select 3"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/sql", {"statements": [{"sql": "select 1"}] * 3}),
+        ("/v1/batch", {"batch": STEPS}),
+        ("/v2/pipeline", {"requests": [ONE] * 3}),
+        ("/v3/pipeline", {"requests": [ONE, {"type": "batch", "batch": STEPS}]}),
+        ("/v3/pipeline", {"requests": [SCRIPT]}),
+        ("/v3/cursor", {"batch": STEPS}),
+    ],
+)
+async def test_statements_are_counted_at_every_entrance(
+    tmp_path: Path, path: str, body: object
+) -> None:
+    async with client_of(limited(tmp_path, statements=2)) as client:
+        refused = await client.post(path, json=body)
+    async with client_of(limited(tmp_path, statements=4)) as client:
+        answered = await client.post(path, json=body)
+
+    assert refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert refused.json()["code"].lower() == "body_too_large"
+    assert "more than 2 (limits.statements)" in refused.text
+    assert answered.status_code == HTTPStatus.OK
+
+
 def test_times_and_connections_are_those_of_the_configuration() -> None:
     limits = limits_of(
         LimitSettings(

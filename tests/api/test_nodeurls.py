@@ -1,4 +1,4 @@
-"""A node's URL is taken apart, unless the secret would leave by another scheme."""
+"""A node's URL is taken apart, unless this one cannot speak as it says."""
 
 import pytest
 
@@ -6,11 +6,13 @@ from nexus.api.nodeurls import NodeUrl, read_node_url
 
 
 def test_a_url_gives_address_host_and_path() -> None:
-    plain = read_node_url("http://a:1/databases/x/", "http")
+    plain = read_node_url("http://a:1/databases/x/", speaks_tls=False)
 
     assert plain == NodeUrl(("a", 1), "a:1", "/databases/x")
-    assert read_node_url("http://[::1]", "http") == NodeUrl(("::1", 80), "[::1]", "")
-    assert read_node_url("https://a", "https").address == ("a", 443)
+    assert read_node_url("http://[::1]", speaks_tls=False) == NodeUrl(
+        ("::1", 80), "[::1]", ""
+    )
+    assert read_node_url("https://a", speaks_tls=True).address == ("a", 443)
 
 
 @pytest.mark.parametrize(
@@ -18,12 +20,10 @@ def test_a_url_gives_address_host_and_path() -> None:
 )
 def test_what_is_no_url_of_a_node_is_named(url: str) -> None:
     with pytest.raises(ValueError, match="is no address such as"):
-        read_node_url(url, "http")
+        read_node_url(url, speaks_tls=False)
 
 
-@pytest.mark.parametrize(
-    ("url", "own"), [("http://a:1", "https"), ("https://a", "http")]
-)
-def test_a_node_of_another_scheme_is_not_asked(url: str, own: str) -> None:
-    with pytest.raises(ValueError, match=f"this node speaks {own}"):
-        read_node_url(url, own)
+def test_a_node_that_speaks_tls_is_not_asked_plainly() -> None:
+    with pytest.raises(ValueError, match="this node speaks no TLS"):
+        read_node_url("https://a", speaks_tls=False)
+    assert read_node_url("http://a:1", speaks_tls=True).address == ("a", 1)

@@ -65,5 +65,5 @@ async def test_a_node_that_is_gone_is_told_from_one_that_is_silent(
 async def test_the_secret_never_goes_to_a_node_of_another_scheme(
     node: FakeNode,
 ) -> None:
-    with pytest.raises(PeerSilentError, match=r"speaks http; set tls\.cert_file"):
+    with pytest.raises(PeerSilentError, match=r"speaks no TLS; set tls\.cert_file"):
         await Peers(node).get("https://127.0.0.1:1", "/health")

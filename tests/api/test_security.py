@@ -5,7 +5,9 @@ import pytest
 from nexus.api.refusals import CrossOriginError, UnauthorisedError
 from nexus.api.security import FORWARDED_BY, FORWARDED_FOR, Gate, require
 from nexus.config import Config, SecuritySettings
+from nexus.config.settings import ReplicationSettings
 from nexus.errors import ForbiddenError
+from nexus.model.cluster import Role
 from nexus.model.secret import Secret
 from nexus.model.token import ANONYMOUS, Principal, Token, TokenRole, sha256, token_text
 from nexus.node.admittance import SECRET, Admittance
@@ -28,9 +30,11 @@ def gate_on(
     tokens: dict[str, Token] | None = None,
     *,
     require_tokens: bool = False,
+    role: Role = Role.REPLICA,
 ) -> Gate:
     config = Config(
         http_addr=http_addr,
+        replication=ReplicationSettings(role=role),
         cluster_secret=Secret(secret),
         security=SecuritySettings(require_tokens=require_tokens),
     )
@@ -64,6 +68,31 @@ def test_beyond_loopback_a_call_needs_the_secret(given: bytes) -> None:
 @pytest.mark.parametrize("given", [b"Bearer geheim", b"bearer  geheim "])
 def test_the_secret_opens_everything(given: bytes) -> None:
     assert GUARDED.check({b"authorization": given}) is SECRET
+
+
+@pytest.mark.parametrize("address", [LOCAL, "0.0.0.0:1"])
+def test_a_witness_asks_for_the_secret_wherever_it_listens(address: str) -> None:
+    gate = gate_on(address, "geheim", role=Role.WITNESS)
+    token = f"Bearer {text_of(TokenRole.ADMIN)}".encode()
+
+    for needed in TokenRole:
+        with pytest.raises(UnauthorisedError):
+            gate.check({}, needed)
+        with pytest.raises(UnauthorisedError, match="a witness knows none"):
+            gate.check({b"authorization": token}, needed)
+        assert gate.check({b"authorization": b"Bearer geheim"}, needed) is SECRET
+    assert gate.check({}, None) is ANONYMOUS
+
+
+def test_a_witness_without_a_secret_is_changed_by_nobody_from_elsewhere() -> None:
+    gate = gate_on("0.0.0.0:1", "", role=Role.WITNESS)
+
+    assert gate.check({}, TokenRole.READ) is ANONYMOUS
+    for needed in (TokenRole.WRITE, TokenRole.ADMIN):
+        with pytest.raises(ForbiddenError, match="knows no tokens"):
+            gate.check({}, needed)
+    local = gate_on(LOCAL, "", role=Role.WITNESS)
+    assert local.check({}, TokenRole.ADMIN) is ANONYMOUS
 
 
 def test_what_anybody_may_call_needs_nothing() -> None:

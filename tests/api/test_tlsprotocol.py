@@ -4,16 +4,19 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import uvloop
 import websockets
 
 from api.fake_node import FakeNode
 from certificates import Office
+from nexus.api.peers import Peers, PeerSilentError
 from nexus.api.server import HttpServer
 from nexus.config import Config
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
+from nexus.node.tlsport import HANDSHAKE
 from nexus.tls.contexts import TlsFiles, client_context
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
@@ -149,6 +152,51 @@ async def test_a_replica_passes_a_write_on_over_tls(
     assert (answer.status_code, answer.json()["offset"]) == (200, 13)
 
 
+async def test_while_nodes_change_over_a_write_is_passed_on_either_way(
+    tmp_path: Path, office: Office
+) -> None:
+    tls = msgspec.structs.replace(office.settings(), mode="optional")
+    both = Config(http_addr="127.0.0.1:0", tls=tls)
+    replica = FakeNode(tmp_path, both, replica=True)
+    plain = FakeNode(tmp_path, Config(http_addr="127.0.0.1:0"))
+    async with (
+        HttpServer(secured(tmp_path, office)) as protected,
+        HttpServer(FakeNode(tmp_path, both)) as changing,
+        HttpServer(plain) as bare,
+        HttpServer(replica) as server,
+        trusting(office) as client,
+    ):
+        assert server.url.startswith("http://")
+        for url in (protected.url, changing.url, bare.url):
+            replica.error = ReadOnlyReplicaError("a replica", master_url=url)
+            for own in (server.url, server.url.replace("http", "https")):
+                answer = await client.post(f"{own}/sql", json=INSERT)
+                assert (answer.status_code, answer.json()["offset"]) == (200, 13)
+
+
+async def test_a_node_with_tls_never_speaks_plainly_to_who_says_so(
+    tmp_path: Path, office: Office
+) -> None:
+    heard: list[bytes] = []
+
+    async def listen(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        heard.append(await reader.read(100))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    stranger = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = stranger.sockets[0].getsockname()[1]
+    node = secured(tmp_path, office)
+    with pytest.raises(PeerSilentError, match="does not speak TLS"):
+        await Peers(node).get(f"http://127.0.0.1:{port}", "/health")
+    stranger.close()
+
+    assert heard[0].startswith(HANDSHAKE)
+    assert all(b"HTTP" not in piece for piece in heard)
+
+
 async def test_a_replica_passes_nothing_on_to_who_is_not_its_master(
     tmp_path: Path, office: Office
 ) -> None:
@@ -168,5 +216,5 @@ async def test_a_replica_passes_nothing_on_to_who_is_not_its_master(
 
     assert [answer.json()["code"] for answer in told] == [NoMasterError.code] * 2
     assert "of a CA that is not trusted here" in told[0].json()["detail"]
-    assert "this node speaks https" in told[1].json()["detail"]
+    assert "it does not speak TLS on this port" in told[1].json()["detail"]
     assert replica.current.role is Role.REPLICA

@@ -125,3 +125,26 @@ def test_a_file_without_a_certificate_is_one_line(run: Run, directory: Path) -> 
         assert ended.status == 1
         assert ended.error.startswith("nexus: '")
         assert ended.error.count("\n") == 1
+
+
+def test_a_certificate_is_revoked_for_all_nodes(run: Run, directory: Path) -> None:
+    before = (directory / "ca.crl").read_bytes()
+
+    ended = run("tls", "revoke", directory / "b.crt", "--dir", directory)
+    again = run("tls", "revoke", directory / "b.crt", "--dir", directory, "--json")
+
+    assert (ended.status, again.status) == (0, 0)
+    assert f"put {directory}/ca.crl in the place of tls.crl_file" in ended.output
+    assert json.loads(again.output) == {"crl_file": str(directory / "ca.crl")}
+    assert (directory / "ca.crl").read_bytes() != before
+
+
+def test_what_another_ca_has_signed_is_not_revoked_here(
+    run: Run, directory: Path, tmp_path: Path
+) -> None:
+    run("tls", "init", "--dir", tmp_path / "other", "--host", "c")
+
+    ended = run("tls", "revoke", tmp_path / "other/c.crt", "--dir", directory)
+
+    assert ended.status == 1
+    assert "was not signed by this CA" in ended.error

@@ -155,6 +155,25 @@ def test_loopback_needs_no_secret(host: str) -> None:
             },
             "does not say whose certificates; set tls.ca_file",
         ),
+        (
+            {
+                "tls__cert_file": "a.crt",
+                "tls__key_file": "a.key",
+                "tls__crl_file": "ca.crl",
+            },
+            "needs tls.ca_file: the CA that has signed it",
+        ),
+        ({"tls__mode": "optional"}, "has no TLS to offer; set tls.cert_file"),
+        (
+            {
+                "tls__cert_file": "a.crt",
+                "tls__key_file": "a.key",
+                "tls__ca_file": "ca.crt",
+                "tls__client_certs": "required",
+                "tls__mode": "optional",
+            },
+            "set one of them first",
+        ),
     ],
 )
 def test_half_of_a_tls_configuration_is_refused(
@@ -166,7 +185,7 @@ def test_half_of_a_tls_configuration_is_refused(
 
 
 def test_a_whole_tls_configuration_is_taken() -> None:
-    files = {f"tls__{name}_file": name for name in ("cert", "key", "ca")}
+    files = {f"tls__{name}_file": name for name in ("cert", "key", "ca", "crl")}
 
     assert loaded(**files, tls__client_certs="required").tls.client_certs == "required"
 

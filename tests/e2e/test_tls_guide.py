@@ -89,7 +89,7 @@ def test_every_command_of_the_guide_runs_as_it_stands(follower: Follower) -> Non
         follower.follow(kind, block)
 
     counts = {kind: follower.done.count(kind) for kind in ("shell", "toml", "python")}
-    assert counts == {"shell": 6, "toml": 1, "python": 1}
+    assert counts == {"shell": 7, "toml": 2, "python": 1}
     assert len(follower.served) == 1
 
 

@@ -23,9 +23,11 @@ from nexus.model.token import Token
 from nexus.node.admittance import Admittance
 from nexus.node.batch import Hooks
 from nexus.node.commitment import Commitment
+from nexus.node.events import EventLog
 from nexus.node.jobs import Answer, Transaction
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
+from nexus.node.shortage import Shortage
 from nexus.node.transactions import TransactionManager
 from nexus.node.writer import BatchWriter
 from nexus.storage.capture import Statement
@@ -80,6 +82,7 @@ class Desk:
     marks: list[Offset] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
     failed: threading.Event = field(default_factory=threading.Event)
+    events: EventLog = field(default_factory=EventLog)
     held_elsewhere: int = 0
     """Nodes besides this one that are said to hold every entry."""
 
@@ -93,6 +96,7 @@ class Desk:
             fingerprint=lambda _, offset: self.marks.append(offset),
             durable_on=lambda _: 1 + self.held_elsewhere,
             commitment=self.commitment,
+            space=Shortage(self.events),
         )
 
     def writer(self) -> BatchWriter:

@@ -1,5 +1,7 @@
+import pytest
 from msgspec.structs import replace
 
+from nexus.errors import TokenInDoubtError
 from nexus.model.token import Token, TokenRole, sha256
 from nexus.node.admittance import SECRET
 from nexus.protocol.calls import Attach
@@ -35,6 +37,18 @@ def test_a_client_proves_the_secret_or_its_token_and_nothing_else() -> None:
     assert knowing().proven(known, b"c") is None
     assert knowing("right", TOKEN).proven(wrong, b"c") is None
     assert knowing("right", TOKEN).proven(unknown, b"c") is None
+
+
+def test_a_good_token_of_before_a_start_is_not_taken_in_doubt() -> None:
+    doubting = knowing("right", TOKEN)
+    doubting.in_doubt = lambda: True
+    proven = replace(ATTACH, auth=token_proof(b"s" * 32, b"c", ATTACH))
+    wrong = replace(ATTACH, auth=token_proof(b"x" * 32, b"c", ATTACH))
+
+    with pytest.raises(TokenInDoubtError, match="which tokens are good"):
+        doubting.proven(proven, b"c")
+    assert doubting.proven(wrong, b"c") is None
+    assert doubting.principal("right") is SECRET
 
 
 def test_a_node_asks_where_it_is_told_to_or_tokens_exist() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 
@@ -16,6 +17,7 @@ from nexus.errors import ConfigurationError
 from nexus.node.credentials import Credentials
 from nexus.node.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context
+from nexus.tls.revocation import revoke
 from node.builders import until
 
 
@@ -86,6 +88,24 @@ def test_a_changed_certificate_is_for_the_next_connection(office: Office) -> Non
     assert days_left(credentials) == 90
     assert not credentials.refresh()
     assert met(credentials.server, client_context(office.nobody())) == [None, None]
+
+
+def test_a_revocation_is_for_the_next_connection(office: Office) -> None:
+    bad = office.node("bad")
+    assert bad.cert is not None
+    settings = msgspec.structs.replace(
+        office.settings(), crl_file=revoke(office.directory)
+    )
+    credentials = Credentials(settings)
+    assert met(credentials.server, client_context(bad)) == [None, None]
+
+    revoke(office.directory, bad.cert)
+
+    assert credentials.refresh()
+    assert None not in met(credentials.server, client_context(bad))
+    assert "its certificate was revoked" in refused(
+        msgspec.structs.replace(settings, cert_file=bad.cert, key_file=bad.key)
+    )
 
 
 def test_a_new_ca_beside_the_old_one_lets_both_in(

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from certificates import Office
 from e2e.cluster import free_port
 from e2e.etcd import Etcd, etcd_on_loopback
 from nexus.errors import ConfigurationError, EtcdError
@@ -212,24 +212,15 @@ async def test_an_old_token_is_replaced_and_a_wrong_password_told() -> None:
         await wrong.read()
 
 
-def signed(directory: Path, name: str) -> Path:
-    """A certificate for this machine that signs itself, with its key beside it."""
-    own = directory / f"{name}.pem"
-    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days"]
-    named = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(own.with_suffix(".key")), "-out", str(own)]
-    command = ["openssl", "req", "-x509", *made, "2", *named, *files]
-    subprocess.run(command, check=True, capture_output=True)
-    return own
-
-
 async def test_a_node_shows_its_certificate_to_an_etcd_that_asks(
     tmp_path: Path,
 ) -> None:
-    server, own = signed(tmp_path, "etcd"), signed(tmp_path, "node")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(own))
+    theirs, ours = (Office.opened(tmp_path / name) for name in ("etcd", "nexus"))
+    own = ours.client()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(ours.ca))
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(server, server.with_suffix(".key"))
+    server = theirs.node()
+    context.load_cert_chain(str(server.cert), str(server.key))
 
     async def answer(reader: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -246,9 +237,9 @@ async def test_a_node_shows_its_certificate_to_an_etcd_that_asks(
         endpoints=(f"https://127.0.0.1:{port}",),
         prefix="/p",
         timeout_s=5.0,
-        ca_file=str(server),
+        ca_file=str(theirs.ca),
     )
-    known = replace(stranger, cert_file=str(own), key_file=str(own.with_suffix(".key")))
+    known = replace(stranger, cert_file=str(own.cert), key_file=str(own.key))
     async with listening:
         client = EtcdClient(known)
         assert await client.grant(5) == (7, 5_000)

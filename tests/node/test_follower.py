@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from nexus.config import join_address
-from nexus.errors import NexusError
+from nexus.errors import DiskFullError, NexusError
 from nexus.model.cluster import LinkState, NodeId
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Operation, Reigned, Schema
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node import worker
 from nexus.node.connection import Connection
 from nexus.node.handshake import proven_welcome, receive_hello
 from nexus.protocol.codec import encode_entries
@@ -28,6 +29,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
+from nexus.storage.apply import Applier
 from node.builders import (
     HEARTBEAT_MS,
     PATIENCE_S,
@@ -35,6 +37,7 @@ from node.builders import (
     Crowd,
     count,
     knowing,
+    run,
     until,
 )
 
@@ -270,3 +273,27 @@ async def test_a_large_entry_in_parts_arrives_whole(crowd: Crowd) -> None:
         visit.connection.send_bytes(frames(1, BEGUN, Schema(text)))
         await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)
         assert await count(replica) == 0
+
+
+async def test_a_replica_whose_database_has_no_room_says_so_until_it_has(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFullError("no room")
+
+    monkeypatch.setattr(worker, "SPACE_RETRY_S", 0.01)
+    master = await crowd.node("master")
+    await run(master, "create table t(v)")
+    replica = await crowd.replica("replica", master)
+    with monkeypatch.context() as while_full:
+        while_full.setattr(Applier, "apply", full)
+        await run(master, "insert into t values (1)")
+        await until(lambda: replica.status().last_error == "no room")
+    await until(lambda: replica.status().last_error == "")
+
+    assert await count(replica) == 1
+    kinds = [event.kind for event in replica.events.since(0)]
+    assert [one for one in kinds if one[:4] == "disk"] == [
+        "disk_full",
+        "disk_has_space",
+    ]

@@ -11,6 +11,7 @@ import pytest
 from nexus.errors import HandshakeRefusedError, NexusError, ProtocolError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position, Reign
+from nexus.model.token import Token, TokenRole, sha256
 from nexus.node.connection import Connection
 from nexus.node.handshake import (
     hello_proof,
@@ -19,6 +20,7 @@ from nexus.node.handshake import (
     receive_hello,
     welcome_proof,
 )
+from nexus.protocol.calls import Attach
 from nexus.protocol.codec import HANDSHAKE_FRAME_BYTES, encode
 from nexus.protocol.messages import (
     Challenge,
@@ -30,6 +32,7 @@ from nexus.protocol.messages import (
     Plan,
     Welcome,
 )
+from nexus.protocol.proofs import TOKEN_FEATURE, token_proof
 from node.builders import PATIENCE_S, knowing
 
 CAFE = HistoryId("cafe")
@@ -181,6 +184,26 @@ async def test_a_recorded_exchange_opens_no_door_a_second_time() -> None:
         client.send(recorded)
         with pytest.raises(HandshakeRefusedError):
             await serving
+
+
+async def test_a_client_is_to_come_again_while_its_token_is_in_doubt() -> None:
+    token = Token("0123456789", "shop", TokenRole.WRITE, sha256(b"s" * 32), 1)
+    doubting = knowing("", token)
+    doubting.in_doubt = lambda: True
+    attach = Attach(1, 1, "app", features=(TOKEN_FEATURE + token.id,), nonce=b"n")
+    async with two_ends() as (client, served):
+        serving = asyncio.create_task(
+            receive_hello(served, doubting, timeout_s=PATIENCE_S)
+        )
+        client.send(attach)
+        challenge = await client.receive_one(timeout_s=PATIENCE_S)
+        assert isinstance(challenge, Challenge)
+        proof = token_proof(b"s" * 32, challenge.nonce, attach)
+        client.send(msgspec.structs.replace(attach, auth=proof))
+        with pytest.raises(HandshakeRefusedError) as refused:
+            await serving
+
+    assert refused.value.reason == ErrorCode.BUSY
 
 
 async def test_a_recorded_welcome_convinces_no_replica() -> None:

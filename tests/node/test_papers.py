@@ -5,6 +5,7 @@ import socket
 import ssl
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from certificates import Office
@@ -33,6 +34,18 @@ def test_with_one_the_api_is_https_and_nodes_are_asked(office: Office) -> None:
 
     assert papers.client is not None
     assert (papers.scheme, papers.asks_nodes) == ("https", True)
+
+
+def test_while_nodes_change_over_who_speaks_plainly_is_a_node_too(
+    office: Office,
+) -> None:
+    settings = msgspec.structs.replace(office.settings(), mode="optional")
+    papers = Papers.of(Config(tls=settings))
+
+    assert papers.client is not None
+    assert (papers.scheme, papers.asks_nodes) == ("http", False)
+    assert papers.speaks_tls
+    assert not Papers().speaks_tls
 
 
 async def said(port: Port, papers: Papers) -> object:
@@ -86,6 +99,27 @@ async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
     finally:
         await port.stop()
     assert port.rejections.total() == 1
+
+
+async def test_while_nodes_change_over_each_meets_each(office: Office) -> None:
+    settings = office.settings()
+    plain, protected = Papers(), Papers.of(Config(tls=settings))
+    changing = Papers.of(Config(tls=msgspec.structs.replace(settings, mode="optional")))
+    meetings = [
+        (changing, changing),
+        (changing, plain),
+        (plain, changing),
+        (changing, protected),
+        (protected, changing),
+    ]
+    for own, other in meetings:
+        port = Port(own, knowing(), timeout_s=PATIENCE_S)
+        await port.start("127.0.0.1:0")
+        port.open_to(MAIN, greeter(7))
+        try:
+            assert await said(port, other) == Ping(7)
+        finally:
+            await port.stop()
 
 
 async def test_a_port_stops_while_it_waits_for_farewells(office: Office) -> None:

@@ -20,8 +20,8 @@ from node.test_publisher import HELLO
 
 
 @asynccontextmanager
-async def open_port() -> AsyncIterator[Port]:
-    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
+async def open_port(*named: str) -> AsyncIterator[Port]:
+    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S, named=named)
     await port.start("127.0.0.1:0")
     try:
         yield port
@@ -58,7 +58,7 @@ async def test_each_visitor_is_served_by_the_database_that_it_names() -> None:
 
 
 async def test_a_name_that_nobody_has_is_refused_with_those_that_there_are() -> None:
-    async with open_port() as port:
+    async with open_port("orders") as port:
         port.open_to(MAIN, greeter(0))
         port.open_to("orders", greeter(1))
 
@@ -69,6 +69,24 @@ async def test_a_name_that_nobody_has_is_refused_with_those_that_there_are() -> 
     assert "no database 'order'" in refusal.message
     assert "(named ones: orders)" in refusal.message
     assert port.rejections.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [(MAIN, "this node"), ("orders", "database 'orders'")]
+)
+async def test_who_comes_before_a_database_is_open_is_not_refused_for_good(
+    name: str, told: str
+) -> None:
+    async with open_port("orders") as port:
+        early = await answer(port, name)
+        port.open_to(name, greeter(1))
+        served = await answer(port, name)
+
+    assert isinstance(early, Error)
+    assert early.code == ErrorCode.STOPPING
+    assert told in early.message
+    assert served == Ping(1)
+    assert port.rejections.total() == 0
 
 
 async def test_a_database_that_is_closed_turns_visitors_away_and_no_other_does() -> (

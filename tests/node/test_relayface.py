@@ -9,10 +9,12 @@ from nexus.node import machines
 from nexus.node.connection import Connection
 from nexus.node.handshake import introduce
 from nexus.node.node import Node
+from nexus.node.voting import Voting
 from nexus.protocol.messages import Error, ErrorCode
 from nexus.replication.announcement import hello_of
 from nexus.replication.cascade import CASCADE
 from node.builders import Crowd, address_of, caught_up, count, run, until
+from node.electing import master_among, voters
 from node.test_following import duty_of
 
 CREATE = "create table t(id integer primary key, v)"
@@ -106,6 +108,7 @@ async def test_a_downstream_goes_back_to_its_upstream_once_that_is_well(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machines, "LEAST_HOME_MS", 200)
+    monkeypatch.setattr(machines, "FIRST_TRIES", 1)
     address = f"127.0.0.1:{free_port()}"
     master = await crowd.node("master")
     first = await crowd.replica("first", master, replication__bind_addr=address)
@@ -121,6 +124,31 @@ async def test_a_downstream_goes_back_to_its_upstream_once_that_is_well(
         await caught_up(second, await run(master, INSERT))
         assert second.replica_stats().full_syncs == 0
         assert second.events.counts["returns"] == 1
+    finally:
+        await again.stop()
+
+
+async def test_a_downstream_in_a_cluster_that_elects_goes_back_too(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "LEAST_HOME_MS", 200)
+    monkeypatch.setattr(machines, "FIRST_TRIES", 1)
+    address = f"127.0.0.1:{free_port()}"
+    (master,) = await voters(crowd, size=1)
+    await master_among([master])
+    first = await crowd.replica("first", master, replication__bind_addr=address)
+    second = await crowd.replica("second", first, replication__cascade=True)
+    await caught_up(second, await run(master, CREATE))
+    await until(lambda: isinstance(second.duties.duty, Voting))
+    await until(lambda: second.status().upstream_id == first.node_id)
+    await first.stop()
+    await until(lambda: second.status().upstream_id == master.node_id)
+
+    again = Node(first.config)
+    await again.start()
+    try:
+        await until(lambda: second.status().upstream_id == again.node_id)
+        await caught_up(second, await run(master, INSERT))
     finally:
         await again.stop()
 

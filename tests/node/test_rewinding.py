@@ -8,7 +8,7 @@ import pytest
 
 from nexus.errors import DiskFullError, StorageError
 from nexus.model.cluster import LinkState, Role
-from nexus.node import follower, rewinding
+from nexus.node import rewinding, shortage
 from nexus.node.node import Node
 from nexus.storage.fingerprint import Fingerprints, fingerprint
 from nexus.storage.rewind import rewind
@@ -107,7 +107,7 @@ def failing(times: int, error: Exception) -> Callable[..., None]:
 async def test_a_rewind_that_finds_no_space_is_done_when_there_is_some(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "SPACE_RETRY_S", 0.01)
+    monkeypatch.setattr(shortage, "SPACE_RETRY_S", 0.01)
     monkeypatch.setattr(rewinding, "rewind", failing(2, DiskFullError("full")))
     old, new = await parted(crowd)
     await deposed(old, new)

@@ -121,6 +121,8 @@ async def test_a_full_disk_met_on_a_clients_thread_is_mended_by_the_writers_own(
         )
     assert desk.failures == []
     assert (1,) in desk.rows("select v from t")
+    kinds = [event.kind for event in desk.events.since(0)]
+    assert kinds == ["disk_full", "disk_has_space"]
 
 
 def test_threads_that_come_while_it_stops_are_all_answered(desk: Desk) -> None:

@@ -23,6 +23,7 @@ from nexus.errors import (
 from nexus.model.cluster import Outcome
 from nexus.model.operation import Reigned
 from nexus.model.position import Offset
+from nexus.node import shortage
 from nexus.node.answers import STORED_ANSWER_LIMIT
 from nexus.node.commitment import Commitment, ReignEndedError
 from nexus.node.jobs import Job, Transaction
@@ -212,10 +213,14 @@ def test_a_full_disk_refuses_the_batch_and_leaves_no_trace(
     assert isinstance(first.error, DiskFullError)
     assert isinstance(second.error, DiskFullError)
     assert not desk.failures
+    assert [event.kind for event in desk.events.since(0)] == ["disk_full"]
     assert desk.log.last_offset == desk.database.position.offset == 3
+
+    monkeypatch.setattr(shortage, "SETTLE_S", 0.0)
 
     (again,) = done(writer, wanted((INSERT, (2,))))
     assert again.result.position.offset == 4
+    assert desk.events.since(0)[-1].kind == "disk_has_space"
     assert desk.rows("select count(*) from t") == [(2,)]
 
 

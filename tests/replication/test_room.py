@@ -13,7 +13,6 @@ def test_without_a_cap_there_is_always_room() -> None:
 
 def test_the_cap_is_told_once_and_so_is_its_end() -> None:
     room = Room(80)
-    assert room.sized(79) == ()
 
     (full,) = room.sized(80)
     again = room.sized(90)
@@ -42,3 +41,20 @@ def test_a_cap_that_is_lifted_is_reached_all_the_same() -> None:
     assert not lifted
     assert room.is_full
     assert "until that voter has returned" in room.complaint
+
+
+def test_it_is_told_in_time_that_the_cap_comes_near_and_again_after_a_rest() -> None:
+    room = Room(80)
+    assert room.sized(60) == ()
+
+    (told,) = room.sized(61)
+    again = room.sized(79)
+    room.sized(40)
+    (anew,) = room.sized(70)
+
+    assert isinstance(told, Report)
+    assert (told.level, told.event) == (Level.WARNING, "witness_fills")
+    assert again == ()
+    assert isinstance(anew, Report)
+    assert anew.event == "witness_fills"
+    assert not room.is_full

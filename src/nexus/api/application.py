@@ -72,7 +72,9 @@ class Application:
 
     def __init__(self, node: NodeFacade) -> None:
         self._measures = node.measures
-        admittance = Admittance(node.config, lambda: node.tokens.known)
+        admittance = Admittance(
+            node.config, lambda: node.tokens.known, lambda: node.tokens.in_doubt
+        )
         gate, bodies = (
             Gate(node.config, admittance),
             BodyReader(limit=node.config.limits.request_bytes),

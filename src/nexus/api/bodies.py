@@ -105,6 +105,14 @@ def check_media_type(headers: Mapping[bytes, bytes]) -> None:
         )
 
 
+def check_count(statements: int, *, most: int) -> None:
+    """Raise BodyTooLargeError where one request brings more than `most`."""
+    if statements > most:
+        raise BodyTooLargeError(
+            f"{statements} statements are more than {most} (limits.statements)"
+        )
+
+
 def decoded(decoder: msgspec.json.Decoder[Struct], body: bytes) -> Struct:
     """The body as its type; raises RequestError with the place and the reason."""
     try:

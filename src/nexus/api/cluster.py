@@ -15,6 +15,7 @@ from nexus.api.calls import (
     read_body,
     reading,
 )
+from nexus.api.reached import as_reached, reached_by
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
 from nexus.node.governing import Handover
@@ -74,7 +75,8 @@ async def _remove_member(context: Context, request: Request) -> Response:
 
 async def _mode(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ModeRequest)
-    return json_response(await context.node.set_mode(wish.mode, wish.sync_quorum))
+    status = await context.node.set_mode(wish.mode, wish.sync_quorum)
+    return json_response(as_reached(status, reached_by(request)))
 
 
 async def _maintenance(context: Context, request: Request) -> Response:

@@ -14,7 +14,7 @@ from typing import Final
 import httptools
 from typing_extensions import override
 
-from nexus.tls.words import in_words
+from nexus.tls.words import in_words, is_plain
 
 JOIN_LIMIT: Final = 64 << 10
 """Bytes of a body that are copied behind the head, to be one packet with it."""
@@ -199,11 +199,15 @@ class Connections:
         limits: ConnectionLimits = _DEFAULT_LIMITS,
         gone: Gone = lambda: "",
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        *,
+        may_be_plain: bool = False,
     ) -> None:
         """`gone` tells why the master that is asked will not answer, or nothing.
 
-        `tls` is what a new connection is made with just now; None: plainly.
+        `tls` is what a new connection is made with just now; None: plainly. With
+        `may_be_plain` it is plain where the other side speaks no TLS.
         """
+        self._may_be_plain = may_be_plain
         self._tls = tls
         self._limits = limits
         self._gone = gone
@@ -254,11 +258,7 @@ class Connections:
         timeout_s = self._limits.connect_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(address, self._limits, self._gone),
-                    *address,
-                    ssl=self._tls(),
-                )
+                connection = await self._connected(address)
         except TimeoutError:
             raise UnsentError(f"no connection within {timeout_s:g} s") from None
         except ssl.SSLError as error:
@@ -267,6 +267,20 @@ class Connections:
             raise UnsentError(str(error)) from None
         if not connection.is_usable:
             raise UnsentError("it closed the connection at once")
+        return connection
+
+    async def _connected(self, address: Address) -> Connection:
+        try:
+            return await self._over(self._tls(), address)
+        except ssl.SSLError as error:
+            if not (self._may_be_plain and is_plain(error)):
+                raise
+            return await self._over(None, address)
+
+    async def _over(self, tls: ssl.SSLContext | None, address: Address) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(address, self._limits, self._gone), *address, ssl=tls
+        )
         return connection
 
     def close(self) -> None:

@@ -39,8 +39,12 @@ class Crowd:
             return self._refused(f"{self._most} connections")
         return ""
 
+    def stay(self, guest: Guest, address: str) -> None:
+        """It was counted before, and has left as what it was then."""
+        self._by_address.setdefault(address, {})[guest] = None
+
     def leave(self, guest: Guest, address: str) -> None:
-        """It is closed, or no HTTP any more; harmless if it was told before."""
+        """It is closed, or another guest now; harmless if it was told before."""
         own = self._by_address.get(address, {})
         own.pop(guest, None)
         if not own:

@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from nexus.api.calls import Answer, Context, json_response, reading
 from nexus.api.facade import NodeFacade
 from nexus.api.problems import problem_response
+from nexus.api.reached import as_reached, reached_by
 from nexus.errors import NotFoundError
 from nexus.model.cluster import LinkState, Role
 
@@ -109,16 +110,17 @@ def _wants_page(scope: Scope) -> bool:
     return scope["type"] == "http" and b"text/html" in headers.get(b"accept", b"")
 
 
-async def _list(context: Context, _request: Request) -> Response:
+async def _list(context: Context, request: Request) -> Response:
+    host = reached_by(request)
     return json_response(
         DatabasesView(
-            tuple(_view(name, node) for name, node in context.node.named.items())
+            tuple(_view(name, node, host) for name, node in context.node.named.items())
         )
     )
 
 
-def _view(name: str, node: NodeFacade) -> DatabaseView:
-    status = node.status()
+def _view(name: str, node: NodeFacade, host: str) -> DatabaseView:
+    status = as_reached(node.status(), host)
     return DatabaseView(
         name,
         PREFIX + name,

@@ -73,6 +73,10 @@ class Tokens(Protocol):
     """The tokens as one node sees them; only the master changes them."""
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether they may have been revoked while this node was down."""
+
+    @property
     def known(self) -> KnownTokens:
         """What this node has applied."""
 

@@ -53,7 +53,13 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
-        self._connections = Connections(limits, self._gone, lambda: node.papers.client)
+        papers = node.papers
+        self._connections = Connections(
+            limits,
+            self._gone,
+            lambda: papers.client,
+            may_be_plain=papers.is_optional,
+        )
         self._master = Master("", ("", 0), b"")
 
     async def forward(
@@ -129,7 +135,7 @@ class Forwarder:
 
     def _master_at(self, url: str) -> Master:
         try:
-            target = read_node_url(url, self._node.papers.scheme)
+            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
         except ValueError as error:
             raise NoMasterError(f"the master cannot be called: {error}") from None
         lines = [

@@ -17,6 +17,7 @@ from nexus.api.connections import Received
 from nexus.api.facade import NodeFacade
 from nexus.api.figures import ClusterView, NodeFigures, NodeView, figures_of
 from nexus.api.peers import Peers, PeerSilentError
+from nexus.api.reached import as_reached, host_of
 from nexus.model.cluster import MembersView, NodeStatus
 from nexus.node.events import NodeEvent
 
@@ -147,7 +148,7 @@ class Lookout:
             answer = await self._peers.get(url, f"{FIGURES}?events_since={since}")
             if answer.status == HTTPStatus.NOT_FOUND:  # a release before this one
                 answer = await self._peers.get(url, STATUS)
-            figures = _read(url, answer)
+            figures = as_reached(_read(url, answer), host_of(url))
         except PeerSilentError as error:
             if known is not None:
                 self._views[known.node_id] = msgspec.structs.replace(

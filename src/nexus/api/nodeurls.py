@@ -21,8 +21,12 @@ class NodeUrl:
     """Before that of every call; empty, or with a leading slash alone."""
 
 
-def read_node_url(url: str, own_scheme: str) -> NodeUrl:
-    """The URL of a node that speaks as this one does; else ValueError says why not."""
+def read_node_url(url: str, *, speaks_tls: bool) -> NodeUrl:
+    """The URL of a node that this one can speak to; else ValueError says why not.
+
+    A node that speaks TLS tries that whatever the URL says: where it is not spoken,
+    that is found out before the secret leaves.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme, 0)
@@ -30,9 +34,9 @@ def read_node_url(url: str, own_scheme: str) -> NodeUrl:
         parts, port = urlsplit(""), 0
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError(f"{url!r} is no address such as http://HOST:PORT")
-    if parts.scheme != own_scheme:  # the secret would go where it can be read, say
+    if parts.scheme == "https" and not speaks_tls:
         raise ValueError(
-            f"{url} is not asked: this node speaks {own_scheme}; set tls.cert_file and "
+            f"{url} is not asked: this node speaks no TLS; set tls.cert_file and "
             "tls.key_file on every node, or on none"
         )
     return NodeUrl((parts.hostname, port), parts.netloc, parts.path.rstrip("/"))

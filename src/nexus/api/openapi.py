@@ -11,6 +11,7 @@ from nexus.api.answers import CallView, Index
 from nexus.api.calls import JSON, NUMBER, Answer, Call, Context, json_response, reading
 from nexus.api.dashboard.files import page
 from nexus.api.problems import MEDIA_TYPE, Problem
+from nexus.api.reached import reached_by
 from nexus.api.refusals import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -27,7 +28,9 @@ from nexus.errors import (
     NodeStoppedError,
     RequestError,
     StorageError,
+    TokenInDoubtError,
 )
+from nexus.node.addresses import reachable_url
 
 API_VERSION: Final = "1"
 DESCRIPTION: Final = (
@@ -166,7 +169,7 @@ def _told_as(call: Call) -> dict[str, Any]:
 def _errors_of(call: Call) -> list[type[NexusError]]:
     found = [*call.problems, *EVERYWHERE]
     if call.role is not None:
-        found += [UnauthorisedError, ForbiddenError]
+        found += [UnauthorisedError, ForbiddenError, TokenInDoubtError]
     if call.body is not None:
         found.extend(WITH_BODY)
     if call.parameters:
@@ -237,7 +240,9 @@ def calls_about(calls: Sequence[Call]) -> tuple[Call, ...]:
 
     async def index(context: Context, request: Request) -> Response:
         if JSON not in request.headers.get("accept", ""):
-            return page(await context.lookout.urls())
+            host = reached_by(request)
+            urls = await context.lookout.urls()
+            return page(reachable_url(url, host) for url in urls)
         views = [CallView(call.method, call.path, call.summary) for call in all_calls]
         node = context.node
         return json_response(

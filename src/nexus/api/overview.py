@@ -19,6 +19,7 @@ from nexus.api.calls import (
 from nexus.api.changestreams import EVENTS, ChangesResponse, Events
 from nexus.api.facade import Pieces
 from nexus.api.figures import ClusterView, NodeFigures, figures_of
+from nexus.api.reached import as_reached, reached_by
 from nexus.api.refusals import TooManyConsumersError
 from nexus.api.watchers import ClusterWatcher, EventWatcher
 from nexus.node.events import NodeEvent
@@ -32,16 +33,20 @@ class EventsView(msgspec.Struct, frozen=True):
 
 async def _node(context: Context, request: Request) -> Response:
     since = query_number(request, "events_since")
-    return json_response(figures_of(context.node, since or 0))
+    figures = figures_of(context.node, since or 0)
+    return json_response(as_reached(figures, reached_by(request)))
 
 
-async def _cluster(context: Context, _request: Request) -> Response:
-    return json_response(await context.lookout.look())
+async def _cluster(context: Context, request: Request) -> Response:
+    view = await context.lookout.look()
+    return json_response(as_reached(view, reached_by(request)))
 
 
 async def _cluster_events(context: Context, request: Request) -> Response:
     last_id = request.headers.get("last-event-id", "")
-    return _stream(context, ClusterWatcher(context.lookout, last_id))
+    host = reached_by(request)
+    watcher = ClusterWatcher(context.lookout, last_id, host=host)
+    return _stream(context, watcher)
 
 
 async def _events(context: Context, request: Request) -> Response:

@@ -32,7 +32,10 @@ class Peers:
 
     def __init__(self, node: NodeFacade, limits: ConnectionLimits = LOOK) -> None:
         self._node = node
-        self._connections = Connections(limits, tls=lambda: node.papers.client)
+        papers = node.papers
+        self._connections = Connections(
+            limits, tls=lambda: papers.client, may_be_plain=papers.is_optional
+        )
 
     async def get(self, url: str, path: str) -> Received:
         """The answer to this GET; raises PeerSilentError."""
@@ -51,7 +54,7 @@ class Peers:
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
         try:
-            target = read_node_url(url, self._node.papers.scheme)
+            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
         except ValueError as error:
             raise PeerSilentError(str(error)) from None
         lines = [

@@ -34,6 +34,7 @@ from nexus.api.calls import (
     read_body,
     reading,
 )
+from nexus.api.reached import as_reached, reached_by
 from nexus.api.streams import JSON_LINES, stream_lines
 from nexus.config import split_address
 from nexus.errors import (
@@ -57,8 +58,12 @@ NOT_YET_RETRY_S: Final = "1"
 log = structlog.get_logger(__name__)
 
 
-async def _status(context: Context, _request: Request) -> Response:
-    return json_response(context.node.status())
+async def _status(context: Context, request: Request) -> Response:
+    return _status_for(request, context.node.status())
+
+
+def _status_for(request: Request, status: NodeStatus) -> Response:
+    return json_response(as_reached(status, reached_by(request)))
 
 
 async def _stats(context: Context, _request: Request) -> Response:
@@ -107,26 +112,27 @@ async def _promote(context: Context, request: Request) -> Response:
         log.warning("promotion_forced", may_be_lost=losses.may_be_lost)
     after = await node.promote(force=wish.force)
     said = "" if losses is None else losses.may_be_lost
-    return json_response(Promoted(**msgspec.structs.asdict(after), may_be_lost=said))
+    told = Promoted(**msgspec.structs.asdict(after), may_be_lost=said)
+    return _status_for(request, told)
 
 
 async def _pause(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, PauseRequest)
     context.node.pause(wish.replica)
-    return json_response(context.node.status())
+    return _status_for(request, context.node.status())
 
 
 async def _resume(context: Context, request: Request) -> Response:
     wish = await read_body(context, request, ResumeRequest)
     context.node.resume(wish.replica, at_once=wish.now)
-    return json_response(context.node.status())
+    return _status_for(request, context.node.status())
 
 
 async def _apply(context: Context, request: Request) -> Response:
     await read_body(context, request, Empty)
     until, before_us = (query_number(request, name) for name in ("until", "before_us"))
     last = None if until is None else Offset(until)
-    return json_response(await context.node.apply_until(last, before_us))
+    return _status_for(request, await context.node.apply_until(last, before_us))
 
 
 async def _start(context: Context, request: Request) -> Response:
@@ -139,13 +145,13 @@ async def _start(context: Context, request: Request) -> Response:
                 f"master_addr = {wish.master_addr!r} is no HOST:PORT: {error}"
             ) from None
     await context.node.start_replication(Role(wish.role), wish.master_addr)
-    return json_response(context.node.status())
+    return _status_for(request, context.node.status())
 
 
 async def _stop(context: Context, request: Request) -> Response:
     await read_body(context, request, Empty)
     await context.node.stop_replication()
-    return json_response(context.node.status())
+    return _status_for(request, context.node.status())
 
 
 async def _begin_verify(context: Context, request: Request) -> Response:

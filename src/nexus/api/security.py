@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from nexus.api.refusals import CrossOriginError, UnauthorisedError
 from nexus.config import Config, is_loopback
 from nexus.errors import ForbiddenError
+from nexus.model.cluster import Role
 from nexus.model.token import ANONYMOUS, Principal, TokenRole, read_token
 from nexus.node.admittance import SECRET, Admittance
 from nexus.node.rates import Rates
@@ -35,11 +36,16 @@ class Gate:
     """Lets a request pass, or raises what its sender is told."""
 
     def __init__(self, config: Config, admittance: Admittance) -> None:
-        guarded = bool(config.cluster_secret) and not is_loopback(config.http_addr)
-        self._guarded = guarded
+        # A witness has no database, and knows no tokens: it cannot tell whether the
+        # cluster has any, so it asks for the secret wherever it listens.
+        witness = config.replication.role is Role.WITNESS
+        secret, exposed = config.cluster_secret, not is_loopback(config.http_addr)
+        self._guarded = guarded = bool(secret) and (witness or exposed)
+        self._believes_nobody = witness and exposed and not secret
         self._admittance = admittance
         self._rates = Rates(config.limits.requests_per_second)
-        self._is_plain = not (guarded or config.limits.requests_per_second)
+        limited = bool(config.limits.requests_per_second)
+        self._is_plain = not (guarded or limited or self._believes_nobody)
 
     @property
     def asks(self) -> bool:
@@ -64,6 +70,8 @@ class Gate:
     ) -> Principal:
         """Who calls; raises UnauthorisedError, CrossOriginError or RateLimitedError.
 
+        On a witness that can believe nobody ForbiddenError too.
+
         `needed` None: load balancers and Prometheus have no token, and need none.
         """
         origin = headers.get(b"origin")
@@ -71,6 +79,11 @@ class Gate:
             _check_origin(origin, headers.get(b"host", b""))
         if needed is None:
             return ANONYMOUS
+        if self._believes_nobody and needed is not TokenRole.READ:
+            raise ForbiddenError(
+                "this witness knows no tokens and has no cluster secret, so nobody can "
+                "prove to it what they may do; give it and the others a secret"
+            )
         principal = self._caller(headers)
         if FORWARDED_BY not in headers or principal.token is not None:
             self.spend(principal, address)
@@ -90,7 +103,7 @@ class Gate:
             return ANONYMOUS
         raise UnauthorisedError(
             "the token is not known here: it was revoked, it has expired, or this "
-            "node has not heard of it yet"
+            "node has not heard of it (a witness knows none: take the cluster secret)"
             if read_token(credential)
             else "this node lets nobody in without a token or the cluster secret, and "
             "the call carries neither"

@@ -15,12 +15,14 @@ from nexus.api.crowd import Crowd
 from nexus.api.facade import NodeFacade
 from nexus.api.protocol import BoundedHttpProtocol, HttpLimits, refusal_bytes
 from nexus.api.refusals import NotHttpError
+from nexus.api.socketprotocol import CountedSocket
 from nexus.api.tlsprotocol import protocol_over_tls
 from nexus.config import LimitSettings, join_address, split_address
 from nexus.errors import ConfigurationError
 from nexus.node.credentials import Credentials
 from nexus.node.door import Door
 from nexus.node.listening import BACKLOG, bound_sockets
+from nexus.node.papers import Papers
 from nexus.node.tlsport import TlsPort
 
 MOST_HANDSHAKES: Final = 512
@@ -53,7 +55,7 @@ class HttpServer:
     ) -> None:
         self._limits = limits or limits_of(node.config.limits)
         self._asked = node.config.http_addr if address is None else address
-        self._credentials = node.papers.credentials
+        self._papers = node.papers
         self._application = Application(node)
         self._measures = node.measures
         self._server: _Server | None = None
@@ -72,7 +74,7 @@ class HttpServer:
         host, _ = split_address(self._asked)
         reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
         host = reachable.get(host, host)
-        scheme = "http" if self._credentials is None else "https"
+        scheme = self._papers.scheme
         return f"{scheme}://{join_address(host, self._port)}"
 
     @property
@@ -102,8 +104,8 @@ class HttpServer:
             await self.bind()
         sockets, self._sockets = self._sockets, []
         server = self._server = _Server(
-            _settings(self._application, self._limits, self._credentials),
-            self._credentials,
+            _settings(self._application, self._limits, self._papers.credentials),
+            self._papers,
             handshake_timeout_s=self._limits.head_timeout_s,
         )
         connections = server.server_state.connections
@@ -142,13 +144,13 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        credentials: Credentials | None,
+        papers: Papers,
         *,
         handshake_timeout_s: float,
     ) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
-        self._credentials = credentials
+        self._papers = papers
         self._handshake_timeout_s = handshake_timeout_s
 
     @override
@@ -158,14 +160,15 @@ class _Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._credentials is None:
+        if self._papers.credentials is None:
             await super().startup(sockets)
         else:
             await self.lifespan.startup()
             port: Any = TlsPort(
                 sockets or (),
-                self._credentials,
-                self._protocol,
+                self._papers.credentials,
+                self._over_tls,
+                plain=self._plain if self._papers.is_optional else None,
                 plain_answer=refusal_bytes(NotHttpError(_NOT_TLS)),
                 door=Door(timeout_s=self._handshake_timeout_s, most=MOST_HANDSHAKES),
             )
@@ -173,9 +176,16 @@ class _Server(uvicorn.Server):
             self.started = True
         self.listening.set()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _over_tls(self) -> asyncio.Protocol:
+        return self._protocol(self.config.http_protocol_class)
+
+    def _plain(self) -> asyncio.Protocol:
+        """For who does not speak TLS, where that is served too."""
+        over_tls: Any = self.config.http_protocol_class
+        return self._protocol(over_tls.plain)
+
+    def _protocol(self, make: Any) -> asyncio.Protocol:
         """As uvicorn makes one for each connection."""
-        make: Any = self.config.http_protocol_class
         protocol: asyncio.Protocol = make(
             config=self.config,
             server_state=self.server_state,
@@ -187,17 +197,22 @@ class _Server(uvicorn.Server):
 def _settings(
     application: ASGIApp, bounds: HttpLimits, credentials: Credentials | None
 ) -> uvicorn.Config:
+    everybody = Crowd(
+        most=bounds.connections, most_of_address=bounds.connections_of_address
+    )
+
     class Plain(BoundedHttpProtocol):
         limits = bounds
-        crowd = Crowd(
-            most=bounds.connections, most_of_address=bounds.connections_of_address
-        )
+        crowd = everybody
+
+    class Socket(CountedSocket):
+        crowd = everybody
 
     over_tls = credentials and protocol_over_tls(Plain, credentials)
     return uvicorn.Config(
         application,
         http=over_tls or Plain,
-        ws="websockets-sansio",
+        ws=Socket,
         ws_max_size=bounds.message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=bounds.ping_s,

@@ -15,12 +15,18 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nexus.api.audit import address_of
-from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
+from nexus.api.bodies import (
+    BodyReader,
+    ClientGoneError,
+    check_count,
+    check_media_type,
+    decoded,
+)
 from nexus.api.calls import Answer, Call
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
 from nexus.api.problems import failure_response, problem_response
-from nexus.api.refusals import AnswerLostError, BodyTooLargeError
+from nexus.api.refusals import AnswerLostError
 from nexus.api.security import Gate, Headers, require
 from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
 from nexus.errors import (
@@ -162,11 +168,7 @@ def _check(request: SqlRequest, most: int) -> None:
             f"transaction_id has {len(request.transaction_id)} characters, the limit "
             f"is {TRANSACTION_ID_LIMIT}"
         )
-    if len(request.statements) > most:
-        raise BodyTooLargeError(
-            f"{len(request.statements)} statements are more than {most} "
-            "(limits.statements)"
-        )
+    check_count(len(request.statements), most=most)
     if not request.statements:
         raise RequestError("statements is empty; send at least one")
 

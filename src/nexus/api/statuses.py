@@ -98,6 +98,12 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.RateLimitedError: Row(
         429, "Too many requests", "Nothing happened: send it again, but less often.", 1
     ),
+    errors.TokenInDoubtError: Row(
+        503,
+        "The token may have been revoked",
+        "Nothing happened: send it again in a moment, or to another node.",
+        1,
+    ),
     errors.WrongRoleError: Row(
         409, "A call for another role", "Send it to the node that the detail names."
     ),

@@ -10,12 +10,15 @@ from nexus.node.credentials import Credentials
 
 
 def protocol_over_tls(
-    plain: type[BoundedHttpProtocol], credentials: Credentials
+    over: type[BoundedHttpProtocol], credentials: Credentials
 ) -> type[BoundedHttpProtocol]:
     """The same protocol for connections that have shaken hands with these."""
 
-    class Protocol(plain):  # type: ignore[misc, valid-type]
+    class Protocol(over):  # type: ignore[misc, valid-type]
         """One connection."""
+
+        plain = over
+        """For who comes without TLS."""
 
         @override
         def eof_received(self) -> bool:

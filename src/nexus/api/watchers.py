@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from nexus.api.figures import ClusterView, NodeView
 from nexus.api.lookout import PERIOD_S, Lookout
+from nexus.api.reached import as_reached
 from nexus.node.events import EventLog
 
 HEARTBEAT_S: Final = 10.0
@@ -29,13 +30,16 @@ _encode: Final = msgspec.json.Encoder().encode
 class ClusterWatcher:
     """One watcher of a cluster; `last_id` is the last event that it has seen.
 
+    `host` is where it has reached this node.
+
     Events: `cluster` (a ClusterView), then `node` (a NodeView, when it has changed),
     `gone` (an id), `happened` (a ClusterEvent, the only one with an id), and `looked`
     after each look.
     """
 
-    def __init__(self, lookout: Lookout, last_id: str = "") -> None:
+    def __init__(self, lookout: Lookout, last_id: str = "", *, host: str = "") -> None:
         self._lookout = lookout
+        self._host = host
         name, _, number = last_id.partition("-")
         is_ours = name == lookout.name and _PLACE.fullmatch(number)
         self._number = int(number) if is_ours else 0
@@ -45,11 +49,12 @@ class ClusterWatcher:
         """What is new; never the end."""
         if self._sent is None:
             self._sent = {}
-            view = self._lookout.known  # at once: others may be slow to answer
+            # At once: others may be slow to answer.
+            view = as_reached(self._lookout.known, self._host)
             return b"".join((_message("cluster", view), *self._happened()))
         if self._sent:
             await asyncio.sleep(PERIOD_S)
-        view = await self._lookout.look()
+        view = as_reached(await self._lookout.look(), self._host)
         return b"".join((*self._changes(view), *self._happened(), _message("looked")))
 
     def _changes(self, view: ClusterView) -> Iterator[bytes]:

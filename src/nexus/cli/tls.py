@@ -1,4 +1,4 @@
-"""Make a small cluster's own CA and its certificates, and show what stands in one."""
+"""Make a small cluster's own CA and its certificates, show and revoke them."""
 
 import datetime as dt
 from pathlib import Path
@@ -35,7 +35,7 @@ DaysOfCa = Annotated[
 ]
 
 app: Final = typer.Typer(
-    help="Make certificates for a small cluster, and show them.",
+    help="Make certificates for a small cluster, show and revoke them.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -50,9 +50,10 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make a CA, and a certificate for a node on each --host."""
-    from nexus.tls import authority  # noqa: PLC0415
+    from nexus.tls import authority, revocation  # noqa: PLC0415
 
     made = authority.make_authority(directory, days=days or authority.CA_DAYS)
+    revocation.revoke(directory)  # nothing yet: a list that nodes can watch
     nodes = {
         each: authority.issue(
             directory, authority.file_name(each), (each, *authority.LOOPBACK)
@@ -108,6 +109,27 @@ def issue(  # noqa: PLR0913 - each is an option by its name
         print(f"    cert_file='{issued.cert_file}', key_file='{issued.key_file}')")
     else:
         _tell_node(", ".join(hosts), issued, directory / authority.CA_CERT)
+
+
+@app.command()
+def revoke(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The certificate, in PEM.")
+    ],
+    directory: Directory = DIRECTORY,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Add a certificate to the CA's list of revoked ones."""
+    from nexus.tls.revocation import revoke as add  # noqa: PLC0415
+
+    made = add(directory, file)
+    if as_json:
+        print_json({"crl_file": str(made)})
+        return
+    print(f"revoked {file}; on every node, put {made} in the place of tls.crl_file:")
+    print("no restart is needed. Connections that stand go on: restart the node that")
+    print("had the certificate, or whoever has its key keeps what is open.")
 
 
 @app.command()

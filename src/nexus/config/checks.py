@@ -194,10 +194,31 @@ def _check_tls(settings: TlsSettings) -> None:
             f"tls.ca_file = '{settings.ca_file}' needs tls.cert_file and tls.key_file: "
             "this node's own certificate; set them too"
         )
+    if settings.crl_file is not None and settings.ca_file is None:
+        raise ConfigurationError(
+            f"tls.crl_file = '{settings.crl_file}' needs tls.ca_file: the CA that has "
+            "signed it; set it too"
+        )
+    if settings.mode == "optional":
+        _check_optional(settings)
     if settings.client_certs == "required" and settings.ca_file is None:
         raise ConfigurationError(
             "tls.client_certs = 'required' does not say whose certificates; set "
             "tls.ca_file to the CA that signs them"
+        )
+
+
+def _check_optional(settings: TlsSettings) -> None:
+    if settings.cert_file is None:
+        raise ConfigurationError(
+            "tls.mode = 'optional' has no TLS to offer; set tls.cert_file and "
+            "tls.key_file, or remove it"
+        )
+    if settings.client_certs == "required":
+        raise ConfigurationError(
+            "tls.mode = 'optional' serves who has no certificate, and tls.client_certs "
+            "= 'required' does not; set one of them first, the other when every node "
+            "speaks TLS"
         )
 
 

@@ -139,6 +139,10 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Path | None = None
     """Who signed nodes' certificates: no node without one of these is let in. None:
     whom this machine trusts, and nodes show no certificate."""
+    crl_file: Path | None = None
+    """Which of the CA's certificates were revoked, in PEM; it signs that list too."""
+    mode: Literal["required", "optional"] = "required"
+    """optional: who speaks plainly is served too, while nodes change over to TLS."""
     client_certs: Literal["optional", "required"] = "optional"
     """Whether clients too must show one of the CA's."""
 

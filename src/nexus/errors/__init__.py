@@ -18,6 +18,7 @@
     ├── OutcomeUnknownError          the write is in the log and may still commit
     ├── ForbiddenError               the token is of too small a role
     ├── RateLimitedError             the caller asks too often
+    ├── TokenInDoubtError            the node cannot know yet whether it is good
     ├── WrongRoleError               the call belongs on a node of another role
     ├── ClusterChangeError           the master or the members cannot change so now
     ├── NoDatabaseError              a new replica has received nothing to read yet
@@ -73,6 +74,7 @@ from nexus.errors.calls import (
     ProtocolError,
     RateLimitedError,
     RequestError,
+    TokenInDoubtError,
     WrongRoleError,
 )
 from nexus.errors.storage import (
@@ -153,6 +155,7 @@ __all__ = [
     "SnapshotError",
     "StatementError",
     "StorageError",
+    "TokenInDoubtError",
     "TransactionError",
     "TransactionExpiredError",
     "TransactionLostError",

@@ -15,6 +15,12 @@ class RateLimitedError(NexusError):
     code = "rate_limited"
 
 
+class TokenInDoubtError(NexusError):
+    """The node has just started, and does not know yet whether the token is good."""
+
+    code = "token_in_doubt"
+
+
 class WrongRoleError(NexusError):
     """The call belongs on a node of another role, which the message names."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nexus.config import Config
+from nexus.errors import TokenInDoubtError
 from nexus.model.token import (
     TOKEN_PREFIX,
     Principal,
@@ -31,7 +32,14 @@ class Admittance:
     its entry is applied there; nothing is kept besides.
     """
 
-    def __init__(self, config: Config, tokens: Callable[[], KnownTokens]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tokens: Callable[[], KnownTokens],
+        in_doubt: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`in_doubt` tells whether a token may have been revoked without a word."""
+        self.in_doubt = in_doubt
         self._secret = config.cluster_secret.encode()
         self._always = config.security.require_tokens
         self._tokens = tokens
@@ -52,7 +60,7 @@ class Admittance:
         return self._always or bool(self._tokens())
 
     def principal(self, credential: str) -> Principal | None:
-        """Whose credential it is; None for nobody's."""
+        """Whose credential it is; None for nobody's. Raises TokenInDoubtError."""
         if not credential.startswith(TOKEN_PREFIX):
             given = credential.encode("utf-8", "surrogateescape")
             # In constant time: how long it takes must not tell how much was right.
@@ -65,12 +73,12 @@ class Admittance:
         token = self.token(token_id)
         kept = token.sha256 if token is not None else _NOBODY
         matches = hmac.compare_digest(sha256(secret), kept)
-        return of_token(token) if token is not None and matches else None
+        return self._of_token(token) if token is not None and matches else None
 
     def proven(self, attach: Attach, challenge: bytes) -> Principal | None:
         """Who a client of the native port has proven to be; None: nothing it says is.
 
-        The challenge was made for it, and is good once.
+        The challenge was made for it, and is good once. Raises TokenInDoubtError.
         """
         token_id = token_of(attach)
         if not token_id:
@@ -81,7 +89,15 @@ class Admittance:
         token = self.token(token_id)
         kept = token.sha256 if token is not None else _NOBODY
         proven = proves_token(kept, challenge, attach)
-        return of_token(token) if token is not None and proven else None
+        return self._of_token(token) if token is not None and proven else None
+
+    def _of_token(self, token: Token) -> Principal:
+        if self.in_doubt():
+            raise TokenInDoubtError(
+                "this node has just started, and asks its master which tokens are "
+                "good; ask again in a moment, or ask another node"
+            )
+        return of_token(token)
 
     def token(self, token_id: str) -> Token | None:
         """The token with this id, while it is good."""

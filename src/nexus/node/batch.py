@@ -14,8 +14,10 @@ from nexus.model.entry import Record
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
 from nexus.node.commitment import Commitment
+from nexus.node.events import EventLog
 from nexus.node.jobs import Answer, Job, deliver
 from nexus.node.measures import Measures
+from nexus.node.shortage import Shortage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Hooks:
     commitment: Commitment | None = None
     """In sync mode: where to wait for the quorum before SQLite commits."""
     measures: Measures = field(default_factory=Measures)
+    space: Shortage = field(default_factory=lambda: Shortage(EventLog()))
+    """Where it is told that writes are refused because the disk is full."""
 
 
 @dataclass(slots=True)

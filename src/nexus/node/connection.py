@@ -13,7 +13,7 @@ from nexus.config import join_address, split_address
 from nexus.errors import ProtocolError
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, ErrorCode, Message
-from nexus.tls.words import in_words
+from nexus.tls.words import in_words, is_plain
 
 READ_BYTES: Final = 256 << 10
 """One read from the socket; also asyncio's own buffer limit."""
@@ -30,6 +30,10 @@ CLOSE_TIMEOUT_S: Final = 2.0
 FAREWELL_S: Final = 0.25
 """How long TLS waits for the peer's own farewell: one that is dead says none, and who
 looks for another master must not wait for it."""
+
+
+class PlainPeerError(ConnectionError):
+    """TLS was begun, and the other side does not speak it."""
 
 
 class Connection:
@@ -63,7 +67,8 @@ class Connection:
                     host, port, limit=READ_BYTES, ssl=tls
                 )
         except ssl.SSLError as error:
-            raise ConnectionError(in_words(error)) from error
+            kind = PlainPeerError if is_plain(error) else ConnectionError
+            raise kind(in_words(error)) from error
         except ValueError as error:  # a host that no resolver can be asked for
             raise OSError(f"{host[:80]!r} is no host: {error}") from error
         return cls(reader, writer)

@@ -48,8 +48,13 @@ class Credentials:
     def __init__(self, settings: TlsSettings) -> None:
         """Raises ConfigurationError for files that cannot be used."""
         self._files = TlsFiles(
-            settings.cert_file, settings.key_file, settings.ca_file, "tls."
+            settings.cert_file,
+            settings.key_file,
+            settings.ca_file,
+            "tls.",
+            settings.crl_file,
         )
+        self._is_optional = settings.mode == "optional"
         self._asks_everybody = settings.client_certs == "required"
         self._looked = asyncio.Event()
         self._refused = b""
@@ -88,6 +93,12 @@ class Credentials:
     async def watch(self, measures: Measures) -> None:
         """Load the files again whenever they change; warn before they expire."""
         measures.certificate_expires = self.expires_s
+        if self._is_optional:
+            log.warning(
+                "tls_optional",
+                reason="who speaks plainly is served too; once every node has its "
+                "certificate, set tls.mode = 'required', one node after another",
+            )
         self._warn()
         while True:
             try:
@@ -123,8 +134,9 @@ class Credentials:
         return b"\0".join(_content(path) for path in self._paths())
 
     def _paths(self) -> list[Path]:
-        files = (self._files.cert, self._files.key, self._files.ca)
-        return [path for path in files if path is not None]
+        files = self._files
+        paths = (files.cert, files.key, files.ca, files.crl)
+        return [path for path in paths if path is not None]
 
     def _load(self, shows: bytes) -> _Loaded:
         server = server_context(self._files, asks_everybody=self._asks_everybody)

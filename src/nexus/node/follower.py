@@ -23,6 +23,7 @@ from nexus.node.handshake import introduce
 from nexus.node.measures import SECONDS, Histogram
 from nexus.node.papers import Papers
 from nexus.node.screening import screened
+from nexus.node.shortage import Shortage
 from nexus.node.telling import LinkTale
 from nexus.node.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
@@ -49,9 +50,6 @@ from nexus.storage.wal import WriteAheadLog
 
 MOST_WAITING: Final = 4_096
 """Effects that may wait for the disk; then nothing more is read from the socket."""
-
-SPACE_RETRY_S: Final = 1.0
-"""How often a replica whose disk is full looks whether there is space again."""
 
 MOST_CHUNKS: Final = 8
 """The same while a snapshot arrives, whose pieces are large."""
@@ -92,6 +90,7 @@ class Follower:
         self._received_before = 0
         self.last_error = ""
         self._tale = LinkTale(hooks.events)
+        self._space, self._applying = Shortage(hooks.events), Shortage(hooks.events)
         self._log = wal
         self._worker = worker
         self._hooks = hooks
@@ -117,6 +116,11 @@ class Follower:
             self._performer.cancel()
             await asyncio.gather(self._performer, return_exceptions=True)
 
+    @property
+    def trouble(self) -> str:
+        """What hinders it; empty: nothing, as far as it knows."""
+        return self._space.reason or self._applying.reason or self.last_error
+
     def employ(self, worker: ApplyWorker) -> None:
         """From now on this thread applies."""
         self._worker = worker
@@ -132,6 +136,7 @@ class Follower:
 
     def applied(self, position: Position) -> None:
         """The database stands at `position`."""
+        self._applying.ends()
         self.take(self.machine.applied(position.offset, now_ms()))
 
     def conflicted(self, error: ApplyError) -> None:
@@ -140,9 +145,8 @@ class Follower:
         self.take(self.machine.apply_failed(str(error), now_ms()))
 
     def short(self, error: DiskFullError) -> None:
-        """The disk is full; what found no space is done again until there is some."""
-        self.last_error = str(error)
-        self._hooks.events.error("disk_full", str(error))
+        """Nothing can be applied for want of space; it is tried until there is some."""
+        self._applying.begins(error)
 
     def waits(self, reason: str) -> None:
         """A snapshot cannot be installed until others let go of the database."""
@@ -197,14 +201,7 @@ class Follower:
 
     async def _with_space(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do it; where the disk is full, again and again until there is space."""
-        while True:
-            try:
-                return await work()
-            except DiskFullError as error:
-                if self._log.failed:
-                    raise
-                self.short(error)
-                await asyncio.sleep(SPACE_RETRY_S)
+        await self._space.outlast(work, unless=lambda: self._log.failed)
 
     def _append(self, records: list[Record]) -> Offset:
         began = time.monotonic()

@@ -194,7 +194,7 @@ class Following:
             state=machine.state,
             paused=machine.paused,
             mode=mode_of(self.parts, machine.history),
-            last_error=self.follower.last_error,
+            last_error=self.follower.trouble,
         )
 
     def stats(self) -> ReplicaStats:

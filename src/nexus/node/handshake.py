@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from nexus.errors import HandshakeRefusedError
+from nexus.errors import HandshakeRefusedError, TokenInDoubtError
 from nexus.model.token import ANONYMOUS, Principal
 from nexus.node.addresses import reachable, reachable_url
 from nexus.node.admittance import SECRET, Admittance
@@ -71,7 +71,10 @@ async def receive_hello(
     nonce = secrets.token_bytes(NONCE_BYTES)
     connection.send(Challenge(nonce))
     hello = await connection.receive_one(timeout_s=timeout_s)
-    principal = _proven(hello, nonce, admittance)
+    try:
+        principal = _proven(hello, nonce, admittance)
+    except TokenInDoubtError as error:
+        raise HandshakeRefusedError(str(error), reason=ErrorCode.BUSY) from None
     if principal is None:
         raise HandshakeRefusedError(
             f"{connection.peer_address} {_UNPROVEN[isinstance(hello, Attach)]}",

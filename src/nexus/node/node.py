@@ -122,6 +122,9 @@ class Node(Orders):
             )
         )
         duties.use(parts)
+        if self._guest is None:
+            self.tokens.begin()
+            parts.port.admittance.in_doubt = lambda: self.tokens.in_doubt
         self.snapshots, self.diverged = parts.snapshots, parts.diverged
         try:
             await duties.begin()

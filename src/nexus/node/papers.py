@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from nexus.config import Config
-from nexus.node.connection import Connection
+from nexus.node.connection import Connection, PlainPeerError
 from nexus.node.credentials import Credentials
 
 
@@ -17,18 +17,23 @@ class Papers:
     """Empty: nothing is proven by it."""
     credentials: Credentials | None = None
     """None: both ports speak plainly."""
+    is_optional: bool = False
+    """Whether who speaks plainly is served too, and dialled where TLS is not spoken."""
     pace: Callable[[int], Awaitable[None]] | None = None
     """What is read of connections that are dialled waits for it."""
 
     @classmethod
     def of(cls, config: Config) -> "Papers":
         """As the configuration says; ConfigurationError for files of no use."""
-        return cls(config.cluster_secret, Credentials.of(config.tls))
+        is_optional = config.tls.mode == "optional"
+        return cls(config.cluster_secret, Credentials.of(config.tls), is_optional)
 
     @property
     def asks_nodes(self) -> bool:
         """Whether a node has to show a certificate."""
-        return self.credentials is not None and self.credentials.asks_nodes
+        if self.credentials is None or self.is_optional:
+            return False
+        return self.credentials.asks_nodes
 
     @property
     def client(self) -> SSLContext | None:
@@ -37,13 +42,23 @@ class Papers:
 
     @property
     def scheme(self) -> str:
-        """What the URL of its API begins with."""
-        return "http" if self.credentials is None else "https"
+        """What the URL of its API begins with: what every node can make use of."""
+        return "http" if self.credentials is None or self.is_optional else "https"
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether this node can speak to an API whose URL begins with https."""
+        return self.credentials is not None
 
     async def dial(self, address: str, *, timeout_s: float) -> Connection:
         """Connect to another node's port; raises OSError or TimeoutError."""
-        connection = await Connection.open(
-            address, timeout_s=timeout_s, tls=self.client
-        )
+        try:
+            connection = await Connection.open(
+                address, timeout_s=timeout_s, tls=self.client
+            )
+        except PlainPeerError:
+            if not self.is_optional:
+                raise
+            connection = await Connection.open(address, timeout_s=timeout_s)
         connection.pace = self.pace
         return connection

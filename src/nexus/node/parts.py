@@ -236,8 +236,10 @@ async def _port(config: Config, host: Papers | Guest, standing: Standing) -> Por
     database = standing.database
     port = Port(
         host,
-        Admittance(config, lambda: database.tokens),
+        # Who comes before the node knows its tokens has to come again.
+        Admittance(config, lambda: database.tokens, lambda: True),
         timeout_s=config.replication.connect_timeout_ms / 1000,
+        named=config.databases,
     )
     try:
         await port.start(config.replication.bind_addr)

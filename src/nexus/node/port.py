@@ -7,7 +7,7 @@ Attach; who names none means the main one. It is open in every role.
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,12 @@ class Port:
     """Listens between `start` and `stop`; for one event loop."""
 
     def __init__(
-        self, papers: Papers, admittance: Admittance, *, timeout_s: float
+        self,
+        papers: Papers,
+        admittance: Admittance,
+        *,
+        timeout_s: float,
+        named: Sequence[str] = (),
     ) -> None:
         self.address = ""
         """Where it listens, with the port that the system chose for 0."""
@@ -71,6 +76,8 @@ class Port:
         self._timeout_s = timeout_s
         self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
         self._databases: dict[str, Serve] = {}
+        self._configured = frozenset({MAIN, *named})
+        """Who asks for one of these, and comes too early or too late, may try again."""
         self._server: Listener | None = None
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +121,7 @@ class Port:
             sockets,
             credentials,
             self._stream,
+            plain=self._stream if self.papers.is_optional else None,
             plain_answer=encode(_NOT_TLS),
             door=Door(timeout_s=self._timeout_s),
         )
@@ -167,12 +175,15 @@ class Port:
         if serve is not None:
             challenge, principal = greeting.challenge, greeting.principal
             await serve(Visitor(connection, hello, challenge, principal))
-        elif name == MAIN:
-            await connection.refuse(ErrorCode.STOPPING, "this node is stopping")
+        elif name in self._configured:
+            which = f"the database {name!r} of this node" if name else "this node"
+            await connection.refuse(
+                ErrorCode.STOPPING, f"{which} is starting or stopping"
+            )
         else:
-            known = ", ".join(sorted(filter(None, self._databases))) or "none"
+            known = ", ".join(sorted(self._configured - {MAIN})) or "none"
             raise HandshakeRefusedError(
-                f"this node has no database {name!r} just now (named ones: {known}); "
+                f"this node has no database {name!r} (named ones: {known}); "
                 "list it in `databases` on every node",
                 reason=ErrorCode.UNKNOWN_DATABASE,
             )

@@ -9,12 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from nexus.errors import (
-    NexusError,
-    NoMasterError,
-    QuorumLostError,
-    WritesStoppedError,
-)
+from nexus.errors import NexusError, NoMasterError, QuorumLostError, WritesStoppedError
 from nexus.model.cluster import LinkState, MasterStats, Mode, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
@@ -28,6 +23,7 @@ from nexus.node.machines import master_of
 from nexus.node.modes import mode_at_start, pace_s
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
+from nexus.node.shortage import Shortage
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.syncs import syncs_told
 from nexus.node.telling import tell_of_reign
@@ -93,6 +89,7 @@ class Reigning:
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
                 measures=parts.measures,
+                space=Shortage(parts.events),
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +102,8 @@ def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
         )
         opened.callback(database.close)
         log = _open_agreeing(config, directory, catalog, database, expects=expects)
+        opened.callback(log.close)
+        foresee(log, database)
         opened.pop_all()
     return Standing(directory, lock, catalog, log, database)
 
@@ -239,6 +241,16 @@ def apply_logged(log: WriteAheadLog, database: Database, applier: Applier) -> No
                 cursor = log.cursor(Offset(database.position.offset + 1))
     finally:
         cursor.close()
+
+
+def foresee(log: WriteAheadLog, database: Database) -> None:
+    """Heed what the log says beyond the database already: that tokens are revoked."""
+    start = Offset(database.position.offset + 1)
+    if not database.stands or start > log.last_offset:
+        return
+    with closing(log.cursor(start)) as cursor:
+        while cursor.offset <= log.last_offset:
+            database.foresee(cursor.read(Offset(log.last_offset + 1), APPLY_BYTES))
 
 
 def log_history(standing: Standing) -> EpochHistory:

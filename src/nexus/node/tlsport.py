@@ -45,15 +45,18 @@ class TlsPort(Listener):
         credentials: Credentials,
         protocol: Callable[[], asyncio.BaseProtocol],
         *,
+        plain: Callable[[], asyncio.BaseProtocol] | None = None,
         plain_answer: bytes,
         door: Door,
     ) -> None:
-        """Who has shaken hands meets a `protocol`; `plain_answer` is for the others.
+        """Who has shaken hands meets a `protocol`; the others meet a `plain` one.
 
+        Where there is none, `plain_answer` is what they are told.
         `door` bounds those who have not.
         """
         self._credentials = credentials
         self._protocol = protocol
+        self._plain = plain
         self._plain_answer = plain_answer
         self._door = door
         self._told: dict[str, tuple[float, int]] = {}
@@ -65,6 +68,9 @@ class TlsPort(Listener):
             async with self._door.stranger(host):
                 if await self._speaks_tls(accepted):
                     await self._shake_hands(accepted, host)
+                elif self._plain is not None:
+                    loop = asyncio.get_running_loop()
+                    await loop.connect_accepted_socket(self._plain, accepted)
                 else:
                     self._tell(host, PLAIN)
                     await _dismiss(accepted, self._plain_answer)

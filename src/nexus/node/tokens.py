@@ -17,6 +17,7 @@ from nexus.model.token import (
     sha256,
     token_text,
 )
+from nexus.node.doubt import Doubt
 from nexus.node.duties import Duties
 from nexus.protocol.messages import TOKENS
 from nexus.storage.tokens import NO_TOKENS, KnownTokens
@@ -33,6 +34,16 @@ class TokenKeeper:
     def __init__(self, duties: Duties) -> None:
         self._duties = duties
         self._changing = asyncio.Lock()
+        self._doubt = Doubt(duties)
+
+    def begin(self) -> None:
+        """The node starts: what it knows may have been revoked meanwhile."""
+        self._doubt.begin()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it does not know yet; never of a named database's node."""
+        return self._doubt.lasts
 
     @property
     def known(self) -> KnownTokens:

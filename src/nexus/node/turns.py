@@ -13,8 +13,6 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Final
 
-import structlog
-
 from nexus.errors import (
     DiskFullError,
     NexusError,
@@ -38,8 +36,6 @@ SPACE_RETRY_S: Final = 1.0
 
 STOP_GRACE_S: Final = 1.0
 """What a stop leaves an open interactive transaction to end by itself."""
-
-log = structlog.get_logger(__name__)
 
 _STOP: Final = Errand(run=lambda: None)
 _NOTHING: Final = Errand(run=lambda: None)
@@ -247,7 +243,7 @@ class WriterTurns:
         Refuses what comes meanwhile, all of it not begun. Returns the job to go on
         with: the one that ends this thread, if it came.
         """
-        log.error("disk_full", reason=str(shortage))
+        self._hooks.space.begins(shortage)
         while True:
             if job is not None:
                 if job.work is _STOP:
@@ -260,7 +256,7 @@ class WriterTurns:
                 job = self._next_within(SPACE_RETRY_S)
             else:
                 self.shortage = None
-                log.info("disk_has_space")
+                self._hooks.space.ends()
                 return None
 
     def _refuse_late(self) -> None:

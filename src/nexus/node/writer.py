@@ -99,6 +99,8 @@ class BatchWriter:
             job.result = self._record(captured, transaction.transaction_id, batch)
             batch.statements += len(transaction.statements)
         except NexusError as error:
+            if isinstance(error, DiskFullError):
+                self.hooks.space.begins(error)
             job.error = error
             batch.refused += 1
             self.hooks.measures.statements_refused += len(transaction.statements)
@@ -164,6 +166,7 @@ class BatchWriter:
             measures.log_sync.observe(time.monotonic() - began)
         except DiskFullError as error:
             if not self._log.failed:
+                self.hooks.space.begins(error)
                 self.abandon()
                 return error
             batch.leave_unknown(f"this node failed: {error}", measures)
@@ -171,6 +174,7 @@ class BatchWriter:
         except StorageError as error:
             batch.leave_unknown(f"this node failed: {error}", measures)
             raise
+        self.hooks.space.settles()
         self.hooks.stored(durable)
         return None
 

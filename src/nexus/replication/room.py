@@ -20,6 +20,7 @@ class Room:
         """0: as much as it likes."""
         self._most = most_bytes
         self._is_lifted = False
+        self._has_warned = False
         self.complaint = ""
         """For the operator, while the cap is reached; else empty."""
         self.has_dropped = False
@@ -33,6 +34,7 @@ class Room:
     def sized(self, size_bytes: int) -> Effects:
         """The log takes so much of the disk by now."""
         if not self.complaint and self._most and size_bytes >= self._most:
+            self._has_warned = True
             self.complaint = (
                 f"the log takes {size_bytes} bytes, replication.hold_size allows "
                 f"{self._most}: it holds what another voter lacks, so this witness "
@@ -44,7 +46,22 @@ class Room:
             self.complaint = ""
             detail = f"the log takes {size_bytes} bytes of {self._most} by now"
             return (Report(Level.INFO, "witness_roomy", detail),)
-        return ()
+        return self._warned(size_bytes)
+
+    def _warned(self, size_bytes: int) -> Effects:
+        """Once, in time: from half of the cap on only what others lack is kept."""
+        half = self._most // 2
+        if size_bytes <= half:
+            self._has_warned = False
+        if not self._most or self._has_warned or size_bytes <= half + half // 2:
+            return ()
+        self._has_warned = True
+        detail = (
+            f"the log takes {size_bytes} bytes of the {self._most} that "
+            "replication.hold_size allows, because another voter lacks entries of it: "
+            "bring that voter back or remove it before this witness stops"
+        )
+        return (Report(Level.WARNING, "witness_fills", detail),)
 
     def lifted(self, *, lifted: bool) -> None:
         """Whether its master wants entries stored even so."""

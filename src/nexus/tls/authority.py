@@ -77,8 +77,8 @@ def make_authority(directory: Path, *, days: int = CA_DAYS) -> Issued:
     builder = builder.add_extension(usage, critical=True)
     certificate = builder.sign(key, SHA256())
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(key_file, _pem(key), 0o600, replace=False)
-    _write(cert_file, certificate.public_bytes(Encoding.PEM), 0o644, replace=False)
+    write_file(key_file, _pem(key), 0o600, replace=False)
+    write_file(cert_file, certificate.public_bytes(Encoding.PEM), 0o644, replace=False)
     return Issued(cert_file, key_file)
 
 
@@ -102,7 +102,7 @@ def issue(
             "'_' and '-', and another name than ca"
         )
     names = [_host(host) for host in dict.fromkeys(hosts)]
-    authority, authority_key = _authority(directory)
+    authority, authority_key = authority_in(directory)
     made = Issued(directory / f"{name}.crt", directory / f"{name}.key")
     if not replace:
         for path in (made.cert_file, made.key_file):
@@ -120,10 +120,10 @@ def issue(
     certificate = builder.sign(authority_key, SHA256())
     # The key last: whoever has loaded the pair before goes on with that one until both
     # fit again.
-    _write(
+    write_file(
         made.cert_file, certificate.public_bytes(Encoding.PEM), 0o644, replace=replace
     )
-    _write(made.key_file, _pem(key), 0o600, replace=replace)
+    write_file(made.key_file, _pem(key), 0o600, replace=replace)
     return made
 
 
@@ -171,9 +171,10 @@ def _begun(
     )
 
 
-def _authority(
+def authority_in(
     directory: Path,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A CA and its key; raises ConfigurationError where there is none."""
     cert_file, key_file = directory / CA_CERT, directory / CA_KEY
     try:
         certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
@@ -200,7 +201,7 @@ def _require_free(path: Path, why: str) -> None:
         raise ConfigurationError(f"'{path}' exists: {why}; nothing was changed")
 
 
-def _write(path: Path, content: bytes, mode: int, *, replace: bool) -> None:
+def write_file(path: Path, content: bytes, mode: int, *, replace: bool) -> None:
     """Durable on return, and never half of it under the name."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):

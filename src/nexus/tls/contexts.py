@@ -42,6 +42,8 @@ class TlsFiles:
     """Whom to trust; None: whom this machine trusts."""
     prefix: str = ""
     """What the names of the settings begin with, in errors."""
+    crl: Path | None = None
+    """Which of the CA's certificates were revoked; None: none."""
 
     def told(self, name: str) -> str:
         """One of them as an error names it."""
@@ -152,6 +154,25 @@ def _trust(context: ssl.SSLContext, files: TlsFiles) -> None:
         raise ConfigurationError(
             f"{files.told('ca')} holds no certificate; name the CA's, in PEM"
         ) from None
+    if files.crl is not None:
+        _heed(context, files.crl, files.told("crl"))
+
+
+def _heed(context: ssl.SSLContext, crl: Path, told: str) -> None:
+    """Refuse what the list names; a certificate beside it would be trusted as a CA."""
+    text = _read(crl, told)
+    if b"BEGIN X509 CRL" not in text or b"CERTIFICATE--" in text:
+        raise ConfigurationError(
+            f"{told} is no list of revoked certificates; name what nexus tls revoke "
+            "writes, in PEM, with nothing beside it"
+        )
+    try:
+        context.load_verify_locations(cafile=crl)
+    except ssl.SSLError:
+        raise ConfigurationError(
+            f"{told} is damaged; make it anew with the tool that made it"
+        ) from None
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:

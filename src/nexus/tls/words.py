@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from typing import Final
 
 _VERIFICATION: Final[Mapping[int, str]] = {
+    3: "nothing tells whether its certificate was revoked: tls.crl_file has no list of "
+    "its CA's",
     9: "its certificate is not valid yet; compare the clocks",
     10: "its certificate has expired; issue another one",
+    11: "the list of revoked certificates, tls.crl_file, is not valid yet; compare the "
+    "clocks",
+    12: "the list of revoked certificates, tls.crl_file, has expired; put another one "
+    "in its place",
     18: "its certificate is signed by itself alone, not by a CA that is trusted here",
     19: "its certificate is of a CA that is not trusted here",
     20: "its certificate is of a CA that is not trusted here",
     21: "its certificate is of a CA that is not trusted here",
+    23: "its certificate was revoked",
     26: "its certificate is not made for this use",
 }
 """By OpenSSL's number of a failed verification."""
@@ -32,6 +39,8 @@ _REASONS: Final[Mapping[str, str]] = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks everybody for a certificate, and "
     "this side has none",
     "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the CA of this side's certificate",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it says that this side's certificate was "
+    "revoked",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it says that this side's certificate has "
     "expired",
     "SSLV3_ALERT_BAD_CERTIFICATE": "it does not take this side's certificate",
@@ -61,6 +70,11 @@ def in_words(error: ssl.SSLError) -> str:
         return _REASONS["UNEXPECTED_EOF_WHILE_READING"]
     reason = str(getattr(error, "reason", None) or "")
     return _REASONS.get(reason) or f"TLS failed ({reason or error})"
+
+
+def is_plain(error: ssl.SSLError) -> bool:
+    """Whether the other side answers, and speaks no TLS."""
+    return in_words(error) == NOT_TLS
 
 
 def is_passing(error: ssl.SSLError) -> bool:

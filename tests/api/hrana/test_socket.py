@@ -181,11 +181,12 @@ async def test_what_is_no_hrana_closes_the_connection(
         assert connection.close_code == code
 
 
-async def test_who_says_no_hello_is_closed(
-    server: HttpServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(socket, "HELLO_S", 0.01)
-    async with connected(server, hello=False) as connection:
+async def test_who_says_no_hello_is_closed(crowd: Crowd) -> None:
+    node = await crowd.node("b", limits__head_timeout_ms=100)
+    async with (
+        HttpServer(node, "127.0.0.1:0") as server,
+        connected(server, hello=False) as connection,
+    ):
         with pytest.raises(ConnectionClosed):
             await connection.recv()
         assert connection.close_code == 3007

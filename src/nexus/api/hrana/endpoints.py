@@ -13,10 +13,17 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from nexus.api.audit import address_of
-from nexus.api.bodies import BodyReader, ClientGoneError, check_media_type, decoded
+from nexus.api.bodies import (
+    BodyReader,
+    ClientGoneError,
+    check_count,
+    check_media_type,
+    decoded,
+)
 from nexus.api.calls import Body, json_response
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import OFFSET, Forwarder
+from nexus.api.hrana.counting import require_few
 from nexus.api.hrana.failures import refusal
 from nexus.api.hrana.messages import (
     Batch,
@@ -64,7 +71,10 @@ class HranaCalls:
     ) -> None:
         self._passing = Passing(node, forwarder)
         self._streams = Streams(lambda: node.node_id, node.open_stream)
-        self._socket = SocketHost(gate, node.open_stream, self._passing)
+        self._socket = SocketHost(
+            gate, node.open_stream, self._passing, node.config.limits
+        )
+        self._most = node.config.limits.statements
         self._gate = gate
         self._bodies = bodies
 
@@ -105,6 +115,7 @@ class HranaCalls:
 
     async def _batch(self, request: Request, body: bytes) -> Response:
         batch = _read(BatchBody, body).batch
+        check_count(len(batch.steps), most=self._most)
         master = self._master_for(request)
         if master and batch_needs_master(batch, {}, ends=True):
             return await self._pass_on(master, request, body)
@@ -114,6 +125,7 @@ class HranaCalls:
 
     async def _pipeline(self, request: Request, body: bytes) -> Response:
         message = _read(PipelineBody, body)
+        require_few(message.requests, self._stored(message.baton), most=self._most)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
         master, stored = self._elsewhere_for(request, message.baton)
@@ -128,6 +140,7 @@ class HranaCalls:
 
     async def _cursor(self, request: Request, body: bytes) -> Response:
         message = _read(CursorBody, body)
+        check_count(len(message.batch.steps), most=self._most)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
         master, stored = self._elsewhere_for(request, message.baton)
@@ -144,6 +157,10 @@ class HranaCalls:
             stream = _bound(visit.stream, request)
             async for entries in stream.cursor(message.batch):
                 yield b"".join([_encode(entry) + b"\n" for entry in entries])
+
+    def _stored(self, baton: str | None) -> dict[int, str]:
+        stream = self._streams.peek(baton)
+        return {} if stream is None else stream.texts.all
 
     # --- The master -------------------------------------------------------------------
 

@@ -60,6 +60,11 @@ class Lane:
         """At the master, after the last answer."""
         self._lost = False
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether one is open, here or at the master."""
+        return self._in_transaction or not self._stream.sql.is_autocommit
+
     def admit(self, headers: Headers, *, may_write: bool) -> None:
         """From now on its client comes with these."""
         self._headers = headers

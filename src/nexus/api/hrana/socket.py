@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from nexus.api.audit import address_of
+from nexus.api.hrana.counting import require_few
 from nexus.api.hrana.dialogue import (
     Answered,
     Ask,
@@ -34,6 +35,8 @@ from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.texts import Shelf, Texts
 from nexus.api.refusals import SqlTextError, StreamGoneError, TooManyStreamsError
 from nexus.api.security import Gate, Headers
+from nexus.api.socketprotocol import SEAT, CountedSocket
+from nexus.config import LimitSettings
 from nexus.errors import NexusError, RateLimitedError, RequestError
 from nexus.model.token import ANONYMOUS, TokenRole
 from nexus.node.sqlstream import SqlStream
@@ -46,9 +49,6 @@ MOST_LANES: Final = 256
 
 MOST_UNDER_WAY: Final = 64
 """Requests of one connection; it is not listened to while there are so many."""
-
-HELLO_S: Final = 10.0
-"""How long a client may take to say who it is."""
 
 _NOT_UNDERSTOOD: Final = 3007
 _NOT_TEXT: Final = 3003
@@ -65,11 +65,16 @@ class SocketHost:
     """What every connection needs of its node."""
 
     def __init__(
-        self, gate: Gate, open_stream: Callable[[], SqlStream], passing: Passing
+        self,
+        gate: Gate,
+        open_stream: Callable[[], SqlStream],
+        passing: Passing,
+        limits: LimitSettings,
     ) -> None:
         self.gate = gate
         self.open_stream = open_stream
         self.passing = passing
+        self.limits = limits
         self.shelf = Shelf()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +90,11 @@ class SocketHost:
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept", "subprotocol": spoken[0]})
-        await Conversation(self, receive, send, address_of(scope)).hold()
+        conversation = Conversation(self, receive, send, address_of(scope))
+        seat: CountedSocket | None = scope.get("state", {}).get(SEAT)
+        if seat is not None:
+            seat.is_needed = lambda: conversation.is_busy
+        await conversation.hold()
 
 
 class Conversation:
@@ -107,10 +116,16 @@ class Conversation:
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_UNDER_WAY)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is due, or a transaction is open."""
+        lanes = self._lanes.values()
+        return bool(self._under_way) or any(lane.is_in_transaction for lane in lanes)
+
     async def hold(self) -> None:
         """Answer until the client leaves, or says what is no Hrana."""
         try:
-            async with asyncio.timeout(HELLO_S):
+            async with asyncio.timeout(self._host.limits.head_timeout_ms / 1000):
                 greeted = await self._greet()
             if greeted:
                 async with asyncio.TaskGroup() as tasks:
@@ -205,8 +220,9 @@ class Conversation:
         if isinstance(request, CloseStream):
             return partial(self._close_stream, request.stream_id)
         try:
-            stream_id, texts = request.stream_id, self._texts
-            return partial(self._carry_out, stream_id, resolved(request, texts))
+            asked = resolved(request, self._texts)
+            require_few((asked,), {}, most=self._host.limits.statements)
+            return partial(self._carry_out, request.stream_id, asked)
         except NexusError as error:
             return partial(_refused, error)
 
