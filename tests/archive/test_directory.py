@@ -1,5 +1,6 @@
 """An archive in a directory: files that appear whole, and what a disk may refuse."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -25,6 +26,18 @@ def test_a_write_that_fails_leaves_the_old_object_and_no_part(tmp_path: Path) ->
         store.put("c1/a", b"new")
 
     assert [path.name for path in (tmp_path / "c1").iterdir()] == ["a"]
+
+
+def test_a_full_disk_is_told_without_a_file_that_the_system_did_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(ArchiveUnavailableError, match="No space left on device; mend"):
+        DirectoryStore(tmp_path).put("c1/a", b"new")
 
 
 def test_a_file_on_the_same_disk_is_not_copied(tmp_path: Path) -> None:

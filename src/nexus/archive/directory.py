@@ -120,9 +120,10 @@ class DirectoryStore:
             yield
         except OSError as error:
             reason = error.strerror or str(error)
+            where = f" ({error.filename})" if error.filename else ""
             raise ArchiveUnavailableError(
-                f"{doing} the archive {self._root} failed: {reason} "
-                f"({error.filename}); mend its rights, or its disk"
+                f"{doing} the archive {self._root} failed: {reason}"
+                f"{where}; mend its rights, or its disk"
             ) from error
 
 
