@@ -7,10 +7,11 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final, Self
 
 import httpx
@@ -19,6 +20,10 @@ from e2e.disks import SmallDisk
 from e2e.namespaces import Machine
 from e2e.releases import Released
 from e2e.serving import serve_as
+
+PORTS: Final = range(10_000, 32_768)
+CHANCE: Final = SystemRandom()
+"""Not the tests' own, which is the same in every job."""
 
 START_LIMIT_S = 30.0
 """How long a node may take to answer, or a cluster to come together, in a test."""
@@ -44,11 +49,16 @@ CLIENT = httpx.Client(verify=False, trust_env=False)
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody listens on just now.
+
+    Below those that the system gives to whoever connects: one of them might be
+    somebody's until the node is there, or while it is dead.
+    """
+    while True:
+        port = CHANCE.choice(PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(

@@ -5,7 +5,7 @@ true log of committed entries, and what was ever written at each position.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nexus.model.cluster import Mode
 from nexus.model.entry import Record
@@ -286,10 +286,13 @@ class Checkers:
         if self._hold and self._mode is Mode.SYNC and len(disk.log) > most:
             raise RuleError(f"{name} stores {len(disk.log)} entries of {self._hold}")
 
-    def shortens(self, name: str, disk: Disk, floor: Offset) -> None:
+    def shortens(
+        self, name: str, disk: Disk, floor: Offset, disk_of: Callable[[str], Disk]
+    ) -> None:
         """Hard case 11: a witness drops nothing that a voter with a database lacks.
 
-        The voters are those of the last configuration that is committed.
+        The voters are those of the last configuration that is committed; what one of
+        them held before its disk was lost, it held.
         """
         if self._weak:
             return
@@ -299,8 +302,7 @@ class Checkers:
         for at in range(disk.first, floor):
             record = self.committed[at - 1]
             for voter in voters.voter_ids:
-                other = self._disks.get(voter)
-                if other is not None and not _holds(other, record):
+                if not (voter.startswith("w") or _holds(disk_of(voter), record)):
                     raise RuleError(f"{name} drops entry {at}, which {voter} lacks")
 
     # --- In the end ------------------------------------------------------------------

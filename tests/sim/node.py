@@ -555,7 +555,8 @@ class Process:
         if self.busy or replica is None or not replica.is_settled:
             return
         if floor > disk.first:
-            self.world.checkers.shortens(self.name, disk, floor)
+            disk_of = self.world.disk_of
+            self.world.checkers.shortens(self.name, disk, floor, disk_of)
             disk.drop_before(floor)
             self.member.retained(floor)
 

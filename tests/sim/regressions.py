@@ -23,4 +23,6 @@ LATER: Final = {
     "further back than before, which was taken for the snapshot, and the log was cut",
     48014: "a voter whose rewind had failed did not stand, and the master that wanted "
     "it had lost its disk: nobody could reign until that voter was restarted",
+    2813737: "no fault of the machines: what a voter had held before its disk was lost "
+    "was counted as never held when a witness dropped it",
 }
