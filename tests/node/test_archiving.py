@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nexus.archive.restoring import Moment
-from nexus.errors import ArchiveError
+from nexus.errors import ArchiveError, WrongRoleError
 from node.archives import (
     INTERVAL_MS,
     archived,
@@ -43,7 +43,16 @@ async def test_a_replica_archives_nothing_and_says_so(
     await archived(master)
 
     assert replica.status().archive is None
+    with pytest.raises(WrongRoleError, match="ask the master at http"):
+        replica.archive_now()
     assert not (tmp_path / "other").exists()
+
+
+async def test_a_master_without_an_archive_says_what_to_set(crowd: Crowd) -> None:
+    node = await crowd.node("m", "master")
+
+    with pytest.raises(WrongRoleError, match=r"archive\.url is not set"):
+        node.archive_now()
 
 
 async def test_a_clean_stop_archives_the_last_commit(

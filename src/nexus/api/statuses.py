@@ -105,7 +105,9 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         1,
     ),
     errors.WrongRoleError: Row(
-        409, "A call for another role", "Send it to the node that the detail names."
+        409,
+        "A call for another role",
+        "Nothing was changed: the detail says what to do, or which node to ask.",
     ),
     errors.ClusterChangeError: Row(
         409, "The cluster cannot change so now", "Do what the detail says, or wait."

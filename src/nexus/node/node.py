@@ -269,6 +269,7 @@ class Node(Orders):
 
         Raises WrongRoleError where nothing is archived from.
         """
+        self._duties.reigning("only the master archives")
         return self._parts.archive_now()
 
     async def begin_verify(self) -> Offset:

@@ -124,8 +124,8 @@ class Parts:
         status = self.archiving.status() if self.archiving else None
         if self.archiving is None or status is None:
             raise WrongRoleError(
-                "nothing is archived from this node: only a master does that, and only "
-                "one with archive.url"
+                "this node archives nothing: archive.url is not set, or its reign has "
+                "only begun; set it on every node, or ask again in a second"
             )
         self.archiving.snapshot_now()
         return status
