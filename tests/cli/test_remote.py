@@ -29,7 +29,9 @@ def test_an_address_becomes_a_url(typed: str, url: str) -> None:
     assert base_url(typed) == url
 
 
-@pytest.mark.parametrize("typed", ["http://", "http://a:b", "http://a:99999999"])
+@pytest.mark.parametrize(
+    "typed", ["http://", "http://a:b", "http://a:99999999", "ftp://a", "htp://a:1"]
+)
 def test_what_is_no_url_is_refused(typed: str) -> None:
     with pytest.raises(NotDoneError, match=r"http://127\.0\.0\.1:15474"):
         base_url(typed)

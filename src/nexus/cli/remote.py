@@ -67,6 +67,8 @@ def base_url(text: str) -> str:
             f"address: {URL_HELP}"
         )
     if not stripped.startswith(("http://", "https://")):
+        if "://" in stripped:
+            raise NotDoneError(f"'{shown}' is not a node's URL; {URL_HELP}")
         host = stripped.rpartition("]")[2]
         port = "" if ":" in host else f":{HTTP_PORT}"
         scheme = "https" if trusted() else "http"
