@@ -166,16 +166,20 @@ def commands() -> list[str]:
 @pytest.mark.timeout(180)
 def test_the_guides_commands_do_what_it_says(cluster: Cluster, tmp_path: Path) -> None:
     arc = tmp_path / "arc"
-    master = cluster.master(**archiving_to(arc))
+    master = cluster.master(**archiving_to(arc, NEXUS_DATABASES="users"))
     master.sql("create table t(id integer primary key, v)")
     for number in range(20):
         master.sql("insert into t(v) values (?)", number)
     covers(master, 21)
+    wait_until(lambda: any((arc / "users").rglob("*.snapshot")), "users are archived")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ran = commands()
     assert len(ran) >= 7
 
-    for number, line in enumerate(ran):
+    number = 0
+    for line in ran:
+        # A named database is brought back into the directory of the main one.
+        number += "--data restored/" not in line
         command = line.replace("/mnt/backups/orders", str(arc))
         command = command.replace("http://127.0.0.1:15474", master.url)
         command = command.replace("--data restored", f"--data restored-{number}")
@@ -197,4 +201,5 @@ def test_the_guides_commands_do_what_it_says(cluster: Cluster, tmp_path: Path) -
         for made in sorted(tmp_path.glob("restored-*"))
         if made.is_dir()
     ]
-    assert sorted(counts) == [9, 20, 20]
+    assert sorted(counts) == [9, 20, 20, 20]
+    assert list(tmp_path.glob("restored-*/databases/users/nexus.db"))

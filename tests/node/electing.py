@@ -9,7 +9,7 @@ from nexus.node.node import Node
 from nexus.node.reigning import Reigning
 from node.builders import Crowd, run, until
 
-HEARTBEAT_MS = 200
+HEARTBEAT_MS = 300
 CREATE = "create table t(a int)"
 
 
