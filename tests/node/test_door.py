@@ -109,7 +109,7 @@ async def test_a_crowd_is_told_of_in_few_lines(
 
 
 async def test_thousands_that_say_nothing_keep_no_replica_out(crowd: Crowd) -> None:
-    master = await crowd.node("master")
+    master = await crowd.node("master", replication__connect_timeout_ms=600_000)
     await run(master, "create table t(v)")
     host, port = address_of(master).rsplit(":", 1)
     gc.collect()

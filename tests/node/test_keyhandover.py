@@ -65,7 +65,8 @@ async def test_a_switchover_is_told_as_one_and_what_comes_after_it_is_not(
 
     heir = first if opened(first) else third
     whys = [reign.why for reign in heir.history().reigns]
-    assert whys == ["start", "switchover", "failover"]
+    assert whys.count("switchover") == 1
+    assert (whys[0], whys[-1]) == ("start", "failover")
     assert any("the master handed over to it" in detail for detail in told)
 
 
