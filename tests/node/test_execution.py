@@ -18,8 +18,8 @@ from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
 from nexus.node import execution
 from nexus.node.execution import Executor
-from nexus.node.reading.milestones import Milestones
 from nexus.node.reading import querying
+from nexus.node.reading.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager

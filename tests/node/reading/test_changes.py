@@ -17,8 +17,8 @@ from nexus.errors import (
 from nexus.model.change import Change, Place
 from nexus.model.position import Offset
 from nexus.node.node import Node
-from nexus.node.reading.changes import ChangeStream, Wish
 from nexus.node.reading import changes
+from nexus.node.reading.changes import ChangeStream, Wish
 from node.builders import PATIENCE_S, Crowd, caught_up, run, until
 
 CREATE = "create table t(id integer primary key, v)"

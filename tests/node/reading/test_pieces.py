@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nexus.errors import NodeStoppedError, StatementError
-from nexus.node.reading.pieces import Reading
 from nexus.node.reading import pieces as reading
+from nexus.node.reading.pieces import Reading
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import Decoder
 from nexus.storage.capture import Statement
