@@ -36,7 +36,7 @@ from e2e.cluster import (
 from e2e.test_failover import SYNC, check_equal, goes_on, under_load
 from e2e.test_strangers import A_HELLO
 from nexus.django.base import DatabaseWrapper
-from nexus.node.handshake import hello_proof
+from nexus.node.network.handshake import hello_proof
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Welcome
 from nexus.tls.contexts import TlsFiles, client_context

@@ -20,16 +20,16 @@ from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.model.secret import Secret
 from nexus.model.token import Token
-from nexus.node.admittance import Admittance
-from nexus.node.batch import Hooks
-from nexus.node.commitment import Commitment
-from nexus.node.events import EventLog
-from nexus.node.jobs import Answer, Transaction
+from nexus.node.network.admittance import Admittance
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
-from nexus.node.shortage import Shortage
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.shortage import Shortage
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import BatchWriter
+from nexus.node.writing.batch import Hooks
+from nexus.node.writing.commitment import Commitment
+from nexus.node.writing.jobs import Answer, Transaction
+from nexus.node.writing.writer import BatchWriter
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog

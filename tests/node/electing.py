@@ -6,7 +6,7 @@ from typing import Any
 from e2e.cluster import free_port
 from nexus.errors import NexusError
 from nexus.node.node import Node
-from nexus.node.reigning import Reigning
+from nexus.node.roles.reigning import Reigning
 from node.builders import Crowd, run, until
 
 HEARTBEAT_MS = 300

@@ -8,7 +8,7 @@ import pytest
 
 from e2e.etcd import Etcd, etcd_on_loopback
 from nexus.model.cluster import LinkState, Role
-from nexus.node.keyholding import Keyholding
+from nexus.node.etcd.holding import Keyholding
 from nexus.node.node import Node
 from node.builders import Crowd, crowd_in, until
 

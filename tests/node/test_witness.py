@@ -7,8 +7,8 @@ import pytest
 from e2e.cluster import free_port
 from nexus.errors import ClusterChangeError, StorageError
 from nexus.model.cluster import LinkState, Role
-from nexus.node import machines
 from nexus.node.node import Node
+from nexus.node.roles import machines
 from nexus.node.startup import LEAST_SEGMENT_BYTES
 from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
