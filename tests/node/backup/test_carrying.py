@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,10 @@ async def test_no_snapshot_waits_for_a_clock_that_was_ahead(
     crowd: Crowd, tmp_path: Path, clocks: Clocks
 ) -> None:
     arc = str(tmp_path / "arc")
-    settings = {"archive__interval_ms": INTERVAL_MS, "archive__snapshot_interval": "1h"}
+    settings: dict[str, Any] = {
+        "archive__interval_ms": INTERVAL_MS,
+        "archive__snapshot_interval": "1h",
+    }
     node = await crowd.node("m", archive__url=arc, **settings)
     await archived(node)
     await until(lambda: status_of(node).snapshots == 1)
