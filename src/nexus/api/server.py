@@ -19,11 +19,11 @@ from nexus.api.socketprotocol import CountedSocket
 from nexus.api.tlsprotocol import protocol_over_tls
 from nexus.config import LimitSettings, join_address, split_address
 from nexus.errors import ConfigurationError
-from nexus.node.credentials import Credentials
-from nexus.node.door import Door
-from nexus.node.listening import BACKLOG, bound_sockets
-from nexus.node.papers import Papers
-from nexus.node.tlsport import TlsPort
+from nexus.node.network.credentials import Credentials
+from nexus.node.network.door import Door
+from nexus.node.network.listening import BACKLOG, bound_sockets
+from nexus.node.network.papers import Papers
+from nexus.node.network.tlsport import TlsPort
 
 MOST_HANDSHAKES: Final = 512
 """At once; each may hold some 64 KiB, and is over in milliseconds."""
