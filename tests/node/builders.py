@@ -44,10 +44,15 @@ def knowing(secret: str = "", *tokens: Token, require: bool = False) -> Admittan
     return Admittance(config, lambda: known)
 
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 """How long something that must happen may take on a busy machine."""
 
-HEARTBEAT_MS: Final = 50
+HEARTBEAT_MS: Final = 100
+
+MISSED_HEARTBEATS: Final = 15
+
+DEAD_TIME_S: Final = HEARTBEAT_MS * MISSED_HEARTBEATS / 1000
+"""Long enough that nobody is thought dead while the machine is busy with others."""
 
 REIGN: Final = Reign(Epoch(1), HistoryId("11aa22bb"), "me", Offset(1), 0, "start")
 
@@ -240,6 +245,7 @@ def settings(directory: Path, role: str = "master", **flags: Any) -> Config:
         "replication.role": role,
         "replication.bind_addr": "127.0.0.1:0",
         "replication.heartbeat_ms": HEARTBEAT_MS,
+        "replication.missed_heartbeats": MISSED_HEARTBEATS,
         "replication.connect_timeout_ms": 2_000,
     }
     given |= {name.replace("__", "."): value for name, value in flags.items()}

@@ -23,6 +23,7 @@ class Keepers:
             "replication__etcd_endpoints": etcd.endpoints,
             "replication__etcd_prefix": prefix,
             "replication__mode": "sync",
+            "replication__sync_timeout_ms": 600_000,
         }
 
     async def node(self, name: str, role: str = "replica", **flags: Any) -> Node:

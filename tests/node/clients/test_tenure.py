@@ -13,7 +13,7 @@ from nexus.node.clients import tenure
 from nexus.node.clients.tenure import Tenure, bound, placed
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.calls import Begin, Done, Query
-from node.builders import open_desk, wanted
+from node.builders import open_desk, until, wanted
 
 INSERT = Query("insert into t values (1)")
 
@@ -87,7 +87,7 @@ async def test_one_that_idles_too_long_stands_no_more(host: Host) -> None:
     host.idle_limit_s = 0.02
     held = Tenure(host)
     await held.begin(Begin(1))
-    await asyncio.sleep(0.2)
+    await until(lambda: not held.stands(1))
 
     with pytest.raises(TransactionExpiredError, match="idle for more than"):
         await held.execute(1, (INSERT,))

@@ -40,7 +40,7 @@ class Voter:
             ),
             papers=Papers(SECRET),
             heartbeat_ms=20,
-            missed=3,
+            missed=100,
         )
 
     def _hello(self) -> Hello:

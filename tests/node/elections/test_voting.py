@@ -7,7 +7,7 @@ from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
 from node.builders import Crowd, caught_up, count, run, until
-from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+from node.electing import CREATE, master_among, voters, written
 
 
 async def test_empty_peers_elect_a_master_and_its_rows_reach_all(crowd: Crowd) -> None:
@@ -76,7 +76,6 @@ async def test_a_wiped_voter_is_no_voter_and_learns(crowd: Crowd) -> None:
         "replica",
         replication__bind_addr=address,
         replication__peers=",".join(peers),
-        replication__heartbeat_ms=HEARTBEAT_MS,
         replication__mode="sync",
     )
     await until(lambda: empty.status().state is LinkState.STREAMING)

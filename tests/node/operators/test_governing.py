@@ -15,8 +15,8 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
-from node.builders import Crowd, address_of, caught_up, count, run, until
-from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+from node.builders import DEAD_TIME_S, Crowd, address_of, caught_up, count, run, until
+from node.electing import CREATE, master_among, voters, written
 
 
 async def test_a_switchover_loses_nothing_and_the_old_master_follows(
@@ -56,7 +56,6 @@ async def test_a_learner_is_made_a_voter_and_a_voter_is_removed(crowd: Crowd) ->
         "replica",
         replication__bind_addr=f"127.0.0.1:{free_port()}",
         replication__master_addr=address_of(master),
-        replication__heartbeat_ms=HEARTBEAT_MS,
         replication__mode="sync",
     )
     await until(lambda: isinstance(learner._duties.duty, Voting))
@@ -99,7 +98,7 @@ async def test_in_maintenance_nobody_stands_by_itself(crowd: Crowd) -> None:
     for node in others:
         await until(partial(in_maintenance, node))
     await master.stop()
-    await asyncio.sleep(HEARTBEAT_MS * 3 * 3 / 1000)
+    await asyncio.sleep(2 * DEAD_TIME_S)
     assert [node.status().role for node in others] == [Role.REPLICA] * 2
     await others[0].promote(force=False)
     assert await master_among(others) is others[0]

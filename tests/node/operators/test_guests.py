@@ -18,9 +18,9 @@ from nexus.node.roles.reigning import Reigning
 from nexus.protocol.calls import Attached
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error
-from node.builders import Crowd, address_of, count, run, settings, until
+from node.builders import HEARTBEAT_MS, Crowd, address_of, count, run, settings, until
 from node.calling import ATTACH, connected
-from node.electing import HEARTBEAT_MS, master_among, voters, written
+from node.electing import master_among, voters, written
 from node.keepers import Keepers, etcd, keepers, listed, opened
 
 __all__ = ["etcd", "keepers"]

@@ -49,7 +49,9 @@ async def test_a_member_is_as_patient_as_its_node_is_configured(
 ) -> None:
     async with crowd_in(tmp_path) as crowd:
         assert isinstance(crowd, Crowd)
-        node = await crowd.node("n", replication__heartbeat_ms=200)
+        node = await crowd.node(
+            "n", replication__heartbeat_ms=200, replication__missed_heartbeats=3
+        )
         bounds = member_settings(node._parts)
         assert bounds.election.dead_after_ms == 600
         assert bounds.election.stands

@@ -227,7 +227,7 @@ def test_without_foreign_keys_orphans_are_kept_and_the_next_is_checked_again(
 def test_who_idles_too_long_loses_the_transaction_and_is_told(
     desk: Desk, manager: TransactionManager
 ) -> None:
-    transaction = begun(manager, idle_limit_s=0.02)
+    transaction = begun(manager, idle_limit_s=0.5)
     transaction.execute(Statement(INSERT, (1,)))
     manager.execute_blocking(wanted((INSERT, (2,))))  # waits for the idle limit
 
