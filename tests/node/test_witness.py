@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from e2e.cluster import free_port
-from nexus.errors import ClusterChangeError, StorageError
+from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.roles import machines
@@ -217,3 +217,18 @@ async def test_a_directory_with_a_database_is_no_witnesss(crowd: Crowd) -> None:
     await node.stop()
     with pytest.raises(StorageError, match="a witness keeps no database"):
         await crowd.node("data", "witness", replication__master_addr="127.0.0.1:1")
+
+
+async def test_a_witness_has_nothing_to_pause(crowd: Crowd) -> None:
+    master, _, witness = await with_witness(crowd)
+
+    with pytest.raises(WrongRoleError, match="no database"):
+        witness.pause(None)
+    with pytest.raises(WrongRoleError, match="no database"):
+        witness.resume(None)
+    with pytest.raises(WrongRoleError, match="no database"):
+        await witness.apply_until(None, None)
+
+    response = await run(master, CREATE)
+    await until(lambda: witness.status().durable_offset == response.offset)
+    assert not witness.status().paused

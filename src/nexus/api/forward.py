@@ -25,13 +25,16 @@ from nexus.model.token import TokenRole
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
+EPOCH: Final = b"nexus-epoch"
+"""Beside it: the reign in which it was written."""
+
 PASSED_UP_BY: Final = b"nexus-passed-up-by"
 """Beside it: the replicas that passed the write to the replica that they follow."""
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
 _PASSED_BACK: Final = frozenset(
-    (b"content-type", b"retry-after", b"www-authenticate", OFFSET)
+    (b"content-type", b"retry-after", b"www-authenticate", OFFSET, EPOCH)
 )
 
 

@@ -1,7 +1,10 @@
 """One reign's archive: gaps, lost objects and failed snapshots are made good."""
 
 import asyncio
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,3 +85,71 @@ async def test_a_snapshot_that_fails_is_tried_again(
 
     await until(lambda: status_of(node).snapshots == 2)
     assert status_of(node).last_error == ""
+
+
+@dataclass
+class Clocks:
+    """Stand in for `time`; both clocks can be moved, and tell how often they were."""
+
+    wall_s: float = 0.0
+    since_s: float = 0.0
+    looks: int = 0
+
+    def time(self) -> float:
+        return time.time() + self.wall_s
+
+    def time_ns(self) -> int:
+        return int(self.time() * 1e9)
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return time.monotonic() + self.since_s
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    """What the archive of every node goes by."""
+    clocks = Clocks()
+    monkeypatch.setattr(carrying, "time", clocks)
+    return clocks
+
+
+async def test_a_snapshot_follows_after_the_interval_where_something_was_written(
+    crowd: Crowd, tmp_path: Path, clocks: Clocks
+) -> None:
+    node = await master_with(crowd, tmp_path / "arc", archive__snapshot_interval="1h")
+    await archived(node)
+    await until(lambda: status_of(node).snapshots == 1)
+    await run(node, "insert into t(v) values (1)")
+    await archived(node)
+
+    clocks.since_s += 3_601
+    clocks.wall_s += 3_601
+    await until(lambda: status_of(node).snapshots == 2)
+
+    # Nobody has written since: the same snapshot is not made again and again.
+    clocks.since_s += 3_601
+    clocks.wall_s += 3_601
+    looked = clocks.looks
+    await until(lambda: clocks.looks > looked + 20)
+    assert status_of(node).snapshots == 2
+
+
+async def test_no_snapshot_waits_for_a_clock_that_was_ahead(
+    crowd: Crowd, tmp_path: Path, clocks: Clocks
+) -> None:
+    arc = str(tmp_path / "arc")
+    settings: dict[str, Any] = {
+        "archive__interval_ms": INTERVAL_MS,
+        "archive__snapshot_interval": "1h",
+    }
+    node = await crowd.node("m", archive__url=arc, **settings)
+    await archived(node)
+    await until(lambda: status_of(node).snapshots == 1)
+    await node.stop()
+
+    clocks.wall_s = -7_200  # as the node that wrote was two hours ahead
+    again = await crowd.node("m", archive__url=arc, **settings)
+    await archived(again)
+
+    await until(lambda: status_of(again).snapshots == 1)

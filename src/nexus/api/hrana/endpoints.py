@@ -22,7 +22,7 @@ from nexus.api.bodies import (
 )
 from nexus.api.calls import Body, json_response
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import OFFSET, Forwarder
+from nexus.api.forward import EPOCH, OFFSET, Forwarder
 from nexus.api.hrana.counting import require_few
 from nexus.api.hrana.failures import refusal
 from nexus.api.hrana.messages import (
@@ -303,4 +303,5 @@ def _marked(answer: msgspec.Struct, stream: Stream) -> Response:
     position = stream.sql.last_position
     if position is not None:
         response.headers[OFFSET.decode()] = str(position.offset)
+        response.headers[EPOCH.decode()] = str(position.epoch)
     return response

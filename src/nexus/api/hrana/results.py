@@ -5,12 +5,14 @@ import msgspec
 from nexus.api.hrana.messages import Value
 
 
-class HranaError(msgspec.Struct, frozen=True):
+class HranaError(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something was not done."""
 
     message: str
     code: str
     """In capitals; docs/guides/libsql.md lists them."""
+    error_offset: int | None = None
+    """Beyond Hrana: where in the statement, in bytes, SQLite met it."""
 
 
 class Col(msgspec.Struct, frozen=True):

@@ -83,6 +83,8 @@ class ReignArchive:
         self._audit_at_s = self.whole_at_s + AUDIT_S
         self._next_snapshot_s = 0.0
         """Not before: the last try failed."""
+        self._made_at_s: float | None = None
+        """When this reign archived a snapshot last; monotonic."""
         self._failures = 0
         self._making: Future[tuple[SnapshotName, int]] | None = None
 
@@ -128,14 +130,31 @@ class ReignArchive:
     def _is_due(self) -> bool:
         if time.monotonic() < self._next_snapshot_s:
             return False
-        age_s = time.time() - self.uploader.snapshot_us / 1e6
-        is_old = age_s > self._settings.snapshot_interval
-        return self.wants_snapshot or self.uploader.covered is None or is_old
+        newest = self.uploader.snapshot
+        if self.wants_snapshot or newest is None or self.uploader.covered is None:
+            return True
+        # Where nobody writes, another one would hold the same, for as long as that is.
+        is_new = self.uploader.covered > newest.offset
+        return is_new and self._age_s(newest) > self._settings.snapshot_interval
+
+    def _age_s(self, newest: SnapshotName) -> float:
+        """How long ago the newest snapshot was made.
+
+        One of another process is dated by its clock. That may have been ahead of this
+        one's by any time, during which no snapshot would be made.
+        """
+        if self._made_at_s is not None:
+            return time.monotonic() - self._made_at_s
+        return abs(time.time() - newest.time_us / 1e6)
 
     def _retain(self, inventory: Inventory) -> None:
         """Delete what no moment of the window needs."""
         settings = self._settings
-        window = Window(settings.retention_age, settings.retention_count)
+        window = Window(
+            settings.retention_age,
+            settings.retention_count,
+            2 * settings.snapshot_interval,
+        )
         now_us = time.time_ns() // 1000
         names = needless(inventory, self.uploader.history, window, now_us)
         if names:
@@ -163,6 +182,7 @@ class ReignArchive:
             self._events.warning("archive_snapshot_failed", str(error))
         else:
             self._failures = 0
+            self._made_at_s = time.monotonic()
             self.snapshots += 1
             self.snapshot_error = ""
             self._events.info("archive_snapshot", f"{name} of {size} bytes")

@@ -103,6 +103,7 @@ def pause(duties: Duties, replica: str | None) -> None:
     """A replica applies no more; a master streams no more, to one or to all."""
     acting = duties.acting
     if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        _require_database(duties)
         acting.pause()
     else:
         duties.reigning("another's stream is the master's").pause(replica)
@@ -112,9 +113,18 @@ def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
     """Undo `pause`; `at_once`: and apply now what a delay holds back."""
     acting = duties.acting
     if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        _require_database(duties)
         acting.resume(at_once=at_once)
     else:
         duties.reigning("another's stream is the master's").resume(replica)
+
+
+def _require_database(duties: Duties) -> None:
+    if duties.parts.is_witness:
+        raise WrongRoleError(
+            "this node is a witness: it has no database, and applies nothing; ask one "
+            "of the nodes that have"
+        )
 
 
 async def apply_chosen(
@@ -124,6 +134,7 @@ async def apply_chosen(
     acting = duties.acting
     if not isinstance(acting, Following):
         raise WrongRoleError("a master has applied all; ask a delayed replica")
+    _require_database(duties)
     await apply_until(acting, last, before_us)
 
 
