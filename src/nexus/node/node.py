@@ -33,6 +33,7 @@ from nexus.node.reading.views import Views
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
+from nexus.node.slices import take_short_slices
 from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
@@ -79,6 +80,7 @@ class Node(Orders):
         async with duties.changing:
             if duties.stopping:
                 raise NodeStoppedError("this node was stopped; make a new one")
+            take_short_slices()
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
             if self.papers.credentials is not None and self._guest is None:

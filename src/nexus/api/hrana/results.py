@@ -161,6 +161,12 @@ class RowEntry(msgspec.Struct, frozen=True, tag="row"):
     row: list[Value]
 
 
+class CursorError(msgspec.Struct, frozen=True, tag="error"):
+    """The last entry: nobody knows what became of the steps that are left."""
+
+    error: HranaError
+
+
 CursorEntry = StepBegin | StepEnd | StepError | RowEntry
 
 

@@ -20,6 +20,7 @@ from nexus.errors import (
     QuorumLostError,
     WritesStoppedError,
 )
+from nexus.node.slices import take_short_slices
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import ReignEndedError
 from nexus.node.writing.company import Company
@@ -133,6 +134,7 @@ class WriterTurns:
 
     def _run(self) -> None:
         """The writer thread: take what waits, until told to stop."""
+        take_short_slices()
         try:
             self._serve()
         except ReignEndedError:
