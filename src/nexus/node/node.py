@@ -37,6 +37,7 @@ from nexus.node.sqlstream import SqlStream, StreamHost
 from nexus.node.tokens import TokenKeeper
 from nexus.node.transactions import TransactionManager
 from nexus.node.views import Views
+from nexus.node.voting import Voting
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -208,9 +209,13 @@ class Node(Orders):
 
     def figures(self) -> Figures:
         """What it holds and who is connected; may block, any thread may ask."""
-        acting = self._duties.acting
-        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
-        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
+        acting, duty = self._duties.acting, self._duties.duty
+        return figures_of(
+            self._parts,
+            self._callers.count,
+            lacks_quorum=isinstance(acting, Reigning) and acting.lacks_quorum,
+            witness_full=isinstance(duty, Voting) and duty.is_full,
+        )
 
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""
