@@ -24,7 +24,7 @@ from nexus.tls.authority import LOOPBACK, Issued, issue, make_authority
 from nexus.tls.contexts import TlsFiles, client_context, server_context
 
 DAY: Final = dt.timedelta(days=1)
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 NOW: Final = dt.datetime.now(dt.UTC)
 
 

@@ -12,7 +12,7 @@ from api.fake_node import FakeNode
 from nexus.api.server import HttpServer
 from nexus.model.cluster import Role
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

@@ -38,14 +38,14 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.model.token import Token, TokenRole, sha256, token_text
-from nexus.node.changes import Wish, Write
-from nexus.node.events import EventLog
 from nexus.node.figures import Figures
-from nexus.node.governing import Handover
-from nexus.node.losses import Losses
-from nexus.node.measures import Measures
-from nexus.node.papers import Papers
+from nexus.node.network.papers import Papers
+from nexus.node.operators.governing import Handover
+from nexus.node.operators.losses import Losses
+from nexus.node.reading.changes import Wish, Write
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import Measures
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo

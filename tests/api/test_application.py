@@ -9,7 +9,7 @@ from nexus.api.bodies import BodyReader, ClientGoneError
 from nexus.api.calls import Context
 from nexus.api.lookout import Lookout
 from nexus.api.security import Gate
-from nexus.node.admittance import Admittance
+from nexus.node.network.admittance import Admittance
 
 
 async def test_a_path_that_no_call_has_is_a_problem(node: FakeNode) -> None:

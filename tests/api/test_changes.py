@@ -11,7 +11,7 @@ from api.fake_node import FakeNode, client_of
 from nexus.errors import ChangesGoneError, PositionLostError
 from nexus.model.change import Change, Place
 from nexus.model.position import Offset
-from nexus.node.changes import NO_LIMIT, Wish
+from nexus.node.reading.changes import NO_LIMIT, Wish
 
 INSERT = Change(
     op="insert",

@@ -18,7 +18,7 @@ from nexus.model.change import Change
 from nexus.model.token import TokenRole
 from nexus.node.node import Node
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 BEAT = Change(op="heartbeat", id="2:10@h2", epoch=2, offset=10)
 GET = {"type": "http", "method": "GET", ADMITTED: lambda: True}
 

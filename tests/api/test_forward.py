@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from api.fake_master import FakeMaster, listening, reply
 from api.fake_node import FakeNode, client_of
+from nexus.api.connections import ConnectionLimits
+from nexus.api.forward import Forwarder
 from nexus.config import Config
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
@@ -291,3 +293,29 @@ async def test_the_last_replica_before_the_master_passes_it_on_for_good(
     [(_, headers, _)] = master.requests
     assert "nexus-passed-up-by" not in headers
     assert headers["nexus-forwarded-by"] == "n1"
+
+
+async def test_only_so_many_cursors_are_read_from_the_master_at_once(
+    replica: FakeNode,
+) -> None:
+    assert isinstance(replica.error, ReadOnlyReplicaError)
+    forwarder = Forwarder(replica, ConnectionLimits(connections=1))
+    first = await forwarder.stream(replica.error, {}, b"{}", "/v3/cursor")
+    with pytest.raises(NoMasterError, match="1 cursors are read from it already"):
+        await forwarder.stream(replica.error, {}, b"{}", "/v3/cursor")
+    assert await first.whole() == b'{"offset":14}'
+    second = await forwarder.stream(replica.error, {}, b"{}", "/v3/cursor")
+    second.close()
+
+    counts = {"answered": 2, "unsent": 1, "lost": 0}
+    assert replica.measures.forwarded == counts
+
+
+async def test_a_cursors_master_that_cannot_be_reached_was_sent_nothing(
+    replica: FakeNode,
+) -> None:
+    nobody = ReadOnlyReplicaError("a replica", master_url="http://127.0.0.1:9")
+    forwarder = Forwarder(replica, ConnectionLimits(connections=1))
+    for _ in range(2):  # the place of the first one is free again
+        with pytest.raises(NoMasterError, match="cannot be reached"):
+            await forwarder.stream(nobody, {}, b"{}", "/v3/cursor")

@@ -10,7 +10,7 @@ from nexus.errors import ForbiddenError
 from nexus.model.cluster import Role
 from nexus.model.secret import Secret
 from nexus.model.token import ANONYMOUS, Principal, Token, TokenRole, sha256, token_text
-from nexus.node.admittance import SECRET, Admittance
+from nexus.node.network.admittance import SECRET, Admittance
 
 SECRETS = {role: bytes([at]) * 32 for at, role in enumerate(TokenRole)}
 TOKENS = {

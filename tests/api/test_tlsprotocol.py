@@ -16,7 +16,7 @@ from nexus.api.server import HttpServer
 from nexus.config import Config
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
-from nexus.node.tlsport import HANDSHAKE
+from nexus.node.network.tlsport import HANDSHAKE
 from nexus.tls.contexts import TlsFiles, client_context
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}

@@ -4,7 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nexus.api.values import encode_response, read_params
+from nexus.api.values import encode_response, read_params, write_value
+from nexus.client.jsonvalues import read_value
 from nexus.errors import RequestError
 from nexus.model.cluster import Outcome
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult, SqlStatement
@@ -83,3 +84,9 @@ def test_a_named_param_may_be_called_like_the_words_for_values() -> None:
 )
 def test_a_value_of_a_row_is_exact_in_json(value: Any, json: Any) -> None:
     assert written(1, value, "x") == [1, json, "x"]
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", 2.5, b"\x00", math.inf, "a\udcff"])
+def test_a_client_reads_the_value_that_was_written(value: Any) -> None:
+    sent = msgspec.json.decode(msgspec.json.encode(write_value(value)))
+    assert read_value(sent) == value

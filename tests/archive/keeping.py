@@ -15,8 +15,8 @@ from nexus.archive.stores import Store
 from nexus.archive.uploading import Uploader
 from nexus.model.entry import written_us
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
-from nexus.node.jobs import Job
-from nexus.node.writer import BatchWriter
+from nexus.node.writing.jobs import Job
+from nexus.node.writing.writer import BatchWriter
 from nexus.storage.catalog import Catalog, CatalogState
 from nexus.storage.snapshot import SnapshotSettings, SnapshotStore
 from node.builders import REIGN, Desk, open_desk, wanted

@@ -17,6 +17,8 @@ STEP_S = 1_000
 HISTORY = history(reign(1, "aa"), reign(2, "bb", 11), reign(4, "cc", 21))
 EPOCHS = {"aa": 1, "bb": 2, "cc": 4, "xx": 3}
 NOW_S = 40 * STEP_S
+LONGEST_S = NOW_S
+"""Between two snapshots of these histories."""
 
 
 def named(history_id: str) -> ReignName:
@@ -38,7 +40,7 @@ def of(*names: Name) -> Inventory:
 
 
 def gone(inventory: Inventory, *, age_s: int, count: int = 1) -> set[Name | None]:
-    window = Window(age_s, count)
+    window = Window(age_s, count, LONGEST_S)
     found = needless(inventory, HISTORY, window, NOW_S * SECOND_US)
     return {parse(text) for text in found}
 
@@ -70,7 +72,7 @@ def test_so_many_snapshots_stay_however_old_they_are() -> None:
 def test_nothing_goes_for_the_sake_of_a_snapshot_that_is_just_made() -> None:
     now_us = 30 * STEP_S * SECOND_US + (GRACE_S - 1) * SECOND_US
 
-    found = needless(WHOLE, HISTORY, Window(1, 1), now_us)
+    found = needless(WHOLE, HISTORY, Window(1, 1, LONGEST_S), now_us)
 
     assert str(MIDDLE) not in found
 
@@ -95,9 +97,53 @@ def test_a_fork_goes_once_it_is_older_than_all_that_stays() -> None:
     }  # fmt: skip
 
 
+DAY_S = 86_400
+DAILY = Window(age_s=7 * DAY_S, count=2, step_s=2 * DAY_S)
+
+
+def daily(days: int, *, ahead_s: int = 0) -> list[SnapshotName]:
+    """A snapshot each day; a clock was wrong when the last of them was made."""
+    times = [day * DAY_S for day in range(1, days + 1)]
+    times[-1] += ahead_s
+    return [
+        SnapshotName(named("cc"), Offset(30 + day), time_s * SECOND_US)
+        for day, time_s in enumerate(times)
+    ]
+
+
+def test_a_clock_that_is_years_ahead_makes_nothing_old() -> None:
+    ahead_s = 1_000 * DAY_S
+    snapshots = daily(30, ahead_s=ahead_s)
+
+    now_us = snapshots[-1].time_us
+    kept = set(snapshots) - {
+        parse(text) for text in needless(of(*snapshots), HISTORY, DAILY, now_us)
+    }
+
+    # The wrong step counts as two days at most.
+    assert len(kept) == 7
+    assert kept == set(snapshots[-7:])
+
+
+def test_a_clock_that_was_ahead_and_is_right_again_makes_nothing_old() -> None:
+    snapshots = daily(30, ahead_s=1_000 * DAY_S)
+
+    found = needless(of(*snapshots), HISTORY, DAILY, 30 * DAY_S * SECOND_US)
+
+    assert set(map(str, snapshots[-7:])).isdisjoint(found)
+
+
+def test_with_right_clocks_the_window_is_as_long_as_it_is_set() -> None:
+    snapshots = daily(30)
+
+    found = needless(of(*snapshots), HISTORY, DAILY, snapshots[-1].time_us)
+
+    assert set(found) == set(map(str, snapshots[:-8]))
+
+
 def test_without_snapshots_or_history_nothing_goes() -> None:
     assert gone(of(EARLY), age_s=1) == set()
-    assert needless(WHOLE, history(), Window(1, 1), NOW_S * SECOND_US) == []
+    assert needless(WHOLE, history(), Window(1, 1, LONGEST_S), NOW_S * SECOND_US) == []
 
 
 RUNS = st.builds(

@@ -12,7 +12,7 @@ from nexus.archive.restoring import Moment
 from nexus.archive.uploading import REPLACED_S, ReignOverError, Uploader
 from nexus.errors import ArchiveError, LogGapError
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.node.jobs import Job
+from nexus.node.writing.jobs import Job
 from node.builders import wanted
 
 

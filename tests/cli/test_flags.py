@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from nexus.cli.app import application
 from nexus.cli.flags import flag_of, with_setting_flags
 from nexus.config.loading import SETTINGS
 
@@ -60,6 +61,15 @@ def test_what_was_not_given_is_none(
     CliRunner().invoke(app, [])
 
     assert seen == [{"other": 1}]
+
+
+def test_help_says_what_a_setting_is_for_and_its_default() -> None:
+    shown = CliRunner().invoke(application(["serve"]), ["serve", "--help"]).stdout
+    words = " ".join(shown.split())
+
+    assert "says that it is there. [default: 5000]" in words
+    assert "--snapshot-max-size SIZE" in words
+    assert "[default: 10GiB]" in words
 
 
 def test_an_unknown_flag_is_wrong_usage(app: typer.Typer) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import nexus
 from cli.fake_nodes import FakeNode
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote, base_url, known_secret
@@ -144,3 +145,10 @@ def test_the_secret_comes_from_the_file_or_the_environment(tmp_path: Path) -> No
 def test_a_clusters_address_is_told_from_a_nodes() -> None:
     with pytest.raises(NotDoneError, match=r"what nexus\.connect takes"):
         base_url("nexus://a:15475,b:15475")
+
+
+def test_a_replication_port_is_no_http(tmp_path: Path) -> None:
+    with nexus.open(tmp_path, role="master", bind="127.0.0.1:0") as node:
+        remote = Remote(node.node._parts.address)
+        with remote, pytest.raises(NodeUnreachableError, match="its http_addr"):
+            remote.get("/health")

@@ -13,9 +13,7 @@ from nexus.cli.sources import (
     FileSource,
     NodeSource,
     open_source,
-    write_value,
 )
-from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
 
 Start = Callable[[], FakeNode]
@@ -120,8 +118,3 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     with pytest.raises(StatementError, match="not a database"):
         source.run("select 1 from sqlite_schema")
     source.close()
-
-
-@pytest.mark.parametrize("value", [None, 1, "x", 2.5, b"\x00", math.inf, -math.inf])
-def test_values_travel_through_json_both_ways(value: object) -> None:
-    assert read_value(write_value(value)) == value

@@ -1,12 +1,13 @@
 """From node to node: which is asked, with what, and what ends it."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from nexus.client.changes import Changes, Wanted, changes
+from nexus.client.changes import LEAST_LOOK_S, Changes, Wanted, changes
 from nexus.client.feedlink import FeedLink, Query
 from nexus.errors import (
     ChangesGoneError,
@@ -39,10 +40,14 @@ class FakeLink(FeedLink):
         self.answers = answers
         self.known = known
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.limits_s: list[float] = []
 
     @override
-    def open(self, url: str, query: Query) -> Iterator[Change]:
+    def open(
+        self, url: str, query: Query, timeout_s: float = math.inf
+    ) -> Iterator[Change]:
         self.asked.append((url, dict(query)))
+        self.limits_s.append(timeout_s)
         answers = self.answers.get(url, [])
         answer = answers.pop(0) if answers else LOST
         if isinstance(answer, NexusError):
@@ -210,3 +215,28 @@ def test_addresses_are_listed_or_separated_by_commas() -> None:
         changes("")
     with pytest.raises(RequestError, match="over HTTP"):
         changes("nexus://a:1")
+
+
+def test_no_pause_and_no_look_goes_beyond_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    link, now = FakeLink(), [100.0]
+    monkeypatch.setattr("nexus.client.changes.time.monotonic", lambda: now[0])
+
+    def sleep(pause_s: float) -> None:
+        now[0] += pause_s
+
+    found = feed(link, "a", "b", sleep=sleep, timeout_s=3.0)
+    with pytest.raises(NodeUnreachableError, match="for 3 s"):
+        next(found)
+
+    assert now[0] == pytest.approx(103.0, abs=0.1)
+    assert max(link.limits_s) == 3.0
+    assert min(link.limits_s) == LEAST_LOOK_S
+
+
+def test_without_a_timeout_a_look_has_the_links_own() -> None:
+    link = FakeLink(a=[[change(1)]])
+
+    assert offsets(feed(link, limit=1)) == [1]
+    assert link.limits_s == [math.inf]

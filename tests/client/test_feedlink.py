@@ -218,3 +218,32 @@ def test_a_node_is_asked_with_the_secret_for_those_it_knows() -> None:
     assert set(asked) == {"Bearer s3cret"}
     assert link_to(lambda _: httpx.Response(502, text="?")).known_nodes(URL) == []
     assert "Authorization" not in FeedLink("", 1.0)._client.headers
+
+
+def test_who_takes_the_question_and_does_not_answer_in_time_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        link = FeedLink("", heartbeat_s=600)
+        with pytest.raises(NodeUnreachableError):
+            link.open(url, [], 0.05)
+        link.close()
+
+
+def test_once_it_answers_a_node_may_be_silent_between_heartbeats() -> None:
+    seen: list[httpx.Request] = []
+
+    class Piece(httpx.SyncByteStream):
+        @override
+        def __iter__(self) -> Iterator[bytes]:
+            yield line()
+
+    def answering(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        assert request.extensions["timeout"]["read"] == 0.5
+        return httpx.Response(200, stream=Piece())
+
+    link = link_to(answering)
+    assert len(list(link.open(URL, [], 0.5))) == 1
+    link.close()
+
+    assert seen[0].extensions["timeout"]["read"] == 3.0

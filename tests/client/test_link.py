@@ -108,7 +108,7 @@ def test_a_node_that_talks_nonsense_is_lost() -> None:
         client = socket.create_connection((host, port))
         peer, _ = server.accept()
         link = Link("nonsense", client)
-        peer.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+        peer.sendall(b"hello, who is there?\r\n")
         link.ask(1, ASKED)
 
         with pytest.raises(LinkLostError, match="not of this protocol"):

@@ -1,5 +1,10 @@
 """The connections of one client: kept while they suit, and no longer."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import pytest
 from msgspec.structs import replace
 
@@ -81,6 +86,49 @@ def test_the_reason_of_the_last_try_is_told() -> None:
         links = links_to(replica)
         with pytest.raises(NoMasterError, match="is no master just now"):
             links.find(Purpose.WRITE, now_ms() + 100)
+        links.close()
+
+
+@contextmanager
+def http_port(*, told: bytes = b"") -> Iterator[str]:
+    """The address of something that answers everybody in HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = server.accept()
+                    client.recv(1 << 16)
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\na: b\r\n\r\n" + told)
+                    client.close()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (b'{"detail": "go to port 7", "status": 400}', "speaks HTTP: go to port 7"),
+        (b"<html>", "speaks HTTP: nexus:// takes a node's replication.bind_addr"),
+    ],
+)
+def test_an_http_port_is_told_at_once(told: bytes, words: str) -> None:
+    with http_port(told=told) as address:
+        links = Links(Target((address,), timeout_s=600))
+        with pytest.raises(HandshakeRefusedError, match=words):
+            links.find(Purpose.WRITE, now_ms() + 600_000)
+        links.close()
+
+
+def test_an_http_port_beside_a_node_is_passed_over() -> None:
+    with http_port() as address, ScriptedNode(silence) as node:
+        links = Links(Target((address, node.address), timeout_s=5))
+
+        assert links.find(Purpose.WRITE, soon()).address == node.address
         links.close()
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM: Final = os.environ.get("NEXUS_CHROMIUM", "/usr/bin/chromium")
 AXE: Final = Path(__file__).parents[2] / ".venv/browser/node_modules/axe-core"
-PATIENCE_MS: Final = 30_000
+PATIENCE_MS: Final = 90_000
 
 WIDE: Final = (1280, 900)
 PHONE: Final = (375, 720)
@@ -101,6 +101,7 @@ def visit(
     )
     seen = Visit(context.new_page())
     page = seen.page
+    page.set_default_timeout(PATIENCE_MS)
     page.on(
         "console",
         lambda message: (

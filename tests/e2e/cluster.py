@@ -25,7 +25,7 @@ PORTS: Final = range(10_000, 32_768)
 CHANCE: Final = SystemRandom()
 """Not the tests' own, which is the same in every job."""
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 90.0
 """How long a node may take to answer, or a cluster to come together, in a test."""
 
 
@@ -142,6 +142,8 @@ class NodeProcess:
             "NEXUS_REPLICATION_ROLE": self.role,
             "NEXUS_REPLICATION_BIND_ADDR": self.address,
             "NEXUS_REPLICATION_HEARTBEAT_MS": "200",
+            # Nobody is thought dead while the machine is busy with others.
+            "NEXUS_REPLICATION_MISSED_HEARTBEATS": "10",
             **(master if self.master_addr else {}),
             **self.settings,
         }
@@ -151,7 +153,7 @@ class NodeProcess:
             assert self.process is not None
             if not self.process.is_alive():
                 raise AssertionError(f"the node ended: {self.log_text()}")
-            return CLIENT.get(f"{self.url}/health", timeout=1.0).status_code == 200
+            return CLIENT.get(f"{self.url}/health", timeout=5.0).status_code == 200
 
         wait_until(alive, f"{self.url} answers")
 
@@ -196,7 +198,7 @@ class NodeProcess:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
-    def terminate(self, limit_s: float = 10.0) -> int:
+    def terminate(self, limit_s: float = START_LIMIT_S) -> int:
         """Ask to stop; returns the exit status."""
         assert self.process is not None
         self.process.terminate()
@@ -214,13 +216,15 @@ class NodeProcess:
         return self.log_path.read_text(errors="replace")[-4000:]
 
     def get(self, path: str) -> Any:
-        answer = CLIENT.get(self.url + path, timeout=10.0)
+        answer = CLIENT.get(self.url + path, timeout=START_LIMIT_S)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, body: Any = None) -> httpx.Response:
         return CLIENT.post(
-            self.url + path, json=body if body is not None else {}, timeout=30.0
+            self.url + path,
+            json=body if body is not None else {},
+            timeout=START_LIMIT_S,
         )
 
     def status(self) -> dict[str, Any]:
@@ -245,7 +249,7 @@ class NodeProcess:
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(
-            f"file:{self.database}?mode=ro", uri=True, timeout=10.0
+            f"file:{self.database}?mode=ro", uri=True, timeout=START_LIMIT_S
         )
         try:
             yield connection
@@ -345,10 +349,27 @@ def _role_of(node: NodeProcess) -> str:
     if node.process is None or not node.process.is_alive():
         return ""
     try:
-        answer = CLIENT.get(f"{node.url}/replication/status", timeout=1.0)
+        answer = CLIENT.get(f"{node.url}/replication/status", timeout=5.0)
     except httpx.HTTPError:
         return ""
     return str(answer.json().get("role", ""))
+
+
+def acknowledged(nodes: Sequence[NodeProcess], sql: str, name: str) -> dict[str, Any]:
+    """The answer to a write at whoever takes it, under this id as often as it takes."""
+    body = {"statements": [{"sql": sql}], "transaction_id": name}
+    found: list[dict[str, Any]] = []
+
+    def taken() -> bool:
+        for node in nodes:
+            answer = node.post("/sql", body)
+            if answer.status_code == 200:
+                found.append(answer.json())
+                return True
+        return False
+
+    wait_until(taken, f"one of the nodes takes {sql}")
+    return found[0]
 
 
 def caught_up(replica: NodeProcess, offset: int) -> bool:
@@ -357,16 +378,28 @@ def caught_up(replica: NodeProcess, offset: int) -> bool:
 
 
 def fingerprints(nodes: list[NodeProcess], master: NodeProcess) -> list[dict[str, Any]]:
-    """Every node's hashes of all tables at one offset."""
-    answer = master.post("/replication/verify")
-    assert answer.status_code in (200, 202), answer.text
-    offset = answer.json()["offset"]
+    """Every node's hashes of all tables at one offset.
+
+    The mark is the master's: this one's, or whose the cluster has elected meanwhile.
+    """
+    marked: list[int] = []
+
+    def is_marked() -> bool:
+        for node in (master, *nodes):
+            answer = node.post("/replication/verify")
+            if answer.status_code in (200, 202):
+                marked.append(answer.json()["offset"])
+                return True
+        return False
+
+    wait_until(is_marked, "the master writes a mark")
+    (offset,) = marked
     found: list[dict[str, Any]] = []
     for node in nodes:
         path = f"/replication/verify/{offset}"
 
         def ready(node: NodeProcess = node, path: str = path) -> bool:
-            return CLIENT.get(node.url + path, timeout=10.0).status_code == 200
+            return CLIENT.get(node.url + path, timeout=30.0).status_code == 200
 
         wait_until(ready, f"{node.url} has hashed its tables at {offset}")
         hashes = node.get(path)

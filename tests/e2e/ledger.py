@@ -105,7 +105,8 @@ class Lane(threading.Thread):
     def finish(self) -> None:
         """Write no more; returns when the last answer is there, or will never be."""
         self._enough.set()
-        self.join(10.0)
+        self.join(60.0)
+        assert not self.is_alive(), "a client waits for its last answer"
         assert self.refused == []
 
     def _append(self, client: httpx.Client, node: NodeProcess, number: int) -> bool:

@@ -18,7 +18,7 @@ RIGHTS: Final = (
     "no network namespace could be made ({}): these tests need root and Debian's "
     "iproute2 (apt-get install iproute2); in a container docker run --privileged"
 )
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 60.0
 HOLD: Final = (
     "echo 1 > /proc/sys/net/ipv4/ip_forward && ip link set lo up && echo ready && cat"
 )

@@ -79,7 +79,7 @@ class Load:
         self._thread.join()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_all_disks_lost_under_load_cost_no_more_than_what_was_not_archived(
     cluster: Cluster, s3: S3, tmp_path: Path
 ) -> None:
@@ -90,7 +90,8 @@ def test_all_disks_lost_under_load_cost_no_more_than_what_was_not_archived(
     master.sql("create table t(id integer primary key, v)")
     load = Load(master)
     wait_until(lambda: len(load.acknowledged) > 100, "there is some load")
-    covers(master, load.acknowledged[-1][0])
+    covered = load.acknowledged[-1][0]
+    covers(master, covered)
 
     before = list(load.acknowledged)
     known: dict[str, Any] = master.status()["archive"]
@@ -107,9 +108,7 @@ def test_all_disks_lost_under_load_cost_no_more_than_what_was_not_archived(
     assert [v for _, v in rows] == list(range(len(rows)))
     missing = [value for offset, value in before if offset > restored.position.offset]
     assert len(missing) <= known["lag"]
-    last_offset = load.acknowledged[-1][0]
-    lost = last_offset - restored.position.offset
-    assert lost < len(load.acknowledged) // 2
+    assert restored.position.offset >= covered
     assert SECRET_KEY not in master.log_text() + replica.log_text()
 
 
@@ -119,6 +118,7 @@ def failed_over(master: NodeProcess, replica: NodeProcess) -> None:
     wait_until(lambda: len(load.acknowledged) > 60, "there is some load")
     master.kill()
     load.end()
+    wait_until(lambda: not replica.status()["connected"], "it has lost its master")
     assert replica.post("/replication/promote", {}).status_code == 200
     for number in range(30):
         replica.sql("insert into t(v) values (?)", f"after {number}")
@@ -130,7 +130,7 @@ def follows(replica: NodeProcess, master: NodeProcess) -> None:
     wait_until(lambda: replica.status()["applied_offset"] >= last, "it follows")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_master_killed_while_it_archives_is_followed_by_one_that_goes_on(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -163,7 +163,7 @@ def commands() -> list[str]:
     return [line for block in found for line in block.splitlines()]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_the_guides_commands_do_what_it_says(cluster: Cluster, tmp_path: Path) -> None:
     arc = tmp_path / "arc"
     master = cluster.master(**archiving_to(arc, NEXUS_DATABASES="users"))
@@ -191,7 +191,7 @@ def test_the_guides_commands_do_what_it_says(cluster: Cluster, tmp_path: Path) -
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -22,7 +22,7 @@ def has_all(nodes: list[NodeProcess], master: NodeProcess) -> None:
         wait_until(partial(caught_up, node, offset), f"{node.url} has all")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_write_at_the_end_of_a_chain_reaches_the_master_and_comes_back(
     cluster: Cluster,
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_write_at_the_end_of_a_chain_reaches_the_master_and_comes_back(
     assert status["master_id"] == master.status()["node_id"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_under_load_a_killed_link_of_the_chain_costs_nothing(cluster: Cluster) -> None:
     master = cluster.master(**SECRET)
     near = cluster.replica(master, "near", **SECRET)

@@ -56,7 +56,7 @@ def whole_feed(node: NodeProcess, until: int) -> list[nexus.Change]:
         return list(feed)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_reader_over_killed_masters_misses_nothing_and_gets_nothing_twice(
     cluster: Cluster,
 ) -> None:
@@ -105,13 +105,14 @@ def test_rows_and_place_of_one_request_are_where_the_feed_goes_on(
     wait_until(lambda: node.rows("select count(*) from t")[0][0] > 5, "it writes")
     statements = [{"sql": PLACE}, {"sql": "select * from t"}]
     told = CLIENT.post(f"{node.url}/sql", json={"statements": statements}).json()
-    wait_until(lambda: node.rows("select count(*) from t")[0][0] > 15, "it writes on")
+    (place, rows) = (result["rows"] for result in told["results"])
+    folded: dict[int, Any] = dict(rows)
+    more = len(folded) + 5
+    wait_until(lambda: node.rows("select count(*) from t")[0][0] > more, "it writes on")
     stop.set()
     writer.join()
 
-    (place, rows) = (result["rows"] for result in told["results"])
-    folded: dict[int, Any] = dict(rows)
-    assert 5 <= len(folded) < 15
+    assert len(folded) > 5
     with nexus.changes(node.url, since=place[0][0], follow=False) as feed:
         for change in feed:
             assert change.key is not None
@@ -168,5 +169,5 @@ def test_the_command_prints_the_feed_and_ends_with_whoever_reads_it(
             node.sql("insert into t values (?)", number)
             if process.poll() is not None:
                 break
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == b""

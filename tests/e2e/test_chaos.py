@@ -53,7 +53,7 @@ REPEATED_SEEDS: Final = (2,) if ROUNDS >= 100 else ()
 2: the event loop used the writer's connection while its thread did (rounds 39, 57).
 """
 
-pytestmark = pytest.mark.timeout(90 + 30 * ROUNDS)
+pytestmark = pytest.mark.timeout(300 + 30 * ROUNDS)
 
 
 @contextmanager

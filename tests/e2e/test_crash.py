@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "12"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 LONGEST_REIGN_S = 0.4
 
-pytestmark = pytest.mark.timeout(60 + 10 * ROUNDS)
+pytestmark = pytest.mark.timeout(300 + 10 * ROUNDS)
 
 
 @pytest.mark.parametrize("victims", ["master", "replica", "master and replica"])

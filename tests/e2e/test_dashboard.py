@@ -16,6 +16,7 @@ from e2e.cluster import CLIENT, Cluster, NodeProcess, caught_up, master_of, wait
 SETTINGS = {
     "NEXUS_REPLICATION_MODE": "sync",
     "NEXUS_REPLICATION_HEARTBEAT_MS": "500",
+    "NEXUS_REPLICATION_MISSED_HEARTBEATS": "6",
 }
 NO_NETWORK = re.compile(r"ERR_(CONNECTION|INCOMPLETE|NETWORK|EMPTY)|Failed to load")
 """What a browser says of a node that was killed."""
@@ -23,7 +24,7 @@ NO_NETWORK = re.compile(r"ERR_(CONNECTION|INCOMPLETE|NETWORK|EMPTY)|Failed to lo
 Scheme = Literal["light", "dark"]
 
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import nexus
 from e2e.cluster import Cluster, NodeProcess, master_of, wait_until
 from nexus.cli import main
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 NAMES = ("orders", "users")
 SETTINGS = {

@@ -35,7 +35,7 @@ def ran(command: str, nodes: dict[str, str], directory: Path) -> str:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def customers(node: NodeProcess) -> list[str]:
     return [name for (name,) in node.rows("select name from customers order by id")]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_guide_brings_the_rows_back(
     cluster: Cluster, commands: list[str], tmp_path: Path
 ) -> None:
@@ -75,8 +75,9 @@ def test_the_guide_brings_the_rows_back(
     ran(go_on, nodes, tmp_path)
 
     assert customers(master) == customers(late) == list(NAMES)
+    wait_until(lambda: late.status()["lag"] == 0, "it has received all")
     status = late.status()
-    assert (status["paused"], status["lag"]) == (False, 0)
+    assert not status["paused"]
     assert status["held_back"] > 0
     assert late.get("/ready?max_lag=0")["status"] == "ok"
     ran(now, nodes, tmp_path)

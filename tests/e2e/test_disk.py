@@ -15,7 +15,7 @@ from e2e.test_crash import assert_hashes_equal
 DISK_MEGABYTES = 400
 """Two segments of the log, 64 MiB each, the database and its `-wal`."""
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 INSERT = "insert into t(noise) values (randomblob(200000))"
 

@@ -22,7 +22,6 @@ PROJECT = Path(__file__).parents[2] / "examples" / "django_app"
 SELLER = Path(__file__).with_name("django_seller.py")
 SETTINGS = {
     "NEXUS_REPLICATION_MODE": "sync",
-    "NEXUS_REPLICATION_HEARTBEAT_MS": "100",
     "NEXUS_FUNCTIONS": "django.db.backends.sqlite3._functions",
 }
 NAMED = {"transaction_lost", "transaction_expired", "no_master", "quorum_lost"}
@@ -53,7 +52,7 @@ def manage(nodes: list[NodeProcess], *arguments: str) -> str:
         env=environment(nodes),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from e2e.cluster import Cluster, NodeProcess, fingerprints, wait_until
 from e2e.etcd import Etcd, etcd_on_loopback
 
-LIMIT_S = 40.0
+LIMIT_S = 90.0
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
 @pytest.fixture
 def nodes(tmp_path: Path, etcd: Etcd) -> Iterator[list[NodeProcess]]:
     """Three nodes that soon give a dead master up; the first begins the cluster."""
-    with started(tmp_path, etcd, heartbeat_ms=100) as running:
+    with started(tmp_path, etcd, heartbeat_ms=1_000) as running:
         yield running
 
 
@@ -45,6 +46,7 @@ def started(
         "NEXUS_REPLICATION_ETCD_ENDPOINTS": etcd.endpoints,
         "NEXUS_REPLICATION_MODE": "sync",
         "NEXUS_REPLICATION_HEARTBEAT_MS": str(heartbeat_ms),
+        "NEXUS_REPLICATION_MISSED_HEARTBEATS": "3",
     }
     for name in "abc":
         role = "master" if name == "a" else "replica"
@@ -94,6 +96,10 @@ def numbers(node: NodeProcess) -> set[int]:
     return {number for (number,) in node.rows("select n from t")}
 
 
+def has(node: NodeProcess, number: int) -> bool:
+    return number in numbers(node)
+
+
 def all_follow(master: NodeProcess, count: int) -> None:
     def follow() -> bool:
         return list(states(master).values()).count("streaming") == count
@@ -115,7 +121,7 @@ def test_a_killed_master_is_replaced_and_comes_back_as_a_replica(
     all_follow(second, 2)
 
     assert acknowledged <= numbers(second)
-    assert insert(second, 100)
+    wait_until(partial(insert, second, 100), "the new master takes writes")
     assert first.status()["role"] == "replica"
     hashes = fingerprints(nodes, second)
     assert hashes[0] == hashes[1] == hashes[2]
@@ -143,7 +149,9 @@ def test_without_etcd_writes_stop_reads_go_on_and_all_comes_back(
 ) -> None:
     master = master_among(nodes)
     all_follow(master, 2)
-    assert insert(master, 1)
+    wait_until(partial(insert, master, 1), "a write is acknowledged")
+    for node in nodes:
+        wait_until(partial(has, node, 1), "each node shows it")
 
     for member in etcd.members:
         member.kill()
@@ -155,4 +163,4 @@ def test_without_etcd_writes_stop_reads_go_on_and_all_comes_back(
     second = master_among(nodes)
     all_follow(second, 2)
     assert 1 in numbers(second)
-    assert insert(second, 3)
+    wait_until(partial(insert, second, 3), "writes are taken again")

@@ -8,7 +8,7 @@ import pytest
 
 from e2e.cluster import Cluster, NodeProcess, wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 LANES = 16
 BEFORE_KILL = 200

@@ -5,14 +5,20 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from e2e.cluster import Cluster, caught_up, fingerprints, master_of, wait_until
+from e2e.cluster import (
+    Cluster,
+    acknowledged,
+    caught_up,
+    fingerprints,
+    master_of,
+    wait_until,
+)
 from nexus.storage.directory import DataDirectory
 from nexus.storage.importer import import_database
 
 CHINOOK = Path(__file__).parents[1] / "data" / "chinook.sqlite"
 SYNC = {
     "NEXUS_REPLICATION_MODE": "sync",
-    "NEXUS_REPLICATION_HEARTBEAT_MS": "100",
 }
 
 
@@ -30,8 +36,9 @@ def test_an_imported_database_founds_a_cluster_and_outlives_its_machine(
         wait_until(partial(caught_up, node, offset), f"{node.url} has all")
 
     founder.kill()
-    successor = master_of(others)
-    done = successor.sql("insert into Genre values (100, 'after the founder')")
+    master_of(others)
+    sql = "insert into Genre values (100, 'after the founder')"
+    done = acknowledged(others, sql, "after the founder")
 
     assert done["durable_on"] == 2
     founder.start()

@@ -20,7 +20,7 @@ from e2e.cluster import Cluster, NodeProcess, master_of, wait_until
 
 KILLS: Final = int(os.environ.get("CLIENT_KILLS", "2"))
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 SCRIPT: Final = Path(__file__).parent / "libsql" / "client.cjs"
 MODULES: Final = Path(sys.prefix) / "libsql" / "node_modules"
@@ -35,7 +35,7 @@ OF_THE_CLIENT: Final = {"UNREACHABLE", "DISCONNECTED"}
 
 QUICK: Final = {
     "NEXUS_REPLICATION_MODE": "sync",
-    "NEXUS_REPLICATION_HEARTBEAT_MS": "50",
+    "NEXUS_REPLICATION_HEARTBEAT_MS": "100",
 }
 
 Told = list[tuple[int, str]]
@@ -55,7 +55,7 @@ def start_node(url: str, *words: str) -> subprocess.Popen[str]:
 
 def result_of(client: subprocess.Popen[str]) -> Any:
     """What the scenario came to; standard input ends."""
-    said, complaints = client.communicate(timeout=60)
+    said, complaints = client.communicate(timeout=120)
     assert client.returncode == 0, complaints
     return json.loads(said)
 
@@ -275,12 +275,13 @@ def goes_on(writer: PythonLoop) -> None:
     wait_until(lambda: len(writer.told) > enough, "writes are done")
 
 
-@pytest.mark.timeout(120 + 30 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS)
 def test_a_killed_master_costs_a_client_no_write_and_does_none_twice(
     cluster: Cluster,
 ) -> None:
     nodes = cluster.voters(settings=QUICK)
-    native = nexus.connect(f"nexus://{','.join(node.address for node in nodes)}")
+    addresses = ",".join(node.address for node in nodes)
+    native = nexus.connect(f"nexus://{addresses}?timeout=60")
     native.execute("create table t(id integer primary key, number int)")
     first = master_of(nodes)
     asked = next(node for node in nodes if node is not first)
@@ -296,7 +297,7 @@ def test_a_killed_master_costs_a_client_no_write_and_does_none_twice(
         master.start()
     goes_on(python)
     python.over.set()
-    python.join(30.0)
+    python.join(60.0)
     told: Told = [*python.told, *map(tuple, result_of(script))]
 
     with native:  # what is undecided is decided once this is acknowledged

@@ -10,7 +10,7 @@ from e2e.ledger import Ledger, state
 from e2e.proxy import REGIONS, FlippedBit, Proxy, proxy_to
 from e2e.test_crash import SEED, assert_equal
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 def replica_behind(cluster: Cluster, proxy: Proxy, name: str) -> NodeProcess:

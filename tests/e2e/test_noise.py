@@ -25,10 +25,10 @@ NOISE_S = float(os.environ.get("CHAOS_NOISE_S", "5"))
 IDLE_CONNECTIONS: Final = 300
 HANDSHAKE_MS: Final = 1_000
 DRIP_S: Final = 0.1
-ANSWER_LIMIT_S: Final = 10.0
+ANSWER_LIMIT_S: Final = 60.0
 """For any one answer under noise, on a machine that does much else."""
 
-pytestmark = pytest.mark.timeout(120 + 2 * NOISE_S)
+pytestmark = pytest.mark.timeout(300 + 2 * NOISE_S)
 
 REQUEST: Final = (
     b"POST /sql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -147,7 +147,7 @@ def noise_around(nodes: list[NodeProcess]) -> Iterator[None]:
     finally:
         over.set()
         for stranger in strangers:
-            stranger.join(10)
+            stranger.join(60)
 
 
 @contextmanager
@@ -169,7 +169,10 @@ def descriptors(node: NodeProcess) -> int:
 
 
 def test_noise_on_both_ports_stops_nobody_and_loses_nothing(cluster: Cluster) -> None:
-    patience = {"NEXUS_REPLICATION_CONNECT_TIMEOUT_MS": str(HANDSHAKE_MS)}
+    patience = {
+        "NEXUS_REPLICATION_CONNECT_TIMEOUT_MS": str(HANDSHAKE_MS),
+        "NEXUS_REPLICATION_MISSED_HEARTBEATS": "150",  # no reconnect but for the noise
+    }
     master = cluster.master(**patience)
     replica = cluster.replica(master, **patience)
     nodes = [master, replica]

@@ -23,10 +23,10 @@ from e2e.releases import installed, version_of
 from e2e.test_failover import SYNC, check_equal, goes_on, has_followers, under_load
 
 SECRET = {"NEXUS_CLUSTER_SECRET": "kept by all nodes"}
-SETTINGS = SYNC | SECRET | {"NEXUS_REPLICATION_HEARTBEAT_MS": "500"}
+SETTINGS = SYNC | SECRET | {"NEXUS_REPLICATION_HEARTBEAT_MS": "200"}
 """Patient enough for nodes that start while others are busy."""
 
-UPGRADE_LIMIT_S = 240
+UPGRADE_LIMIT_S = 600
 
 
 @pytest.fixture(scope="module")

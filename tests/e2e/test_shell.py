@@ -13,7 +13,7 @@ import pytest
 
 from e2e.cluster import Cluster
 
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 
 
 class Terminal:

@@ -89,7 +89,7 @@ def goes_on(writer: Writer) -> None:
     wait_until(lambda: len(writer.acknowledged) > before + 20, "rows are acknowledged")
 
 
-@pytest.mark.timeout(120 + 30 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS)
 @pytest.mark.parametrize("kind", [Writer, AsyncWriter])
 def test_an_engine_outlives_its_masters(cluster: Cluster, kind: type[Writer]) -> None:
     nodes = cluster.voters(settings=SYNC)

@@ -15,7 +15,7 @@ from nexus.model.position import ORIGIN, Epoch, EpochHistory
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, Hello, Message
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 ONE: Final = {"NEXUS_CLUSTER_SECRET": "open sesame"}
 OTHER: Final = {"NEXUS_CLUSTER_SECRET": "close sesame"}
@@ -57,13 +57,17 @@ def wait_told(node: NodeProcess, words: str) -> None:
 
 
 def assert_logged(node: NodeProcess, words: str) -> None:
-    assert any(words in line for line in node.log_text().splitlines()), node.log_text()
+    def is_logged() -> bool:
+        text = node.log_path.read_text(errors="replace")
+        return any(words in line for line in text.splitlines())
+
+    wait_until(is_logged, f"logged: {words}")
 
 
 def answer_to(node: NodeProcess, message: Message) -> Message:
     """What the node's replication port says to this first message."""
     decoder = Decoder()
-    with socket.create_connection(("127.0.0.1", node.wire_port), 10.0) as peer:
+    with socket.create_connection(("127.0.0.1", node.wire_port), 60.0) as peer:
         peer.sendall(encode(message))
         while data := peer.recv(65536):
             if messages := decoder.feed(data):

@@ -14,6 +14,8 @@ SYNC = {
     "NEXUS_REPLICATION_MODE": "sync",
     "NEXUS_REPLICATION_SYNC_TIMEOUT_MS": "500",
     "NEXUS_REPLICATION_HEARTBEAT_MS": "100",
+    # A node that says nothing is waited for, and not given up, until the timeout.
+    "NEXUS_REPLICATION_MISSED_HEARTBEATS": "600",
 }
 
 
@@ -31,7 +33,7 @@ def signalled(node: NodeProcess, number: signal.Signals) -> None:
 def attempt(node: NodeProcess, sql: str, name: str = "") -> httpx.Response:
     """One write, whatever becomes of it."""
     body = {"statements": [{"sql": sql}], "transaction_id": name}
-    return CLIENT.post(f"{node.url}/sql", json=body, timeout=30.0)
+    return CLIENT.post(f"{node.url}/sql", json=body, timeout=60.0)
 
 
 def taken(node: NodeProcess, sql: str, name: str = "") -> dict[str, Any]:
@@ -62,7 +64,7 @@ def test_a_write_is_acknowledged_when_a_replica_holds_it(
 ) -> None:
     master, replica = pair
 
-    answer = attempt(master, "insert into promised values (1, 'a')").json()
+    answer = taken(master, "insert into promised values (1, 'a')", "one")
 
     assert answer["outcome"] == "committed"
     assert answer["durable_on"] >= 2
@@ -120,7 +122,7 @@ def test_what_was_acknowledged_survives_the_loss_of_the_master(
     master = cluster.master(**SYNC)
     one = cluster.replica(master, "one", **SYNC)
     two = cluster.replica(master, "two", **SYNC)
-    taken(master, "create table promised(number integer, noise text)")
+    taken(master, "create table promised(number integer, noise text)", "table")
     ledger = Ledger(master)
     wait_until(lambda: ledger.acknowledged > ENOUGH, "a load runs")
 
@@ -149,5 +151,5 @@ def test_a_master_that_stops_while_it_waits_ends_in_order(
     assert "Traceback" not in master.log_text()
     signalled(replica, signal.SIGCONT)
     master.start()
-    taken(master, "insert into promised values (10, 'j')")
+    taken(master, "insert into promised values (10, 'j')", "ten")
     assert master.rows("select number from promised where number > 8") == [(9,), (10,)]

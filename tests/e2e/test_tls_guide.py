@@ -14,7 +14,7 @@ import pytest
 from e2e.cluster import CLIENT, NodeProcess, wait_until
 from nexus.tls.words import NOT_TLS
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 GUIDE: Final = Path(__file__).parents[2] / "docs/guides/tls.md"
 BLOCK: Final = re.compile(r"```(shell|toml|python)\n(.*?)```", re.DOTALL)

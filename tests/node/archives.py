@@ -9,7 +9,7 @@ from nexus.archive.directory import DirectoryStore
 from nexus.archive.restoring import Moment, restore
 from nexus.config.settings import ArchiveSettings
 from nexus.model.cluster import ArchiveStatus
-from nexus.node.archiving import Archiving
+from nexus.node.backup.archiving import Archiving
 from nexus.node.node import Node
 from node.builders import Crowd, run, until
 

@@ -20,16 +20,16 @@ from nexus.model.operation import Fingerprint, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.model.secret import Secret
 from nexus.model.token import Token
-from nexus.node.admittance import Admittance
-from nexus.node.batch import Hooks
-from nexus.node.commitment import Commitment
-from nexus.node.events import EventLog
-from nexus.node.jobs import Answer, Transaction
+from nexus.node.network.admittance import Admittance
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
-from nexus.node.shortage import Shortage
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.shortage import Shortage
 from nexus.node.transactions import TransactionManager
-from nexus.node.writer import BatchWriter
+from nexus.node.writing.batch import Hooks
+from nexus.node.writing.commitment import Commitment
+from nexus.node.writing.jobs import Answer, Transaction
+from nexus.node.writing.writer import BatchWriter
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog
@@ -44,10 +44,15 @@ def knowing(secret: str = "", *tokens: Token, require: bool = False) -> Admittan
     return Admittance(config, lambda: known)
 
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 """How long something that must happen may take on a busy machine."""
 
-HEARTBEAT_MS: Final = 50
+HEARTBEAT_MS: Final = 100
+
+MISSED_HEARTBEATS: Final = 15
+
+DEAD_TIME_S: Final = HEARTBEAT_MS * MISSED_HEARTBEATS / 1000
+"""Long enough that nobody is thought dead while the machine is busy with others."""
 
 REIGN: Final = Reign(Epoch(1), HistoryId("11aa22bb"), "me", Offset(1), 0, "start")
 
@@ -240,6 +245,7 @@ def settings(directory: Path, role: str = "master", **flags: Any) -> Config:
         "replication.role": role,
         "replication.bind_addr": "127.0.0.1:0",
         "replication.heartbeat_ms": HEARTBEAT_MS,
+        "replication.missed_heartbeats": MISSED_HEARTBEATS,
         "replication.connect_timeout_ms": 2_000,
     }
     given |= {name.replace("__", "."): value for name, value in flags.items()}

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from nexus.model.position import Offset
-from nexus.node.connection import Connection
+from nexus.node.network.connection import Connection
 from nexus.node.node import Node
 from nexus.protocol.calls import (
     Attach,

@@ -6,10 +6,9 @@ from typing import Any
 from e2e.cluster import free_port
 from nexus.errors import NexusError
 from nexus.node.node import Node
-from nexus.node.reigning import Reigning
+from nexus.node.roles.reigning import Reigning
 from node.builders import Crowd, run, until
 
-HEARTBEAT_MS = 300
 CREATE = "create table t(a int)"
 
 
@@ -22,8 +21,8 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
             flags.get("roles", {}).get(number, "replica"),
             replication__bind_addr=address,
             replication__peers=",".join(addresses),
-            replication__heartbeat_ms=HEARTBEAT_MS,
             replication__mode=flags.get("mode", "sync"),
+            replication__sync_timeout_ms=600_000,
             replication__apply_delay_ms=flags.get("delays", {}).get(number, 0),
             replication__max_log_size=flags.get("max_log_size", 1_000_000),
             replication__hold_size=flags.get("hold_size", 1 << 33),

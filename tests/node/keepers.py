@@ -8,7 +8,7 @@ import pytest
 
 from e2e.etcd import Etcd, etcd_on_loopback
 from nexus.model.cluster import LinkState, Role
-from nexus.node.keyholding import Keyholding
+from nexus.node.etcd.holding import Keyholding
 from nexus.node.node import Node
 from node.builders import Crowd, crowd_in, until
 
@@ -23,6 +23,7 @@ class Keepers:
             "replication__etcd_endpoints": etcd.endpoints,
             "replication__etcd_prefix": prefix,
             "replication__mode": "sync",
+            "replication__sync_timeout_ms": 600_000,
         }
 
     async def node(self, name: str, role: str = "replica", **flags: Any) -> Node:

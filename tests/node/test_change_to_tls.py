@@ -16,7 +16,7 @@ from nexus.model.position import Offset
 from nexus.node.node import Node
 from nexus.tls.contexts import client_context
 from node.builders import PATIENCE_S, Crowd, count, run, until
-from node.electing import HEARTBEAT_MS, master_among
+from node.electing import master_among
 
 Flags = dict[str, str]
 
@@ -104,7 +104,6 @@ async def begun(crowd: Crowd) -> list[Member]:
             {
                 "replication__bind_addr": address,
                 "replication__peers": ",".join(addresses),
-                "replication__heartbeat_ms": str(HEARTBEAT_MS),
                 "replication__mode": "sync",
             },
         )

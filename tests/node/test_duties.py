@@ -6,9 +6,9 @@ from nexus.config import load
 from nexus.errors import NodeStoppedError, WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, EpochHistory, Offset
-from nexus.node.connection import Connection
 from nexus.node.duties import Duties
-from nexus.node.handshake import introduce
+from nexus.node.network.connection import Connection
+from nexus.node.network.handshake import introduce
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
 from nexus.replication.announcement import hello_of
 from nexus.replication.settings import Identity

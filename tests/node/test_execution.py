@@ -16,11 +16,12 @@ from nexus.errors import (
 )
 from nexus.model.cluster import Outcome
 from nexus.model.position import Offset
-from nexus.node import execution, querying
+from nexus.node import execution
 from nexus.node.execution import Executor
-from nexus.node.measures import Measures
-from nexus.node.milestones import Milestones
+from nexus.node.reading import querying
+from nexus.node.reading.milestones import Milestones
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
+from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
 from nexus.storage.capture import Statement, StatementResult
 from node.builders import Desk, until, wanted

@@ -13,9 +13,9 @@ from nexus.model.cluster import LinkState, NodeId
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Operation, Reigned, Schema
 from nexus.model.position import EpochHistory, Offset, Position
-from nexus.node import worker
-from nexus.node.connection import Connection
-from nexus.node.handshake import proven_welcome, receive_hello
+from nexus.node.network.connection import Connection
+from nexus.node.network.handshake import proven_welcome, receive_hello
+from nexus.node.writing import worker
 from nexus.protocol.codec import encode_entries
 from nexus.protocol.messages import (
     Error,

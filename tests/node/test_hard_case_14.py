@@ -10,8 +10,8 @@ import pytest
 from nexus.errors import NoDatabaseError, NotFoundError, WrongRoleError
 from nexus.model.cluster import Role
 from nexus.model.position import Offset
-from nexus.node import intake
 from nexus.node.node import Node
+from nexus.node.roles import intake
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.importer import import_database

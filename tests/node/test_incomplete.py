@@ -4,8 +4,8 @@ import asyncio
 
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
-from node.builders import Crowd, address_of, caught_up, count, run, until
-from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+from node.builders import DEAD_TIME_S, Crowd, address_of, caught_up, count, run, until
+from node.electing import CREATE, master_among, voters, written
 
 
 def wipe(node: Node) -> None:
@@ -34,7 +34,7 @@ async def test_hard_case_3_a_wiped_voter_makes_no_master_without_what_was_acknow
         await node.start()
     try:
         assert "wal" in again[1].status().last_error
-        await asyncio.sleep(HEARTBEAT_MS * 3 * 6 / 1000)  # some elections
+        await asyncio.sleep(3 * DEAD_TIME_S)  # some elections
         assert [node.status().role for node in again] == [Role.REPLICA] * 2
 
         again.append(Node(master.config))

@@ -456,7 +456,7 @@ async def test_a_role_that_cannot_be_taken_is_told_and_can_be_tried_again(
         raise RequestError("stands for whatever may be wrong")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nexus.node.reigning.redo", full)
+        patched.setattr("nexus.node.roles.reigning.redo", full)
         with pytest.raises(RequestError):
             await replica.promote(force=False)
     assert replica.ready(None)[0] is False

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nexus.errors import ConfigurationError, StorageError
-from nexus.node.measures import Measures
-from nexus.node.papers import Papers
+from nexus.node.network.papers import Papers
 from nexus.node.parts import Opening, Parts, open_parts
 from nexus.node.publisher import PublisherHooks
+from nexus.node.telemetry.measures import Measures
 from node.builders import Crowd, address_of, settings
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
-from nexus.node.connection import Connection
+from nexus.node.network.connection import Connection
 from nexus.node.node import Node
 from nexus.protocol.messages import (
     Error,

@@ -20,9 +20,9 @@ from nexus.errors import (
 )
 from nexus.model.position import Offset
 from nexus.node import transactions
-from nexus.node.commitment import Commitment
-from nexus.node.jobs import Answer, Transaction
 from nexus.node.transactions import TransactionManager
+from nexus.node.writing.commitment import Commitment
+from nexus.node.writing.jobs import Answer, Transaction
 from nexus.storage.capture import Statement
 from node.builders import (
     LIMIT_BYTES,

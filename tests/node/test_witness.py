@@ -5,13 +5,18 @@ import asyncio
 import pytest
 
 from e2e.cluster import free_port
-from nexus.errors import ClusterChangeError, QuorumLostError, StorageError
+from nexus.errors import (
+    ClusterChangeError,
+    QuorumLostError,
+    StorageError,
+    WrongRoleError,
+)
 from nexus.model.cluster import LinkState, Role
-from nexus.node import machines
 from nexus.node.node import Node
+from nexus.node.roles import machines
 from nexus.node.startup import LEAST_SEGMENT_BYTES
-from node.builders import Crowd, caught_up, count, run, until
-from node.electing import CREATE, HEARTBEAT_MS, master_among, voters, written
+from node.builders import HEARTBEAT_MS, Crowd, caught_up, count, run, until
+from node.electing import CREATE, master_among, voters, written
 
 
 async def with_witness(crowd: Crowd, **flags: int) -> tuple[Node, Node, Node]:
@@ -97,7 +102,6 @@ async def test_a_new_witness_joins_a_cluster_whose_log_begins_later(
         "witness",
         replication__bind_addr=f"127.0.0.1:{free_port()}",
         replication__master_addr=master._parts.address,
-        replication__heartbeat_ms=HEARTBEAT_MS,
         replication__mode="sync",
     )
     end = master.status().durable_offset
@@ -133,7 +137,7 @@ async def test_hard_case_11_a_witness_drops_only_what_every_voter_holds(
     for value in range(30):
         await written([master], f"insert into t values ({value})")
     await until(lambda: witness.status().durable_offset > 30)
-    await asyncio.sleep(HEARTBEAT_MS * 5 / 1000)
+    await asyncio.sleep(HEARTBEAT_MS * 15 / 1000)
     assert witness._parts.log.first_offset <= lacks_from + 1
 
     again = Node(heir_config)
@@ -227,3 +231,18 @@ async def test_a_directory_with_a_database_is_no_witnesss(crowd: Crowd) -> None:
     await node.stop()
     with pytest.raises(StorageError, match="a witness keeps no database"):
         await crowd.node("data", "witness", replication__master_addr="127.0.0.1:1")
+
+
+async def test_a_witness_has_nothing_to_pause(crowd: Crowd) -> None:
+    master, _, witness = await with_witness(crowd)
+
+    with pytest.raises(WrongRoleError, match="no database"):
+        witness.pause(None)
+    with pytest.raises(WrongRoleError, match="no database"):
+        witness.resume(None)
+    with pytest.raises(WrongRoleError, match="no database"):
+        await witness.apply_until(None, None)
+
+    response = await run(master, CREATE)
+    await until(lambda: witness.status().durable_offset == response.offset)
+    assert not witness.status().paused

@@ -144,3 +144,19 @@ def test_an_answer_that_comes_after_the_connection_has_ended_changes_nothing() -
 
     assert effects == ()
     assert away.homing.due(ANSWERS * EACH_MS * 2) == "", "nobody is followed"
+
+
+def test_an_answer_that_is_not_good_counts_even_while_nobody_is_followed() -> None:
+    away = Away()
+    for number in range(1, ANSWERS):
+        away.asked(number * EACH_MS, home())
+    assert away.homing.due(ANSWERS * EACH_MS) == HOME
+    away.link.broken("gone")
+    away.homing.answered(
+        None, cluster_id="cluster", epoch=Epoch(1), now_ms=ANSWERS * EACH_MS
+    )
+    away.link.broken("home is not there")
+    away.streams(ANSWERS * EACH_MS)
+
+    assert away.asked((ANSWERS + 1) * EACH_MS, home()) == []
+    assert away.link.address == OTHER

@@ -509,6 +509,19 @@ def test_pause_and_resume_without_a_master_are_kept_for_later() -> None:
     assert not found.paused
 
 
+def test_what_has_the_offset_of_a_chosen_entry_that_is_gone_is_not_applied() -> None:
+    found = rewinding(end=14, applied=7)
+    found.apply_until(Offset(12), 0)
+
+    rewound = found.rewound(0)
+    found.receive_entries([entry(at, of=TWO_REIGNS) for at in (11, 12)], 0)
+    stored = found.stored(Offset(12), 0)
+
+    assert rewound == (acked(10, 7),)
+    assert stored == (acked(12, 7),)
+    assert Apply(Offset(12)) in found.resume(0)
+
+
 def test_lag_is_told_in_entries_and_seconds() -> None:
     found = streaming(5, applied=5)
 

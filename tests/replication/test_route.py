@@ -49,6 +49,17 @@ def test_the_first_address_is_tried_again_before_others() -> None:
     assert one.after_failure().address == "a"
 
 
+def test_the_first_address_is_tried_again_after_a_return_to_it_too() -> None:
+    one = Route(("a", "b"), Backoff(first_ms=1, most_ms=8, random=lambda: 0.0), 2)
+    while one.after_failure().address == "a":
+        pass
+    one.succeeded()
+    one.to("a", at_once=True)
+    one.succeeded()
+
+    assert [one.after_failure().address for _ in range(2)] == ["a", "b"]
+
+
 def test_where_the_upstream_finds_its_own_is_tried_last() -> None:
     one = route("a", "b")
     one.learn("")

@@ -202,6 +202,10 @@ class Checkers:
                 )
             if at > disk.durable:
                 raise RuleError(f"{name} applies {at}, durable only to {disk.durable}")
+            if not (reigns or disk.chosen is None or record in disk.chosen):
+                raise RuleError(
+                    f"{name} applies entry {at}, which an operator's pause holds back"
+                )
             if self._mode is Mode.ASYNC and reigns:
                 continue
             if record not in self._ever_committed:
@@ -259,6 +263,11 @@ class Checkers:
             raise RuleError(
                 f"{name} acknowledges, and only {loyal} of {voters} voters are loyal"
             )
+
+    def returns(self, name: str, home: str, objections: list[str]) -> None:
+        """A replica leaves its stand-in for its own upstream, found well each time."""
+        if any(objections):
+            raise RuleError(f"{name} goes back to {home}, which {objections}")
 
     def asks(self, read_id: str) -> None:
         """A strong read begins: it must see all that was acknowledged by now."""

@@ -71,6 +71,8 @@ class Disk:
         self.exported: set[bytes] = set()
         self.intent: Intent | None = None
         """A rewind or an install that has begun, as the catalog has it."""
+        self.chosen: frozenset[Record] | None = None
+        """In the catalog: an operator's pause, and what is applied all the same."""
         self.full = False
         self.watermark = NO_OFFSET
         """As far as the catalog knows that the log was once durable."""

@@ -216,16 +216,22 @@ class Network:
             if not self.is_cut(place_of(sender), process.name):
                 self.world.later(process, self.latency(), process.vote, sender, message)
 
-    def dial(self, client: "Process", address: str, number: int) -> None:
-        """Open a link; the answer comes in a while."""
+    def is_apart(self, name: str, address: str) -> bool:
+        """Whether no connection comes about between these now."""
+        return self.is_cut(name, address) or self.is_cut(address, name)
+
+    def server_at(self, client: "Process", address: str) -> "Process | None":
+        """Who answers there, if anybody does."""
         server = self.world.processes.get(address)
         if self.world.strangers.answers():
             server = self.world.strangers.as_process
-        there = not (
-            self.is_cut(client.name, address) or self.is_cut(address, client.name)
-        )
-        if server is None or not there:
-            wait_ms = DIAL_TIMEOUT_MS if not there else 2
+        return None if self.is_apart(client.name, address) else server
+
+    def dial(self, client: "Process", address: str, number: int) -> None:
+        """Open a link; the answer comes in a while."""
+        server = self.server_at(client, address)
+        if server is None:
+            wait_ms = DIAL_TIMEOUT_MS if self.is_apart(client.name, address) else 2
             self.world.later(
                 client, wait_ms, client.lost, None, "nobody is there", number
             )

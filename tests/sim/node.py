@@ -67,6 +67,7 @@ from nexus.replication.member_effects import (
 from nexus.replication.settings import LogExtent, Standing
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
+from sim.homecoming import Homecoming
 from sim.network import Connection
 from sim.surgery import lost_in_install, lost_in_rewind, resolve
 from sim.writer import Writer
@@ -103,6 +104,7 @@ class Process:
         self.goal = Offset(0)
         self.applying = False
         self.reads: dict[str, Callable[[Offset | None], None]] = {}
+        self.homecoming = Homecoming(self)
         self.waiting: list[tuple[Offset, Callable[[], None]]] = []
         """Who waits until so much is applied."""
         self.lies_until = 0
@@ -124,6 +126,7 @@ class Process:
         if self.disk.incomplete and self.member.is_sound:
             self.disk.incomplete = False
         self.take(self.member.tick(self.now()))
+        self.homecoming.tick()
         self._measure_log()
         self.world.later(self, self.world.tick_ms, self.tick)
 
@@ -235,6 +238,7 @@ class Process:
         return standing_of(self.disk)
 
     def _take_writes(self, _: TakeWrites) -> None:
+        self.disk.chosen = None
         self.writer.open = True
         self.writer.held = False
 
@@ -444,9 +448,14 @@ class Process:
 
     def _apply_some(self) -> None:
         self.applying = False
-        self.apply_through(min(self.goal, Offset(self.disk.applied + 6)))
+        self.apply_through(self.batch_end)
         if self.goal > self.disk.applied:
             self._apply(Apply(self.goal))
+
+    @property
+    def batch_end(self) -> Offset:
+        """Where the transaction ends that is applied next, or now."""
+        return min(self.goal, Offset(self.disk.applied + 6))
 
     def apply_through(self, offset: Offset) -> None:
         """Put the log's entries into the database, in one transaction."""
@@ -590,6 +599,7 @@ def standing_of(disk: Disk) -> Standing:
         applied_offset=disk.applied,
         epoch=disk.record.epoch,
         incomplete=disk.incomplete,
+        paused=disk.chosen is not None,
         written=tuple((one.offset, 0) for one in disk.log[disk.applied :]),
     )
 

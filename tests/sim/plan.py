@@ -53,6 +53,12 @@ class Plan:
     chained: tuple[str, ...] = ()
     """Learners each of which follows the one before it, the first one a voter."""
 
+    ring: bool = False
+    """Whether the first one, too, was given the last one, by mistake."""
+
+    comes_home: bool = False
+    """Whether in the end each of them must follow the one that it was given."""
+
     @property
     def is_weak(self) -> bool:
         """Whether less than a majority is asked for: then a failover may lose."""
@@ -120,8 +126,40 @@ KINDS: Final = {
 """How often each kind happens, beside the others."""
 
 
+def any_plan_of(seed: int) -> Plan:
+    """What `make sim` makes of a seed: clusters of voters mostly, chains too."""
+    match seed % 10:
+        case 8:
+            return chain_of(seed)
+        case 9:
+            return plan_of_homecoming(seed)
+        case _:
+            return plan_of(seed)
+
+
 def plan_of(seed: int) -> Plan:
     """The plan that a seed stands for."""
+    plan, chance = later_plan_of(seed), random.Random(~seed * 5)
+    faults = [_halt(chance, plan.nodes) for _ in range(chance.choice((0, 0, 1, 2)))]
+    return replace(plan, faults=in_order(*plan.faults, *faults))
+
+
+def _halt(chance: random.Random, names: tuple[str, ...]) -> Fault:
+    """An operator pauses a replica, or the master's streams; then goes on."""
+    at_ms, for_ms = chance.randrange(CALM_MS, STRESS_MS), chance.choice(LASTING_MS)
+    if chance.random() < 0.2:
+        return Fault(at_ms, "halt master", (), for_ms)
+    amount = chance.choice((0, 0, 3, 12))
+    return Fault(at_ms, "halt", (chance.choice(names),), for_ms, amount)
+
+
+def in_order(*faults: Fault) -> tuple[Fault, ...]:
+    """As they happen."""
+    return tuple(sorted(faults, key=lambda fault: fault.at_ms))
+
+
+def later_plan_of(seed: int) -> Plan:
+    """What the seed stood for before an operator paused anything."""
     return _beset(early_plan_of(seed), random.Random(~seed))
 
 
@@ -170,12 +208,11 @@ def _beset(plan: Plan, chance: random.Random) -> Plan:
         nodes = () if kind in LATER_OF_NOBODY else (node,)
         amount = chance.randrange(1, 4) if kind == "surgery" else 0
         faults.append(Fault(at_ms, kind, nodes, for_ms, amount))
-    faults.sort(key=lambda fault: fault.at_ms)
     quorum = 0
     replaced = any(fault.kind == "replace" for fault in faults)
     if plan.mode is Mode.SYNC and not replaced and chance.random() < 0.2:
         quorum = chance.randint(1, len(plan.voters))
-    return replace(plan, faults=tuple(faults), sync_quorum=quorum)
+    return replace(plan, faults=in_order(*faults), sync_quorum=quorum)
 
 
 def chain_of(seed: int) -> Plan:
@@ -184,16 +221,48 @@ def chain_of(seed: int) -> Plan:
     chain = ("x", "y", "z")
     broken = [
         Fault(chance.randrange(CALM_MS, STRESS_MS), kind, (chance.choice(chain),), 300)
-        for kind in chance.choices(("crash", "pause", "isolate", "retain"), k=3)
+        for kind in chance.choices(("crash", "pause", "isolate", "retain", "halt"), k=3)
     ]
-    faults = sorted((*plan.faults, *broken), key=lambda fault: fault.at_ms)
     drift = (*plan.drift_percent, 1, -2, 3)
     return replace(
         plan,
         learners=plan.learners + chain,
         chained=chain,
         drift_percent=drift if plan.drift_percent else (),
-        faults=tuple(faults),
+        faults=in_order(*plan.faults, *broken),
+    )
+
+
+def plan_of_homecoming(seed: int) -> Plan:
+    """Replicas of a chain lose the upstream that they were given, which comes back.
+
+    Now and then the chain is a ring, which nobody can close.
+    """
+    chance = random.Random(~seed * 7)
+    voters, chain = ("a", "b", "c"), ("x", "y", "z")
+    faults = [
+        Fault(
+            chance.randrange(CALM_MS, 2_000),
+            chance.choice(("crash", "pause", "isolate", "halt")),
+            (chance.choice(("a", "x", "y")),),
+            chance.choice(LASTING_MS[2:]),
+        )
+        for _ in range(chance.randrange(1, 4))
+    ]
+    for kind in chance.choices(("crash master", "switchover", "retain"), k=1):
+        node = () if kind in OF_MASTER else (chance.choice(voters),)
+        faults.append(Fault(chance.randrange(CALM_MS, STRESS_MS), kind, node, 150))
+    ring = chance.random() < 0.25
+    return Plan(
+        seed,
+        voters,
+        chain,
+        Mode.ASYNC if chance.random() < 0.25 else Mode.SYNC,
+        clients=2,
+        faults=in_order(*faults),
+        chained=chain,
+        ring=ring,
+        comes_home=not ring,
     )
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Pong, WalAck
-from nexus.replication import acceptance, admission, votes
+from nexus.replication import acceptance, admission, relay, votes
 from nexus.replication.effects import (
     MASTER,
     CommitAdvanced,
@@ -22,13 +22,16 @@ from nexus.replication.effects import (
 from nexus.replication.elected import ElectedMaster, Phase
 from nexus.replication.election import Elector
 from nexus.replication.election_effects import PersistVote, TakeWrites, VoteRecord
+from nexus.replication.homing import Homing
 from nexus.replication.incoming import Incoming
 from nexus.replication.lease import Lease
 from nexus.replication.member_effects import ReadReady
 from nexus.replication.progress import Progress
 from nexus.replication.quorum import committed_offset
 from nexus.replication.relay import Relay
+from nexus.replication.replica import Replica
 from nexus.replication.room import Room
+from nexus.replication.route import Route
 from nexus.replication.streams import Streams
 from nexus.replication.voting_replica import VotingReplica
 from sim import disk as disks
@@ -404,6 +407,94 @@ def who_was_removed_is_forgotten_at_once(patch: Patch) -> None:
     patch.setattr(Streams, "_counted_for_retention", forgotten)
 
 
+def a_pause_that_a_restart_ends(patch: Patch) -> None:
+    """What an operator has stopped is not in the catalog."""
+    init = Replica.__init__
+
+    def forgets(self: Replica, *args: Any) -> None:
+        init(self, *args)
+        self.paused = False
+
+    patch.setattr(Replica, "__init__", forgets)
+
+
+def what_is_committed_is_applied_in_spite_of_a_pause(patch: Patch) -> None:
+    """A replica is shown as paused, and applies on."""
+    patch.setattr(Replica, "_chosen", lambda replica: replica._log.safe)
+
+
+def any_entry_of_the_chosen_offset(patch: Patch) -> None:
+    """An entry was chosen, a rewind took it back, and another one has its offset."""
+
+    def chosen(self: Replica) -> Offset:
+        stop = self._stops_at
+        return self._log.goal if stop is None else min(stop.offset, self._log.safe)
+
+    patch.setattr(Replica, "_chosen", chosen)
+
+
+def every_answer_of_home_is_good(patch: Patch) -> None:
+    """A replica leaves its stand-in for an upstream that follows nobody itself."""
+    patch.setattr(Homing, "_is_good", lambda *_: True)
+
+
+def home_may_follow_who_comes_home(patch: Patch) -> None:
+    """In a ring, one asks another that follows it, and nobody says so."""
+    patch.setattr(relay, "named", lambda *_: ())
+
+
+def home_may_lack_what_a_replica_has(patch: Patch) -> None:
+    """It is asked as by one that has nothing yet."""
+    due = Homing.due
+
+    def asks(self: Homing, now_ms: int) -> str:
+        address = due(self, now_ms)
+        self.offset = NO_OFFSET
+        return address
+
+    patch.setattr(Homing, "due", asks)
+
+
+def nobody_comes_home(patch: Patch) -> None:
+    """A stand-in is followed for ever."""
+    patch.setattr(Homing, "due", lambda *_: "")
+
+
+def an_answer_without_a_stand_in_is_not_heard(patch: Patch) -> None:
+    """Home was not well, and the stand-in was lost just then: it counts as nothing."""
+    answered = Homing.answered
+
+    def deaf(self: Homing, reply: Any, **known: Any) -> Any:
+        return answered(self, reply, **known) if self._link.streams else ()
+
+    patch.setattr(Homing, "answered", deaf)
+
+
+def home_is_left_at_the_first_failure(patch: Patch) -> None:
+    """Each return of an upstream drives its downstreams off, and that lasts longer."""
+    after_failure = Route.after_failure
+
+    def leaves(self: Route) -> Any:
+        index = self._index
+        connect = after_failure(self)
+        if self._index == index or self._tries_left == self._first_tries:
+            return connect
+        self._index = index
+        self.target = self._addresses[index]
+        return replace(connect, address=self.target)
+
+    patch.setattr(Route, "after_failure", leaves)
+
+
+PLANTED_IN_HOMECOMINGS: Final[tuple[Callable[[Patch], None], ...]] = (
+    every_answer_of_home_is_good,
+    home_may_follow_who_comes_home,
+    home_may_lack_what_a_replica_has,
+    nobody_comes_home,
+    an_answer_without_a_stand_in_is_not_heard,
+    home_is_left_at_the_first_failure,
+)
+
 PLANTED_FOR_ABSENCE: Final[tuple[Callable[[Patch], None], ...]] = (
     a_full_witness_acknowledges,
     a_full_witness_stores_on,
@@ -452,5 +543,8 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("replace", a_new_disk_under_the_old_id),
     ("leap", strong_read_by_the_lease),
     ("pause master", answer_to_an_older_ping),
+    ("halt", a_pause_that_a_restart_ends),
+    ("halt", what_is_committed_is_applied_in_spite_of_a_pause),
+    ("halt", any_entry_of_the_chosen_offset),
 )
 """What it takes to find them is rare in a run of any kind."""

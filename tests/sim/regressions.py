@@ -1,9 +1,24 @@
 """Every seed that ever failed, with what it found; they are run for ever.
 
-`EARLY` are those of `early_plan_of`, before there were the later kinds of trouble.
+`EARLY` are those of `early_plan_of`, before there were the later kinds of trouble,
+`LATER` those of `later_plan_of`, `HOMECOMINGS` those of `plan_of_homecoming`.
 """
 
 from typing import Final
+
+PAUSES: Final = {
+    234: "an operator chose the entry to apply up to, a rewind took it back, and "
+    "another one that had got its offset was applied",
+    487: "the same, with an entry that a restarted master had logged",
+}
+"""Of `plan_of`, since operators pause replicas in it."""
+
+HOMECOMINGS: Final = {
+    221: "home was not well, and the stand-in was lost just then: the answer counted "
+    "as none, and the replica went home too soon",
+    435: "a replica that had come home was driven off by its upstream's own return, "
+    "for its second try went to its stand-in; each time it stayed away twice as long",
+}
 
 EARLY: Final = {
     19: "a voter was added between a reign's first commit and its first apply: the "

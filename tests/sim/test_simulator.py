@@ -8,17 +8,20 @@ import pytest
 
 from nexus.model.cluster import Mode
 from sim.disk import Disk
+from sim.halts import halt
 from sim.plan import (
     LOSES_DISK,
     Fault,
     Plan,
     chain_of,
     early_plan_of,
+    later_plan_of,
     plan_of,
     plan_of_absence,
+    plan_of_homecoming,
 )
 from sim.planted import a_full_witness_says_nothing
-from sim.regressions import EARLY, LATER
+from sim.regressions import EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
 
@@ -69,6 +72,52 @@ def test_entries_do_pass_from_replica_to_replica() -> None:
     assert seen == {"x", "y", "z"}
 
 
+def test_replicas_come_home_and_a_ring_of_them_stays_open() -> None:
+    homecomings = 0
+    for plan in map(plan_of_homecoming, range(BATCH)):
+        world = World(plan)
+        world.run()
+        homecomings += sum(one.homecoming.returns for one in world.processes.values())
+
+    assert homecomings
+
+
+def test_paused_replicas_store_and_count_and_show_nothing_new() -> None:
+    world = World(Plan(5, ("a", "b", "c")))
+    seen: list[tuple[int, list[int]]] = []
+
+    def pause_replicas() -> None:
+        for name, one in world.processes.items():
+            if one.member.master is None:
+                halt(world, Fault(600, "halt", (name,), 1_800))
+
+    def look() -> None:
+        held = [disk for disk in world.disks.values() if disk.chosen is not None]
+        seen.append((len(world.checkers.committed), [one.applied for one in held]))
+
+    world.at(None, 600, pause_replicas)
+    for at_ms in (700, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+
+    (before, shown), (after, shown_still) = seen
+    assert len(shown) == 2
+    assert shown == shown_still
+    assert after > before
+
+
+def test_a_master_whose_streams_are_paused_commits_nothing_until_they_go_on() -> None:
+    fault = Fault(600, "halt master", (), 900)
+    world = World(Plan(5, ("a", "b", "c"), faults=(fault,)))
+    seen: list[int] = []
+    for at_ms in (750, 1_400, 2_400):
+        world.at(None, at_ms, lambda: seen.append(len(world.checkers.committed)))
+
+    world.run()
+
+    assert seen[0] == seen[1] < seen[2]
+
+
 @pytest.mark.parametrize("seed", sorted(EARLY))
 def test_what_failed_early_does_not_fail_again(seed: int) -> None:
     assert failure_of(early_plan_of(seed)) == "", EARLY[seed]
@@ -76,7 +125,17 @@ def test_what_failed_early_does_not_fail_again(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", sorted(LATER))
 def test_what_failed_later_does_not_fail_again(seed: int) -> None:
-    assert failure_of(plan_of(seed)) == "", LATER[seed]
+    assert failure_of(later_plan_of(seed)) == "", LATER[seed]
+
+
+@pytest.mark.parametrize("seed", sorted(PAUSES))
+def test_what_failed_with_an_operators_pause_does_not_fail_again(seed: int) -> None:
+    assert failure_of(plan_of(seed)) == "", PAUSES[seed]
+
+
+@pytest.mark.parametrize("seed", sorted(HOMECOMINGS))
+def test_what_failed_in_a_homecoming_does_not_fail_again(seed: int) -> None:
+    assert failure_of(plan_of_homecoming(seed)) == "", HOMECOMINGS[seed]
 
 
 def test_a_seed_replays_its_run_exactly() -> None:

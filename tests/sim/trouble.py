@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
+from sim.halts import halt
 from sim.network import place_of
 from sim.plan import Fault
 
@@ -347,4 +348,6 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "stranger": _stranger,
     "wipe": _wipe,
     "replace": _replace,
+    "halt": halt,
+    "halt master": halt,
 }

@@ -40,6 +40,9 @@ STEPS_MOST: Final = 60_000
 """A run that has not ended by then goes round in circles."""
 
 
+HOME_MS: Final = 400
+"""For so long an upstream must answer well before a stand-in is left for it."""
+
 LATE_MS: Final = 150
 """How much later the last of a chain applies."""
 
@@ -184,6 +187,7 @@ class World:
             replica=ReplicaSettings(
                 addresses=self._addresses_of(name),
                 cascades=name in self.plan.chained,
+                home_ms=HOME_MS,
                 first_tries=2,
                 apply_delay_ms=LATE_MS if name == "z" else 0,
                 heartbeat_ms=HEARTBEAT_MS,
@@ -214,7 +218,8 @@ class World:
         if name not in chained:
             return self.plan.nodes
         place = chained.index(name)
-        upstream = chained[place - 1] if place else self.plan.voters[0]
+        first = chained[-1] if self.plan.ring else self.plan.voters[0]
+        upstream = chained[place - 1] if place else first
         return (upstream, *self.plan.voters)
 
     def disk_ms(self, name: str) -> int:
@@ -363,9 +368,19 @@ class World:
         if len(open_) != 1 or len(self.processes) < len(self.disks):
             return False
         end = open_[0].disk.end
-        return all(
+        return self._is_home() and all(
             disk.end == end and (name.startswith("w") or disk.applied == end)
             for name, disk in self.disks.items()
+        )
+
+    def _is_home(self) -> bool:
+        """Each of a chain follows the upstream that it was given, where it can."""
+        found = [self.processes[name].member.replica for name in self.plan.chained]
+        return not self.plan.comes_home or all(
+            replica is not None
+            and replica.passes_on
+            and replica.master_addr == self._addresses_of(name)[0]
+            for name, replica in zip(self.plan.chained, found, strict=True)
         )
 
     def _standing(self) -> str:
@@ -373,6 +388,7 @@ class World:
             f"{name}: {one.member.elector.state}, epoch {one.member.epoch}, log "
             f"{one.disk.first} to {one.disk.end}, applied {one.disk.applied}, "
             f"{one.member.replica.state if one.member.replica else 'no replica'} "
+            f"{one.member.replica.master_addr if one.member.replica else ''} "
             f"{one.member.replica.last_error if one.member.replica else ''}"
             for name, one in sorted(self.processes.items())
         )

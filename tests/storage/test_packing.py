@@ -15,7 +15,7 @@ from nexus.storage.packing import Packer
 from storage.logs import file_size_limit
 from storage.snapshots import empty_manifest, verify
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ from nexus.api.sql import SqlEndpoint
 from nexus.errors import NexusError, WrongRoleError
 from nexus.model.cluster import Role
 from nexus.model.token import Principal, TokenRole
-from nexus.node.admittance import Admittance
+from nexus.node.network.admittance import Admittance
 
 _CALLS: Final = (
     sql.CALL,

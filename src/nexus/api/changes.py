@@ -26,7 +26,7 @@ from nexus.errors import (
 )
 from nexus.model.change import Change, Place
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.node.changes import NO_LIMIT, Wish
+from nexus.node.reading.changes import NO_LIMIT, Wish
 
 MOST_TABLES: Final = 100
 MOST_OF_A_PLACE: Final = 200

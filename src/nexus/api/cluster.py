@@ -18,7 +18,7 @@ from nexus.api.calls import (
 from nexus.api.reached import as_reached, reached_by
 from nexus.errors import ClusterChangeError, WrongRoleError
 from nexus.model.cluster import MembersView, Mode, NodeStatus
-from nexus.node.governing import Handover
+from nexus.node.operators.governing import Handover
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 

@@ -7,9 +7,9 @@ a byte of the request can have left.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import httptools
 from typing_extensions import override
@@ -25,6 +25,10 @@ FIRST_FINAL_STATUS: Final = 200
 Headers = list[tuple[bytes, bytes]]
 Address = tuple[str, int]
 Gone = Callable[[], str]
+
+Reached = TypeVar("Reached")
+Over = Callable[[ssl.SSLContext | None, Address], Awaitable[Reached]]
+"""Makes a connection, over TLS or plainly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,27 +259,31 @@ class Connections:
         return None
 
     async def _opened(self, address: Address) -> Connection:
+        connection = await self.reach(self._over, address)
+        if not connection.is_usable:
+            raise UnsentError("it closed the connection at once")
+        return connection
+
+    async def reach(self, over: Over[Reached], address: Address) -> Reached:
+        """What `over` gives, over TLS or not; raises UnsentError."""
         timeout_s = self._limits.connect_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                connection = await self._connected(address)
+                return await self._reached(over, address)
         except TimeoutError:
             raise UnsentError(f"no connection within {timeout_s:g} s") from None
         except ssl.SSLError as error:
             raise UnsentError(in_words(error)) from None
         except (OSError, UnicodeError) as error:
             raise UnsentError(str(error)) from None
-        if not connection.is_usable:
-            raise UnsentError("it closed the connection at once")
-        return connection
 
-    async def _connected(self, address: Address) -> Connection:
+    async def _reached(self, over: Over[Reached], address: Address) -> Reached:
         try:
-            return await self._over(self._tls(), address)
+            return await over(self._tls(), address)
         except ssl.SSLError as error:
             if not (self._may_be_plain and is_plain(error)):
                 raise
-            return await self._over(None, address)
+            return await over(None, address)
 
     async def _over(self, tls: ssl.SSLContext | None, address: Address) -> Connection:
         _, connection = await asyncio.get_running_loop().create_connection(

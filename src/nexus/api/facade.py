@@ -21,15 +21,15 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.model.token import Token, TokenRole
-from nexus.node.changes import Wish, Write
-from nexus.node.events import EventLog
 from nexus.node.figures import Figures
-from nexus.node.governing import Handover
-from nexus.node.losses import Losses
-from nexus.node.measures import Measures
-from nexus.node.papers import Papers
+from nexus.node.network.papers import Papers
+from nexus.node.operators.governing import Handover
+from nexus.node.operators.losses import Losses
+from nexus.node.reading.changes import Wish, Write
 from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import Measures
 from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo

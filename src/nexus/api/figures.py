@@ -16,7 +16,7 @@ from nexus.model.cluster import (
     ReplicaStatus,
     Role,
 )
-from nexus.node.events import NodeEvent
+from nexus.node.telemetry.events import NodeEvent
 
 Answer = TypeVar("Answer")
 

@@ -1,6 +1,9 @@
 """Pass a replica's request on to its master, and its answer back as it is."""
 
-from collections.abc import Mapping
+import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +18,7 @@ from nexus.api.connections import (
     UnsentError,
 )
 from nexus.api.facade import NodeFacade
+from nexus.api.longanswers import PIECE_BYTES, LongAnswer, Streams
 from nexus.api.nodeurls import read_node_url
 from nexus.api.refusals import AnswerLostError
 from nexus.api.security import FORWARDED_BY, credential_for
@@ -25,13 +29,16 @@ from nexus.model.token import TokenRole
 OFFSET: Final = b"nexus-offset"
 """In answers: where the last write of a stream stands in the log."""
 
+EPOCH: Final = b"nexus-epoch"
+"""Beside it: the reign in which it was written."""
+
 PASSED_UP_BY: Final = b"nexus-passed-up-by"
 """Beside it: the replicas that passed the write to the replica that they follow."""
 
 _DEFAULT_LIMITS: Final = ConnectionLimits()
 
 _PASSED_BACK: Final = frozenset(
-    (b"content-type", b"retry-after", b"www-authenticate", OFFSET)
+    (b"content-type", b"retry-after", b"www-authenticate", OFFSET, EPOCH)
 )
 
 
@@ -53,6 +60,9 @@ class Forwarder:
         self, node: NodeFacade, limits: ConnectionLimits = _DEFAULT_LIMITS
     ) -> None:
         self._node = node
+        self._limits = limits
+        self._streams = 0
+        """Answers that are still read."""
         papers = node.papers
         self._connections = Connections(
             limits,
@@ -74,6 +84,46 @@ class Forwarder:
         Raises NoMasterError where nothing was sent, AnswerLostError where the write
         may have been done.
         """
+        with self._said_of(self._require_master(error, headers)) as master:
+            head = self._head(master, headers, body, path)
+            answer = await self._connections.exchange(master.address, head, body)
+        self._node.measures.forwarded["answered"] += 1
+        return passed_back(answer)
+
+    async def stream(
+        self,
+        error: ReadOnlyReplicaError,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        path: str,
+    ) -> LongAnswer:
+        """The same for an answer of any length; whoever takes it closes it."""
+        with self._said_of(self._require_master(error, headers)) as master:
+            head = self._head(master, headers, body, path)
+            if self._streams >= self._limits.connections:
+                raise UnsentError(f"{self._streams} cursors are read from it already")
+            self._streams += 1
+            try:
+                answer = LongAnswer(
+                    await self._connections.reach(_over, master.address),
+                    self._limits,
+                    self._gone,
+                    self._stream_ended,
+                )
+            except BaseException:
+                self._stream_ended()
+                raise
+            await answer.ask(head + body)
+        self._node.measures.forwarded["answered"] += 1
+        return answer
+
+    def _stream_ended(self) -> None:
+        self._streams -= 1
+
+    def _require_master(
+        self, error: ReadOnlyReplicaError, headers: Mapping[bytes, bytes]
+    ) -> Master:
+        """Where the write goes; NoMasterError where it would go round in a circle."""
         if FORWARDED_BY in headers and PASSED_UP_BY not in headers:
             raise NoMasterError(
                 f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
@@ -81,7 +131,7 @@ class Forwarder:
             )
         if not error.master_url:
             raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
-        passed_up = headers.get(PASSED_UP_BY, b"").decode("latin-1")
+        passed_up = _passed_up(headers)
         if self._node.node_id in passed_up.split(","):
             raise NoMasterError(
                 f"this write has come back to this node ({passed_up}): its replicas "
@@ -89,13 +139,22 @@ class Forwarder:
             )
         if self._master.url != error.master_url:
             self._master = self._master_at(error.master_url)
-        master, forwarded = self._master, self._node.measures.forwarded
+        return self._master
+
+    def _head(
+        self, master: Master, headers: Mapping[bytes, bytes], body: bytes, path: str
+    ) -> bytes:
+        secret = self._node.config.cluster_secret
+        credential = credential_for(headers, secret, TokenRole.WRITE)
+        named = credential + self._passed_by(_passed_up(headers))
+        return master.head % (path.encode(), named, len(body))
+
+    @contextmanager
+    def _said_of(self, master: Master) -> Iterator[Master]:
+        """Say of what goes wrong whether anything may have happened."""
+        forwarded = self._node.measures.forwarded
         try:
-            secret = self._node.config.cluster_secret
-            credential = credential_for(headers, secret, TokenRole.WRITE)
-            named = credential + self._passed_by(passed_up)
-            head = master.head % (path.encode(), named, len(body))
-            answer = await self._connections.exchange(master.address, head, body)
+            yield master
         except UnsentError as failure:
             forwarded["unsent"] += 1
             raise NoMasterError(
@@ -107,8 +166,6 @@ class Forwarder:
                 f"the write was passed on to the master at {master.url}, but no answer "
                 f"came back ({failure}): it may be done or not"
             ) from failure
-        forwarded["answered"] += 1
-        return passed_back(answer)
 
     def _passed_by(self, passed_up: str) -> bytes:
         """The header that lets a replica pass the write on, if this follows one."""
@@ -151,6 +208,14 @@ class Forwarder:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+
+def _passed_up(headers: Mapping[bytes, bytes]) -> str:
+    return headers.get(PASSED_UP_BY, b"").decode("latin-1")
+
+
+async def _over(tls: ssl.SSLContext | None, address: Address) -> Streams:
+    return await asyncio.open_connection(*address, ssl=tls, limit=PIECE_BYTES)
 
 
 def passed_back(answer: Received) -> Response:

@@ -19,7 +19,7 @@ from nexus.api.figures import ClusterView, NodeFigures, NodeView, figures_of
 from nexus.api.peers import Peers, PeerSilentError
 from nexus.api.reached import as_reached, host_of
 from nexus.model.cluster import MembersView, NodeStatus
-from nexus.node.events import NodeEvent
+from nexus.node.telemetry.events import NodeEvent
 
 PERIOD_S: Final = 0.5
 """From one look to the next."""

@@ -30,7 +30,7 @@ from nexus.errors import (
     StorageError,
     TokenInDoubtError,
 )
-from nexus.node.addresses import reachable_url
+from nexus.node.network.addresses import reachable_url
 
 API_VERSION: Final = "1"
 DESCRIPTION: Final = (

@@ -22,7 +22,7 @@ from nexus.api.figures import ClusterView, NodeFigures, figures_of
 from nexus.api.reached import as_reached, reached_by
 from nexus.api.refusals import TooManyConsumersError
 from nexus.api.watchers import ClusterWatcher, EventWatcher
-from nexus.node.events import NodeEvent
+from nexus.node.telemetry.events import NodeEvent
 
 
 class EventsView(msgspec.Struct, frozen=True):

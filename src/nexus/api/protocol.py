@@ -26,8 +26,14 @@ from nexus.api.refusals import (
     NotHttpError,
 )
 from nexus.errors import NexusError
+from nexus.protocol.calls import Attach
+from nexus.protocol.codec import CODES
+from nexus.protocol.messages import Hello
 
 TLS_HANDSHAKE: Final = b"\x16\x03"
+
+NATIVE_CODES: Final = (CODES[Attach], CODES[Hello])
+"""How frames of Nexus's own protocol begin; their length is below 64 KiB."""
 
 LINGER_S: Final = 1.0
 """What is sent on after a refusal is read and dropped for so long: closed at once, the
@@ -66,6 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[HttpLimits] = HttpLimits()
     crowd: ClassVar[Crowd] = Crowd(most=HttpLimits().connections)
+    native_port: ClassVar[int] = 0
+    """Where the node speaks its own protocol; 0: not told."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -158,7 +166,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     return
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                self._refuse(_told(error, data))
+                self._refuse(_told(error, data, self.native_port))
                 return
             else:
                 return
@@ -307,12 +315,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def _told(error: httptools.HttpParserError, data: bytes) -> NexusError:
+def _told(
+    error: httptools.HttpParserError, data: bytes, native_port: int
+) -> NexusError:
     """What the parser makes of it; what was raised while it called, is its context."""
     if isinstance(error.__context__, NexusError):
         return error.__context__
     if data.startswith(TLS_HANDSHAKE):
         return NotHttpError("the request begins like TLS, which is not spoken here")
+    if data[0] in NATIVE_CODES and data[3:5] == b"\0\0":
+        where = f"port {native_port}" if native_port else "replication.bind_addr"
+        return NotHttpError(
+            "this is the node's port for HTTP; clients of nexus:// and replicas go to "
+            f"its {where}"
+        )
     return NotHttpError(f"the request is not HTTP: {error}")
 
 

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from nexus.api.figures import ClusterView, NodeFigures, NodeView
 from nexus.model.cluster import NodeStatus, ReplicaStatus
-from nexus.node.addresses import reachable_url
+from nexus.node.network.addresses import reachable_url
 
 Told = TypeVar("Told")
 

@@ -51,7 +51,7 @@ from nexus.model.cluster import (
     Role,
 )
 from nexus.model.position import Offset
-from nexus.node.losses import Losses
+from nexus.node.operators.losses import Losses
 
 NOT_YET_RETRY_S: Final = "1"
 

@@ -13,8 +13,8 @@ from nexus.config import Config, is_loopback
 from nexus.errors import ForbiddenError
 from nexus.model.cluster import Role
 from nexus.model.token import ANONYMOUS, Principal, TokenRole, read_token
-from nexus.node.admittance import SECRET, Admittance
-from nexus.node.rates import Rates
+from nexus.node.network.admittance import SECRET, Admittance
+from nexus.node.network.rates import Rates
 
 BEARER: Final = b"bearer "
 

@@ -19,11 +19,11 @@ from nexus.api.socketprotocol import CountedSocket
 from nexus.api.tlsprotocol import protocol_over_tls
 from nexus.config import LimitSettings, join_address, split_address
 from nexus.errors import ConfigurationError
-from nexus.node.credentials import Credentials
-from nexus.node.door import Door
-from nexus.node.listening import BACKLOG, bound_sockets
-from nexus.node.papers import Papers
-from nexus.node.tlsport import TlsPort
+from nexus.node.network.credentials import Credentials
+from nexus.node.network.door import Door
+from nexus.node.network.listening import BACKLOG, bound_sockets
+from nexus.node.network.papers import Papers
+from nexus.node.network.tlsport import TlsPort
 
 MOST_HANDSHAKES: Final = 512
 """At once; each may hold some 64 KiB, and is over in milliseconds."""
@@ -58,6 +58,7 @@ class HttpServer:
         self._papers = node.papers
         self._application = Application(node)
         self._measures = node.measures
+        self._native_port = split_address(node.config.replication.bind_addr)[1]
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._sockets: list[socket.socket] = []
@@ -104,7 +105,12 @@ class HttpServer:
             await self.bind()
         sockets, self._sockets = self._sockets, []
         server = self._server = _Server(
-            _settings(self._application, self._limits, self._papers.credentials),
+            _settings(
+                self._application,
+                self._limits,
+                self._papers.credentials,
+                native_port_of_node=self._native_port,
+            ),
             self._papers,
             handshake_timeout_s=self._limits.head_timeout_s,
         )
@@ -195,7 +201,11 @@ class _Server(uvicorn.Server):
 
 
 def _settings(
-    application: ASGIApp, bounds: HttpLimits, credentials: Credentials | None
+    application: ASGIApp,
+    bounds: HttpLimits,
+    credentials: Credentials | None,
+    *,
+    native_port_of_node: int,
 ) -> uvicorn.Config:
     everybody = Crowd(
         most=bounds.connections, most_of_address=bounds.connections_of_address
@@ -204,6 +214,7 @@ def _settings(
     class Plain(BoundedHttpProtocol):
         limits = bounds
         crowd = everybody
+        native_port = native_port_of_node
 
     class Socket(CountedSocket):
         crowd = everybody

@@ -5,8 +5,8 @@ from typing_extensions import override
 from nexus.api.protocol import BoundedHttpProtocol
 from nexus.api.refusals import UnauthorisedError
 from nexus.api.security import FORWARDED_BY
-from nexus.node.connection import is_of_a_node
-from nexus.node.credentials import Credentials
+from nexus.node.network.connection import is_of_a_node
+from nexus.node.network.credentials import Credentials
 
 
 def protocol_over_tls(

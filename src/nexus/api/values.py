@@ -106,7 +106,7 @@ def _written(response: SqlResponse) -> SqlResponse:
     results = [
         SqlResult(
             result.columns,
-            [tuple(map(_write_value, row)) for row in result.rows],
+            [tuple(map(write_value, row)) for row in result.rows],
             result.rows_affected,
             result.last_insert_rowid,
         )
@@ -122,7 +122,7 @@ def write_row(row: dict[str, Any]) -> dict[str, Any]:
     """
     if not any(map(_is_odd, row.values())):
         return row
-    return {name: _write_value(value) for name, value in row.items()}
+    return {name: write_value(value) for name, value in row.items()}
 
 
 def _is_odd(value: Any) -> bool:
@@ -134,9 +134,10 @@ def _is_odd(value: Any) -> bool:
     )
 
 
-def _write_value(value: Any) -> Any:
+def write_value(value: Any) -> Any:
+    """A value for msgspec, which writes bytes in base64; most are themselves."""
     if type(value) is bytes:
-        return {BLOB: value}  # msgspec writes bytes as base64
+        return {BLOB: value}
     if type(value) is float and math.isinf(value):
         return {FLOAT: "Infinity" if value > 0 else "-Infinity"}
     if type(value) is str and not value.isascii():

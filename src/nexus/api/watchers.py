@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nexus.api.figures import ClusterView, NodeView
 from nexus.api.lookout import PERIOD_S, Lookout
 from nexus.api.reached import as_reached
-from nexus.node.events import EventLog
+from nexus.node.telemetry.events import EventLog
 
 HEARTBEAT_S: Final = 10.0
 """After so long without an event a comment is sent: the connection is alive."""

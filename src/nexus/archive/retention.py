@@ -1,7 +1,8 @@
 """What an archive need not keep any longer. Pure: a listing in, names out.
 
 A snapshot or run goes only when a newer snapshot of the same history makes it needless
-for every moment of the window; see "What always holds" in the concept.
+for every moment of the window; see "What always holds" in the concept. No single clock
+decides how old a snapshot is: one that is years ahead would delete everything.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ class Window:
     """Every moment of so long ago can be restored."""
     count: int
     """So many snapshots stay at least."""
+    step_s: int
+    """The most that may lie between two snapshots. What their times say beyond that may
+    be a clock that was wrong, so it is no age."""
 
 
 def needless(
@@ -62,12 +66,28 @@ def _oldest_needed(
     None while all are needed.
     """
     snapshots = inventory.snapshots_of(history)
-    begins_us = now_us - max(window.age_s, GRACE_S) * 1_000_000
-    outside = [one for one in snapshots if one.time_us <= begins_us]
+    ages_us = _ages(snapshots, window.step_s * 1_000_000, now_us)
+    least_us = max(window.age_s, GRACE_S) * 1_000_000
+    outside = [
+        one
+        for one, age_us in zip(snapshots, ages_us, strict=True)
+        if age_us >= least_us
+    ]
     counted = snapshots[-window.count :]
     if not outside or not counted:
         return None
     return min(outside[-1], counted[0], key=lambda one: one.offset)
+
+
+def _ages(snapshots: list[SnapshotName], step_us: int, now_us: int) -> list[int]:
+    """How old each is at least, by the steps from one to the next."""
+    age_us, later_us = 0, now_us
+    found = []
+    for one in reversed(snapshots):
+        age_us += min(max(later_us - one.time_us, 0), step_us)
+        later_us = one.time_us
+        found.append(age_us)
+    return found[::-1]
 
 
 def _is_before(

@@ -68,8 +68,8 @@ class Uploader:
         """Everything up to here can be restored; None: nothing can."""
         self.carried = Offset(0)
         """The last entry that was carried; below `covered` while a hole is filled."""
-        self.snapshot_us = 0
-        """When the newest snapshot's last entry was made."""
+        self.snapshot: SnapshotName | None = None
+        """The one that holds the most of this history."""
         self._merging = Merging(most_bytes=RUN_BYTES - READ_BYTES)
         self._replaced: deque[tuple[float, list[str]]] = deque()
         """Runs that are merged, and since when; who restores may be reading them."""
@@ -189,7 +189,7 @@ class Uploader:
         """Go on at the first hole that the log can fill."""
         self.covered = coverage(inventory, self.history)
         snapshots = inventory.snapshots_of(self.history)
-        self.snapshot_us = max((one.time_us for one in snapshots), default=0)
+        self.snapshot = snapshots[-1] if snapshots else None
         after = resume_after(inventory, self.history, self._log.first_offset)
         if after is not None:
             self.carried = after

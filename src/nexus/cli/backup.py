@@ -42,14 +42,14 @@ from nexus.model.position import Offset
 POLL_S: Final = 0.2
 
 ArchiveUrl = Annotated[
-    str, typer.Argument(metavar="ARCHIVE", help="What nodes have as archive.url.")
+    str, typer.Argument(metavar="ARCHIVE", help="The archive.url of the nodes.")
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1.0, help="Seconds to wait for it.")
 ]
 
 app: Final = typer.Typer(
-    help="See, verify and make backups in an archive.",
+    help="List, verify and make backups in an archive.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -64,7 +64,7 @@ def now(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Have the master at URL archive a snapshot, and return once it is there."""
+    """Archive a snapshot of the master at URL, and wait until it is there."""
     with Remote(url, known_secret(secret_file)) as remote:
         before = remote.get("/replication/status")
         snapshots = remote.post("/replication/archive")["snapshots"]
@@ -82,7 +82,7 @@ def now(
 
 @app.command("list")
 def list_backups(archive: ArchiveUrl, *, as_json: AsJson = False) -> None:
-    """Show which clusters, snapshots and moments the archive holds."""
+    """List the clusters, snapshots and moments that an archive holds."""
     store = open_store(archive)
     found = [
         _described(store, inventory) for inventory in take_stock(store.list()).values()
@@ -114,14 +114,16 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     work: Annotated[
         Path | None,
-        typer.Option("--work", metavar="DIR", help="Where to restore to meanwhile."),
+        typer.Option(
+            "--work", metavar="DIR", help="The directory for the trial restore."
+        ),
     ] = None,
     functions: FunctionModules = "",
     timeout: Timeout = 600.0,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Restore the archive to a temporary directory and check it; exit 1 if unsound."""
+    """Check an archive by restoring it; exit with 1 if it is unsound."""
     moment = moment_of(to_offset, to_time, cluster, history)
     expected: dict[str, Any] | None = None
     if node is not None:

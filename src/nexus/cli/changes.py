@@ -23,36 +23,36 @@ def changes(  # noqa: PLR0913 - each is an option of the command line
         str | None,
         typer.Option(
             metavar="ID",
-            help="Begin behind this change's id, or this offset; 0: with the first "
-            "entry. Without it: with what comes.",
+            help="Begin after this change's id, or this offset; 0: with the first "
+            "entry. Without it: with the next change.",
         ),
     ] = None,
     table: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="This table alone; repeat it for more."),
+        typer.Option(metavar="NAME", help="Only this table; may be repeated."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="End after so many changes.")
+        int | None, typer.Option(metavar="N", min=1, help="End after N changes.")
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option(metavar="OFFSET", min=0, help="End behind this entry."),
+        typer.Option(metavar="OFFSET", min=0, help="End after this entry."),
     ] = None,
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow/--no-follow", help="Wait for what comes, or end with what is."
+            "--follow/--no-follow", help="Wait for new changes, or end at the last one."
         ),
     ] = True,
     timeout: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=0, help="Give up without a node for so long."
+            metavar="SECONDS", min=0, help="Give up when no node answers for so long."
         ),
     ] = 60.0,
     secret_file: SecretFile = None,
 ) -> None:
-    """Print every committed change as a line of JSON, over failovers too."""
+    """Print every committed change as one line of JSON."""
     feed = read_changes(
         [base_url(url) for url in urls],
         since=since,

@@ -22,12 +22,12 @@ LEVELS: Final = {
 """How a finding's level is said, and its colour."""
 
 DatabaseFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="An SQLite database; it is only read.")
+    Path, typer.Argument(metavar="FILE", help="A SQLite database; it is only read.")
 ]
 
 
 def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
-    """Report what of FILE replicates as it is, and what needs a change first."""
+    """Report what in a database file must change before it can replicate."""
     report = check_database(file)
     if as_json:
         print_json(report_document(report))

@@ -1,17 +1,30 @@
 """Every setting as a flag of `nexus serve`: declared once, in the configuration."""
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
 
 from nexus.config.loading import SETTINGS, Setting
+from nexus.config.meanings import MEANINGS, default_of
 
 NO_FLAG: Final = frozenset({"cluster_secret", "replication.etcd_password"})
 """Not on a command line, which every user of the machine can read."""
 
 ALIASES: Final = {"data_dir": "--data"}
+
+METAVARS: Final = {
+    "address": "HOST:PORT",
+    "addresses": "HOST:PORT,…",
+    "urls": "URL,…",
+    "modules": "MODULE,…",
+    "names": "NAME,…",
+    "size": "SIZE",
+    "duration": "TIME",
+}
+"""How the kinds of values are named in --help."""
 
 
 def flag_of(setting: Setting) -> str:
@@ -49,11 +62,13 @@ def _parameter(name: str, setting: Setting) -> inspect.Parameter:
     flag = flag_of(setting)
     annotation: Any
     if setting.type is bool:
-        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=setting.key)
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(setting))
         annotation = Annotated[bool | None, option]
     else:
         alias = [ALIASES[setting.key]] if setting.key in ALIASES else []
-        option = typer.Option(flag, *alias, metavar=_metavar(setting), help=setting.key)
+        option = typer.Option(
+            flag, *alias, metavar=_metavar(setting), help=_help(setting)
+        )
         # Text: the configuration reads and checks it, as from every other source.
         annotation = Annotated[str | None, option]
     return inspect.Parameter(
@@ -61,15 +76,14 @@ def _parameter(name: str, setting: Setting) -> inspect.Parameter:
     )
 
 
+def _help(setting: Setting) -> str:
+    """What the setting is for and its default, as plain text."""
+    default = default_of(setting.key)
+    meaning = MEANINGS[setting.key].replace("`", "")
+    return f"{meaning}  [default: {default}]" if default else meaning
+
+
 def _metavar(setting: Setting) -> str:
     if setting.kind:
-        return {
-            "address": "HOST:PORT",
-            "addresses": "HOST:PORT,…",
-            "urls": "URL,…",
-            "modules": "MODULE,…",
-            "names": "NAME,…",
-            "size": "SIZE",
-            "duration": "TIME",
-        }[setting.kind]
-    return setting.key.rpartition(".")[2].upper()
+        return METAVARS[setting.kind]
+    return re.split(r"[._]", setting.key)[-1].upper()

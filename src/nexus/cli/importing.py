@@ -12,7 +12,7 @@ from nexus.storage.preflight import check
 def import_file(
     file: DatabaseFile, data: DataDirectory, *, as_json: AsJson = False
 ) -> None:
-    """Make the node's data directory DIR from the database FILE."""
+    """Make a node's data directory from an existing database file."""
     report = check(file)
     if not report.ok:
         if as_json:

@@ -1,27 +1,16 @@
 """SQL over the native protocol: one session, so that a transaction may span entries."""
 
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
-from nexus.cli.sources import Answer, Rows
+from nexus.cli.answer import Answer, Rows
+from nexus.cli.sources import controls
 from nexus.cli.trust import trusted
 from nexus.client.connecting import SCHEME, connect
 from nexus.client.connection import Connection
 from nexus.client.trust import NAMES
 from nexus.errors import NexusError
-from nexus.model.statements import StatementKind, classify, split
-
-CONTROL: Final = frozenset(
-    {
-        StatementKind.BEGIN,
-        StatementKind.COMMIT,
-        StatementKind.ROLLBACK,
-        StatementKind.SAVEPOINT,
-        StatementKind.RELEASE,
-        StatementKind.ROLLBACK_TO,
-    }
-)
-"""Who writes one of these says where transactions begin and end."""
+from nexus.model.statements import split
 
 
 class NativeSource:
@@ -43,8 +32,8 @@ class NativeSource:
         """
         connection, statements = self._connection, split(sql)
         before = connection.last_position
-        controls = any(classify(one) in CONTROL for one in statements)
-        if controls or len(statements) < 2 or connection.in_transaction:  # noqa: PLR2004
+        is_one = len(statements) < 2  # noqa: PLR2004
+        if is_one or controls(statements) or connection.in_transaction:
             results = self._all(statements)
         else:
             connection.execute("begin")

@@ -26,15 +26,18 @@ def promote(
     *,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Although entries of the old master may be lost."),
+        typer.Option(
+            "--force",
+            help="Even if entries are lost; first says which, and asks.",
+        ),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --force: do not ask whether to.")
+        bool, typer.Option("--yes", help="With --force: do not ask.")
     ] = False,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Make the replica at URL the master; --force first says what may be lost."""
+    """Make the replica at URL the master."""
     body = {"force": True} if force else {}
     with Remote(url, known_secret(secret_file)) as remote:
         if force and not yes:
@@ -48,12 +51,14 @@ def promote(
 
 def switchover(
     url: NodeUrl,
-    to: Annotated[str, typer.Argument(metavar="NODE_ID", help="The voter to reign.")],
+    to: Annotated[
+        str, typer.Argument(metavar="NODE_ID", help="The voter that takes over.")
+    ],
     *,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Hand over from the master at URL to another voter; nothing is lost."""
+    """Hand over from the master at URL to another voter, losing nothing."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/replication/switchover", {"to": to})
     said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
@@ -73,7 +78,7 @@ def mode(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Have the master at URL log what an acknowledgement means from now on."""
+    """Switch the cluster between sync and async mode, at its master's URL."""
     wish: dict[str, object] = {"mode": to}
     if quorum is not None:
         wish["sync_quorum"] = quorum
@@ -99,23 +104,27 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
     *,
     now: Annotated[
         bool,
-        typer.Option("--now", help="On a delayed replica: what it holds back, too."),
+        typer.Option(
+            "--now", help="On a delayed replica: apply what it holds back, too."
+        ),
     ] = False,
     until: Annotated[
         int | None,
-        typer.Option(metavar="OFFSET", min=0, help="Up to this entry; then pause."),
+        typer.Option(
+            metavar="OFFSET", min=0, help="Apply up to this entry, then pause."
+        ),
     ] = None,
     before: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="What was written before, as 2026-01-31T12:00Z; then pause.",
+            help="Apply what was written before, e.g. 2026-01-31T12:00Z, then pause.",
         ),
     ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Go on after a pause; a delayed replica: at once, or up to a chosen entry."""
+    """Go on after a pause, or up to a chosen entry or time."""
     if until is None and before is None:
         wish = {"now": True} if now else {}
         _switch("resume", url, replica, wish, secret_file=secret_file, as_json=as_json)
@@ -133,7 +142,7 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
 def snapshot(
     url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
 ) -> None:
-    """Make a snapshot of the node's database, which is a backup as well."""
+    """Make a snapshot of a node's database: a backup in one file."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/replication/snapshot", timeout=SNAPSHOT_TIMEOUT_S)
         where = f"{remote.url}/replication/snapshots/{answer['id']}"

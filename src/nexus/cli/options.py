@@ -14,7 +14,7 @@ NodeUrl = Annotated[
 NodeUrls = Annotated[
     list[str],
     typer.Argument(
-        metavar="URL...", help="HTTP addresses of nodes; the others are found."
+        metavar="URL", help="HTTP addresses of nodes; the others are found."
     ),
 ]
 SecretFile = Annotated[

@@ -116,17 +116,8 @@ class Remote:
         """The JSON that DELETE answers."""
         return self._call("DELETE", path)
 
-    def close(self) -> None:
-        """Give the connection back."""
-        self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.close()
-
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """What the node answers, if it has done what was asked."""
         try:
             response = self._client.request(method, path, **options)
         except httpx.TimeoutException:
@@ -145,6 +136,20 @@ class Remote:
                 index=index,
                 error_offset=error_offset,
             )
+        return response
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        response = self.send(method, path, **options)
         try:
             return response.json()
         except ValueError:
@@ -156,6 +161,8 @@ class Remote:
 
 def _mend(error: httpx.TransportError) -> str:
     words = reason_of(error)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "see whether this is its http_addr, and not its replication port"
     if words == NOT_TLS:
         return "write http:// for a node without a certificate"
     if "certificate" in words:
@@ -167,7 +174,8 @@ def _problem(response: httpx.Response) -> str:
     """The node's own words (RFC 9457), and what to do."""
     try:
         problem = response.json()
-        detail = str(problem.get("detail") or problem.get("title") or "")
+        told = (problem.get(name) for name in ("detail", "title", "message"))
+        detail = str(next(filter(None, told), ""))
         statement = f"statement {problem.get('index', 0) + 1}"
         mend = str(problem.get("what_to_do") or "")
         mend = mend.replace("the statement at `index`", statement)

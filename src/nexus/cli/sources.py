@@ -1,18 +1,20 @@
 """Where SQL is run: on a node through its API, or on a data directory's file."""
 
-import base64
-import math
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import apsw
 import msgspec
 
+from nexus.cli.answer import Answer, Rows
+from nexus.cli.nodestream import NodeStream
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
-from nexus.model.statements import split
+from nexus.model.statements import CONTROL, classify, split
 from nexus.storage.complaints import error_offset
 from nexus.storage.directory import DataDirectory
 
@@ -20,23 +22,9 @@ BUSY_TIMEOUT_MS: Final = 5000
 """A reader waits this long while a full sync replaces the database's pages."""
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """What one statement gave."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    rows_affected: int = 0
-    last_insert_rowid: int = 0
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a text of one or more statements gave; `offset` 0: nothing was written."""
-
-    results: list[Rows]
-    offset: int = 0
-    epoch: int = 0
-    outcome: str = ""
-    durable_on: int = 0
+def controls(statements: Sequence[str]) -> bool:
+    """Whether they say themselves where transactions begin and end."""
+    return any(classify(one) in CONTROL for one in statements)
 
 
 class Source(Protocol):
@@ -45,25 +33,41 @@ class Source(Protocol):
     name: str
 
     def run(self, sql: str) -> Answer:
-        """Run the statements as one transaction; raises NexusError."""
+        """Run the statements: as one transaction, unless they control one themselves.
+
+        Raises NexusError.
+        """
 
     def close(self) -> None:
         """Let go of it."""
 
 
 class NodeSource:
-    """SQL through POST /sql; writes go to the master."""
+    """SQL through a node's HTTP port; writes go to the master."""
 
     def __init__(self, url: str, secret: str) -> None:
         self._remote = Remote(url, secret)
         self.name = self._remote.url
+        self._stream = NodeStream(self._remote)
+        # A shell looks names up in another thread than it runs entries in.
+        self._turn = threading.Lock()
 
     def run(self, sql: str) -> Answer:
-        """Run the statements as one transaction; raises NexusError."""
-        statements = [{"sql": statement} for statement in split(sql)]
+        """Run the statements: as one transaction, unless they control one themselves.
+
+        Raises NexusError.
+        """
+        statements = split(sql)
         if not statements:
             return Answer(results=[])
-        answer = self._remote.post("/sql", {"statements": statements})
+        with self._turn:
+            if self._stream.is_in_transaction or controls(statements):
+                return self._stream.run(statements)
+            return self._run_alone(statements)
+
+    def _run_alone(self, statements: list[str]) -> Answer:
+        body = {"statements": [{"sql": statement} for statement in statements]}
+        answer = self._remote.post("/sql", body)
         for result in answer["results"]:
             result["rows"] = [
                 [read_value(cell) for cell in row] for row in result["rows"]
@@ -71,7 +75,8 @@ class NodeSource:
         return msgspec.convert(answer, Answer)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Take back what is not committed, and give the connection back."""
+        self._stream.close()
         self._remote.close()
 
 
@@ -144,12 +149,3 @@ def open_source(target: str, secret: str) -> Source:
     if target.startswith((".", "/", "~")):
         raise NotDoneError(f"there is no directory '{target}'; name one, or a URL")
     return NodeSource(target, secret)
-
-
-def write_value(value: Any) -> Any:
-    """A value for JSON, as the API writes it."""
-    if isinstance(value, bytes):
-        return {"$blob": base64.b64encode(value).decode()}
-    if isinstance(value, float) and math.isinf(value):
-        return {"$float": "Infinity" if value > 0 else "-Infinity"}
-    return value

@@ -53,7 +53,7 @@ def status(
     urls: NodeUrls,
     *,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and show it again and again.")
+        bool, typer.Option("--watch", help="Keep the table on screen and up to date.")
     ] = False,
     interval: Annotated[
         float, typer.Option("--interval", min=0.1, help="Seconds between looks.")

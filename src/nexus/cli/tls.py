@@ -23,19 +23,21 @@ Directory = Annotated[
 Hosts = Annotated[
     list[str] | None,
     typer.Option(
-        "--host", metavar="NAME_OR_IP", help="What others connect to; several times."
+        "--host",
+        metavar="NAME_OR_IP",
+        help="A name that others connect to; may be repeated.",
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, max=36500, help="So long it is valid.")
+    int | None, typer.Option("--days", min=1, max=36500, help="How long it is valid.")
 ]
 DaysOfCa = Annotated[
     int | None,
-    typer.Option("--days", min=1, max=36500, help="So long the CA is valid."),
+    typer.Option("--days", min=1, max=36500, help="How long the CA is valid."),
 ]
 
 app: Final = typer.Typer(
-    help="Make certificates for a small cluster, show and revoke them.",
+    help="Make, show and revoke certificates for a small cluster.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -74,20 +76,20 @@ def init(
 
 @app.command()
 def issue(  # noqa: PLR0913 - each is an option by its name
-    name: Annotated[str, typer.Argument(help="Names the files, and the owner.")],
+    name: Annotated[str, typer.Argument(help="Whose it is; also names the files.")],
     directory: Directory = DIRECTORY,
     host: Hosts = None,
     days: Days = None,
     *,
     client: Annotated[
-        bool, typer.Option("--client", help="For a client: it can be no node.")
+        bool, typer.Option("--client", help="For a client, not for a node.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Exchange the one of this name.")
+        bool, typer.Option("--replace", help="Replace the one of this name.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a certificate for a node, or for a client; one that exists stays."""
+    """Sign a certificate for a node, or for a client."""
     from nexus.tls import authority  # noqa: PLC0415
 
     hosts = tuple(host or ())
@@ -138,7 +140,7 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whose each certificate of a file is, its hosts, and until when."""
+    """Show the owner, hosts and expiry of each certificate in a file."""
     from nexus.tls.certificates import read_certificates  # noqa: PLC0415
 
     now = dt.datetime.now(dt.UTC)

@@ -13,7 +13,7 @@ from nexus.cli.trust import with_trust
 from nexus.model.token import TokenRole
 
 app: Final = typer.Typer(
-    help="The tokens that let clients into a cluster.",
+    help="Make, list, rotate and revoke the tokens of clients.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -38,12 +38,16 @@ def create(
     name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
     expires: Annotated[
         str,
-        typer.Option("--expires", metavar="TIME", help="As 90d, 12h; else it stays."),
+        typer.Option(
+            "--expires",
+            metavar="TIME",
+            help="Such as 90d or 12h; else it never expires.",
+        ),
     ] = "",
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Make a token; it is printed once, and nobody can tell it again."""
+    """Make a token and print it, this once: it cannot be shown again."""
     body = {"role": role, "name": name, "expires_s": seconds_of("--expires", expires)}
     with Remote(url, known_secret(secret_file)) as remote:
         _tell_new(remote.post("/tokens", body), as_json=as_json)
@@ -54,7 +58,7 @@ def create(
 def list_tokens(
     url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
 ) -> None:
-    """Every token of the cluster, without what is secret of it."""
+    """List the tokens of the cluster, without their secrets."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.get("/tokens")
     if as_json:
@@ -74,7 +78,7 @@ def revoke(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Have a token be good no more, on every node, at once."""
+    """Revoke a token on every node, at once."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.delete(f"/tokens/{_id_of(remote, token)}")
     if as_json:
@@ -91,12 +95,14 @@ def rotate(
     *,
     grace: Annotated[
         str,
-        typer.Option("--grace", metavar="TIME", help="So long the old one is good."),
+        typer.Option(
+            "--grace", metavar="TIME", help="How long the old one stays valid."
+        ),
     ] = "0s",
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Make a new token like this one, which ends now or after --grace."""
+    """Replace a token by a new one; the old ends now, or after --grace."""
     body = {"grace_s": seconds_of("--grace", grace)}
     with Remote(url, known_secret(secret_file)) as remote:
         path = f"/tokens/{_id_of(remote, token)}/rotate"

@@ -31,18 +31,23 @@ def verify(
     *,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", min=1.0, help="Seconds to wait for the slowest."),
+        typer.Option(
+            "--timeout", min=1.0, help="Seconds to wait for the slowest node."
+        ),
     ] = 300.0,
     at: Annotated[
         int | None,
         typer.Option(
-            "--at", metavar="OFFSET", min=1, help="Where an earlier verify hashed them."
+            "--at",
+            metavar="OFFSET",
+            min=1,
+            help="Compare at the offset of an earlier verify.",
         ),
     ] = None,
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Hash every table at one offset on every node; exit 1 if any differs."""
+    """Compare every table on every node; exit with 1 if any differs."""
     secret = known_secret(secret_file)
     views = look(urls, secret)
     late = {view.url: why for view in views if (why := _late(view, at, timeout))}

@@ -6,6 +6,7 @@ with nexus.changes("http://a:15474,http://b:15474", since=place) as feed:
         place = change.id
 """
 
+import math
 import random
 import ssl
 import threading
@@ -35,6 +36,9 @@ __all__ = ["Change", "Changes", "ChangesSource", "Feed", "Since", "Wanted", "cha
 FIRST_PAUSE_S: Final = 0.1
 MOST_PAUSE_S: Final = 5.0
 """Between two rounds over all nodes."""
+
+LEAST_LOOK_S: Final = 0.05
+"""For one node, however little time is left."""
 
 MOST_NODES: Final = 32
 """Addresses that are tried; the oldest stay."""
@@ -230,23 +234,30 @@ class Changes(Iterator[Change]):
 
     def _reach(self) -> Iterator[Change]:
         """The answer of the first node that gives one."""
-        begun, pause_s = time.monotonic(), FIRST_PAUSE_S
+        begun_s, pause_s = time.monotonic(), FIRST_PAUSE_S
         query = self._wanted.query(self.position, self._left)
         while not self._stopped.is_set():
             told: list[NexusError] = []
             for url in list(self._urls):
                 try:
-                    opened = self._link.open(url, query)
+                    opened = self._link.open(url, query, self._left_s(begun_s))
                 except NexusError as error:
                     _require_another(error)
                     told.append(error)
                 else:
                     self._reached(url)
                     return opened
-            self._raise_if_hopeless(told, time.monotonic() - begun)
-            self._sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - a pause's
+            self._raise_if_hopeless(told, time.monotonic() - begun_s)
+            pause = pause_s * random.uniform(0.75, 1.0)  # noqa: S311 - a pause's
+            self._sleep(min(pause, self._left_s(begun_s)))
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
         return iter(())
+
+    def _left_s(self, begun_s: float) -> float:
+        """Until the timeout; at least enough to look once."""
+        if self._timeout_s is None:
+            return math.inf
+        return max(LEAST_LOOK_S, begun_s + self._timeout_s - time.monotonic())
 
     def _reached(self, url: str) -> None:
         """Try it first from now on, and learn of the others."""

@@ -1,6 +1,7 @@
 """One answer to GET /changes, as changes and as errors of Nexus's own."""
 
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,29 +74,40 @@ class FeedLink:
         self, secret: str, heartbeat_s: float, tls: ssl.SSLContext | None = None
     ) -> None:
         """`tls` is for https; None: this machine's CAs are trusted."""
-        silence_s = heartbeat_s * MISSED_HEARTBEATS
+        self._silence_s = heartbeat_s * MISSED_HEARTBEATS
         # No proxy from the environment: a node's address is an address, and a proxy
         # would see the secret.
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {secret}"} if secret else {},
-            timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=silence_s),
+            timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=self._silence_s),
             verify=True if tls is None else tls,
             trust_env=False,
         )
         self._response: httpx.Response | None = None
 
-    def open(self, url: str, query: Query) -> Iterator[Change]:
+    def open(
+        self, url: str, query: Query, timeout_s: float = math.inf
+    ) -> Iterator[Change]:
         """The changes that this node tells, heartbeats too, until it ends by itself.
 
+        It has begun to answer within the timeout, or sooner.
         Raises NodeUnreachableError, here or when the connection breaks, and the node's
         own errors.
         """
         self.leave()
         try:
             request = self._client.build_request(
-                "GET", f"{url}/changes", params=list(query)
+                "GET",
+                f"{url}/changes",
+                params=list(query),
+                timeout=httpx.Timeout(
+                    min(CONNECT_TIMEOUT_S, timeout_s),
+                    read=min(self._silence_s, timeout_s),
+                ),
             )
             self._response = response = self._client.send(request, stream=True)
+            # From here on the node says something at each heartbeat.
+            request.extensions["timeout"]["read"] = self._silence_s
             if not response.is_success:
                 raise _refusal(url, response.read())
         except (httpx.TransportError, httpx.InvalidURL) as error:

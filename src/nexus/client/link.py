@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -54,6 +55,9 @@ _FOR_GOOD: Final = frozenset(
 )
 """Refusals that another try would meet again."""
 
+HTTP: Final = b"HTTP/1."
+"""How the port of another protocol begins what it says to this one."""
+
 MASTERS: Final = frozenset({"master", "standalone"})
 
 Answer = Rows | Done | Failed
@@ -63,8 +67,16 @@ class LinkLostError(Exception):
     """The connection is gone: what was asked may be done or not."""
 
 
-class NotTrustedError(LinkLostError):
-    """No TLS can be spoken with this node until somebody changes something."""
+class UnfitError(LinkLostError):
+    """No link to this address until somebody changes something; `reason` says why."""
+
+    reason: ErrorCode = ErrorCode.MALFORMED
+
+
+class NotTrustedError(UnfitError):
+    """No TLS can be spoken with this node."""
+
+    reason = ErrorCode.UNAUTHORISED
 
 
 class Link:
@@ -215,6 +227,9 @@ class Link:
         try:
             return self._decoder.feed(data)
         except ProtocolError as error:
+            if data.startswith(HTTP):
+                self.close()
+                raise UnfitError(_other_port(self.address, data)) from None
             raise self._lost(str(error)) from error
 
     def _read(self, deadline_s: float | None) -> bytes:
@@ -255,6 +270,22 @@ class Link:
     def _lost(self, reason: str) -> LinkLostError:
         self.close()
         return LinkLostError(f"{self.address}: {reason}")
+
+
+def _other_port(address: str, answer: bytes) -> str:
+    """That this is an HTTP port; in the node's words, which know the right one."""
+    told = ""
+    with suppress(msgspec.DecodeError):
+        told = msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=_Told).detail
+    return f"{address} speaks HTTP: " + (
+        told or "nexus:// takes a node's replication.bind_addr, not its http_addr"
+    )
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What of a refusal over HTTP is for a person."""
+
+    detail: str
 
 
 def _lost(address: str, error: OSError | ValueError) -> LinkLostError:

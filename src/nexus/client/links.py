@@ -3,11 +3,10 @@
 import time
 from typing import Final
 
-from nexus.client.link import Link, LinkLostError, NotTrustedError
+from nexus.client.link import Link, LinkLostError, UnfitError
 from nexus.client.routing import Purpose, Routing, Wait
 from nexus.client.target import Target
 from nexus.errors import HandshakeRefusedError, NoMasterError
-from nexus.protocol.messages import ErrorCode
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """For one node; another may answer sooner than this one."""
@@ -27,7 +26,7 @@ class Links:
         self._open: dict[str, Link] = {}
         self._of: dict[Purpose, Link] = {}
         self._refused: dict[str, str] = {}
-        """Why TLS could not be spoken with whom, since it last could."""
+        """Whom no other try would reach, and why; since one last did."""
 
     def find(self, purpose: Purpose, deadline_ms: int) -> Link:
         """A link to a node that suits; raises NoMasterError after the deadline.
@@ -105,12 +104,12 @@ class Links:
                 self._note(address, error)
 
     def _note(self, address: str, error: LinkLostError) -> None:
-        """Another node may have a certificate that holds; if none has, say so now."""
-        if isinstance(error, NotTrustedError):
+        """Another node may be reached; if no try would reach any, say so now."""
+        if isinstance(error, UnfitError):
             self._refused[address] = str(error)
             if self._refused.keys() >= set(self.routing.addresses):
                 reasons = "; ".join(self._refused.values())
-                raise HandshakeRefusedError(reasons, reason=ErrorCode.UNAUTHORISED)
+                raise HandshakeRefusedError(reasons, reason=error.reason)
 
     def _link(self, address: str, deadline_ms: int) -> Link:
         link = self._open.get(address)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from nexus.client.changes import Wanted
 from nexus.model.change import Change, Place
 from nexus.model.position import Offset, Position
-from nexus.node.changes import NO_LIMIT, ChangeStream, Wish, Write
+from nexus.node.reading.changes import NO_LIMIT, ChangeStream, Wish, Write
 
 ASSUMED_BYTES: Final = b"\0" * 256
 """What a change counts for where none is written: a thousand of them are a piece."""

@@ -14,12 +14,12 @@ from nexus.embedded.changes import Following
 from nexus.errors import NodeStoppedError, StatementError
 from nexus.model.position import Position
 from nexus.model.statements import is_vacuum
-from nexus.node import jobs
-from nexus.node.changes import ChangeStream, Wish, Write
-from nexus.node.interactive import InteractiveTransaction
-from nexus.node.querying import query
+from nexus.node.reading.changes import ChangeStream, Wish, Write
+from nexus.node.reading.querying import query
+from nexus.node.reading.views import View, Views
 from nexus.node.transactions import TransactionManager
-from nexus.node.views import View, Views
+from nexus.node.writing import jobs
+from nexus.node.writing.interactive import InteractiveTransaction
 from nexus.storage import capture
 from nexus.storage.database import Database
 

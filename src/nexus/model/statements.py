@@ -33,6 +33,18 @@ class StatementKind(Enum):
     EMPTY = auto()
 
 
+CONTROL: Final = frozenset(
+    {
+        StatementKind.BEGIN,
+        StatementKind.COMMIT,
+        StatementKind.ROLLBACK,
+        StatementKind.SAVEPOINT,
+        StatementKind.RELEASE,
+        StatementKind.ROLLBACK_TO,
+    }
+)
+"""Who writes one of these says where transactions begin and end."""
+
 _TOKEN: Final = re.compile(
     r"""
       (?P<space>[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z))

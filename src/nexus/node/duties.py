@@ -14,20 +14,20 @@ from nexus.errors import (
 )
 from nexus.model.cluster import Mode, Role
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.accession import stand_alone
 from nexus.node.chronicle import has_voters
-from nexus.node.connection import Connection
-from nexus.node.following import Following
-from nexus.node.forming import Forming, is_of_no_cluster, warn_of_peers
-from nexus.node.keyholding import ETCD_DECIDES, Keyholding
-from nexus.node.modes import warn_of_mode, warn_of_quorum
+from nexus.node.elections.forming import Forming, is_of_no_cluster, warn_of_peers
+from nexus.node.elections.resting import RESTS, Resting
+from nexus.node.elections.voting import Voting
+from nexus.node.etcd.holding import ETCD_DECIDES, Keyholding
+from nexus.node.network.connection import Connection
 from nexus.node.parts import Parts
-from nexus.node.reigning import Reigning
 from nexus.node.report import DutyReport
-from nexus.node.resting import RESTS, Resting
+from nexus.node.roles.accession import stand_alone
+from nexus.node.roles.following import Following
+from nexus.node.roles.modes import warn_of_mode, warn_of_quorum
+from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import effective_role
 from nexus.node.transactions import TransactionManager
-from nexus.node.voting import Voting
 from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.formation import Formed, Joins

@@ -8,12 +8,12 @@ from typing import Final
 from nexus.errors import NotAppliedError, RequestError
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
-from nexus.node.jobs import Answer, Transaction
-from nexus.node.measures import Measures
-from nexus.node.milestones import Milestones
-from nexus.node.querying import query
+from nexus.node.reading.milestones import Milestones
+from nexus.node.reading.querying import query
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
+from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
+from nexus.node.writing.jobs import Answer, Transaction
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.database import Database
 

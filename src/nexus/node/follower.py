@@ -15,17 +15,17 @@ from nexus.model.cluster import LinkState
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
-from nexus.node.connection import Connection
-from nexus.node.effectqueue import EffectQueue
-from nexus.node.events import EventLog
-from nexus.node.faces import LinkFace
-from nexus.node.handshake import introduce
-from nexus.node.measures import SECONDS, Histogram
-from nexus.node.papers import Papers
-from nexus.node.screening import screened
-from nexus.node.shortage import Shortage
-from nexus.node.telling import LinkTale
-from nexus.node.worker import ApplyWorker
+from nexus.node.network.connection import Connection
+from nexus.node.network.handshake import introduce
+from nexus.node.network.papers import Papers
+from nexus.node.streaming.effectqueue import EffectQueue
+from nexus.node.streaming.faces import LinkFace
+from nexus.node.streaming.screening import screened
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import SECONDS, Histogram
+from nexus.node.telemetry.shortage import Shortage
+from nexus.node.telemetry.telling import LinkTale
+from nexus.node.writing.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
 from nexus.replication.effects import (

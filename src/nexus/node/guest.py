@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nexus.model.cluster import NodeId
-from nexus.node.port import Port
+from nexus.node.network.port import Port
 
 
 def path_of(database: str) -> str:

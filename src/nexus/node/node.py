@@ -14,30 +14,31 @@ from nexus.model.cluster import (
     ReplicaStatus,
 )
 from nexus.model.position import EpochHistory, Offset
-from nexus.node import governing
-from nexus.node.callers import Callers
-from nexus.node.changes import ChangeStream, Wish, Write
+from nexus.node.clients.callers import Callers
 from nexus.node.duties import Duties
-from nexus.node.events import EventLog
+from nexus.node.elections.forming import Forming
+from nexus.node.elections.resting import Resting
+from nexus.node.elections.voting import Voting
 from nexus.node.figures import Figures, figures_of
-from nexus.node.following import Following
-from nexus.node.forming import Forming
 from nexus.node.guest import Guest
-from nexus.node.guests import Guests
-from nexus.node.measures import Measures
-from nexus.node.orders import Orders
-from nexus.node.papers import Papers
+from nexus.node.network.papers import Papers
+from nexus.node.operators import governing
+from nexus.node.operators.guests import Guests
+from nexus.node.operators.orders import Orders
+from nexus.node.operators.tokens import TokenKeeper
 from nexus.node.parts import Opening, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.pulse import keep_time
-from nexus.node.reigning import Reigning
+from nexus.node.reading.changes import ChangeStream, Wish, Write
+from nexus.node.reading.views import Views
 from nexus.node.requests import SqlRequest, SqlResponse
-from nexus.node.resting import Resting
+from nexus.node.roles.following import Following
+from nexus.node.roles.reigning import Reigning
+from nexus.node.slices import take_short_slices
 from nexus.node.sqlstream import SqlStream, StreamHost
-from nexus.node.tokens import TokenKeeper
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
-from nexus.node.views import Views
-from nexus.node.voting import Voting
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
 from nexus.storage.snapshot import SnapshotInfo
@@ -80,6 +81,7 @@ class Node(Orders):
         async with duties.changing:
             if duties.stopping:
                 raise NodeStoppedError("this node was stopped; make a new one")
+            take_short_slices()
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
             if self.papers.credentials is not None and self._guest is None:

@@ -11,22 +11,22 @@ from nexus.config import Config
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
-from nexus.node.admittance import Admittance
-from nexus.node.archiving import Archiving, archiving_of, store_of
-from nexus.node.changes import ChangeFeed
-from nexus.node.events import EventLog
+from nexus.node.backup.archiving import Archiving, archiving_of, store_of
+from nexus.node.backup.seeding import seed_replica
 from nexus.node.execution import Executor
-from nexus.node.fullsync import SnapshotSender
 from nexus.node.guest import Guest, path_of
-from nexus.node.measures import Measures
-from nexus.node.milestones import Milestones
-from nexus.node.papers import Papers
-from nexus.node.port import MAIN, Port
+from nexus.node.network.admittance import Admittance
+from nexus.node.network.papers import Papers
+from nexus.node.network.port import MAIN, Port
 from nexus.node.publisher import Publisher, PublisherHooks
-from nexus.node.seeding import seed_replica
+from nexus.node.reading.changes import ChangeFeed
+from nexus.node.reading.milestones import Milestones
+from nexus.node.reading.verification import Verifications
+from nexus.node.reading.views import Views
 from nexus.node.startup import Standing, open_standing
-from nexus.node.verification import Verifications
-from nexus.node.views import Views
+from nexus.node.streaming.fullsync import SnapshotSender
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import Measures
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import TOKENS
 from nexus.replication.delay import delay_features

@@ -19,13 +19,13 @@ from nexus.errors import LogGapError, NexusError
 from nexus.model.entry import Record
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
-from nexus.node.connection import Connection
-from nexus.node.events import EventLog
-from nexus.node.faces import PortFace
-from nexus.node.framing import Framer
-from nexus.node.handshake import proven_welcome
-from nexus.node.port import Port, Visitor
-from nexus.node.relayface import RelayFace
+from nexus.node.network.connection import Connection
+from nexus.node.network.handshake import proven_welcome
+from nexus.node.network.port import Port, Visitor
+from nexus.node.streaming.faces import PortFace
+from nexus.node.streaming.framing import Framer
+from nexus.node.streaming.relayface import RelayFace
+from nexus.node.telemetry.events import EventLog
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import (
     VOTES,

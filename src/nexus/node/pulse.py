@@ -10,13 +10,13 @@ import structlog
 from nexus.errors import StorageError
 from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
-from nexus.node.following import Following
-from nexus.node.homecoming import Homecoming
-from nexus.node.keyholding import Keyholding
-from nexus.node.machines import is_crowded
+from nexus.node.elections.voting import Voting
+from nexus.node.etcd.holding import Keyholding
 from nexus.node.parts import Parts
-from nexus.node.reigning import Reigning
-from nexus.node.voting import Voting
+from nexus.node.roles.following import Following
+from nexus.node.roles.homecoming import Homecoming
+from nexus.node.roles.machines import is_crowded
+from nexus.node.roles.reigning import Reigning
 
 TICKS_PER_HEARTBEAT: Final = 4
 

@@ -31,11 +31,11 @@ from nexus.model.statements import (
     savepoint_name,
     words,
 )
-from nexus.node.interactive import InteractiveTransaction
-from nexus.node.jobs import Transaction
+from nexus.node.reading.viewing import NOTHING, Rows, ViewedRows, Viewing
+from nexus.node.reading.views import Description, View, Views
 from nexus.node.transactions import TransactionManager
-from nexus.node.viewing import NOTHING, Rows, ViewedRows, Viewing
-from nexus.node.views import Description, View, Views
+from nexus.node.writing.interactive import InteractiveTransaction
+from nexus.node.writing.jobs import Transaction
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.database import Database
 

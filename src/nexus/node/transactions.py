@@ -13,11 +13,11 @@ from typing import Any, Final
 from nexus.errors import NexusError, WritesStoppedError
 from nexus.model.operation import Fingerprint, Own, Reigned
 from nexus.model.position import Offset, Reign
-from nexus.node.batch import Hooks
-from nexus.node.interactive import InteractiveTransaction
-from nexus.node.jobs import Answer, Errand, Interactive, Job, Transaction
-from nexus.node.turns import WriterTurns, short_of_space
-from nexus.node.writer import BatchWriter
+from nexus.node.writing.batch import Hooks
+from nexus.node.writing.interactive import InteractiveTransaction
+from nexus.node.writing.jobs import Answer, Errand, Interactive, Job, Transaction
+from nexus.node.writing.turns import WriterTurns, short_of_space
+from nexus.node.writing.writer import BatchWriter
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog
 

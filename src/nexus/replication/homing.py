@@ -64,11 +64,14 @@ class Homing:
     def answered(
         self, reply: Reply, *, cluster_id: str, epoch: Epoch, now_ms: int
     ) -> Effects:
-        """Its answer to the question: perhaps the way back."""
-        if not self._is_away or not self._link.streams:
+        """Its answer to the question: perhaps the way back.
+
+        It counts even while the stand-in is lost, but that is left for home only later.
+        """
+        if not self._is_away:
             return ()
         self._good = self._good + 1 if self._is_good(reply, cluster_id, epoch) else 0
-        if self._good < ANSWERS:
+        if self._good < ANSWERS or not self._link.streams:
             return ()
         self._returned_ms = now_ms
         home = self._link.home

@@ -84,7 +84,7 @@ class Replica(ReplicaView):
             self.homing = Homing(identity.node_id, link, log, steady_ms=away)
         self.waiting: tuple[str, ...] = ()
         """For Hello: who waits for this node to follow somebody."""
-        self._stops_at: Offset | None = None
+        self._stops_at: Position | None = None
         """The last entry that an operator wants applied, while it is paused."""
         self.master = None
 
@@ -226,14 +226,15 @@ class Replica(ReplicaView):
     def apply_until(self, last: Offset, now_ms: int) -> Effects:
         """Apply what has come up to this entry, however young it is, and pause there.
 
-        The driver has dropped an Apply that waited, and said what was applied.
+        The driver has dropped an Apply that waited, and said what was applied. Once
+        that entry is taken back nothing more is applied: others have its offset then.
         """
-        self._stop_applying(last)
+        self._stop_applying(self._log.whole_history.position_at(last))
         detail = f"entries are applied up to {last}, the rest are stored"
         report = Report(Level.INFO, "paused", detail)
         return (report, *self._applies(now_ms))
 
-    def _stop_applying(self, last: Offset | None) -> None:
+    def _stop_applying(self, last: Position | None) -> None:
         self.paused, self._stops_at = True, last
         self._log.goal = self._log.applied
         if self._link.streams:
@@ -321,12 +322,15 @@ class Replica(ReplicaView):
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
 
     def _applies(self, now_ms: int) -> Effects:
-        stop = self._stops_at
-        if stop is not None:
-            goal = min(stop, self._log.safe)
-        else:
-            goal = self._log.goal if self.paused else self._log.to_apply(now_ms)
+        goal = self._chosen() if self.paused else self._log.to_apply(now_ms)
         if goal <= self._log.goal:
             return ()
         self._log.goal = goal
         return (Apply(goal),)
+
+    def _chosen(self) -> Offset:
+        """How far a paused replica applies: mostly no further."""
+        stop, log = self._stops_at, self._log
+        if stop is None or log.whole_history.position_at(stop.offset) != stop:
+            return log.goal
+        return min(stop.offset, log.safe)

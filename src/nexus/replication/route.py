@@ -27,6 +27,7 @@ class Route:
         """To the next configured address, when the backoff says so."""
         if self.target == self._addresses[0] and self._tries_left > 1:
             self._tries_left -= 1
+            self._index = 0  # it may have come back to it out of turn
         elif self.target == self._addresses[self._index]:
             self._tries_left = self._first_tries
             self._index = (self._index + 1) % len(self._addresses)

@@ -112,7 +112,7 @@ async def test_a_baton_that_is_not_ours_is_told_apart_from_nothing(
 
 
 async def test_an_abandoned_transaction_frees_the_writer(crowd: Crowd) -> None:
-    node = await crowd.node("b", limits__idle_transaction_ms=20)
+    node = await crowd.node("b", limits__idle_transaction_ms=500)
     await run(node, "create table t(v)")
     async with talk_to(node) as talk:
         await talk.say(execute("begin immediate"), execute("insert into t values (1)"))

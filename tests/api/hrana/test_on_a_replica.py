@@ -1,11 +1,13 @@
 """Hrana over HTTP on a replica: what writes is the master's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from api.fake_master import listening
 from api.fake_node import FakeNode
 from api.hrana.talk import CLOSE, Talk, execute, stmt, talk_to
 from nexus.api.server import HttpServer
@@ -103,3 +105,33 @@ async def test_a_stream_of_a_master_that_is_none_any_more_has_expired(
 
     assert (answer.status_code, answer.json()["code"]) == (404, "STREAM_EXPIRED")
     await run(node, "select 1")
+
+
+async def test_a_cursor_that_the_master_refuses_is_refused(talk: Talk) -> None:
+    await talk.say(execute("begin"))
+    steps: list[Any] = []
+    body = {"baton": f"{talk.baton}0", "batch": {"steps": steps}}
+    refused = await talk.post("/v3/cursor", body)
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "STREAM_EXPIRED")
+
+
+async def test_where_a_cursor_breaks_off_its_last_line_says_so(
+    replica: FakeNode, talk: Talk
+) -> None:
+    begun = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\n"
+        b'{"baton": null, "base_url": null}\n'
+        b'{"type": "step_begin", "step": 0, "cols": []}\n{"type": "ro'
+    )
+    async with listening(begun) as master:
+        replica.current = msgspec.structs.replace(
+            replica.current, master_url=master.url
+        )
+        reading = asyncio.create_task(talk.cursor({"stmt": stmt(INSERT)}))
+        await master.arrived.wait()
+        master.connections[0].close()
+        *whole, last = await reading
+
+    assert [entry["type"] for entry in whole] == ["step_begin"]
+    assert (last["type"], last["error"]["code"]) == ("error", "OUTCOME_UNKNOWN")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nexus.cli.sources import Answer, FileSource
+from nexus.cli.answer import Answer
+from nexus.cli.sources import FileSource
 from nexus.cli.sql.completion import Schema, candidates, read_schema
 from nexus.errors import StatementError
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nexus.cli.sources import Answer, Rows
+from nexus.cli.answer import Answer, Rows
 from nexus.cli.sql.printing import SHOWS, Mode
 
 QUERY = Answer([Rows(("a", "long"), [(1, "x|y\nz"), (None, b"\x00\xff")])])

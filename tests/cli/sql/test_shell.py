@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from nexus.cli.sources import Answer, FileSource, Rows
+from nexus.cli.answer import Answer, Rows
+from nexus.cli.sources import FileSource
 from nexus.cli.sql.printing import Mode
 from nexus.cli.sql.shell import Shell
 from nexus.errors import NexusError

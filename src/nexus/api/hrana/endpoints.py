@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
 from nexus.api.audit import address_of
 from nexus.api.bodies import (
@@ -22,9 +21,10 @@ from nexus.api.bodies import (
 )
 from nexus.api.calls import Body, json_response
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import OFFSET, Forwarder
+from nexus.api.forward import EPOCH, OFFSET, Forwarder
 from nexus.api.hrana.counting import require_few
 from nexus.api.hrana.failures import refusal
+from nexus.api.hrana.lines import LinesResponse
 from nexus.api.hrana.messages import (
     Batch,
     BatchBody,
@@ -52,7 +52,7 @@ from nexus.model.token import Principal, TokenRole
 PRINCIPAL: Final = "nexus.principal"
 """In the scope of a request: who calls."""
 
-LINES: Final = "application/x-ndjson"
+CURSOR: Final = "/v3/cursor"
 
 _CUT_OFF: Final = (
     "the node stopped before it could answer: what was to be written may be done or not"
@@ -85,7 +85,7 @@ class HranaCalls:
             "/v1/batch": self._batch,
             "/v2/pipeline": self._pipeline,
             "/v3/pipeline": self._pipeline,
-            "/v3/cursor": self._cursor,
+            CURSOR: self._cursor,
         }
         gets: dict[str, Handler] = {"/v2": _supported, "/v3": _supported}
         return [
@@ -147,7 +147,7 @@ class HranaCalls:
         if master and batch_needs_master(message.batch, stored, ends=False):
             return await self._move(master, request, message)
         lines = self._lines(request, message)
-        return CursorResponse(await anext(lines), lines)
+        return LinesResponse(await anext(lines), lines)
 
     async def _lines(
         self, request: Request, message: CursorBody
@@ -210,23 +210,10 @@ class HranaCalls:
         return await self._pass_on(master, request, _encode(moved))
 
     async def _pass_on(self, master: Master, request: Request, body: bytes) -> Response:
-        headers = dict(request.scope["headers"])
-        return await self._passing.forward(master, headers, body, request.scope["path"])
-
-
-class CursorResponse(StreamingResponse):
-    """A cursor's lines; the stream is free again when they have ended."""
-
-    def __init__(self, first: bytes, lines: AsyncGenerator[bytes, None]) -> None:
-        self._lines = lines
-        super().__init__(_after(first, lines), media_type=LINES)
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._lines.aclose()
+        headers, path = dict(request.scope["headers"]), request.scope["path"]
+        if path == CURSOR:
+            return await self._passing.stream(master, headers, body, path)
+        return await self._passing.forward(master, headers, body, path)
 
 
 class _Endpoint:
@@ -285,14 +272,6 @@ async def _supported(_request: Request, _body: bytes) -> Response:
     return PlainTextResponse("Nexus speaks this version of Hrana, in JSON.\n")
 
 
-async def _after(
-    first: bytes, lines: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for line in lines:
-        yield line
-
-
 def _read(kind: type[Body], body: bytes) -> Body:
     return decoded(msgspec.json.Decoder(kind), body)
 
@@ -303,4 +282,5 @@ def _marked(answer: msgspec.Struct, stream: Stream) -> Response:
     position = stream.sql.last_position
     if position is not None:
         response.headers[OFFSET.decode()] = str(position.offset)
+        response.headers[EPOCH.decode()] = str(position.epoch)
     return response

@@ -46,7 +46,8 @@ def failure_of(error: errors.NexusError) -> HranaError:
     """The error as it stands among results."""
     if isinstance(error, ToldError):
         return error.told
-    return HranaError(str(error), code_of(error))
+    offset = getattr(error, "error_offset", None)
+    return HranaError(str(error), code_of(error), offset)
 
 
 def refusal(error: errors.NexusError) -> Response:

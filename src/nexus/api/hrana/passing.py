@@ -1,17 +1,21 @@
 """Pass requests of a replica's streams on to the master."""
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from starlette.responses import Response
 
+from nexus.api.connections import LostError, Received
 from nexus.api.facade import NodeFacade
-from nexus.api.forward import OFFSET, Forwarder
-from nexus.api.hrana.failures import ToldError
+from nexus.api.forward import OFFSET, Forwarder, passed_back
+from nexus.api.hrana.failures import ToldError, failure_of
+from nexus.api.hrana.lines import LinesResponse
 from nexus.api.hrana.messages import PipelineBody, StoreSqlRequest
-from nexus.api.hrana.results import HranaError, PipelineAnswer
+from nexus.api.hrana.results import CursorError, HranaError, PipelineAnswer
+from nexus.api.refusals import AnswerLostError
 from nexus.api.security import Headers
 from nexus.errors import NexusError, ReadOnlyReplicaError
 from nexus.model.position import Offset
@@ -58,6 +62,17 @@ class Passing:
                 )
         return answer
 
+    async def stream(
+        self, master: Master, headers: Headers, body: bytes, path: str
+    ) -> Response:
+        """The master's answer to a cursor, whose lines leave as they come."""
+        answer = await self._forwarder.stream(master, headers, body, path)
+        if answer.status != HTTPStatus.OK:
+            told = Received(answer.status, answer.headers, await answer.whole())
+            return passed_back(told)
+        lines = _told_if_broken(answer.lines())
+        return LinesResponse(await anext(lines, b""), lines)
+
     async def pass_on(self, master: Master, headers: Headers, body: bytes) -> bytes:
         """The master's answer to a pipeline; raises NexusError."""
         answer = await self.forward(master, headers, body, PIPELINE)
@@ -73,3 +88,17 @@ class Passing:
         body = _encode(PipelineBody([*stores]))
         said = await self.pass_on(master, headers, body)
         return msgspec.json.decode(said, type=PipelineAnswer).baton
+
+
+async def _told_if_broken(lines: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The lines; where they break off, that is the last one."""
+    async with aclosing(lines):
+        try:
+            async for some in lines:
+                yield some
+        except LostError as error:
+            lost = AnswerLostError(
+                f"the master was lost while it answered ({error}): what was to be "
+                "written may be done or not"
+            )
+            yield _encode(CursorError(failure_of(lost))) + b"\n"

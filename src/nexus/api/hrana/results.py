@@ -5,12 +5,14 @@ import msgspec
 from nexus.api.hrana.messages import Value
 
 
-class HranaError(msgspec.Struct, frozen=True):
+class HranaError(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something was not done."""
 
     message: str
     code: str
     """In capitals; docs/guides/libsql.md lists them."""
+    error_offset: int | None = None
+    """Beyond Hrana: where in the statement, in bytes, SQLite met it."""
 
 
 class Col(msgspec.Struct, frozen=True):
@@ -157,6 +159,12 @@ class RowEntry(msgspec.Struct, frozen=True, tag="row"):
     """A row of the step."""
 
     row: list[Value]
+
+
+class CursorError(msgspec.Struct, frozen=True, tag="error"):
+    """The last entry: nobody knows what became of the steps that are left."""
+
+    error: HranaError
 
 
 CursorEntry = StepBegin | StepEnd | StepError | RowEntry

@@ -22,7 +22,7 @@ from nexus.api.metrics import catalogue
 from nexus.api.metrics.catalogue import FAMILIES, Family, Kind
 from nexus.model.cluster import LinkState, NodeStatus, ReplicaStatus, Role
 from nexus.node.figures import Figures
-from nexus.node.measures import Histogram, Measures
+from nexus.node.telemetry.measures import Histogram, Measures
 
 BUILD: Final = (
     version("nexus-sqlite"),

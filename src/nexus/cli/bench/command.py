@@ -62,12 +62,12 @@ def bench(
     families: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FAMILY]...", help=f"Of {', '.join(FAMILIES)}; all if none."
+            metavar="FAMILY", help=f"Any of {', '.join(FAMILIES)}; else all."
         ),
     ] = None,
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small counts: proves that it runs.")
+        bool, typer.Option("--quick", help="Small counts, to see that it runs.")
     ] = False,
     markdown_file: Annotated[
         Path | None,
@@ -79,7 +79,7 @@ def bench(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure Nexus beside plain SQLite on this machine; takes minutes."""
+    """Measure Nexus against plain SQLite on this machine."""
     chosen = families or list(FAMILIES)
     for family in chosen:
         if family not in MEASURE:

@@ -31,9 +31,7 @@ def demo(
     *,
     replicas: Annotated[
         int,
-        typer.Option(
-            "--replicas", min=2, max=8, help="How many replicas; two at the least."
-        ),
+        typer.Option("--replicas", min=2, max=8, help="How many replicas."),
     ] = 2,
     data: Annotated[
         Path | None,
@@ -41,13 +39,11 @@ def demo(
     ] = None,
     once: Annotated[
         bool,
-        typer.Option(
-            "--once", help="Kill a replica and the master, verify, and end by itself."
-        ),
+        typer.Option("--once", help="Kill a replica and the master, verify, and exit."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a master and replicas on this machine, with Chinook and a busy shop."""
+    """Run a whole cluster on this machine, with a busy shop writing to it."""
     if as_json and not once:
         raise typer.BadParameter("--json needs --once: without it, nothing ends")
     with signals_unwind():

@@ -24,7 +24,9 @@ def sql(
     ],
     statement: Annotated[
         str | None,
-        typer.Argument(help="SQL to run; without it, a shell (or standard input)."),
+        typer.Argument(
+            metavar="STATEMENT", help="SQL to run; else a shell, or standard input."
+        ),
     ] = None,
     *,
     as_json: AsJson = False,

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from rich.text import Text
 
-from nexus.cli.sources import Answer, Rows, write_value
-from nexus.cli.terminal import console, count, plain_table, print_json
+from nexus.api.values import write_value
+from nexus.cli.answer import Answer, Rows
+from nexus.cli.terminal import console, count, plain_table
 
 Show = Callable[[Answer], None]
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Mode(StrEnum):
@@ -86,7 +90,7 @@ def show_json(answer: Answer) -> None:
             "outcome": answer.outcome,
             "durable_on": answer.durable_on,
         }
-    print_json(document)
+    print(msgspec.json.format(_encode(document), indent=2).decode())
 
 
 def show_csv(answer: Answer) -> None:

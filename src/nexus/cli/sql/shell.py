@@ -15,8 +15,8 @@ from nexus.cli.terminal import print_error
 from nexus.errors import NexusError
 
 HELP: Final = """\
-End a statement with ';'. Several before one Enter are one transaction; on nexus://
-BEGIN … COMMIT may have any number of entries between them.
+End a statement with ';'. Several before one Enter are one transaction; BEGIN … COMMIT
+may have any number of entries between them.
   .tables [PATTERN]   the tables and views, or those that are LIKE it
   .schema [NAME]      how they were made
   .mode [MODE]        how rows are printed: {modes}
@@ -84,7 +84,7 @@ class Shell:
                 return
 
     def run(self, text: str) -> None:
-        """Run statements as one transaction, and print what they gave."""
+        """Run an entry's statements, and print what they gave."""
         began = time.monotonic()
         try:
             answer = self.source.run(text)

@@ -1,0 +1,151 @@
+"""A transaction on a node over HTTP that may span entries: a Hrana stream."""
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from nexus.api.forward import EPOCH, OFFSET
+from nexus.api.hrana.messages import (
+    AutocommitRequest,
+    Batch,
+    BatchRequest,
+    BatchStep,
+    CloseRequest,
+    OkCond,
+    PipelineBody,
+    Stmt,
+    StreamRequest,
+)
+from nexus.api.hrana.results import (
+    AutocommitResponse,
+    BatchResponse,
+    BatchResult,
+    HranaError,
+    OkResult,
+    PipelineAnswer,
+    StmtResult,
+)
+from nexus.api.hrana.values import read_value
+from nexus.cli.answer import Answer, Rows
+from nexus.cli.outcome import NotDoneError
+from nexus.cli.remote import NodeCallError, Remote
+from nexus.errors import NexusError
+from nexus.model.statements import CONTROL, classify
+
+PIPELINE: Final = "/v3/pipeline"
+
+_LOST: Final = (
+    "the transaction that was open is lost, and nothing of it happened unless this "
+    "entry has committed it: look, then begin it again"
+)
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(PipelineAnswer).decode
+
+
+class NodeStream:
+    """Statements of one transaction after another; for one thread at a time."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._baton: str | None = None
+        self._offset = 0
+        """Of the last write that was told."""
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether one is open, as far as the node has told."""
+        return self._baton is not None
+
+    def run(self, statements: list[str]) -> Answer:
+        """Run them up to the first error, each as it stands; raises NexusError."""
+        steps = [
+            BatchStep(Stmt(statement), OkCond(index - 1) if index else None)
+            for index, statement in enumerate(statements)
+        ]
+        # Until the answer has come, the transaction counts as lost.
+        baton, self._baton = self._baton, None
+        try:
+            answer, response = self._ask(
+                baton, BatchRequest(Batch(steps)), AutocommitRequest()
+            )
+        except NexusError as error:
+            if baton is not None:
+                error.add_note(_LOST)
+            raise
+        ran, state = (_response(result) for result in answer.results)
+        assert isinstance(ran, BatchResponse), "that was asked first"
+        assert isinstance(state, AutocommitResponse), "that was asked then"
+        self._baton = answer.baton
+        if state.is_autocommit:
+            self.close()
+        return self._answer(statements, ran.result, response.headers)
+
+    def close(self) -> None:
+        """Take back what is not committed."""
+        baton, self._baton = self._baton, None
+        if baton is not None:
+            with suppress(NexusError):  # the node closes it by itself before long
+                self._ask(baton, CloseRequest())
+
+    def _ask(
+        self, baton: str | None, *requests: StreamRequest
+    ) -> tuple[PipelineAnswer, httpx.Response]:
+        response = self._remote.send(
+            "POST",
+            PIPELINE,
+            content=_encode(PipelineBody([*requests], baton)),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            return _decode(response.content), response
+        except msgspec.DecodeError as error:
+            raise NotDoneError(
+                f"{self._remote.url}{PIPELINE} did not answer in Hrana ({error}); is "
+                "this a Nexus node?"
+            ) from None
+
+    def _answer(
+        self, statements: list[str], result: BatchResult, headers: httpx.Headers
+    ) -> Answer:
+        found = []
+        for index, (step, error) in enumerate(
+            zip(result.step_results, result.step_errors, strict=True)
+        ):
+            if error is not None:
+                raise _refused(self._remote.url, index, error)
+            if step is not None:
+                found.append(_rows(statements[index], step))
+        offset = int(headers.get(OFFSET.decode(), 0))
+        if offset in (0, self._offset):
+            return Answer(found)
+        self._offset = offset
+        return Answer(found, offset, int(headers[EPOCH.decode()]), "committed")
+
+
+def _response(result: Any) -> object:
+    if isinstance(result, OkResult):
+        return result.response
+    raise NotDoneError(result.error.message)
+
+
+def _rows(statement: str, step: StmtResult) -> Rows:
+    counts = step.last_insert_rowid is not None and classify(statement) not in CONTROL
+    return Rows(
+        tuple(column.name for column in step.cols),
+        [tuple(map(read_value, row)) for row in step.rows],
+        step.affected_row_count if counts else -1,
+        int(step.last_insert_rowid or 0),
+    )
+
+
+def _refused(url: str, index: int, error: HranaError) -> NodeCallError:
+    return NodeCallError(
+        f"{url}: {error.message} (statement {index + 1})",
+        status=HTTPStatus.BAD_REQUEST,
+        index=index,
+        error_offset=error.error_offset,
+    )

@@ -1,0 +1,1 @@
+"""A node among voters: it forms a cluster with them, votes, or rests."""

@@ -1,0 +1,1 @@
+"""A node under etcd, whose leader key says who reigns."""

@@ -1,0 +1,139 @@
+"""Asks etcd for what a node's leadership wants, and hands it the answers.
+
+Each request is a task of its own: one that hangs keeps no other from its answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from nexus.errors import EtcdError
+from nexus.node.clock import now_ms
+from nexus.node.etcd.client import EtcdClient, LeaderValue
+from nexus.replication.key_effects import (
+    ChangeList,
+    GrantLease,
+    KeyEffects,
+    ReadKeys,
+    RenewLease,
+    RevokeLease,
+    TakeKey,
+)
+from nexus.replication.leadership import Leadership
+
+log = structlog.get_logger(__name__)
+
+Request = ReadKeys | GrantLease | RenewLease | RevokeLease | TakeKey | ChangeList
+
+
+class KeyRequests:
+    """The requests of one node."""
+
+    def __init__(
+        self,
+        client: EtcdClient,
+        leadership: Leadership,
+        value: LeaderValue,
+        *,
+        take: Callable[[KeyEffects], None],
+        is_whole: Callable[[], bool],
+    ) -> None:
+        """`value` is what the leader key would say; `take` performs what follows."""
+        self._client = client
+        self.leadership = leadership
+        self._value = value
+        self._take = take
+        self._is_whole = is_whole
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble = ""
+        """Why etcd does not answer, said once."""
+        self.answered = False
+        """Whether etcd has ever answered."""
+
+    def ask(self, request: Request) -> None:
+        """Send it; the leadership hears of the answer, or that there is none."""
+        self._spawn(self._ask(request))
+
+    async def cancel(self) -> None:
+        """Wait for no answer any more."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, request: Request) -> None:
+        sent_ms = now_ms()
+        try:
+            effects = await self._answered(request, sent_ms)
+        except EtcdError as error:
+            if str(error) != self._trouble:
+                log.warning("etcd_does_not_answer", reason=str(error))
+            self._trouble = str(error)
+            effects = self._unanswered(request, str(error))
+        else:
+            self._trouble, self.answered = "", True
+        self._take(effects)
+
+    async def _answered(self, request: Request, sent_ms: int) -> KeyEffects:
+        client, machine = self._client, self.leadership
+        match request:
+            case ReadKeys():
+                keys = await client.read()
+                return machine.keys_seen(keys, now_ms(), able=self._is_whole())
+            case GrantLease():
+                lease_id, ttl_ms = await client.grant(request.ttl_s)
+                return machine.lease_granted(
+                    lease_id, ttl_ms=ttl_ms, sent_ms=sent_ms, now_ms=now_ms()
+                )
+            case RenewLease():
+                ttl_ms = await client.renew(request.lease_id)
+                return machine.lease_renewed(
+                    request.lease_id, ttl_ms=ttl_ms, sent_ms=sent_ms
+                )
+            case RevokeLease():
+                await client.revoke(request.lease_id)
+                return ()
+            case TakeKey():
+                return await self._taken(request)
+            case ChangeList():
+                return await self._changed(request)
+
+    async def _taken(self, request: TakeKey) -> KeyEffects:
+        done, keys = await self._client.take(
+            self._value, request.lease_id, request.synced
+        )
+        if done and keys.leader is not None and keys.synced is not None:
+            return self.leadership.key_taken(keys.leader, keys.synced)
+        return self.leadership.key_refused(keys)
+
+    async def _changed(self, request: ChangeList) -> KeyEffects:
+        leader = request.leader
+        done, keys = await self._client.change(
+            leader, request.before, request.nodes, request.handed_over
+        )
+        if done and keys.synced is not None:
+            return self.leadership.list_changed(leader, keys.synced)
+        return self.leadership.list_refused(leader, keys)
+
+    def _unanswered(self, request: Request, reason: str) -> KeyEffects:
+        machine = self.leadership
+        match request:
+            case ReadKeys():
+                return machine.unread()
+            case GrantLease():
+                return machine.not_granted(reason)
+            case RenewLease():
+                return machine.not_renewed()
+            case RevokeLease():
+                return ()
+            case TakeKey():
+                return machine.take_unanswered()
+            case ChangeList():
+                return machine.change_unanswered(request.leader)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

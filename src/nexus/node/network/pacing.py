@@ -1,0 +1,29 @@
+"""Slow what a replica reads from its upstream down to a rate; TCP slows the sender."""
+
+import asyncio
+from dataclasses import replace
+
+from nexus.config import Config
+from nexus.node.clock import now_ms
+from nexus.node.network.papers import Papers
+from nexus.replication.bucket import Bucket
+
+
+def paced(papers: Papers, config: Config) -> Papers:
+    """Papers whose connections together keep the rate that is configured, if any."""
+    rate = config.replication.max_receive_rate
+    if rate is None:
+        return papers
+    bucket = Bucket(rate)
+
+    async def pace(size: int) -> None:
+        wait_ms = bucket.take(size, now_ms())
+        if wait_ms:
+            await pause(wait_ms / 1_000)
+
+    return replace(papers, pace=pace)
+
+
+async def pause(seconds: float) -> None:
+    """Read nothing for so long."""
+    await asyncio.sleep(seconds)

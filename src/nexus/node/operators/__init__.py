@@ -1,0 +1,1 @@
+"""What operators order: switchover, promotion, members, tokens, databases."""

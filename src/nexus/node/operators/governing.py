@@ -1,0 +1,346 @@
+"""What operators change of a cluster that elects: master, voters, maintenance."""
+
+import asyncio
+import time
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from nexus.errors import (
+    ClusterChangeError,
+    NodeStoppedError,
+    NoMasterError,
+    RequestError,
+    WrongRoleError,
+)
+from nexus.model.cluster import (
+    MembersView,
+    MemberView,
+    Mode,
+    NodeId,
+    ReplicaStatus,
+    Role,
+)
+from nexus.model.operation import Membership
+from nexus.model.position import Offset
+from nexus.node.clock import now_ms
+from nexus.node.duties import Duties
+from nexus.node.elections.forming import Forming
+from nexus.node.elections.resting import Resting
+from nexus.node.elections.voting import Voting
+from nexus.node.etcd.handover import hand_key_over
+from nexus.node.etcd.holding import Keyholding
+from nexus.node.operators.losses import losses
+from nexus.node.roles.following import Following
+from nexus.node.roles.holding import apply_until
+from nexus.replication.quorum import majority
+
+HANDOVER_DEAD_TIMES: Final = 4
+LEAST_HANDOVER_S: Final = 5.0
+"""So long a switchover may take; its own deadlines are shorter, a disk's are not."""
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """What a switchover has come to."""
+
+    former_id: str
+    master_id: str
+    seconds: float
+
+
+async def switch_over(duties: Duties, heir: NodeId) -> Handover:
+    """Hand over to `heir`, and return once it reigns and this node follows it.
+
+    Raises WrongRoleError where this node is no master, ClusterChangeError where the
+    heir cannot reign now, or has not taken over: then this node takes writes again.
+    """
+    duties.reigning("a switchover begins at the master")
+    began = time.monotonic()
+    if isinstance(duties.duty, Keyholding):
+        await hand_key_over(duties.parts, duties.duty, heir)
+        own = duties.parts.state.node_id
+        return Handover(own, heir, time.monotonic() - began)
+    voting = duties.voting()
+    try:
+        voting.take(voting.member.switchover(heir, now_ms()))
+    except WrongRoleError as error:
+        raise ClusterChangeError(f"{error}; nothing was changed") from error
+    dead_after_ms, pause_s = voting.patience
+    limit_s = max(LEAST_HANDOVER_S, HANDOVER_DEAD_TIMES * dead_after_ms / 1000)
+    deadline = began + limit_s
+    while time.monotonic() < deadline:
+        await asyncio.sleep(pause_s)
+        master = _followed(voting)
+        if master:
+            own = duties.parts.state.node_id
+            return Handover(own, master, time.monotonic() - began)
+        if voting.takes_writes and not voting.is_handing_over:
+            break
+    raise ClusterChangeError(
+        f"{heir} has not taken over in time; nothing was lost, and this node takes "
+        "writes as long as it reigns"
+    )
+
+
+def _followed(voting: Voting) -> str:
+    """The id of the master that this node follows; empty if there is none."""
+    machine = voting.following.machine
+    if voting.reigning is not None or not machine.is_connected or not machine.master:
+        return ""
+    return machine.master.master_id
+
+
+def replicas(duties: Duties) -> tuple[ReplicaStatus, ...]:
+    """A master's replicas, or those that follow this one."""
+    acting = duties.acting
+    if isinstance(acting, Following) and (found := acting.downstreams):
+        return found
+    return duties.reigning().machine.replicas(now_ms())
+
+
+def pause(duties: Duties, replica: str | None) -> None:
+    """A replica applies no more; a master streams no more, to one or to all."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        _require_database(duties)
+        acting.pause()
+    else:
+        duties.reigning("another's stream is the master's").pause(replica)
+
+
+def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
+    """Undo `pause`; `at_once`: and apply now what a delay holds back."""
+    acting = duties.acting
+    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
+        _require_database(duties)
+        acting.resume(at_once=at_once)
+    else:
+        duties.reigning("another's stream is the master's").resume(replica)
+
+
+def _require_database(duties: Duties) -> None:
+    if duties.parts.is_witness:
+        raise WrongRoleError(
+            "this node is a witness: it has no database, and applies nothing; ask one "
+            "of the nodes that have"
+        )
+
+
+async def apply_chosen(
+    duties: Duties, last: Offset | None, before_us: int | None
+) -> None:
+    """Apply up to that entry, or what was written before that time; then pause."""
+    acting = duties.acting
+    if not isinstance(acting, Following):
+        raise WrongRoleError("a master has applied all; ask a delayed replica")
+    _require_database(duties)
+    await apply_until(acting, last, before_us)
+
+
+def members(duties: Duties) -> MembersView:
+    """The configuration in force here, and who is known to be connected."""
+    voting = duties.voting()
+    (offset, membership), own = voting.configuration, duties.parts.state.node_id
+    reigning = voting.reigning
+    replicas = reigning.machine.replicas(now_ms()) if reigning else ()
+    seen = {replica.id: replica for replica in replicas}
+    voters = dict(membership.voters)
+    learners = {one.id: one.addr for one in replicas if one.id not in voters}
+    return MembersView(
+        membership.cluster_id,
+        offset,
+        membership.auto_failover,
+        tuple(
+            MemberView(
+                node_id,
+                address,
+                node_id in voters,
+                node_id == own or (node_id in seen and seen[node_id].healthy),
+            )
+            for node_id, address in (*voters.items(), *learners.items())
+        ),
+        membership.sync_quorum,
+    )
+
+
+async def add_voter(duties: Duties, node_id: str, address: str) -> MembersView:
+    """Have a node that follows this master vote from now on."""
+    known = members(duties)
+    member = next((one for one in known.members if one.id == node_id), None)
+    if member is None or not member.connected:
+        ids = ", ".join(one.id for one in known.members if one.connected) or "none"
+        raise ClusterChangeError(
+            f"{node_id} does not follow this master: start it with "
+            f"replication.master_addr first (connected are {ids})"
+        )
+    if member.voter:
+        raise ClusterChangeError(f"{node_id} is a voter already")
+    _, membership = duties.voting().configuration
+    voters = (*membership.voters, (node_id, address or member.addr))
+    return await _configure(duties, replace(membership, voters=voters))
+
+
+async def remove_voter(duties: Duties, node_id: str) -> MembersView:
+    """Have a voter vote no more; it may be dead, and goes on as a learner if not."""
+    _, membership = duties.voting().configuration
+    if node_id not in membership.voter_ids:
+        ids = ", ".join(membership.voter_ids)
+        raise ClusterChangeError(f"{node_id} is no voter; the voters are {ids}")
+    voters = tuple(one for one in membership.voters if one[0] != node_id)
+    return await _configure(duties, replace(membership, voters=voters))
+
+
+async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
+    """Begin or end maintenance, for the whole cluster."""
+    if isinstance(duties.duty, Keyholding):
+        return await duties.duty.set_auto_failover(enabled=enabled)
+    _, membership = duties.voting().configuration
+    return await _configure(duties, replace(membership, auto_failover=enabled))
+
+
+async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
+    """Have acknowledgements mean this from now on, whoever reigns; logged on return.
+
+    `sync_quorum` voters must hold a write in sync mode, 0: a majority, None: as it is.
+    Raises WrongRoleError where this node is no master, or etcd wants sync.
+    """
+    if isinstance(duties.duty, Keyholding):
+        raise WrongRoleError(
+            "with replication.coordinator = 'etcd' the mode is sync, always"
+        )
+    if isinstance(duties.duty, Voting):
+        _, membership = duties.duty.configuration
+        quorum = membership.sync_quorum if sync_quorum is None else sync_quorum
+        changed = replace(membership, mode=mode, sync_quorum=quorum)
+        if changed != membership:
+            await _configure(duties, changed)
+            _warn_of_losses(duties, changed)
+        return
+    if sync_quorum is not None:
+        raise ClusterChangeError(
+            "nobody votes here, so the quorum is each master's own setting "
+            "(replication.sync_quorum): nothing was changed"
+        )
+    async with duties.changing:
+        reigning = duties.reigning("the mode is the master's to change")
+        if reigning.mode is not mode:
+            await duties.change(duties.role, "mode", mode=mode)
+
+
+def _warn_of_losses(duties: Duties, membership: Membership) -> None:
+    quorum, needed = membership.sync_quorum, majority(len(membership.voters))
+    if quorum is not None and 0 < quorum < needed:
+        duties.parts.events.warning(
+            "quorum_below_majority",
+            f"a write is acknowledged once {quorum} of {len(membership.voters)} voters "
+            f"hold it: an election does without up to {needed - 1} of them, and what "
+            "only those hold is lost then",
+        )
+
+
+async def start(duties: Duties, role: Role, master_addr: str | None) -> None:
+    """Take a role at run time; see Node.start_replication."""
+    async with duties.changing:
+        if role is Role.REPLICA and isinstance(duties.duty, Resting):
+            return await duties.renew()
+        if role is Role.REPLICA and not master_addr:
+            raise RequestError("a replica needs master_addr")
+        duties.require_no_voter()
+        return await duties.change(role, "promote", master_addr or "")
+
+
+async def stop(duties: Duties) -> None:
+    """Become a standalone node, or a voter that rests; see Node.stop_replication."""
+    async with duties.changing:
+        if duties.votes:
+            return await rest(duties)
+        duties.require_no_voter()
+        return await duties.change(Role.STANDALONE, "promote")
+
+
+async def rest(duties: Duties) -> None:
+    """Have a voter take no part, where the others can do without it, until `renew`.
+
+    Raises WrongRoleError on the master, ClusterChangeError where they cannot.
+    """
+    voting = duties.voting()
+    if voting.role is Role.MASTER:
+        raise WrongRoleError(
+            "this node is the master: hand over first (POST /replication/switchover, "
+            "or nexus switchover URL NODE_ID), then stop it"
+        )
+    others = (await losses(duties)).voters
+    there = sum(one.durable_offset is not None for one in others)
+    needed = majority(len(voting.voters))
+    if there < needed:
+        raise ClusterChangeError(
+            f"only {there} of the other {len(others)} voters answer, and without this "
+            f"node {needed} must: nothing was changed; start those first"
+        )
+    history = duties.history
+    await duties.parts.publisher.retire("an operator has stopped this node")
+    await duties.leave()
+    duties.duty = Resting(duties.parts, history)
+
+
+async def read_offset(duties: Duties) -> Offset:
+    """What a strong read that begins now must see; raises why it is not known."""
+    duty, acting = duties.duty, duties.acting
+    if isinstance(duty, Voting) and duty.reigning is not None:
+        return await duty.read_offset()
+    if isinstance(acting, Following | Forming | Resting):
+        raise acting.write_refusal()  # its master answers it
+    if acting is None:
+        raise NoMasterError(f"nothing was read: {duties.trouble}; try again soon")
+    if duties.role is Role.STANDALONE:
+        return duties.parts.database.position.offset
+    raise RequestError(
+        "a strong read needs voters, whose majority confirms that this node still "
+        "reigns; this cluster has none (replication.peers): read here with 'local'"
+    )
+
+
+async def _configure(duties: Duties, membership: Membership) -> MembersView:
+    """Log the configuration: in force from its append, committed on return.
+
+    Raises ClusterChangeError where it cannot be now; one change at a time.
+    """
+    voting, loop = duties.voting(), duties.parts.loop
+    reigning = duties.reigning("the members are the master's to change")
+    async with voting.configuring:
+        mode = Mode.named(membership.mode, reigning.mode)
+        objection = voting.member.objection(membership)
+        if objection:
+            raise ClusterChangeError(f"nothing was changed: {objection}")
+        # A batch before it may wait for a witness that is at its cap (hard-case 11).
+        voting.take(voting.member.changes(changes=True, now_ms=now_ms()))
+
+        async def in_force(offset: Offset) -> None:
+            if mode is Mode.SYNC:
+                reigning.wait_as(mode)
+            voting.take(voting.member.configured(offset, membership, now_ms()))
+
+        def before() -> None:
+            """On the writer thread: the loop has it before the log has."""
+            offset = Offset(duties.parts.log.last_offset + 1)
+            asyncio.run_coroutine_threadsafe(in_force(offset), loop).result()
+
+        try:
+            offset = await reigning.manager.write(membership, before)
+            reigning.wait_as(mode)
+        except NodeStoppedError as error:
+            raise ClusterChangeError(
+                "this node's reign ended meanwhile: whether the change stands is known "
+                "once there is a master again; see GET /cluster/members"
+            ) from error
+        finally:
+            voting.take(voting.member.changes(changes=False, now_ms=now_ms()))
+        dead_after_ms, pause_s = voting.patience
+        deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
+        # The machine has no event for what it has committed.
+        while reigning.machine.commit_offset < offset:
+            if now_ms() > deadline:
+                break
+            await asyncio.sleep(pause_s)
+    return members(duties)

@@ -1,0 +1,1 @@
+"""What is read: queries, lasting views, rows in pieces, the change feed."""

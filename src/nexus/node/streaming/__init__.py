@@ -1,0 +1,1 @@
+"""What both ends of a stream work with: faces, frames, snapshots, screening."""

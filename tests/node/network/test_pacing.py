@@ -1,0 +1,44 @@
+"""A replica that shall not use the whole line."""
+
+import pytest
+
+from nexus.config import Config
+from nexus.node.network import pacing
+from nexus.node.network.pacing import paced
+from nexus.node.network.papers import Papers
+from node.builders import Crowd, caught_up, run
+from node.roles.test_following import duty_of
+
+RATE = 65_536
+ROWS = 40
+FILL = "insert into t(v) values (hex(randomblob(10000)))"
+
+
+async def test_what_is_received_takes_as_long_as_the_rate_says(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def counted(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(pacing, "pause", counted)
+    monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(waits)))
+    master = await crowd.node("master")
+    await run(master, "create table t(id integer primary key, v text)")
+    last = await run(master, FILL)
+    for _ in range(ROWS):
+        last = await run(master, FILL)
+
+    replica = await crowd.replica("slow", master, replication__max_receive_rate=RATE)
+    await caught_up(replica, last)
+
+    received = duty_of(replica).stats().bytes_received
+    assert received > ROWS * 10_000
+    assert sum(waits) >= received / RATE - 0.3
+
+
+def test_without_a_rate_nothing_stands_between() -> None:
+    papers = Papers("secret")
+
+    assert paced(papers, Config()) is papers

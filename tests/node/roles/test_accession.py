@@ -1,0 +1,69 @@
+"""A node that is forced to reign says so in its log, and votes alone from then on."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from e2e.cluster import free_port
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
+from nexus.node.roles.accession import stand_alone, take_writes
+from nexus.replication.election_effects import TakeWrites
+from nexus.storage.system import read_membership
+from node.builders import crowd_in
+
+
+async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
+    tmp_path: Path,
+) -> None:
+    async with crowd_in(tmp_path) as crowd:
+        own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        node = await crowd.node(
+            "n",
+            "replica",
+            replication__bind_addr=own,
+            replication__peers=f"{own},{other}",
+        )
+        parts = node._parts
+        parts.standing.catalog.update(cluster_id="c")
+        await asyncio.to_thread(stand_alone, parts)
+        stored = read_membership(parts.database.writer)
+        assert stored is not None
+        assert stored[0] == parts.database.position.offset == parts.log.durable_offset
+        assert stored[1].voters == ((node.node_id, own),)
+        (reign,) = parts.database.history().reigns
+        assert reign.why == "force"
+        assert reign.epoch == parts.state.epoch > 100
+
+
+async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign() -> (
+    None
+):
+    own = Reign(Epoch(1), HistoryId("h"), "n", Offset(1), 0, "failover")
+    opened: list[Reign] = []
+    kept: dict[str, Any] = {}
+
+    async def rest() -> None:
+        """Meanwhile the member has met a higher epoch, and its first entry is void."""
+
+    reigning = SimpleNamespace(
+        is_open=False,
+        machine=SimpleNamespace(history=EpochHistory((own,))),
+        open=opened.append,
+    )
+    voting = SimpleNamespace(
+        reigning=reigning,
+        following=SimpleNamespace(rest=rest),
+        member=SimpleNamespace(history=EpochHistory(), epoch=Epoch(2)),
+        parts=SimpleNamespace(
+            events=SimpleNamespace(info=lambda *_: None),
+            standing=SimpleNamespace(
+                catalog=SimpleNamespace(update=lambda **changes: kept.update(changes))
+            ),
+        ),
+    )
+
+    await take_writes(cast("Any", voting), TakeWrites("elected"))
+
+    assert opened == [own]
+    assert kept["history_id"] == "h"

@@ -1,0 +1,93 @@
+"""What happened to a node reads as a sentence, in the order in which it happened."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from nexus.model.cluster import Role
+from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.node.node import Node
+from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.telling import WHYS, LinkTale, tell_of_reign
+from nexus.replication.effects import Level
+from node.builders import Crowd, caught_up, run, until
+from node.electing import CREATE, master_among, voters, written
+from node.roles.test_rewinding import deposed, parted, together
+
+
+def kinds(node: Node) -> list[str]:
+    return [event.kind for event in node.events.since(0)]
+
+
+@pytest.mark.parametrize("why", [*WHYS, "import"])
+def test_a_reign_tells_its_epoch_and_why_it_began(why: str) -> None:
+    events = EventLog()
+
+    tell_of_reign(
+        events, Reign(Epoch(7), HistoryId("h"), "n1", Offset(12), 0, why, "sync")
+    )
+
+    (event,) = events.since(0)
+    assert event.kind == "reign_began"
+    assert event.detail == f"epoch 7 from entry 12 on: {WHYS.get(why, why)}"
+
+
+async def test_a_failover_is_told_by_the_nodes_that_are_left(crowd: Crowd) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await written(nodes, CREATE)
+    left = [node for node in nodes if node is not master]
+
+    await master.stop()
+    heir = await master_among(left)
+    (other,) = [node for node in left if node is not heir]
+    await until(
+        lambda: other.status().connected and other.status().master_id == heir.node_id
+    )
+
+    told = kinds(heir)
+    first = told.index("election_began")
+    assert told.index("link_ended") < first
+    assert first < told.index("reign_began", first) < told.index("takes_writes", first)
+    assert {"voted", "follows"} <= set(kinds(other))
+    assert heir.status().failovers == heir.history().failovers == 1
+    assert heir.events.since(0)[-1].epoch == heir.status().epoch
+
+
+async def test_a_rewind_is_told_by_the_deposed_master(crowd: Crowd) -> None:
+    old, new = await parted(crowd)
+
+    await deposed(old, new)
+    await together(old, new)
+
+    told = kinds(old)
+    assert told.index("stepping_down") < told.index("rewound")
+    assert kinds(new).count("reign_began") == 1
+
+
+async def test_a_full_sync_and_a_pause_are_told_by_both_sides(crowd: Crowd) -> None:
+    master = await crowd.node("master", replication__max_log_size=1)
+    await run(master, "create table t(v)")
+    await master.make_snapshot()
+    replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, "insert into t values (1)"))
+    replica.pause(None)
+    await until(lambda: replica.status().paused)
+    replica.resume(None)
+    await until(lambda: kinds(replica)[-1] == "resumed")
+
+    assert master.status().role is Role.MASTER
+    assert "snapshot_made" in kinds(master)
+    assert kinds(master).count("replica_joined") >= 1
+    assert kinds(replica)[-2:] == ["paused", "resumed"]
+    assert "follows" in kinds(replica)
+
+
+def test_an_attempt_that_fails_is_a_line_of_the_log_and_no_event() -> None:
+    events = EventLog()
+
+    with capture_logs() as lines:
+        LinkTale(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
+
+    assert events.since(0) == ()
+    assert lines[0]["event"] == "master_not_reached"
+    assert lines[0]["detail"] == "10.0.0.9:1 does not answer"
