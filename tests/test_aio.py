@@ -83,10 +83,15 @@ async def test_a_cancelled_task_interrupts_its_statement(
 
 
 async def test_another_task_can_interrupt(connection: Connection) -> None:
-    asyncio.get_running_loop().call_later(0.2, connection.interrupt)
+    async def interrupts() -> None:
+        while True:  # it may not run yet
+            await asyncio.sleep(0.05)
+            connection.interrupt()
 
+    other = asyncio.create_task(interrupts())
     with pytest.raises(nexus.OperationalError, match="interrupted"):
         await connection.execute(ENDLESS)
+    other.cancel()
 
 
 async def test_calls_that_wait_are_dropped_when_they_are_cancelled(

@@ -66,7 +66,7 @@ async def closes(connection: Connection) -> bytes:
     """What the server still says before it closes."""
     reader, writer = connection
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -119,7 +119,7 @@ async def test_trailers_without_end_are_cut_off(server: HttpServer) -> None:
 
 
 async def test_a_stranger_who_says_nothing_is_cut_off(node: FakeNode) -> None:
-    impatient = HttpLimits(head_timeout_s=0.05)
+    impatient = HttpLimits(head_timeout_s=0.5)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         assert await told(server) == []
@@ -129,7 +129,7 @@ async def test_a_stranger_who_says_nothing_is_cut_off(node: FakeNode) -> None:
 async def test_a_head_that_takes_too_long_is_refused(
     node: FakeNode, before: bytes
 ) -> None:
-    impatient = HttpLimits(head_timeout_s=0.05)
+    impatient = HttpLimits(head_timeout_s=0.5)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         *_, (status, problem) = await told(server, before, b"GET / HTTP/1.1\r\nHo")
@@ -301,7 +301,7 @@ async def test_a_write_that_runs_is_answered_before_the_nonsense_behind_it(
 async def test_a_body_that_takes_too_long_is_refused(
     node: FakeNode, before: bytes, part: bytes
 ) -> None:
-    impatient = HttpLimits(body_timeout_s=0.05)
+    impatient = HttpLimits(body_timeout_s=0.5)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         *_, (status, problem) = await told(server, before + POST + b"\r\n", part)
@@ -313,7 +313,7 @@ async def test_a_body_that_takes_too_long_is_refused(
 async def test_a_body_that_is_sent_on_for_ever_after_the_answer_is_cut_off(
     node: FakeNode,
 ) -> None:
-    impatient = HttpLimits(body_timeout_s=0.05)
+    impatient = HttpLimits(body_timeout_s=0.5)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         connection = await connect(server)
@@ -331,7 +331,7 @@ LARGE = SqlResponse(
 
 async def test_whoever_takes_nothing_of_an_answer_is_cut_off(node: FakeNode) -> None:
     node.answer = LARGE
-    impatient = HttpLimits(read_timeout_s=0.05)
+    impatient = HttpLimits(read_timeout_s=0.5)
 
     async with HttpServer(node, "127.0.0.1:0", impatient) as server:
         connection = await connect(server)
@@ -344,7 +344,7 @@ async def test_whoever_takes_nothing_of_an_answer_is_cut_off(node: FakeNode) -> 
 
 async def test_whoever_takes_an_answer_slowly_gets_all_of_it(node: FakeNode) -> None:
     node.answer = LARGE
-    patient = HttpLimits(read_timeout_s=0.3)
+    patient = HttpLimits(read_timeout_s=1.0)
     taken = 0
 
     async with HttpServer(node, "127.0.0.1:0", patient) as server:
@@ -352,7 +352,7 @@ async def test_whoever_takes_an_answer_slowly_gets_all_of_it(node: FakeNode) -> 
         writer.write(POST + b"Connection: close\r\n\r\n" + BODY)
         while piece := await reader.read(64 << 10):
             taken += len(piece)
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.006)
         writer.close()
 
     assert taken > 16 << 20

@@ -129,9 +129,9 @@ async def test_a_stop_cancels_what_does_not_end(node: FakeNode) -> None:
     async with httpx.AsyncClient(base_url=server.url) as client:
         request = asyncio.create_task(client.post("/sql", json=INSERT))
         await running.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await server.stop()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 60)
         answer = await request
 
     assert (answer.status_code, answer.json()["code"]) == (504, "outcome_unknown")
@@ -156,7 +156,7 @@ async def test_garbage_on_the_port_leaves_the_node_serving(node: FakeNode) -> No
             writer.write(starts[turn % len(starts)] + dice.randbytes(200))
             writer.write_eof()
             try:
-                await asyncio.wait_for(reader.read(), 5)
+                await asyncio.wait_for(reader.read(), 60)
             except ConnectionError:
                 pass
             finally:

@@ -51,10 +51,12 @@ def test_a_node_tells_where_it_is_and_ends_with_0_on_a_signal(
 ) -> None:
     with serving("--data", tmp_path, "--http-addr", ANY_PORT, "--json") as process:
         told = json.loads(first_line(process))
-        status = httpx.get(f"{told['http_url']}/replication/status").json()
+        status = httpx.get(
+            f"{told['http_url']}/replication/status", timeout=60.0
+        ).json()
 
         process.send_signal(number)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
 
     assert told["role"] == status["role"] == "standalone"
     assert told["node_id"] == status["node_id"]
@@ -71,7 +73,7 @@ def test_the_line_for_people_names_role_addresses_and_directory(
     ) as process:
         line = first_line(process)
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
     assert line.startswith("nexus master ")
     assert "http://127.0.0.1:" in line
@@ -82,9 +84,9 @@ def test_a_second_process_on_one_directory_is_refused(tmp_path: Path) -> None:
     with serving("--data", tmp_path, "--http-addr", ANY_PORT) as first:
         first_line(first)
         with serving("--data", tmp_path, "--http-addr", ANY_PORT) as second:
-            _, error = second.communicate(timeout=30)
+            _, error = second.communicate(timeout=120)
         first.terminate()
-        first.communicate(timeout=30)
+        first.communicate(timeout=120)
 
     assert second.returncode == 1
     assert error.startswith("nexus: ")
@@ -116,7 +118,7 @@ def test_insecure_is_loud(tmp_path: Path) -> None:
     ) as process:
         first_line(process)
         process.terminate()
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
 
     assert "INSECURE" in error
     assert "0.0.0.0:0" in error
@@ -141,7 +143,7 @@ def test_every_line_of_the_log_says_which_node_epoch_and_offset(
     ) as process:
         told = json.loads(first_line(process))
         process.terminate()
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
 
     lines = lines_of(error)
     began = next(line for line in lines if line["event"] == "reign_began")
@@ -159,7 +161,7 @@ def test_for_people_a_line_has_the_same_words(tmp_path: Path) -> None:
     ) as process:
         first_line(process)
         process.terminate()
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
 
     (line,) = [line for line in error.splitlines() if "reign_began" in line]
     assert "[info" in line
@@ -176,7 +178,7 @@ def test_an_expected_failure_has_no_traceback(tmp_path: Path) -> None:
         host, _, port = told["bind_addr"].rpartition(":")
         assert (host, port) == ("127.0.0.1", "0")
         process.terminate()
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
 
     assert "Traceback" not in error
     assert all("exception" not in line for line in lines_of(error))

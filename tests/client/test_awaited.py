@@ -74,7 +74,8 @@ async def test_who_is_cancelled_while_connecting_leaves_no_connection(
     tmp_path: Path,
 ) -> None:
     with nexus.open(tmp_path / "data", role="standalone") as node:
-        goes_on, made, closed = threading.Event(), [], threading.Event()
+        begun, goes_on, closed = (threading.Event() for _ in range(3))
+        made = []
 
         class Noting(nexus.Connection):
             @override
@@ -83,18 +84,19 @@ async def test_who_is_cancelled_while_connecting_leaves_no_connection(
                 closed.set()
 
         def connect() -> nexus.Connection:
-            goes_on.wait(20)
+            begun.set()
+            goes_on.wait(60)
             made.append(Noting(node.connect().require_open().session))
             return made[0]
 
         task = asyncio.create_task(Connection.open(connect))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         goes_on.set()
 
-        assert await asyncio.to_thread(closed.wait, 20)
+        assert await asyncio.to_thread(closed.wait, 60)
         assert len(made) == 1
 
 

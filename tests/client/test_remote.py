@@ -291,7 +291,7 @@ def test_a_write_is_sent_again_under_its_id(answer: Any) -> None:
 
 def test_a_write_of_which_nobody_knows_is_an_unknown_outcome() -> None:
     with scripted(*[None] * 1000) as node:
-        session = RemoteSession.open(node.url, timeout_s=0.2)
+        session = RemoteSession.open(node.url, timeout_s=2.0)
         with pytest.raises(OutcomeUnknownError, match="may be done or not"):
             session.run([INSERT])
         session.close()
@@ -299,7 +299,7 @@ def test_a_write_of_which_nobody_knows_is_an_unknown_outcome() -> None:
 
 def test_a_write_that_nobody_takes_did_not_happen() -> None:
     with scripted(*[QuorumLostError("too few")] * 1000) as node:
-        session = RemoteSession.open(node.url, timeout_s=0.2)
+        session = RemoteSession.open(node.url, timeout_s=2.0)
         with pytest.raises((QuorumLostError, NoMasterError)):
             session.run([INSERT])
         session.close()
@@ -354,7 +354,7 @@ def test_a_query_that_nobody_answers_says_why(
     answer: Any, error: type[Exception]
 ) -> None:
     with scripted(*[answer] * 1000) as node:
-        session = RemoteSession.open(node.url, timeout_s=0.2)
+        session = RemoteSession.open(node.url, timeout_s=2.0)
         with pytest.raises((error, NoMasterError)):
             rows(session)
         session.close()
@@ -465,7 +465,7 @@ def test_a_begin_whose_answer_was_lost_is_begun_again() -> None:
 
 def test_a_begin_that_nobody_answers_began_nothing() -> None:
     with scripted(*[None] * 1000) as node:
-        session = RemoteSession.open(node.url, timeout_s=0.2)
+        session = RemoteSession.open(node.url, timeout_s=2.0)
         with pytest.raises(NoMasterError, match="no transaction was begun"):
             session.begin()
         session.close()
@@ -486,7 +486,7 @@ def test_no_node_at_all_is_told_with_the_addresses() -> None:
 def test_a_replica_that_names_no_master_is_asked_again() -> None:
     replica = ScriptedNode(Script(), nexus_replica())
     with replica:
-        session = RemoteSession.open(f"{replica.url}?read=replica&timeout=0.2")
+        session = RemoteSession.open(f"{replica.url}?read=replica&timeout=2")
         with pytest.raises(NoMasterError, match="takes writes within"):
             session.run([INSERT])
         session.close()

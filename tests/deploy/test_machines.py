@@ -148,7 +148,7 @@ def test_a_pod_is_labelled_with_its_node_s_role(tmp_path: Path) -> None:
         }
         command = [BIN / "python", tmp_path / "label.py"]
         with subprocess.Popen(command, env=environment) as process:
-            told = Stage.patched.get(timeout=30)
+            told = Stage.patched.get(timeout=120)
             process.kill()
         server.shutdown()
 

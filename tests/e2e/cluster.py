@@ -44,7 +44,7 @@ CONTEXT.set_forkserver_preload(
     ]
 )
 
-CLIENT = httpx.Client(verify=False, trust_env=False)
+CLIENT = httpx.Client(verify=False, trust_env=False, timeout=30.0)
 """One for all calls: making one loads the system's certificates, 50 ms each time."""
 
 
@@ -216,7 +216,7 @@ class NodeProcess:
         return self.log_path.read_text(errors="replace")[-4000:]
 
     def get(self, path: str) -> Any:
-        answer = CLIENT.get(self.url + path, timeout=START_LIMIT_S)
+        answer = CLIENT.get(self.url + path)
         answer.raise_for_status()
         return answer.json()
 
@@ -224,7 +224,7 @@ class NodeProcess:
         return CLIENT.post(
             self.url + path,
             json=body if body is not None else {},
-            timeout=START_LIMIT_S,
+            timeout=60.0,
         )
 
     def status(self) -> dict[str, Any]:

@@ -69,6 +69,6 @@ def small_disk(mount: Path, *, megabytes: int) -> Iterator[SmallDisk]:
         yield SmallDisk(mount, holder)
     finally:
         holder.stdin.close()
-        holder.wait(10)
+        holder.wait(60)
         holder.stdout.close()
         holder.stderr.close()

@@ -29,7 +29,7 @@ class Traffic:
         limits = httpx.Limits(max_connections=LANES)
         async with (
             httpx.AsyncClient(
-                base_url=self.node.url, timeout=30.0, verify=False, limits=limits
+                base_url=self.node.url, timeout=90.0, verify=False, limits=limits
             ) as client,
             asyncio.TaskGroup() as lanes,
         ):

@@ -89,7 +89,7 @@ def test_no_secret_is_told_by_a_log_an_error_or_the_process_list(
         told += [ended.stdout, ended.stderr]
     finally:
         serving.terminate()
-        serving.wait(30)
+        serving.wait(90)
         log.close()
 
     lines = (tmp_path / "log").read_text() + audit.read_text()

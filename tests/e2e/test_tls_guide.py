@@ -57,7 +57,7 @@ class Follower:
             cwd=self._directory,
             env=self._environment,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert ended.returncode == 0, (words, ended.stderr)
@@ -81,7 +81,7 @@ def follower(tmp_path: Path) -> Iterator[Follower]:
     yield follower
     for node in follower.served:
         node.terminate()
-        node.wait(30)
+        node.wait(90)
 
 
 def test_every_command_of_the_guide_runs_as_it_stands(follower: Follower) -> None:

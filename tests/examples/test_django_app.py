@@ -17,7 +17,7 @@ def test_the_projects_own_tests_pass_on_a_node_of_their_own(tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
 

@@ -34,14 +34,14 @@ def served(directory: Path, nodes: list[NodeProcess]) -> Iterator[httpx.Client]:
             command, cwd=APP, env=os.environ | environment, stdout=log, stderr=log
         ) as process,
         httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False
+            base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False
         ) as client,
     ):
         try:
             wait_until(lambda: client.get("/openapi.json").is_success, "it serves")
             yield client
             process.terminate()
-            assert process.wait(30) in (0, -15)
+            assert process.wait(120) in (0, -15)
         except BaseException as error:
             error.add_note((directory / "app.log").read_text())
             raise

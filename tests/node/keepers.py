@@ -19,6 +19,7 @@ class Keepers:
     def __init__(self, crowd: Crowd, etcd: Etcd, prefix: str) -> None:
         self._crowd = crowd
         self.flags: dict[str, Any] = {
+            "replication__missed_heartbeats": 30,
             "replication__coordinator": "etcd",
             "replication__etcd_endpoints": etcd.endpoints,
             "replication__etcd_prefix": prefix,

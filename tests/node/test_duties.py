@@ -27,8 +27,8 @@ async def test_a_node_without_voters_has_no_vote_to_give(crowd: Crowd) -> None:
     with pytest.raises(WrongRoleError, match="has no voters"):
         node._duties.voting()
     node._duties.require_no_voter()
-    connection = await Connection.open(address_of(node), timeout_s=2)
-    answer = await introduce(connection, hello(VOTES), "", timeout_s=2)
+    connection = await Connection.open(address_of(node), timeout_s=60)
+    answer = await introduce(connection, hello(VOTES), "", timeout_s=60)
     await connection.close()
     assert isinstance(answer, Error)
     assert answer.code == ErrorCode.BUSY

@@ -118,7 +118,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_it(
         with pipe.open("wb") as feed:  # opens once it reads: it is well under way
             process.send_signal(signal.SIGINT)
             feed.write(database.read_bytes())
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
     assert tar_names(tmp_path / "archive") == [DATABASE_NAME, "manifest.json"]
 

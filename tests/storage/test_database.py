@@ -322,7 +322,7 @@ def test_a_forked_child_is_refused_and_harms_nothing(database: Database) -> None
 
     child = context.Process(target=use_in_child, args=(database, answers))
     child.start()
-    assert "after fork()" in answers.get(timeout=20)
+    assert "after fork()" in answers.get(timeout=120)
     child.join()
 
     write(database, "insert into t values (1)", 2)

@@ -434,7 +434,7 @@ async def test_a_client_that_does_not_read_its_cursor_is_cut_off(node: Node) -> 
         "POST /v3/cursor HTTP/1.1\r\nhost: node\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
-    limits = HttpLimits(read_timeout_s=0.05)
+    limits = HttpLimits(read_timeout_s=0.5)
     async with HttpServer(node, "127.0.0.1:0", limits) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(head.encode() + body)

@@ -182,7 +182,7 @@ async def test_what_is_no_hrana_closes_the_connection(
 
 
 async def test_who_says_no_hello_is_closed(crowd: Crowd) -> None:
-    node = await crowd.node("b", limits__head_timeout_ms=100)
+    node = await crowd.node("b", limits__head_timeout_ms=2_000)
     async with (
         HttpServer(node, "127.0.0.1:0") as server,
         connected(server, hello=False) as connection,

@@ -274,11 +274,15 @@ async def test_a_statement_within_a_transaction_can_be_cancelled(
 ) -> None:
     await client.begin(1)
     client.ask(2, ENDLESS, within=1)
-    client.say(Cancel(2))
-    await asyncio.sleep(0.05)
-    client.say(Cancel(2))
 
+    async def cancels() -> None:
+        while True:  # it may not run yet
+            client.say(Cancel(2))
+            await asyncio.sleep(0.05)
+
+    cancelling = asyncio.create_task(cancels())
     failed = await client.expect(Failed)
+    cancelling.cancel()
 
     assert (failed.message, failed.ended) == ("interrupted", False)
     await client.commit(3, 1)

@@ -69,7 +69,7 @@ class Voter:
         connection = Connection(reader, writer)
         try:
             known = knowing(SECRET)
-            greeting = await receive_hello(connection, known, timeout_s=2)
+            greeting = await receive_hello(connection, known, timeout_s=60)
             hello = greeting.hello
             assert isinstance(hello, Hello)
             await self.links.serve(connection, hello, greeting.challenge)
@@ -100,7 +100,7 @@ async def test_both_ends_of_a_connection_send_and_know_who_has_sent() -> None:
     a, b = Voter("a"), Voter("b")
     async with listening(a, b):
         a.links.reach([b.address])
-        await until(lambda: b.links._open)
+        await until(lambda: a.links._open and b.links._open)
         a.links.send(b.name, TakeOver(Epoch(3)))
         b.links.send(a.name, TakeOver(Epoch(4)))
         await until(lambda: a.heard and b.heard)

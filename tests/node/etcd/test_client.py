@@ -33,7 +33,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 
 def client_of(etcd: Etcd, prefix: str, *before: str) -> EtcdClient:
     endpoints = (*before, *etcd.endpoints.split(","))
-    return EtcdClient(EtcdSettings(endpoints=endpoints, prefix=prefix, timeout_s=5.0))
+    return EtcdClient(EtcdSettings(endpoints=endpoints, prefix=prefix, timeout_s=60.0))
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ async def test_a_node_shows_its_certificate_to_an_etcd_that_asks(
     stranger = EtcdSettings(
         endpoints=(f"https://127.0.0.1:{port}",),
         prefix="/p",
-        timeout_s=5.0,
+        timeout_s=60.0,
         ca_file=str(theirs.ca),
     )
     known = replace(stranger, cert_file=str(own.cert), key_file=str(own.key))

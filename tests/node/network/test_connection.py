@@ -20,7 +20,7 @@ async def pair() -> tuple[Connection, Connection, asyncio.Server]:
         0,
     )
     port = server.sockets[0].getsockname()[1]
-    client = await Connection.open(f"127.0.0.1:{port}", timeout_s=5)
+    client = await Connection.open(f"127.0.0.1:{port}", timeout_s=60)
     return client, await accepted.get(), server
 
 
@@ -29,7 +29,7 @@ async def test_messages_arrive_in_the_order_in_which_they_were_sent() -> None:
     sent = [Ping(number) for number in range(3)]
     for message in sent:
         client.send(message)
-    received = [await served.receive_one(timeout_s=5)]
+    received = [await served.receive_one(timeout_s=60)]
     while len(received) < len(sent):
         received += await served.receive()
 
@@ -86,7 +86,7 @@ async def test_silence_in_a_handshake_and_an_end_in_it_are_told_apart() -> None:
         await served.receive_one(timeout_s=0.01)
     await client.close()
     with pytest.raises(ProtocolError, match="closed during the handshake"):
-        await served.receive_one(timeout_s=5)
+        await served.receive_one(timeout_s=60)
     await served.close()
     server.close()
 
@@ -97,4 +97,4 @@ async def test_a_host_that_nobody_can_be_asked_for_is_one_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(module, "split_address", lambda _: (host, 1))
     with pytest.raises(OSError, match="is no host"):
-        await Connection.open(f"{host}:1", timeout_s=5)
+        await Connection.open(f"{host}:1", timeout_s=60)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 import structlog.testing
@@ -116,23 +117,25 @@ async def test_thousands_that_say_nothing_keep_no_replica_out(crowd: Crowd) -> N
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
 
-    idle = []
-    for _ in range(CROWD):
-        idle.append(await asyncio.open_connection(host, int(port)))
-        idle[-1][1].write(b"\x01")  # half a frame
-    replica = await crowd.replica("replica", master)
-    await caught_up(replica, await run(master, "insert into t values (1)"))
+    with ExitStack() as stack:
+        stack.callback(tracemalloc.stop)
+        idle = []
+        for _ in range(CROWD):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.transport.abort)
+            writer.write(b"\x01")  # half a frame
+            idle.append((reader, writer))
+        replica = await crowd.replica("replica", master)
+        await caught_up(replica, await run(master, "insert into t values (1)"))
 
-    gc.collect()
-    used = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    rejected = master.master_stats().rejected_connections
+        gc.collect()
+        used = tracemalloc.get_traced_memory()[0] - before
+        rejected = master.master_stats().rejected_connections
+        first = Connection(*idle[0])
+        (said,) = await first.receive()
+        await first.close()
+
     assert rejected >= CROWD - MOST_STRANGERS
     assert used < MEMORY_LIMIT
-    first = Connection(*idle[0])
-    (said,) = await first.receive()
     assert isinstance(said, Error)
     assert said.code == ErrorCode.BUSY
-    for _, writer in idle:
-        writer.transport.abort()
-    await first.close()

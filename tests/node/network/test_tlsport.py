@@ -170,7 +170,7 @@ def test_slow_handshakes_hold_nobody_up_and_end_at_their_deadline(
     run: Run, office: Office
 ) -> None:
     async def check() -> None:
-        async with opened(office.settings(), timeout_s=0.5) as (_, port):
+        async with opened(office.settings(), timeout_s=3.0) as (_, port):
             slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
             for number, (_, writer) in enumerate(slow):
                 writer.write(b"\x16\x03\x01"[: number % 4])  # some not even a byte

@@ -41,7 +41,7 @@ class Asks:
 def asking(directory: Path, asks: Asks) -> tuple[Homecoming, Any, list[Any]]:
     taken: list[Any] = []
     following = SimpleNamespace(machine=asks, take=taken.append)
-    return Homecoming(Papers.of(settings(directory)), timeout_s=2), following, taken
+    return Homecoming(Papers.of(settings(directory)), timeout_s=60), following, taken
 
 
 async def test_what_it_answers_to_a_hello_decides(crowd: Crowd, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from nexus.model.position import Offset
 from nexus.node.roles.syncs import Paced, syncs_told
 from node.builders import until
 
-LONG_S = 0.3
+LONG_S = 1.5
 
 
 async def test_the_first_one_is_told_at_once_and_those_that_follow_together() -> None:

@@ -311,7 +311,7 @@ async def connected() -> AsyncIterator[tuple[Connection, Connection]]:
         0,
     )
     port = server.sockets[0].getsockname()[1]
-    near = await Connection.open(f"127.0.0.1:{port}", timeout_s=5)
+    near = await Connection.open(f"127.0.0.1:{port}", timeout_s=60)
     far = await accepted.get()
     far.handshake_done()
     yield near, far

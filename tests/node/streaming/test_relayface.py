@@ -187,8 +187,8 @@ async def test_a_replica_that_would_follow_its_own_downstream_is_refused(
         epoch=parts.state.epoch,
     )
 
-    connection = await Connection.open(address_of(second), timeout_s=5)
-    answer = await introduce(connection, hello, "", timeout_s=5)
+    connection = await Connection.open(address_of(second), timeout_s=60)
+    answer = await introduce(connection, hello, "", timeout_s=60)
     await connection.close()
 
     assert isinstance(answer, Error)
