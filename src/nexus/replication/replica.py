@@ -318,7 +318,7 @@ class Replica(ReplicaView):
         return (report, *self._link.given_up(reason, instead=follow))
 
     def _acknowledged(self, now_ms: int) -> Effects:
-        ack = WalAck(self._log.durable, self._log.applied)
+        ack = WalAck(self._log.durable, self._log.applied, full=self.is_full)
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
 
     def _applies(self, now_ms: int) -> Effects:

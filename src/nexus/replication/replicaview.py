@@ -34,6 +34,11 @@ class ReplicaView:
         return self._link.is_welcome
 
     @property
+    def is_full(self) -> bool:
+        """Whether its log has reached its cap: a witness's has one."""
+        return False
+
+    @property
     def master_addr(self) -> str:
         """The address that is followed, or tried next."""
         return self._link.address
