@@ -110,8 +110,9 @@ def test_page_metrics_and_api_agree(browser: Browser, three: list[NodeProcess]) 
         epoch = node.status()["epoch"]
         assert seen.figure(id_of(node), "epoch") == epoch
         assert metric(node, "nexus_epoch") == epoch
-        assert metric(node, "nexus_failovers_total") == node.status()["failovers"] == 1
-    assert seen.text('[data-tile="failovers"]') == "1"
+        failovers = node.status()["failovers"]
+        assert metric(node, "nexus_failovers_total") == failovers >= 1
+    assert seen.text('[data-tile="failovers"]') == str(failovers)
 
 
 @pytest.mark.campaign
