@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
 from nexus.errors import (
     DatabaseBusyError,
+    DiskFullError,
     NoDatabaseError,
     StorageError,
 )
 from nexus.model.position import ORIGIN, EpochHistory
-from nexus.storage import connections
+from nexus.storage import access, connections
 from nexus.storage.connections import stands
 from nexus.storage.database import Database
 from node.builders import locked_elsewhere, open_elsewhere
@@ -90,8 +92,30 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(b"not a database " * 100)
 
-    with pytest.raises(StorageError, match=r"cannot open .*a\.db"):
+    with pytest.raises(StorageError, match=r"cannot open .*a\.db: .*nexus restore"):
         Database.expect(path)
+
+
+def test_a_disk_that_is_full_is_told_as_such_where_sqlite_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    Database.open(path).close()
+    free = 0
+    usage = SimpleNamespace
+
+    def fails(*_: object) -> None:
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr(access.columns, "begin", fails)
+    monkeypatch.setattr(access.shutil, "disk_usage", lambda _: usage(free=free))
+
+    with pytest.raises(DiskFullError, match="the disk is full; free space"):
+        Database.open(path)
+
+    free = 1 << 20
+    with pytest.raises(StorageError, match="disk I/O error"):
+        Database.open(path)
 
 
 # --- Alone with the file --------------------------------------------------------------
