@@ -53,7 +53,7 @@ class VotingReplica(Replica):
         is as it was, and the master that wanted it gone may be dead.
         """
         at_work = self._link.awaits_disk or self._log.received != self._log.durable
-        return not (at_work or self._intake.is_broken)
+        return not (at_work or self._full_sync.is_broken)
 
     @property
     def has_caught_up(self) -> bool:
