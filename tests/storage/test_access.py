@@ -15,7 +15,7 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.position import ORIGIN, EpochHistory
-from nexus.storage import access, connections
+from nexus.storage import connections
 from nexus.storage.connections import stands
 from nexus.storage.database import Database
 from node.builders import locked_elsewhere, open_elsewhere
@@ -107,8 +107,8 @@ def test_a_disk_that_is_full_is_told_as_such_where_sqlite_is_not(
     def fails(*_: object) -> None:
         raise apsw.IOError("disk I/O error")
 
-    monkeypatch.setattr(access.columns, "begin", fails)
-    monkeypatch.setattr(access.shutil, "disk_usage", lambda _: usage(free=free))
+    monkeypatch.setattr("nexus.storage.access.columns.begin", fails)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(free=free))
 
     with pytest.raises(DiskFullError, match="the disk is full; free space"):
         Database.open(path)
