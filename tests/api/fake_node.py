@@ -109,6 +109,7 @@ FIGURES = Figures(
     snapshot_expected_bytes=0,
     connections={"node": 1, "client": 2},
     lacks_quorum=False,
+    witness_full=False,
     rejections=Counter(malformed=3),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cli.fake_nodes import FakeNode, joined, node_status
-from nexus.cli.cluster import look, master_of
+from nexus.cli.cluster import look, look_for_all, master_of
 from nexus.cli.outcome import NotDoneError
 
 Start = Callable[[], FakeNode]
@@ -71,3 +71,62 @@ def test_a_replica_that_others_follow_leads_to_them(start: Start) -> None:
     views = look([master.url], "")
 
     assert [view.url for view in views] == [master.url, relay.url, far.url]
+
+
+def members(*ids: str) -> dict[str, object]:
+    """The voters of these ids, each on a machine of its own."""
+    rows = [
+        {"id": name, "addr": f"10.0.0.{number}:15475", "voter": True}
+        for number, name in enumerate(ids, 1)
+    ]
+    learner = {"id": "learner", "addr": "10.0.0.9:15475", "voter": False}
+    return {"members": [*rows, learner]}
+
+
+def test_voters_that_no_node_has_met_are_shown_as_well(start: Start) -> None:
+    replica = start().on(
+        "GET /replication/status", node_status("replica", node_id="one")
+    )
+    replica.on("GET /cluster/members", members("one", "two", "three"))
+
+    here, two, three = look_for_all([replica.url], "")
+
+    assert not here.error
+    assert (two.status["node_id"], two.url) == ("two", "10.0.0.2:15475")
+    assert "10.0.0.3:15475: this voter is not connected" in three.error
+
+
+def test_voters_that_are_shown_by_their_urls_are_not_shown_twice(start: Start) -> None:
+    master, near = start(), start()
+    joined(master, near)
+    with FakeNode() as gone:
+        url = gone.url
+    found = [
+        {"id": "replica-1", "http_url": near.url},
+        {"id": "gone", "http_url": url},
+        {"id": "nameless", "http_url": ""},
+    ]
+    master.on("GET /replication/replicas", {"replicas": found})
+    master.on("GET /cluster/members", members("replica-1", "gone", "nameless"))
+
+    views = look_for_all([master.url], "")
+
+    assert [view.url for view in views if view.error] == [url, "10.0.0.3:15475"]
+
+
+def test_a_voter_that_was_named_and_is_silent_is_shown_once(start: Start) -> None:
+    master = start()
+    joined(master)
+    known = {"id": "dead", "addr": "127.0.0.1:9", "voter": True}
+    master.on("GET /cluster/members", {"members": [known]})
+
+    views = look_for_all([master.url, "http://127.0.0.1:1"], "")
+
+    assert [view.url for view in views] == [master.url, "http://127.0.0.1:1"]
+
+
+def test_where_no_node_answers_there_are_no_voters_to_show() -> None:
+    with FakeNode() as gone:
+        url = gone.url
+
+    assert len(look_for_all([url], "")) == 1

@@ -1,15 +1,17 @@
 """One node's REST API, and what went wrong with it in one line."""
 
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 import nexus
 from cli.fake_nodes import FakeNode
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote, base_url, known_secret
+from nexus.cli.remote import NodeCallError, Remote, _mend, base_url, known_secret
 from nexus.errors import NodeUnreachableError
 
 Start = Callable[[], FakeNode]
@@ -152,3 +154,23 @@ def test_a_replication_port_is_no_http(tmp_path: Path) -> None:
         remote = Remote(node.node._parts.address)
         with remote, pytest.raises(NodeUnreachableError, match="its http_addr"):
             remote.get("/health")
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (62, "nexus tls issue --host"),
+        (10, "nexus tls issue --replace makes one"),
+        (9, "run date on both machines"),
+        (20, "name the CA with --ca FILE"),
+    ],
+)
+def test_a_certificate_that_does_not_hold_comes_with_its_own_mend(
+    number: int, mend: str
+) -> None:
+    refused = ssl.SSLCertVerificationError("verify failed")
+    refused.verify_code, refused.verify_message = number, "mismatch"
+    error = httpx.ConnectError("failed")
+    error.__cause__ = refused
+
+    assert mend in _mend(error)

@@ -8,6 +8,7 @@ from nexus.config import load
 from nexus.config.advice import advice
 
 THREE = "127.0.0.1:15475,127.0.0.1:2,127.0.0.1:3"
+LATE = {"role": "replica", "master_addr": "127.0.0.1:2"}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ THREE = "127.0.0.1:15475,127.0.0.1:2,127.0.0.1:3"
         ({"peers": THREE + ",127.0.0.1:4"}, ["no more failures than 3"]),
         ({"mode": "sync", "sync_quorum": 1}, ["this node alone"]),
         ({"mode": "sync", "sync_quorum": 2}, []),
+        ({**LATE, "apply_delay_ms": 59_999}, []),
+        ({**LATE, "apply_delay_ms": 60_000}, ["nothing else bounds it"]),
     ],
 )
 def test_only_what_is_unwise_is_warned_of(

@@ -36,6 +36,8 @@ def test_a_node_under_etcd_needs_no_master_and_no_peers() -> None:
         ({"mode": "async"}, "lets only a node take over that holds all"),
         ({"peers": "127.0.0.1:15475"}, "asks no voters"),
         ({"master_addr": "a:1"}, "tells who the master is"),
+        ({"bind_addr": "0.0.0.0:1"}, "by which they reach it"),
+        ({"bind_addr": "[::]:1"}, "by which they reach it"),
         ({"etcd_password": "x"}, "etcd_user is not"),
         ({"etcd_cert_file": "own.pem"}, "go together"),
         ({"etcd_endpoints": "a:2379"}, "write URLs"),

@@ -5,7 +5,12 @@ import asyncio
 import pytest
 
 from e2e.cluster import free_port
-from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
+from nexus.errors import (
+    ClusterChangeError,
+    QuorumLostError,
+    StorageError,
+    WrongRoleError,
+)
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
 from nexus.node.roles import machines
@@ -197,6 +202,13 @@ async def test_hard_case_11_a_full_witness_stops_until_the_voter_returns_or_is_r
         await asyncio.wait({waiting}, timeout=0.2)
     assert "replication.hold_size" in witness.status().last_error
     assert witness.status().state is LinkState.STREAMING
+    assert witness.figures().witness_full
+    await until(lambda: master.figures().lacks_quorum)
+    refusal = f"the log of the witness {witness.node_id} .* nothing happened"
+    with pytest.raises(QuorumLostError, match=refusal):
+        await run(master, "insert into t values (1)")
+    (row,) = (one for one in master.replicas() if one.id == witness.node_id)
+    assert row.full
 
     again = Node(replica.config)
     if returns:
@@ -208,6 +220,8 @@ async def test_hard_case_11_a_full_witness_stops_until_the_voter_returns_or_is_r
         end = master.status().durable_offset
         await until(lambda: witness.status().durable_offset >= end)
         await until(lambda: not witness.status().last_error)
+        await until(lambda: not master.figures().lacks_quorum)
+        await run(master, "insert into t values (2)")
     finally:
         await again.stop()
 

@@ -11,6 +11,7 @@ from nexus.replication.alignment import (
     RemoveVoter,
     SetAutoFailover,
     Step,
+    next_keyed_step,
     next_step,
 )
 
@@ -93,3 +94,27 @@ def after(named: MembersView, step: Step) -> MembersView:
     elif isinstance(step, RemoveVoter):
         voters.discard(step.node_id)
     return members("".join(sorted(voters)), "".join(sorted(set(everybody) - voters)))
+
+
+@pytest.mark.parametrize(
+    ("master", "rests", "step"),
+    [
+        (A, (False, False), None),
+        ("", (False, False), None),
+        (B, (False, False), HandOver(B)),
+        (C, (False, False), None),
+        (B, (True, True), None),
+        (B, (True, False), SetAutoFailover(enabled=False)),
+        (A, (False, True), SetAutoFailover(enabled=True)),
+    ],
+)
+def test_under_etcd_the_reign_goes_to_a_listed_node_unless_it_rests(
+    master: NodeId, rests: tuple[bool, bool], step: Step | None
+) -> None:
+    main_rests, named_rests = rests
+
+    found = next_keyed_step(
+        A, master, {A, B}, main_rests=main_rests, named_rests=named_rests
+    )
+
+    assert found == step

@@ -10,8 +10,8 @@ from nexus.replication.effects import (
     Rewind,
     Send,
 )
+from nexus.replication.full_sync import FullSync
 from nexus.replication.incoming import Incoming
-from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link, retries
 from nexus.replication.rewinding import Rewinding
@@ -33,8 +33,8 @@ class Deposed:
             )
         )
         keeping, wait = Keeping(self.log), retries(settings, lambda: 0.0)
-        intake = Intake(NodeId("b"), self.link, self.log, keeping, wait)
-        self.rewinding = Rewinding(self.link, self.log, keeping, intake)
+        full_sync = FullSync(NodeId("b"), self.link, self.log, keeping, wait)
+        self.rewinding = Rewinding(self.link, self.log, keeping, full_sync)
         self.link.started()
         self.connect()
 

@@ -89,6 +89,25 @@ def test_only_who_streams_and_was_heard_of_is_in_reach_of_a_quorum() -> None:
     assert found.nodes_in_reach(0) == 1
 
 
+def test_hard_case_11_a_full_witness_counts_for_no_new_write() -> None:
+    found, progress = streams(quorum=2)
+    full = WalAck(Offset(10), Offset(0), full=True)
+
+    found.acknowledged(progress, full, 0)
+    while_full = found.nodes_in_reach(0)
+    shown = found.replicas(0)[0].full
+    found.joined(progress, Admission(Plan.STREAM, Offset(10)), 5)
+    after_a_break = found.nodes_in_reach(5)
+    found.acknowledged(progress, Pong(6, Offset(10)), 6)
+    after_a_pong = found.nodes_in_reach(6)
+    found.acknowledged(progress, ack(10), 7)
+
+    assert while_full == after_a_break == after_a_pong == 1
+    assert shown
+    assert found.nodes_in_reach(7) == 2
+    assert not found.replicas(7)[0].full
+
+
 def test_acks_that_no_true_replica_sends_are_refuted() -> None:
     found, progress = streams()
 

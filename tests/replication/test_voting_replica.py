@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from nexus.model.position import Epoch, Offset
-from nexus.protocol.messages import Ping, Plan, WalAck
+from nexus.protocol.messages import Ping, Plan, Pong, WalAck
 from nexus.replication.effects import (
     MASTER,
     Connect,
@@ -132,7 +132,7 @@ PING = Ping(
 def full() -> VotingReplica:
     """A witness whose log has reached its cap, and which has left an entry."""
     found = welcomed(hold=80)
-    found.sized(80)
+    found.sized(80, 5)
     assert found.receive_entries((entry(5),), 10) == ()
     return found
 
@@ -144,6 +144,31 @@ def test_a_full_witness_stores_and_acknowledges_nothing() -> None:
     assert found.is_settled, "it lends what it has"
     assert found.receive(entry(6), 15) == ()
     assert found.tick(900) == ()
+
+
+def test_a_witness_says_at_once_that_it_is_full() -> None:
+    found = welcomed(hold=80)
+
+    told, said = found.sized(80, 5)
+    (answered,) = found.receive(PING, 20)
+    _, lifted = found.receive(replace(PING, overrun=True), 20)
+    _, full_again = found.receive(PING, 20)
+
+    assert isinstance(told, Report)
+    assert said == Send(MASTER, WalAck(END, END, full=True))
+    assert answered == Send(MASTER, Pong(20, END, END))
+    assert lifted == Send(MASTER, WalAck(END, END))
+    assert full_again == said
+    assert found.sized(81, 30) == (), "the master knows"
+
+
+def test_a_witness_without_a_master_tells_nobody_that_it_is_full() -> None:
+    found = welcomed(hold=80)
+    found.disconnected("gone")
+
+    (told,) = found.sized(80, 5)
+
+    assert isinstance(told, Report)
 
 
 def test_a_full_witness_answers_and_learns_what_all_voters_hold() -> None:
@@ -159,7 +184,7 @@ def test_a_full_witness_answers_and_learns_what_all_voters_hold() -> None:
 def test_a_witness_with_room_again_goes_on_from_its_own_end() -> None:
     found = full()
 
-    told, left, again = found.sized(10)
+    told, left, again = found.sized(10, 25)
     hello = found.connected_to_master(30)
     found.receive(welcome(END, 8, ONE_REIGN), 30)
     (store,) = found.receive_entries((entry(5),), 40)
@@ -173,11 +198,12 @@ def test_a_witness_with_room_again_goes_on_from_its_own_end() -> None:
 
 def test_a_witness_that_has_left_nothing_stays_connected() -> None:
     found = welcomed(hold=80)
-    found.sized(80)
+    found.sized(80, 5)
 
-    (told,) = found.sized(10)
+    told, said = found.sized(10, 25)
 
     assert isinstance(told, Report)
+    assert said == Send(MASTER, WalAck(END, END)), "it has room"
     assert found.receive_entries((entry(5),), 10) != ()
 
 
@@ -187,7 +213,7 @@ def test_a_witness_that_connects_anew_while_it_is_full_is_full_there_too() -> No
     found.connected_to_master(30)
     (acknowledged,) = found.receive(welcome(END, 8, ONE_REIGN), 30)[1:]
 
-    assert acknowledged == Send(MASTER, WalAck(END, END))
+    assert acknowledged == Send(MASTER, WalAck(END, END, full=True))
     assert found.receive_entries((entry(5),), 40) == ()
 
 

@@ -388,6 +388,12 @@ def a_full_witness_acknowledges(patch: Patch) -> None:
         return (Send(MASTER, WalAck(entries[-1].offset, NO_OFFSET)),)
 
     patch.setattr(VotingReplica, "receive_entries", receives)
+    a_full_witness_says_nothing(patch)
+
+
+def a_full_witness_says_nothing(patch: Patch) -> None:
+    """Its master takes writes that nobody can hold."""
+    patch.setattr(VotingReplica, "is_full", False)
 
 
 def a_full_witness_stores_on(patch: Patch) -> None:

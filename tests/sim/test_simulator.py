@@ -20,6 +20,7 @@ from sim.plan import (
     plan_of_absence,
     plan_of_homecoming,
 )
+from sim.planted import a_full_witness_says_nothing
 from sim.regressions import EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -236,6 +237,40 @@ def test_hard_case_11_a_full_witness_stops_the_writes_and_lives() -> None:
     assert full
     assert full_still
     assert before == after
+
+
+def refused_while_full() -> tuple[int, int]:
+    """How many writes were refused, and logged, while the witness is full for long."""
+    world = absent()
+    world.clients_act = True
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        processes = world.processes.values()
+        end = max(process.disk.end for process in processes)
+        seen.append((sum(one.writer.turned_away for one in processes), end))
+
+    for at_ms in (1_800, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+
+    (refused, end), (refused_later, end_later) = seen
+    return refused_later - refused, end_later - end
+
+
+def test_hard_case_11_while_a_witness_is_full_new_writes_are_refused() -> None:
+    refused, logged = refused_while_full()
+
+    assert refused > 10
+    assert logged == 0
+
+
+def test_hard_case_11_a_witness_that_does_not_say_so_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_full_witness_says_nothing(monkeypatch)
+
+    assert refused_while_full()[0] == 0
 
 
 def test_hard_case_11_a_full_witness_goes_on_once_the_voter_is_removed() -> None:

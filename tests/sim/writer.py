@@ -40,6 +40,8 @@ class Writer:
         self.open = False
         """Whether clients' transactions are taken."""
         self.held = False
+        self.turned_away = 0
+        """Transactions that would have waited for a witness that has no room."""
         self._waiting: list[Job] = []
         self._batch: list[Job] = []
         self._end = Offset(0)
@@ -54,7 +56,7 @@ class Writer:
 
     def submit(self, job: Job) -> None:
         """A client's transaction."""
-        if not self.open or self._process.member.master is None:
+        if not self.open or self._is_short():
             for answer in job.answers:
                 answer(REFUSED, 0)
             return
@@ -64,6 +66,20 @@ class Writer:
                 return
         self._waiting.append(job)
         self.look()
+
+    def _is_short(self) -> bool:
+        """Whether a write would wait for a witness that has no room for it."""
+        member, now_ms = self._process.member, self._process.now()
+        master = member.master
+        if master is None:
+            return True
+        if member.mode is not Mode.SYNC or not any(
+            replica.full for replica in master.replicas(now_ms)
+        ):
+            return False
+        short = master.nodes_in_reach(now_ms) < master.needed
+        self.turned_away += short
+        return short
 
     def append_own(self, operations: list[Operation]) -> None:
         """An entry of the node's own, in a batch by itself."""

@@ -107,7 +107,7 @@ def test_the_old_rows_go_before_the_new_ones_come(
 ) -> None:
     made = changeset(master, *statements)
 
-    apply_to_tables(replica, made, None)
+    apply_to_tables(replica, made, None, respelled=False)
 
     assert content(replica) == content(master)
 
@@ -117,7 +117,7 @@ def test_other_tables_are_left_alone(
 ) -> None:
     made = changeset(master, "update t set w = 9", "update plain set v = v + 10")
 
-    apply_to_tables(replica, made, {"t"})
+    apply_to_tables(replica, made, {"t"}, respelled=False)
 
     assert replica.execute("select distinct w from t").get == 9
     assert replica.execute("select max(v) from plain").get == 2
@@ -145,7 +145,7 @@ def test_a_row_that_does_not_fit_is_told_whatever_the_clause_says(
     replica.execute(meanwhile)
 
     with pytest.raises(RowConflictError, match=reason):
-        apply_to_tables(replica, made, None)
+        apply_to_tables(replica, made, None, respelled=False)
 
 
 def test_a_row_that_stands_already_is_passed_over_where_keys_are_respelled(
@@ -156,7 +156,7 @@ def test_a_row_that_stands_already_is_passed_over_where_keys_are_respelled(
 
     apply_to_tables(replica, made, None, respelled=True)
     with pytest.raises(RowConflictError):
-        apply_to_tables(replica, made, None)
+        apply_to_tables(replica, made, None, respelled=False)
     replica.execute("update t set w = 1.0 where id = 9")
     with pytest.raises(RowConflictError):
         apply_to_tables(replica, made, None, respelled=True)

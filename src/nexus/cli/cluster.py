@@ -54,13 +54,65 @@ def look(urls: Iterable[str], secret: str) -> tuple[NodeView, ...]:
     return tuple(views.values())
 
 
+def look_for_all(urls: Iterable[str], secret: str) -> tuple[NodeView, ...]:
+    """The same, and each voter that is known to no other node than by its name.
+
+    Without them a cluster that has lost half of its voters would look whole.
+    """
+    views = look(urls, secret)
+    return (*views, *_absent(views, secret))
+
+
+def _absent(views: tuple[NodeView, ...], secret: str) -> Iterator[NodeView]:
+    """The voters of the configuration in force that no view is of."""
+    answering = [view for view in views if not view.error]
+    asked = next((one for one in answering if one.role == "master"), None)
+    asked = asked or next(iter(answering), None)
+    members = [one for one in _members(asked, secret) if one.get("voter")]
+    shown = {view.status.get("node_id") for view in views}
+    # These are in the table, by their URLs, whether they answer or not.
+    shown |= {row.get("id") for view in views for row in view.replicas if _url(row)}
+    silent = {_host(view.url) for view in views if view.error}
+    hosts = [_host(str(one.get("addr"))) for one in members]
+    for one, host in zip(members, hosts, strict=True):
+        if one.get("id") in shown or (host in silent and hosts.count(host) == 1):
+            continue
+        yield NodeView(
+            url=str(one.get("addr")),
+            named=False,
+            status={"node_id": one.get("id")},
+            error=f"{one.get('addr')}: this voter is not connected to any node that "
+            "answers; start it, or see its log",
+        )
+
+
+def _members(view: NodeView | None, secret: str) -> list[dict[str, Any]]:
+    if view is None:
+        return []
+    with Remote(view.url, secret) as remote:
+        try:
+            answer = remote.get("/cluster/members", timeout=STATUS_TIMEOUT_S)
+        except (NodeUnreachableError, NodeCallError):
+            return []  # of a release that has no members, or it has gone meanwhile
+    return list(answer.get("members", ()))
+
+
+def _url(row: dict[str, Any]) -> str:
+    return str(row.get("http_url") or "")
+
+
+def _host(address: str) -> str:
+    return address.rpartition("://")[2].rpartition(":")[0]
+
+
 def master_of(views: Iterable[NodeView]) -> NodeView:
     """The one node that takes writes; NotDoneError where there is none, or two."""
     masters = [view for view in views if view.role in WRITERS]
     if not masters:
         raise NotDoneError(
-            "none of these nodes is a master; name the master's URL as well, or "
-            "promote a replica (nexus promote URL)"
+            "none of these nodes is a master just now; name the master's URL as well. "
+            "Where voters elect one, a majority of them must run (nexus status URL); "
+            "elsewhere promote a replica (nexus promote URL)"
         )
     if len(masters) > 1:
         urls = " and ".join(view.url for view in masters)

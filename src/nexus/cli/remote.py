@@ -159,14 +159,26 @@ class Remote:
             ) from None
 
 
+_CERTIFICATES: Final = {
+    "for another name": "write a name that it has, or make one with this name "
+    "(nexus tls issue --host)",
+    "has expired": "nexus tls issue --replace makes one",
+    "not valid yet": "run date on both machines",
+    "certificate": "name the CA with --ca FILE, or your certificate with --cert and "
+    "--key",
+}
+"""What to do about a certificate; the first that fits what is wrong with it."""
+
+
 def _mend(error: httpx.TransportError) -> str:
     words = reason_of(error)
     if isinstance(error, httpx.RemoteProtocolError):
         return "see whether this is its http_addr, and not its replication port"
     if words == NOT_TLS:
         return "write http:// for a node without a certificate"
-    if "certificate" in words:
-        return "name the CA with --ca FILE, or your certificate with --cert and --key"
+    for told, mend in _CERTIFICATES.items():
+        if told in words:
+            return mend
     return "start the node, or correct the URL"
 
 

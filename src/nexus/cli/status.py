@@ -10,7 +10,7 @@ from rich.console import Group, JustifyMethod
 from rich.live import Live
 from rich.text import Text
 
-from nexus.cli.cluster import WRITERS, NodeView, look
+from nexus.cli.cluster import WRITERS, NodeView, look_for_all
 from nexus.cli.options import AsJson, NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import known_secret
@@ -64,13 +64,13 @@ def status(
     """Show every node of the cluster: role, state, offsets, lag."""
     secret = known_secret(secret_file)
     if watch:
-        watched = Watch(urls, lambda known: look(known, secret), time.monotonic)
+        watched = Watch(urls, lambda known: look_for_all(known, secret), time.monotonic)
         show = _stream if as_json else _watch
         # Ctrl-C is how one leaves, or the end of whoever reads the lines.
         with suppress(KeyboardInterrupt, BrokenPipeError):
             show(watched, interval)
         return
-    views = look(urls, secret)
+    views = look_for_all(urls, secret)
     if as_json:
         print_json({"nodes": [_document(view) for view in views]})
     else:

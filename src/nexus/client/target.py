@@ -69,6 +69,10 @@ def read_target(
     except ValueError as error:
         raise _wrong(url, str(error)) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
+    if credentials and ":" not in credentials:
+        raise _wrong(
+            url, "a token, or the secret, is a password: write nexus://:TOKEN@HOST"
+        )
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")

@@ -1,9 +1,13 @@
 """What a configuration may say and had better not, told when a node starts."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from nexus.config.settings import Config
 from nexus.model.cluster import Mode
+
+WORTH_TELLING_MS: Final = 60_000
+"""What is written in less than a minute fills no disk."""
 
 
 def advice(config: Config) -> Iterator[str]:
@@ -15,6 +19,12 @@ def advice(config: Config) -> Iterator[str]:
         yield (
             f"{voters} voters in replication.peers survive no more failures than "
             f"{voters - 1} do: add one, a witness is enough"
+        )
+    if replication.apply_delay_ms >= WORTH_TELLING_MS:
+        yield (
+            f"replication.apply_delay_ms = {replication.apply_delay_ms}: the log keeps "
+            "all that was written within that time, however much it is, and nothing "
+            "else bounds it: the disk must have room for that"
         )
     if replication.mode is not Mode.SYNC or quorum is None:
         return

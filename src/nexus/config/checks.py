@@ -79,6 +79,12 @@ def _etcd_faults(settings: ReplicationSettings) -> Iterator[tuple[bool, str]]:
         "replication.coordinator = 'etcd', which tells who the master is; remove it",
     )
     yield (
+        etcd and _names_every(settings.bind_addr),
+        f"replication.bind_addr = '{settings.bind_addr}' names every address of this "
+        "machine, and with replication.coordinator = 'etcd' it is what others read in "
+        "etcd to dial this node; set it to the one HOST:PORT by which they reach it",
+    )
+    yield (
         bool(settings.etcd_password) and not settings.etcd_user,
         "replication.etcd_password is set, but replication.etcd_user is not; set both",
     )
@@ -140,6 +146,15 @@ def _check_peers(settings: ReplicationSettings) -> None:
             f"replication.sync_quorum = {settings.sync_quorum} is more than the "
             f"{len(peers)} voters of replication.peers; lower it"
         )
+
+
+def _names_every(address: str) -> bool:
+    """Whether it is no address for others: what listens there listens on all."""
+    host, _ = split_address(address)
+    try:
+        return not host or ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _may_be(own: str, peer: str) -> bool:

@@ -189,3 +189,5 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     state: LinkState
     apply_delay_ms: int = 0
     """How late it applies on purpose; `lag` is what it is behind beyond that."""
+    full: bool = False
+    """A witness whose log has reached its cap: until it has room it holds no write."""

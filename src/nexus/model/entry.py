@@ -4,7 +4,7 @@ An entry's payload is encoded once, by the master's writer; the same bytes are k
 in every log, sent over every wire and applied on every node.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -39,6 +39,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
         """The payload's meaning; raises msgspec.DecodeError for foreign bytes."""
         return decode_payload(self.payload)
 
+
+Kind = TypeVar("Kind", Membership, Tokens)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Payload)
@@ -77,12 +79,7 @@ def written_us(payload: bytes) -> int:
 
 def tokens_of(payload: bytes) -> Tokens | None:
     """The change of tokens that an entry brings, if it does; cheap for all others."""
-    if not is_own(payload):
-        return None
-    for operation in decode_payload(payload).operations:
-        if isinstance(operation, Tokens):
-            return operation
-    return None
+    return _own_operation(payload, Tokens)
 
 
 def configuration_of(payload: bytes) -> Membership | None:
@@ -90,9 +87,11 @@ def configuration_of(payload: bytes) -> Membership | None:
 
     Raises msgspec.DecodeError for an entry of Nexus's own that is none.
     """
+    return _own_operation(payload, Membership)
+
+
+def _own_operation(payload: bytes, kind: type[Kind]) -> Kind | None:
     if not is_own(payload):
         return None
-    for operation in decode_payload(payload).operations:
-        if isinstance(operation, Membership):
-            return operation
-    return None
+    operations = decode_payload(payload).operations
+    return next((one for one in operations if isinstance(one, kind)), None)

@@ -28,11 +28,15 @@ class Figures(msgspec.Struct, frozen=True):
     """By kind: `node`, `client`."""
     lacks_quorum: bool
     """Whether a master refuses writes because too few nodes are there."""
+    witness_full: bool
+    """Whether a witness's log has reached its cap."""
     rejections: Counter[str]
     """Connections of the replication port that were refused, by reason."""
 
 
-def figures_of(parts: Parts, clients: int, *, lacks_quorum: bool) -> Figures:
+def figures_of(
+    parts: Parts, clients: int, *, lacks_quorum: bool, witness_full: bool
+) -> Figures:
     """Look them up; asks the disk, so it may block."""
     directory = parts.standing.directory
     disk = os.statvfs(directory.root)
@@ -49,6 +53,7 @@ def figures_of(parts: Parts, clients: int, *, lacks_quorum: bool) -> Figures:
         connections={"node": parts.publisher.link_count, "client": clients},
         rejections=parts.port.rejections,
         lacks_quorum=lacks_quorum,
+        witness_full=witness_full,
     )
 
 

@@ -18,6 +18,7 @@ from nexus.node.clients.callers import Callers
 from nexus.node.duties import Duties
 from nexus.node.elections.forming import Forming
 from nexus.node.elections.resting import Resting
+from nexus.node.elections.voting import Voting
 from nexus.node.figures import Figures, figures_of
 from nexus.node.guest import Guest
 from nexus.node.network.papers import Papers
@@ -210,9 +211,13 @@ class Node(Orders):
 
     def figures(self) -> Figures:
         """What it holds and who is connected; may block, any thread may ask."""
-        acting = self._duties.acting
-        lacks_quorum = isinstance(acting, Reigning) and acting.lacks_quorum
-        return figures_of(self._parts, self._callers.count, lacks_quorum=lacks_quorum)
+        acting, duty = self._duties.acting, self._duties.duty
+        return figures_of(
+            self._parts,
+            self._callers.count,
+            lacks_quorum=isinstance(acting, Reigning) and acting.lacks_quorum,
+            witness_full=isinstance(duty, Voting) and duty.is_full,
+        )
 
     def history(self) -> EpochHistory:
         """Every reign of this node's log."""

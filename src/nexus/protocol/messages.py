@@ -170,6 +170,8 @@ class WalAck(msgspec.Struct, frozen=True, array_like=True):
     applied_offset: Offset
     success: bool = True
     """False: an entry did not fit the replica's rows; it wants a full sync."""
+    full: bool = False
+    """A witness's log has reached its cap: it stores no entry now."""
 
 
 class RequestSnapshot(msgspec.Struct, frozen=True, array_like=True):

@@ -3,8 +3,10 @@
 Each database elects on its own, by its own log: so nothing that was acknowledged in it
 can be lost, whichever node wins. Afterwards the master of a named database brings it in
 line with the main one, step by step: voters first, one at a time, then the reign.
+Under etcd, where nobody votes, only maintenance and the reign are brought in line.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nexus.model.cluster import MembersView, NodeId
@@ -64,3 +66,22 @@ def next_step(
     if master != own and heir is not None and heir.voter and heir.connected:
         return HandOver(master)
     return None
+
+
+def next_keyed_step(
+    own: NodeId,
+    master: NodeId,
+    heirs: Collection[NodeId],
+    *,
+    main_rests: bool,
+    named_rests: bool,
+) -> Step | None:
+    """The same under etcd, where `heirs` are those that may take the key.
+
+    In maintenance nobody takes it by itself, so nothing is handed over.
+    """
+    if named_rests is not main_rests:
+        return SetAutoFailover(enabled=not main_rests)
+    if named_rests or master == own or master not in heirs:
+        return None
+    return HandOver(master)

@@ -215,7 +215,7 @@ class Composition:
         """The log takes so much of the disk: a witness's has a cap (hard-case 11)."""
         if self.replica is None:
             return ()
-        return self._from_replica(self.replica.sized(size_bytes), now_ms)
+        return self._from_replica(self.replica.sized(size_bytes, now_ms), now_ms)
 
     def changes(self, *, changes: bool, now_ms: int) -> MemberEffects:
         """An operator waits to have a configuration logged, or waits no more.

@@ -57,7 +57,7 @@ class _Mark:
 class Delay:
     """What waits, oldest first; holds nothing back where the delay is 0."""
 
-    def __init__(self, delay_ms: int = 0) -> None:
+    def __init__(self, delay_ms: int) -> None:
         self.delay_ms = delay_ms
         self._spacing_ms = max(1, delay_ms // 1_000)
         self._marks: deque[_Mark] = deque()

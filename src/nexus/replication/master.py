@@ -162,6 +162,11 @@ class Master:
         """How many nodes must hold an entry before it is committed."""
         return self._settings.quorum
 
+    @property
+    def needed(self) -> int:
+        """The same, where a majority of the voters is asked for too."""
+        return self._streams.quorum
+
     def nodes_in_reach(self, now_ms: int) -> int:
         """How many nodes, this one included, can acknowledge an entry now."""
         return self._streams.nodes_in_reach(now_ms)
@@ -223,9 +228,8 @@ class Master:
     def resume(self, replica: NodeId | None, now_ms: int) -> Effects:
         """Stream again, from where it stopped. NotFoundError: unknown."""
         self._fleet.set_paused(replica, paused=False)
-        to = replica or "all replicas"
-        report = Report(Level.INFO, "resumed", f"entries go to {to} again")
-        return (report, *self._streams.fed(now_ms))
+        detail = f"entries go to {replica or 'all replicas'} again"
+        return (Report(Level.INFO, "resumed", detail), *self._streams.fed(now_ms))
 
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
         """Every replica known, connected or not."""

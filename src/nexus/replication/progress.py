@@ -23,6 +23,7 @@ class Progress:
         "connected_ms",
         "delay_ms",
         "entries_sent",
+        "full",
         "gone_ms",
         "heard_ms",
         "http_url",
@@ -44,6 +45,8 @@ class Progress:
         self.delay_ms = 0
         """By how much it applies later on purpose."""
         self.paused = False
+        self.full = False
+        """It is a witness whose log has reached its cap: it stores nothing more."""
         self.peer: Peer | None = None
         """None while there is no connection."""
         self.acked = NO_OFFSET
@@ -180,6 +183,14 @@ class Progress:
         """Whether nothing was heard for the dead-time."""
         return now_ms - self.heard_ms > dead_after_ms
 
+    def holds_more(self, heard_ms: int, *, overruns: bool) -> bool:
+        """Whether an entry can be held there: it streams, was heard of, and has room.
+
+        With `overruns` it stores what comes although its log is full.
+        """
+        has_room = overruns or not self.full
+        return self._streams and has_room and self.heard_ms >= heard_ms
+
     def is_healthy(self, now_ms: int, dead_after_ms: int, durable: Offset) -> bool:
         """Connected, heard of, and getting on: an open connection proves little."""
         if self.peer is None or self.is_silent(now_ms, dead_after_ms):
@@ -209,4 +220,5 @@ class Progress:
             bytes_sent=self.bytes_sent,
             state=self.state,
             apply_delay_ms=self.delay_ms,
+            full=self.full and self._streams,
         )

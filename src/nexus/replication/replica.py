@@ -42,9 +42,9 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
+from nexus.replication.full_sync import FullSync
 from nexus.replication.homing import Homing
 from nexus.replication.incoming import Incoming
-from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link, retries
 from nexus.replication.replicaview import ReplicaView
@@ -70,9 +70,9 @@ class Replica(ReplicaView):
         log = Incoming(standing, settings.apply_delay_ms)
         self._link, self._log, keeping = link, log, Keeping(log)
         wait = retries(settings, random)
-        self._intake = Intake(identity.node_id, link, log, keeping, wait)
-        self._intake.wanted = self._intake.is_broken = standing.incomplete
-        self._rewinding = Rewinding(link, log, keeping, self._intake)
+        self._full_sync = FullSync(identity.node_id, link, log, keeping, wait)
+        self._full_sync.wanted = self._full_sync.is_broken = standing.incomplete
+        self._rewinding = Rewinding(link, log, keeping, self._full_sync)
         self.paused = standing.paused
         """Whether an operator has stopped the apply."""
         self._stays_paused = standing.paused
@@ -104,7 +104,7 @@ class Replica(ReplicaView):
 
     def resume_snapshot(self, snapshot_id: str, next_chunk: int) -> None:
         """So much of a snapshot is on disk, from before a restart: go on there."""
-        self._intake.resume_from(snapshot_id, next_chunk)
+        self._full_sync.resume_from(snapshot_id, next_chunk)
 
     def connected_to_master(self, now_ms: int) -> Effects:
         """The connection stands: say Hello (the driver proves the secret)."""
@@ -180,17 +180,17 @@ class Replica(ReplicaView):
 
     def apply_failed(self, reason: str, now_ms: int) -> Effects:
         """An entry does not fit the rows here: only a snapshot mends that."""
-        return self._intake.apply_failed(reason, now_ms)
+        return self._full_sync.apply_failed(reason, now_ms)
 
     def installed(
         self, position: Position, history: EpochHistory, now_ms: int
     ) -> Effects:
         """Database and log stand at the snapshot's position: go on from there."""
-        return self._intake.installed(position, history, now_ms)
+        return self._full_sync.installed(position, history, now_ms)
 
     def install_failed(self, reason: str, now_ms: int) -> Effects:
         """The snapshot or a chunk of it was no good; everything is as it was."""
-        return self._intake.failed(reason, now_ms)
+        return self._full_sync.failed(reason, now_ms)
 
     def rewound(self, now_ms: int) -> Effects:
         """What a Rewind was to take back is gone: go on from there."""
@@ -209,13 +209,13 @@ class Replica(ReplicaView):
         if late:
             return self._link.given_up(late)
         if self._link.is_steady(now_ms):
-            self._intake.steady()
+            self._full_sync.steady()
         effects = self._applies(now_ms) if self.apply_delay_ms else ()
         if self._link.heartbeat_due(now_ms):
             ping = Ping(now_ms, self._log.durable, epoch=self._epoch)
             effects = (*effects, self._link.say(ping, now_ms))
         if self.state is LinkState.FULL_SYNC:
-            return (*effects, *self._intake.request(now_ms))
+            return (*effects, *self._full_sync.request(now_ms))
         return effects
 
     def pause(self) -> Effects:
@@ -263,7 +263,7 @@ class Replica(ReplicaView):
                 return self._pinged(message, now_ms)
             case SnapshotMeta() | SnapshotChunk() | SnapshotComplete() if self.master:
                 if state is LinkState.FULL_SYNC:
-                    return self._intake.receive(message, self.master.history)
+                    return self._full_sync.receive(message, self.master.history)
         # What was sent before the master knew of a full sync still arrives in it.
         if isinstance(message, Pong | WalEntry) and self._link.is_welcome:
             return ()
@@ -283,8 +283,8 @@ class Replica(ReplicaView):
         self._link.welcomed(welcome.heartbeat_ms, now_ms)
         self._log.met(welcome, now_ms)
         adopt, fork = Adopt(welcome), verdict.fork
-        if verdict.plan is Plan.FULL_SYNC or self._intake.wanted:
-            return (adopt, *self._intake.begin(fork, now_ms))
+        if verdict.plan is Plan.FULL_SYNC or self._full_sync.wanted:
+            return (adopt, *self._full_sync.begin(fork, now_ms))
         if verdict.plan is Plan.REWIND:
             return (adopt, *self._rewinding.begin(fork))
         return (adopt, *self._goes_on(now_ms))
@@ -292,8 +292,8 @@ class Replica(ReplicaView):
     def _goes_on(self, now_ms: int) -> Effects:
         """Up to its end, this log is the master's."""
         assert self.master is not None, "a master has welcomed this replica"
-        if self._intake.wanted:  # an entry before the end did not fit
-            return self._intake.begin(self._log.received, now_ms)
+        if self._full_sync.wanted:  # an entry before the end did not fit
+            return self._full_sync.begin(self._log.received, now_ms)
         self._log.matched(self.master.history)
         self._link.begins_streaming(paused=self.paused)
         return (*self._acknowledged(now_ms), *self._applies(now_ms))
@@ -318,7 +318,7 @@ class Replica(ReplicaView):
         return (report, *self._link.given_up(reason, instead=follow))
 
     def _acknowledged(self, now_ms: int) -> Effects:
-        ack = WalAck(self._log.durable, self._log.applied)
+        ack = WalAck(self._log.durable, self._log.applied, full=self.is_full)
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
 
     def _applies(self, now_ms: int) -> Effects:

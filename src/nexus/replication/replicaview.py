@@ -4,8 +4,8 @@ from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Welcome
 from nexus.replication.cascade import CASCADE
+from nexus.replication.full_sync import FullSync
 from nexus.replication.incoming import Incoming
-from nexus.replication.intake import Intake
 from nexus.replication.link import Link
 from nexus.replication.rewinding import Rewinding
 from nexus.replication.settings import Identity
@@ -18,7 +18,7 @@ class ReplicaView:
     _epoch: Epoch
     _link: Link
     _log: Incoming
-    _intake: Intake
+    _full_sync: FullSync
     _rewinding: Rewinding
     master: Welcome | None
     """What the last accepted master said of itself."""
@@ -32,6 +32,11 @@ class ReplicaView:
     def is_connected(self) -> bool:
         """Whether a master has welcomed this replica, and the connection stands."""
         return self._link.is_welcome
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its log has reached its cap: a witness's has one."""
+        return False
 
     @property
     def master_addr(self) -> str:
@@ -144,7 +149,7 @@ class ReplicaView:
             reconnects=self._link.reconnects,
             connected=self.is_connected,
             master_id=self.master.master_id if self.master else "",
-            full_syncs=self._intake.completed,
+            full_syncs=self._full_sync.completed,
             rewinds=self._rewinding.completed,
-            apply_conflicts=self._intake.conflicts,
+            apply_conflicts=self._full_sync.conflicts,
         )

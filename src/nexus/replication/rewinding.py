@@ -3,8 +3,8 @@
 from nexus.model.cluster import LinkState
 from nexus.model.position import ORIGIN, Offset
 from nexus.replication.effects import Effects, Level, Report, Rewind
+from nexus.replication.full_sync import FullSync
 from nexus.replication.incoming import Incoming
-from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link
 
@@ -13,12 +13,12 @@ class Rewinding:
     """First kept, then taken back; what cannot be taken back is a full sync."""
 
     def __init__(
-        self, link: Link, log: Incoming, keeping: Keeping, intake: Intake
+        self, link: Link, log: Incoming, keeping: Keeping, full_sync: FullSync
     ) -> None:
         self._link = link
         self._log = log
         self._keeping = keeping
-        self._intake = intake
+        self._full_sync = full_sync
         self._to = ORIGIN
         self.completed = 0
 
@@ -38,11 +38,11 @@ class Rewinding:
 
     def failed(self, reason: str, now_ms: int) -> Effects:
         """Database and log are as they were: ask for a snapshot, now or next time."""
-        self._intake.wanted = True
+        self._full_sync.wanted = True
         report = Report(Level.WARNING, "rewind_failed", reason)
         waited = self._link.disk_done(reason)
         if self._link.state is not LinkState.REWINDING:
             return (report, *waited)
-        full_sync = self._intake.begin(self._to.offset, now_ms)
+        full_sync = self._full_sync.begin(self._to.offset, now_ms)
         self._link.last_error = reason
         return (report, *full_sync)

@@ -91,8 +91,7 @@ class Streams:
         self._is_settled_yet = False
         self.voters = voters
         self._settings = replace(self._settings, quorum=quorum)
-        advanced = self._advanced()
-        return (*advanced, *self.fed(now_ms)) if advanced else ()
+        return self._advanced_and_fed(now_ms)
 
     def listed(self, nodes: frozenset[NodeId]) -> None:
         """Each of these must hold an entry; nothing is known to be committed yet."""
@@ -102,8 +101,7 @@ class Streams:
     def required_from(self, nodes: frozenset[NodeId], now_ms: int) -> Effects:
         """Who must hold an entry from now on."""
         self.required = nodes
-        advanced = self._advanced()
-        return (*advanced, *self.fed(now_ms)) if advanced else ()
+        return self._advanced_and_fed(now_ms)
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
         """The own log is durable up to `offset`."""
@@ -178,20 +176,22 @@ class Streams:
         return durable_on(self._held().values(), offset)
 
     def nodes_in_reach(self, now_ms: int) -> int:
-        """This node, and every replica that streams and was heard of lately."""
-        dead_after_ms = self._settings.dead_after_ms
-        return 1 + sum(
-            progress.streams
-            and not progress.is_silent(now_ms, dead_after_ms)
-            and self._counts(progress.node_id)
-            for progress in self.fleet
-        )
+        """This node, and every replica that streams, was heard of, and has room."""
+        heard_ms, overruns = now_ms - self._settings.dead_after_ms, self._overruns
+        there = (one for one in self.fleet if self._counts(one.node_id))
+        return 1 + sum(one.holds_more(heard_ms, overruns=overruns) for one in there)
+
+    @property
+    def _overruns(self) -> bool:
+        """Whether a witness at its cap stores entries even so."""
+        return self.changes or not self._is_settled
 
     def joined(self, progress: Progress, admission: Admission, now_ms: int) -> Effects:
         """It was welcomed with this plan: what it is sent now."""
         if admission.plan is Plan.STREAM:
             progress.streams_from(admission.from_offset, self.commit)
-            held = WalAck(admission.from_offset, progress.applied)
+            applied, full = progress.applied, progress.full
+            held = WalAck(admission.from_offset, applied, full=full)
             return self.acknowledged(progress, held, now_ms)
         if admission.plan is Plan.REWIND:
             progress.rewinds(admission.from_offset)
@@ -230,11 +230,14 @@ class Streams:
         if not progress.streams:
             # Its log is not this log: the same offset may name another entry.
             return ()
+        if isinstance(ack, WalAck):
+            progress.full = ack.full
         progress.acknowledged(ack.durable_offset, ack.applied_offset, now_ms)
+        return self._advanced_and_fed(now_ms) or self.feed(progress, now_ms)
+
+    def _advanced_and_fed(self, now_ms: int) -> Effects:
         advanced = self._advanced()
-        if advanced:
-            return (*advanced, *self.fed(now_ms))
-        return self.feed(progress, now_ms)
+        return (*advanced, *self.fed(now_ms)) if advanced else ()
 
     def fed(self, now_ms: int) -> Effects:
         """What all replicas are to be sent now."""
@@ -246,9 +249,8 @@ class Streams:
 
     def feed(self, progress: Progress, now_ms: int) -> Effects:
         """What one replica is to be sent now: entries, or the commit offset alone."""
-        stream = progress.next_stream(
-            self.end, self.commit, self._settings.window_entries
-        )
+        window = self._settings.window_entries
+        stream = progress.next_stream(self.end, self.commit, window)
         if stream is not None:
             return (stream,)
         if progress.awaits_commit(self.commit):
@@ -272,7 +274,7 @@ class Streams:
             clock_us=(
                 0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
             ),
-            overrun=self.changes or not self._is_settled,
+            overrun=self._overruns,
         )
         return (Send(progress.peer, ping),)
 
@@ -318,8 +320,7 @@ class Streams:
 
     def _held(self) -> dict[str, Offset]:
         held: dict[str, Offset] = {one.node_id: one.acked for one in self.fleet}
-        held[self._node_id] = self.log.durable_offset
-        return held
+        return held | {self._node_id: self.log.durable_offset}
 
     def _counted(self) -> dict[str, Offset]:
         return {

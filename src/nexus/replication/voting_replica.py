@@ -53,7 +53,7 @@ class VotingReplica(Replica):
         is as it was, and the master that wanted it gone may be dead.
         """
         at_work = self._link.awaits_disk or self._log.received != self._log.durable
-        return not (at_work or self._intake.is_broken)
+        return not (at_work or self._full_sync.is_broken)
 
     @property
     def has_caught_up(self) -> bool:
@@ -82,9 +82,16 @@ class VotingReplica(Replica):
 
     # --- What a witness has room for -------------------------------------------------
 
-    def sized(self, size_bytes: int) -> Effects:
-        """The log takes so much of the disk."""
-        return (*self.room.sized(size_bytes), *self._goes_on_with_room())
+    @property
+    @override
+    def is_full(self) -> bool:
+        return self.room.is_full
+
+    def sized(self, size_bytes: int, now_ms: int) -> Effects:
+        """The log takes so much of the disk; the master hears of a cap at once."""
+        was_full = self.is_full
+        told = self.room.sized(size_bytes)
+        return (*told, *self._goes_on_with_room(now_ms, was_full=was_full))
 
     @override
     def connected_to_master(self, now_ms: int) -> Effects:
@@ -102,15 +109,19 @@ class VotingReplica(Replica):
 
     @override
     def _pinged(self, ping: Ping, now_ms: int) -> Effects:
-        effects = super()._pinged(ping, now_ms)
+        effects, was_full = super()._pinged(ping, now_ms), self.is_full
         self.room.lifted(lifted=ping.overrun)
-        return (*effects, *self._goes_on_with_room())
+        return (*effects, *self._goes_on_with_room(now_ms, was_full=was_full))
 
-    def _goes_on_with_room(self) -> Effects:
-        """The stream begins anew where this log ends: entries were left since then."""
+    def _goes_on_with_room(self, now_ms: int, *, was_full: bool) -> Effects:
+        """The stream begins anew where this log ends, if entries were left since then.
+
+        If none were, the master is only told whether there is room.
+        """
         room = self.room
         if room.is_full or not (room.has_dropped and self._link.streams):
-            return ()
+            told = room.is_full is not was_full
+            return self._acknowledged(now_ms) if told else ()
         reason = "the log has room again: connecting anew"
         return self._link.given_up(reason, instead=self._link.same_master())
 

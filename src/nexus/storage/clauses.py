@@ -50,7 +50,7 @@ def apply_to_tables(
     changeset: bytes,
     tables: Collection[str] | None,
     *,
-    respelled: bool = False,
+    respelled: bool,
 ) -> None:
     """Apply the changes of these tables, or of all; raises RowConflictError.
 

@@ -49,6 +49,7 @@ class Database(Access):
         self._checkpointed = Offset(0)
         self._schema_hash = (-1, b"")
         self._wal_pages = 0
+        """Pages in the `-wal` since it was last begun anew."""
         self._tokens = GoodTokens()
         self._tokens_changed = False
         self.begun = 0
@@ -64,11 +65,6 @@ class Database(Access):
     def checkpointed_offset(self) -> Offset:
         """Entries up to here are synced in the database file itself."""
         return self._checkpointed
-
-    @property
-    def wal_pages(self) -> int:
-        """Pages in the `-wal` since it was last begun anew."""
-        return self._wal_pages
 
     @property
     def page_size(self) -> int:

@@ -24,7 +24,7 @@ class SequenceWatch:
         if self.exist and self._before is None:
             self._before = self._read()
 
-    def moves(self, *, schema_changed: bool = False) -> list[Sequence]:
+    def moves(self, *, schema_changed: bool) -> list[Sequence]:
         """What has moved since `begin`, by name; a next transaction may follow.
 
         All counters, if schema statements were run: one that was dropped and renamed

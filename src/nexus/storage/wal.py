@@ -10,14 +10,13 @@ later change raises until the process starts again and finds the valid end.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from nexus.errors import DiskFullError, LogGapError, StorageError
 from nexus.model.entry import Record
-from nexus.model.position import NO_OFFSET, Epoch, Offset
+from nexus.model.position import NO_OFFSET, Offset
 from nexus.storage import logfiles
 from nexus.storage.cursor import LogCursor, LogState
 from nexus.storage.disk import storage_error, storage_errors
@@ -26,8 +25,6 @@ from nexus.storage.segment import HEADER, Segment, encode_batch
 from nexus.storage.tail import Tail
 
 __all__ = ["LogCursor", "WalSettings", "WriteAheadLog"]
-
-_VERIFY_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class WriteAheadLog:
         A torn tail that was never durable is cut, durably. Raises CorruptLogError if
         an entry is damaged or missing that was durable by the log's own marks or by
         `watermark`; pass 0 for that while an intent to cut or reset is pending. Only
-        the last segment is checked, the others when they are read or by `verify`.
+        the last segment is checked here, the others when they are read.
         """
         size, every = settings.segment_bytes, settings.index_every_bytes
         with storage_errors(f"opening the log in {directory}"):
@@ -152,16 +149,6 @@ class WriteAheadLog:
         """
         return LogCursor(self._state, start)
 
-    def position_epoch(self, offset: Offset) -> Epoch:
-        """The epoch of the entry at `offset`; 0 for offset 0, else LogGapError."""
-        if offset == NO_OFFSET:
-            return Epoch(0)
-        with closing(self.cursor(offset)) as cursor:
-            records = cursor.read(Offset(offset + 1), 1)
-        if not records:
-            raise LogGapError(f"the log ends before entry {offset}")
-        return records[0].epoch
-
     def truncate_after(self, last_kept: Offset) -> None:
         """Take every entry after `last_kept` out of the log, durably.
 
@@ -227,17 +214,6 @@ class WriteAheadLog:
                 for segment in segments[:count]:
                     logfiles.drop(segment)
             return state.first_offset - segments[0].first_offset
-
-    def verify(self) -> Offset:
-        """Check every entry held, and return the last one; appends may go on.
-
-        Raises CorruptLogError for the first entry that is not whole.
-        """
-        last = self._state.last_offset
-        with closing(self.cursor(self.first_offset)) as cursor:
-            while cursor.offset <= last:
-                cursor.read(Offset(last + 1), _VERIFY_BYTES)
-        return last
 
     def close(self) -> None:
         """Release the files; what was not synced stays so. Cursors go on reading."""

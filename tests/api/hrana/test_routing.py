@@ -71,7 +71,7 @@ def test_stored_texts_and_scripts_are_looked_into() -> None:
         {1: "delete from t"},
     )
     told = msgspec.convert(batch, Batch)
-    assert not batch_needs_master(told, ends=True)
+    assert not batch_needs_master(told, {}, ends=True)
     assert batch_needs_master(told, {1: "delete from t"}, ends=True)
     described = [{"type": "describe", "sql": "delete from t"}]
     assert not needs_master(msgspec.convert(described, list[StreamRequest]))

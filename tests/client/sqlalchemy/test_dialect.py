@@ -4,24 +4,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, exc, inspect, make_url, text
 from sqlalchemy.orm import Session
 
-from nexus.client.sqlalchemy.dialect import target
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("nexus://a:15475/?read=nearest", "nexus://a:15475/?read=nearest"),
-        ("nexus://a,b,c/", "nexus://a,b,c/"),
-        ("nexus://[a:1,b:2]/?read=nearest", "nexus://a:1,b:2/?read=nearest"),
-        ("nexus://a:1/?host=b:2&host=c:3", "nexus://a:1,b:2,c:3/"),
-        ("nexus:///?host=b:2&foreign_keys=off", "nexus://b:2/"),
-        ("nexus:///data/dir", "data/dir"),
-        ("nexus:////data/dir", "/data/dir"),
-    ],
-)
-def test_a_url_names_a_cluster_or_a_directory(url: str, place: str) -> None:
-    assert target(make_url(url)) == place
-
 
 def test_a_url_that_names_no_place_is_refused_with_examples() -> None:
     with pytest.raises(exc.ProgrammingError, match=r"nexus://\[a:15475,b:15475\]/"):

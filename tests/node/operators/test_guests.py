@@ -9,7 +9,7 @@ from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
 from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
-from nexus.model.cluster import LinkState, Role
+from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.token import TokenRole
 from nexus.node.node import Node
 from nexus.node.operators import guests
@@ -21,7 +21,7 @@ from nexus.protocol.messages import Error
 from node.builders import HEARTBEAT_MS, Crowd, address_of, count, run, settings, until
 from node.calling import ATTACH, connected
 from node.electing import master_among, voters, written
-from node.keepers import Keepers, etcd, keepers, listed, opened
+from node.keepers import Keepers, etcd, holding, keepers, listed, opened
 
 __all__ = ["etcd", "keepers"]
 
@@ -306,6 +306,26 @@ async def test_its_threads_and_connections_know_the_database_too(crowd: Crowd) -
     assert found == [{}, orders, {}, orders]
     (line,) = [line for line in lines if line["event"] == "client_malformed"]
     assert line["database"] == "orders"
+
+
+async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintenance(
+    keepers: Keepers,
+) -> None:
+    first = await keepers.node("a", "master", databases="orders")
+    second = await keepers.node("b", databases="orders")
+    orders = [node.named["orders"] for node in (first, second)]
+    for one in (first, orders[0]):
+        await until(lambda one=one: opened(one) and len(listed(one)) == 2)  # type: ignore[misc]  # a default binds the loop's value
+    await written([orders[0]], "create table t(v)")
+
+    await first.switch_over(NodeId(second.node_id))
+    await until(lambda: opened(second) and opened(orders[1]))
+    await written([orders[1]], "insert into t values (1)")
+    await holding(second).set_auto_failover(enabled=False)
+    await until(lambda: holding(orders[1]).rests)
+
+    assert await count(orders[1]) == 1
+    assert holding(orders[1]).heirs == frozenset()
 
 
 async def test_under_etcd_each_database_survives_the_loss_of_its_master(

@@ -61,6 +61,21 @@ async def test_a_delayed_replica_acknowledges_at_once_and_applies_nothing_yet(
     assert (seen.lag, seen.lag_seconds, seen.apply_delay_ms) == (0, 0, DAY_MS)
 
 
+async def test_what_is_held_back_stays_in_the_log_however_much_it_is(
+    crowd: Crowd,
+) -> None:
+    master = await crowd.node("master")
+    flags = {"replication__apply_delay_ms": DAY_MS, "replication__max_log_size": 8}
+    late = await crowd.replica("late", master, **flags)
+
+    await written(master, late, 40)
+    await late._duties.duty.retain()  # type: ignore[union-attr]  # it has a role
+
+    log = late._parts.log
+    assert log.entry_count > 40 > late.config.replication.max_log_size
+    assert log.first_offset == 1
+
+
 async def test_it_applies_what_has_become_old_enough(crowd: Crowd) -> None:
     master, late = await pair(crowd, SOON_MS)
 

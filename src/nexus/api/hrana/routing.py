@@ -5,7 +5,7 @@ request on that writes, or begins a transaction that may, the whole stream is th
 master's, and the replica passes its requests on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nexus.api.hrana.messages import (
     Batch,
@@ -30,20 +30,20 @@ _AT_ONCE = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 
 
 def needs_master(
-    requests: Sequence[StreamRequest], stored: dict[int, str] | None = None
+    requests: Sequence[StreamRequest], stored: Mapping[int, str] | None = None
 ) -> bool:
-    """Whether something in it is to be written, or may be in a later request."""
+    """Whether something in it is to be written, or may be in a later request.
+
+    `stored` holds the texts that the requests may name by an id.
+    """
     ends = any(isinstance(request, CloseRequest) for request in requests)
     known = dict(stored or {})
     return any(_writes(text, ends=ends) for text in _texts(requests, known))
 
 
-def batch_needs_master(
-    batch: Batch, stored: dict[int, str] | None = None, *, ends: bool
-) -> bool:
+def batch_needs_master(batch: Batch, stored: Mapping[int, str], *, ends: bool) -> bool:
     """The same for a batch; `ends`: the stream ends with it."""
-    known = stored or {}
-    return any(_writes(text, ends=ends) for text in _batch_texts(batch, known))
+    return any(_writes(text, ends=ends) for text in _batch_texts(batch, stored))
 
 
 def _texts(requests: Iterable[StreamRequest], known: dict[int, str]) -> Iterable[str]:
@@ -61,12 +61,12 @@ def _texts(requests: Iterable[StreamRequest], known: dict[int, str]) -> Iterable
                 continue
 
 
-def _batch_texts(batch: Batch, known: dict[int, str]) -> Iterable[str]:
+def _batch_texts(batch: Batch, known: Mapping[int, str]) -> Iterable[str]:
     for step in batch.steps:
         yield _text(step.stmt.sql, step.stmt.sql_id, known)
 
 
-def _text(sql: str | None, sql_id: int | None, known: dict[int, str]) -> str:
+def _text(sql: str | None, sql_id: int | None, known: Mapping[int, str]) -> str:
     return sql if sql is not None else known.get(sql_id or 0, "")
 
 

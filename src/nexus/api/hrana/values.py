@@ -80,7 +80,7 @@ def write_counts(result: StatementResult) -> tuple[int, str | None]:
     return result.rows_affected, str(result.last_insert_rowid)
 
 
-def write_result(result: StatementResult, *, want_rows: bool = True) -> StmtResult:
+def write_result(result: StatementResult, *, want_rows: bool) -> StmtResult:
     """What a statement gave."""
     rows = [write_row(row) for row in result.rows] if want_rows else []
     return StmtResult(write_columns(result), rows, *write_counts(result))

@@ -205,6 +205,7 @@ COUNTS: Final = (
 HOLDINGS: Final = (
     _gauge("apply_delay_seconds", "How late it applies entries on purpose."),
     _gauge("quorum_lost", "1 while a master refuses writes for lack of a quorum."),
+    _gauge("witness_full", "1 while a witness's log is at its cap: it holds no more."),
     _gauge("log_entries", "Entries that the log holds."),
     _gauge("log_size_bytes", "The log on the disk, preallocated space included."),
     _gauge("database_size_bytes", "The database's file."),

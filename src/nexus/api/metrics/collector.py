@@ -119,6 +119,7 @@ def _counts(measures: Measures, figures: Figures) -> Iterator[Metric]:
 
 def _holdings(measures: Measures, figures: Figures) -> Iterator[Metric]:
     yield _named("nexus_quorum_lost", figures.lacks_quorum)
+    yield _named("nexus_witness_full", figures.witness_full)
     yield _named("nexus_log_entries", figures.log_entries)
     yield _named("nexus_log_size_bytes", figures.log_bytes)
     yield _named("nexus_database_size_bytes", figures.database_bytes)

@@ -1,7 +1,6 @@
 """`nexus://`: SQLite's dialect over Nexus's connections."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import exc, pool
@@ -15,14 +14,11 @@ from nexus.client.sqlalchemy.naming import Compiler, DdlCompiler, Preparer
 from nexus.client.sqlalchemy.reflection import Reflection
 from nexus.client.sqlalchemy.temporary import TemporaryObjects
 from nexus.client.sqlalchemy.texts import whole_names
+from nexus.client.sqlalchemy.urls import options_of, target
 from nexus.model.statements import StatementKind
 
 _BEGINS: Final = (StatementKind.SCHEMA, StatementKind.SAVEPOINT)
 """What a transaction of SQLAlchemy's is to hold, besides what changes rows."""
-
-
-_OURS: Final = ("host", "foreign_keys")
-"""What of a URL's query `nexus.connect` is not told."""
 
 
 class NexusDialect(Reflection):
@@ -55,7 +51,7 @@ class NexusDialect(Reflection):
 
     @override
     def create_connect_args(self, url: URL) -> Any:
-        return ([target(url)], {"check_same_thread": False})
+        return ([target(url)], {"check_same_thread": False, **options_of(url)})
 
     @override
     def on_connect_url(self, url: URL) -> Any:
@@ -125,22 +121,3 @@ def _driver_connection(connection: Any) -> Any:
 
 def _leave_foreign_keys(connection: Any) -> None:
     connection.execute("PRAGMA foreign_keys = off")
-
-
-def target(url: URL) -> str:
-    """What `nexus.connect` is given for an engine's URL: addresses, or a directory.
-
-    Several addresses stand in brackets, or in more `host`s of the query: SQLAlchemy
-    itself reads but one port. Empty where there is neither.
-    """
-    query = {name: url.query[name] for name in url.query if name not in _OURS}
-    more = url.query.get("host", ())
-    first = url.host or ""
-    if first and url.port:
-        first = f"{first}:{url.port}"
-    addresses = [a for a in (first, *((more,) if isinstance(more, str) else more)) if a]
-    if addresses:
-        user = "" if url.password is None else f":{url.password}@"
-        options = f"?{urlencode(query, doseq=True)}" if query else ""
-        return f"nexus://{user}{','.join(addresses)}/{options}"
-    return url.database or ""

@@ -187,12 +187,20 @@ class Voting:
         if self.parts.is_witness and report.state is LinkState.PAUSED:
             # It applies nothing, ever: that is no pause.
             report = replace(report, state=LinkState.STREAMING, paused=False)
-            replica = self.member.replica
-            full = replica.room.complaint if replica else ""
-            return replace(report, last_error=full or report.last_error)
+            return replace(report, last_error=self._complaint or report.last_error)
         if self.member.elector.state in CAMPAIGNS:
             return replace(report, state=LinkState.ELECTING)
         return report
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this is a witness whose log has reached its cap."""
+        return bool(self._complaint)
+
+    @property
+    def _complaint(self) -> str:
+        replica = self.member.replica
+        return replica.room.complaint if replica else ""
 
     def tick(self) -> None:
         """Heartbeats, deadlines, elections."""

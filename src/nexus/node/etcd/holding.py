@@ -19,7 +19,7 @@ from nexus.errors import (
     NoMasterError,
     WrongRoleError,
 )
-from nexus.model.cluster import LinkState, MembersView, MemberView, Role
+from nexus.model.cluster import LinkState, MembersView, MemberView, NodeId, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
 from nexus.node.etcd.client import EtcdClient, LeaderValue
@@ -157,6 +157,19 @@ class Keyholding:
     @property
     def _stands(self) -> bool:
         return self._settings.stands and not self.leadership.keys.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is in maintenance: no node takes the key by itself."""
+        return self.leadership.keys.rests
+
+    @property
+    def heirs(self) -> frozenset[NodeId]:
+        """Who may take this open reign's key; nobody where an operator decides that."""
+        synced = self.leadership.synced
+        if not (self._stands and self._opened.is_set() and synced):
+            return frozenset()
+        return synced.required
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance, for the whole cluster; raises EtcdError.

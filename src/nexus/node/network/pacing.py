@@ -6,7 +6,7 @@ from dataclasses import replace
 from nexus.config import Config
 from nexus.node.clock import now_ms
 from nexus.node.network.papers import Papers
-from nexus.replication.bucket import Bucket
+from nexus.replication.throttle import Throttle
 
 
 def paced(papers: Papers, config: Config) -> Papers:
@@ -14,10 +14,10 @@ def paced(papers: Papers, config: Config) -> Papers:
     rate = config.replication.max_receive_rate
     if rate is None:
         return papers
-    bucket = Bucket(rate)
+    throttle = Throttle(rate)
 
     async def pace(size: int) -> None:
-        wait_ms = bucket.take(size, now_ms())
+        wait_ms = throttle.take(size, now_ms())
         if wait_ms:
             await pause(wait_ms / 1_000)
 

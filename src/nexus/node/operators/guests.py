@@ -16,6 +16,7 @@ from nexus.errors import ClusterChangeError, NexusError
 from nexus.model.cluster import NodeId, Role
 from nexus.node.duties import Duties
 from nexus.node.elections.voting import Voting
+from nexus.node.etcd.holding import Keyholding
 from nexus.node.guest import Guest
 from nexus.node.operators import governing
 from nexus.replication.alignment import (
@@ -24,6 +25,7 @@ from nexus.replication.alignment import (
     RemoveVoter,
     SetAutoFailover,
     Step,
+    next_keyed_step,
     next_step,
 )
 
@@ -144,14 +146,21 @@ async def _bring_in_line(main: Duties, named: Duties) -> None:
 
 
 def _step(main: Duties, named: Duties) -> Step | None:
-    if not (isinstance(main.duty, Voting) and isinstance(named.duty, Voting)):
-        return None
     if named.role is not Role.MASTER:
         return None
-    own = main.parts.state.node_id
-    return next_step(
-        own, _master_of(main), governing.members(main), governing.members(named)
-    )
+    own, master = main.parts.state.node_id, _master_of(main)
+    if isinstance(main.duty, Voting) and isinstance(named.duty, Voting):
+        there = governing.members(named)
+        return next_step(own, master, governing.members(main), there)
+    if isinstance(main.duty, Keyholding) and isinstance(named.duty, Keyholding):
+        return next_keyed_step(
+            own,
+            master,
+            named.duty.heirs,
+            main_rests=main.duty.rests,
+            named_rests=named.duty.rests,
+        )
+    return None
 
 
 def _master_of(main: Duties) -> NodeId:

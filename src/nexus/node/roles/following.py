@@ -40,7 +40,7 @@ from nexus.replication.effects import (
     Stream,
 )
 from nexus.replication.member_effects import MemberEffect, MemberEffects
-from nexus.replication.relaying import RelayingReplica
+from nexus.replication.relaying_replica import RelayingReplica
 from nexus.replication.replica import Replica
 from nexus.storage.system import read_membership
 

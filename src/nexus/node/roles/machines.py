@@ -16,7 +16,7 @@ from nexus.replication.election_effects import ElectionSettings, VoteRecord
 from nexus.replication.master import Master
 from nexus.replication.member import Member
 from nexus.replication.member_effects import MemberSettings, MemberStanding
-from nexus.replication.relaying import RelayingReplica
+from nexus.replication.relaying_replica import RelayingReplica
 from nexus.replication.settings import (
     WITNESS,
     LogExtent,

@@ -18,6 +18,7 @@ from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
+from nexus.node.roles.lacking import lack_of, refusal_for
 from nexus.node.roles.machines import master_of
 from nexus.node.roles.modes import mode_at_start, pace_s
 from nexus.node.roles.syncs import syncs_told
@@ -227,27 +228,25 @@ class Reigning:
         waits = self._commitment is not None and self._commitment.quorum
         if self._takes_no_more or self._holds or not (waits and self.is_open):
             return
-        here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
-        if (here < needed) is self.lacks_quorum:
+        lack = lack_of(self.machine)
+        if bool(lack) is self.lacks_quorum:
             return
-        self.lacks_quorum = here < needed
-        if self.lacks_quorum:
-            self._parts.events.warning("quorum_lost", f"{here} of {needed} are there")
+        self.lacks_quorum = bool(lack)
+        if lack:
+            self._parts.events.warning("quorum_lost", lack)
             self.manager.refuse_writes(self._while_quorum_lacks)
         else:
+            here = self.machine.nodes_in_reach(now_ms())
             self._parts.events.info("quorum_is_back", f"{here} nodes are there")
             self.manager.refuse_writes(None)
 
     def _while_quorum_lacks(self) -> QuorumLostError | None:
         """The refusal of a write; None if the nodes are back: no tick is waited for."""
-        here, needed = self.machine.nodes_in_reach(now_ms()), self.machine.quorum
-        if here >= needed:
-            self.watch_quorum()
-            return None
-        return QuorumLostError(
-            f"only {here} of the {needed} nodes that must hold a write are "
-            "there; nothing happened, try again when replicas have returned"
-        )
+        lack = lack_of(self.machine)
+        if lack:
+            return refusal_for(lack)
+        self.watch_quorum()
+        return None
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps, on the thread that appends."""

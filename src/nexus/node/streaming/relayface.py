@@ -17,7 +17,7 @@ from nexus.replication.effects import (
     Stream,
 )
 from nexus.replication.member_effects import MemberEffects
-from nexus.replication.relaying import RelayingReplica
+from nexus.replication.relaying_replica import RelayingReplica
 from nexus.storage.wal import WriteAheadLog
 
 

@@ -5,7 +5,7 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import Plan, WalAck
 from nexus.replication.cascade import CASCADE
 from nexus.replication.effects import Close, Effects, Peer, Send, Stream
-from nexus.replication.relaying import RelayingReplica
+from nexus.replication.relaying_replica import RelayingReplica
 from nexus.replication.settings import (
     Identity,
     MasterSettings,

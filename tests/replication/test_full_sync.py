@@ -24,8 +24,8 @@ from nexus.replication.effects import (
     Send,
     StoreChunk,
 )
+from nexus.replication.full_sync import FullSync
 from nexus.replication.incoming import Incoming
-from nexus.replication.intake import Intake
 from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link, retries
 from nexus.replication.settings import ReplicaSettings, Standing
@@ -37,7 +37,7 @@ NEW = Send(MASTER, RequestSnapshot(NodeId("b"), takes_growing=True))
 
 
 class Transfer:
-    """An intake with its link and log, connected and in want of a snapshot."""
+    """A full sync with its link and log, connected and in want of a snapshot."""
 
     def __init__(self, end: int = 5) -> None:
         settings = ReplicaSettings(addresses=("a",))
@@ -45,7 +45,7 @@ class Transfer:
         self.link = Link(settings, lambda: 0.0)
         self.log = Incoming(standing)
         keeping, wait = Keeping(self.log), retries(settings, lambda: 0.0)
-        self.intake = Intake(NodeId("b"), self.link, self.log, keeping, wait)
+        self.full_sync = FullSync(NodeId("b"), self.link, self.log, keeping, wait)
         self.link.started()
         self.connect()
 
@@ -55,7 +55,7 @@ class Transfer:
         self.log.met(welcome(), 0)
 
     def receive(self, message: Any) -> Any:
-        return self.intake.receive(message, ONE_REIGN)
+        return self.full_sync.receive(message, ONE_REIGN)
 
     def chunk(self, index: int, snapshot_id: str = "s7") -> Any:
         return self.receive(SnapshotChunk(snapshot_id, index, b"data", 0))
@@ -64,7 +64,7 @@ class Transfer:
 def test_a_snapshot_comes_whole_and_is_installed() -> None:
     transfer = Transfer()
 
-    assert transfer.intake.begin(Offset(5), 0) == (NEW,)
+    assert transfer.full_sync.begin(Offset(5), 0) == (NEW,)
     assert transfer.receive(META) == (ReceiveSnapshot(META, 0),)
     for index in range(3):
         (effect,) = transfer.chunk(index)
@@ -73,22 +73,22 @@ def test_a_snapshot_comes_whole_and_is_installed() -> None:
         Install("s7", POSITION),
     )
     assert transfer.link.awaits_disk
-    assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (
+    assert transfer.full_sync.installed(POSITION, ONE_REIGN, 0) == (
         Send(MASTER, SnapshotComplete("s7", success=True)),
         Disconnect("the snapshot is installed: connecting anew"),
         Connect("a", 0),
     )
     assert transfer.log.received == 7
-    assert transfer.intake.completed == 1
+    assert transfer.full_sync.completed == 1
 
 
 def test_own_entries_are_kept_before_they_are_replaced_and_only_once() -> None:
     transfer = Transfer()
 
-    first, request = transfer.intake.begin(Offset(3), 0)
+    first, request = transfer.full_sync.begin(Offset(3), 0)
     transfer.link.broken("lost")
     transfer.connect()
-    again = transfer.intake.begin(Offset(3), 5_000)
+    again = transfer.full_sync.begin(Offset(3), 5_000)
 
     assert isinstance(first, Diverged)
     assert first.after == 3
@@ -97,14 +97,14 @@ def test_own_entries_are_kept_before_they_are_replaced_and_only_once() -> None:
 
 def test_a_broken_transfer_goes_on_at_the_next_chunk_without_delay() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(META)
     transfer.chunk(0)
     transfer.chunk(1)
     transfer.link.broken("lost")
     transfer.connect()
 
-    assert transfer.intake.begin(Offset(5), 1) == (
+    assert transfer.full_sync.begin(Offset(5), 1) == (
         Send(MASTER, RequestSnapshot(NodeId("b"), "s7", 2, takes_growing=True)),
     )
     assert transfer.receive(META) == (ReceiveSnapshot(META, 2),)
@@ -113,27 +113,27 @@ def test_a_broken_transfer_goes_on_at_the_next_chunk_without_delay() -> None:
 
 def test_another_snapshot_than_the_one_begun_starts_anew() -> None:
     transfer = Transfer()
-    transfer.intake.resume_from("s5", 2)
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.resume_from("s5", 2)
+    transfer.full_sync.begin(Offset(5), 0)
 
     assert transfer.receive(META) == (ReceiveSnapshot(META, 0),)
 
 
 def test_a_new_full_sync_soon_after_the_last_waits() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
-    transfer.intake.failed("bad", 10)
+    transfer.full_sync.begin(Offset(5), 0)
+    transfer.full_sync.failed("bad", 10)
     transfer.connect()
 
-    assert transfer.intake.begin(Offset(5), 20) == ()
-    assert transfer.intake.request(999) == ()
-    assert transfer.intake.request(1_000) == (NEW,)
-    assert transfer.intake.request(99_999) == ()
-    transfer.intake.failed("bad", 1_000)
+    assert transfer.full_sync.begin(Offset(5), 20) == ()
+    assert transfer.full_sync.request(999) == ()
+    assert transfer.full_sync.request(1_000) == (NEW,)
+    assert transfer.full_sync.request(99_999) == ()
+    transfer.full_sync.failed("bad", 1_000)
     transfer.connect()
-    assert transfer.intake.begin(Offset(5), 2_999) == ()
-    transfer.intake.steady()
-    assert transfer.intake.request(2_999) == (NEW,)
+    assert transfer.full_sync.begin(Offset(5), 2_999) == ()
+    transfer.full_sync.steady()
+    assert transfer.full_sync.request(2_999) == (NEW,)
 
 
 @pytest.mark.parametrize(
@@ -151,19 +151,19 @@ def test_a_frame_out_of_place_ends_it_and_begins_anew_later(
     message: Any, words: str
 ) -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(META)
 
     with pytest.raises(ProtocolError, match=words):
         transfer.receive(message)
     transfer.link.given_up("odd", ErrorCode.MALFORMED)
     transfer.connect()
-    assert transfer.intake.begin(Offset(5), 9_999) == (NEW,)
+    assert transfer.full_sync.begin(Offset(5), 9_999) == (NEW,)
 
 
 def test_a_chunk_beyond_the_last_is_refused() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(META)
     for index in range(3):
         transfer.chunk(index)
@@ -174,7 +174,7 @@ def test_a_chunk_beyond_the_last_is_refused() -> None:
 
 def test_frames_without_a_transfer_are_refused() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
 
     with pytest.raises(ProtocolError, match="not under way"):
         transfer.chunk(0)
@@ -184,7 +184,7 @@ def test_frames_without_a_transfer_are_refused() -> None:
 
 def test_a_snapshot_that_is_not_of_the_masters_history_is_refused() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
 
     with pytest.raises(ProtocolError, match="history does not contain"):
         transfer.receive(SnapshotMeta("s7", 300, 3, 0, Position(Epoch(9), Offset(7))))
@@ -192,10 +192,10 @@ def test_a_snapshot_that_is_not_of_the_masters_history_is_refused() -> None:
 
 def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(META)
 
-    assert transfer.intake.failed("CRC", 0) == (
+    assert transfer.full_sync.failed("CRC", 0) == (
         Report(Level.ERROR, "install_failed", "CRC"),
         Send(MASTER, SnapshotComplete("s7", success=False)),
         Disconnect("CRC"),
@@ -205,14 +205,14 @@ def test_a_bad_archive_is_reported_and_asked_for_again_later() -> None:
 
 def test_an_install_that_outlives_its_connection_asks_for_the_next() -> None:
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(META)
     for index in range(3):
         transfer.chunk(index)
     transfer.receive(SnapshotComplete("s7", success=True))
 
     assert transfer.link.broken("lost") == ()
-    assert transfer.intake.installed(POSITION, ONE_REIGN, 0) == (Connect("a", 0),)
+    assert transfer.full_sync.installed(POSITION, ONE_REIGN, 0) == (Connect("a", 0),)
     assert transfer.link.state is LinkState.RECONNECTING
 
 
@@ -224,7 +224,7 @@ EARLY = SnapshotMeta("s7", 0, 0, 0, POSITION)
 def growing(chunks: int) -> Transfer:
     """A transfer of one, after so many chunks."""
     transfer = Transfer()
-    transfer.intake.begin(Offset(5), 0)
+    transfer.full_sync.begin(Offset(5), 0)
     transfer.receive(EARLY)
     for index in range(chunks):
         transfer.chunk(index)
@@ -246,7 +246,7 @@ def test_one_that_broke_while_it_grew_goes_on_when_it_is_whole_or_still_grows() 
         transfer = growing(2)
         transfer.link.broken("lost")
         transfer.connect()
-        transfer.intake.begin(Offset(5), 1)
+        transfer.full_sync.begin(Offset(5), 1)
 
         assert transfer.receive(meta) == (ReceiveSnapshot(meta, 2),)
         assert len(transfer.chunk(2)) == 1
@@ -272,7 +272,7 @@ def test_figures_that_do_not_fit_what_grew_are_refused(
 
 def test_a_snapshot_older_than_what_both_logs_share_is_refused() -> None:
     transfer = Transfer(end=9)
-    transfer.intake.begin(Offset(8), 0)
+    transfer.full_sync.begin(Offset(8), 0)
 
     with pytest.raises(ProtocolError, match="the master's up to entry 8"):
         transfer.receive(META)

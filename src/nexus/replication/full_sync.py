@@ -24,7 +24,7 @@ from nexus.replication.keeping import Keeping
 from nexus.replication.link import Link
 
 
-class Intake:
+class FullSync:
     """One snapshot at a time; a broken transfer goes on at the next chunk."""
 
     def __init__(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.replication.bucket import BURST_S, Bucket
+from nexus.replication.throttle import BURST_S, Throttle
 
 RATE = 100_000
 
@@ -12,25 +12,25 @@ RATE = 100_000
 def test_over_any_time_no_more_is_used_than_the_rate_and_one_burst(
     uses: list[tuple[int, int]],
 ) -> None:
-    bucket, now_ms, total = Bucket(RATE), 0, 0
+    throttle, now_ms, total = Throttle(RATE), 0, 0
 
     for size, idle_ms in uses:
-        now_ms += idle_ms + bucket.take(size, now_ms + idle_ms)
+        now_ms += idle_ms + throttle.take(size, now_ms + idle_ms)
         total += size
         assert total <= RATE * (BURST_S + now_ms / 1_000) + 1
 
 
 def test_who_uses_less_than_the_rate_never_waits() -> None:
-    bucket = Bucket(RATE)
+    throttle = Throttle(RATE)
 
-    assert [bucket.take(RATE // 10, at_ms) for at_ms in range(0, 5_000, 100)] == [
+    assert [throttle.take(RATE // 10, at_ms) for at_ms in range(0, 5_000, 100)] == [
         0
     ] * 50
 
 
 def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
-    bucket = Bucket(RATE)
-    bucket.take(RATE // 4, 1_000)
+    throttle = Throttle(RATE)
+    throttle.take(RATE // 4, 1_000)
 
-    assert bucket.take(RATE, 1_000) == 1_001
-    assert bucket.take(0, 0) == 1_001
+    assert throttle.take(RATE, 1_000) == 1_001
+    assert throttle.take(0, 0) == 1_001

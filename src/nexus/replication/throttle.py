@@ -1,4 +1,4 @@
-"""A token bucket: how long to wait so that no more than a rate is used."""
+"""How long to wait so that no more than a rate is used: a token bucket."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ BURST_S: Final = 0.25
 """What was not used for so long may be used at once; more is lost."""
 
 
-class Bucket:
+class Throttle:
     """Counts bytes; what is taken in advance is waited for afterwards."""
 
     def __init__(self, bytes_per_s: int) -> None:

@@ -1,0 +1,29 @@
+"""Whether too few nodes can hold a write, and what is said of that."""
+
+from nexus.errors import QuorumLostError
+from nexus.node.clock import now_ms
+from nexus.replication.master import Master
+
+
+def lack_of(machine: Master) -> str:
+    """How many of the needed nodes can hold a write; empty if enough of them can."""
+    now = now_ms()
+    here, needed = machine.nodes_in_reach(now), machine.needed
+    if here >= needed:
+        return ""
+    told = f"{here} of {needed} can hold a write"
+    full = ", ".join(one.id for one in machine.replicas(now) if one.full)
+    if not full:
+        return told
+    return (
+        f"{told}, the log of the witness {full} has reached replication.hold_size: it "
+        "holds what another voter lacks, so bring that voter back or remove it"
+    )
+
+
+def refusal_for(lack: str) -> QuorumLostError:
+    """What a client is told that comes with a write meanwhile."""
+    return QuorumLostError(
+        f"of the nodes that must hold a write only {lack}; nothing happened, try again "
+        "when replicas have returned"
+    )
