@@ -22,7 +22,7 @@ def test_the_status_has_the_fields_of_the_interface() -> None:
         "durable_offset applied_offset commit_offset lag lag_seconds replica_count "
         "master_id master_url state paused auto_failover has_database failovers "
         "last_error archive apply_delay_ms held_back upstream_id "
-        "certificate_expires"
+        "certificate_expires revocation_list_ends"
     )
 
 
