@@ -77,6 +77,21 @@ class Office:
         found = {"CERT": files.cert, "KEY": files.key, "CA": files.ca}
         return {f"NEXUS_TLS_{name}_FILE": str(path) for name, path in found.items()}
 
+    def list_until(self, ends: dt.datetime) -> Path:
+        """The CA's list of nothing, made by another tool: it ends."""
+        key = load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        ca = x509.load_pem_x509_certificate(self.ca.read_bytes())
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(ca.subject)
+            .last_update(min(NOW, ends) - DAY)
+            .next_update(ends)
+        )
+        made = self.directory / "foreign.crl"
+        made.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        return made
+
     def _files(self, made: Issued) -> TlsFiles:
         return TlsFiles(made.cert_file, made.key_file, self.ca, "tls.")
 

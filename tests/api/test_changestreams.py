@@ -168,6 +168,23 @@ async def test_a_revoked_token_ends_the_stream_that_it_began(node: FakeNode) -> 
         assert '"code":"unauthorised"' in await anext(lines)
 
 
+async def test_a_revoked_token_ends_a_stream_that_has_nothing_to_say(
+    node: FakeNode,
+) -> None:
+    headers = {"Authorization": f"Bearer {node.tokens.make(TokenRole.READ)}"}
+    node.tokens.make(TokenRole.ADMIN)
+    node.stream = Slow()
+    async with (
+        served(node) as (_, client),
+        client.stream("GET", "/changes", headers=headers) as answer,
+    ):
+        lines = answer.aiter_lines()
+        await anext(lines)
+        await node.tokens.revoke("0000000001")
+
+        assert '"code":"unauthorised"' in await anext(lines)
+
+
 class Slow:
     """One piece, and the next one when the test says so."""
 

@@ -77,6 +77,19 @@ def test_a_certificate_that_ends_soon_is_told_of(
     assert ("certificate" in output) is bool(told)
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_list_of_revoked_certificates_that_has_ended_is_told_of(
+    run: Run, start: Start, hours: int
+) -> None:
+    ends_s = time.time() + hours * 3_600
+    status = node_status("replica", revocation_list_ends=ends_s)
+    node = start().on("GET /replication/status", status)
+
+    output = " ".join(run("status", node.url).output.split())
+
+    assert ("its list of revoked certificates has ended" in output) is (hours < 0)
+
+
 def test_json_holds_what_each_node_said(run: Run, start: Start) -> None:
     master = start()
     joined(master)

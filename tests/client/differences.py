@@ -26,7 +26,7 @@ def held(connection: Any) -> list[Any]:
     return rows
 
 
-@differs("`PRAGMA` that is not known", [], "NotSupportedError")
+@differs("unknown `PRAGMA`", [], "NotSupportedError")
 def _(side: Side) -> Any:
     return tried(lambda: side.connect().execute("pragma nobody").fetchall())
 
@@ -118,7 +118,7 @@ def _(side: Side) -> Any:
     return tried(lambda: connection.execute("select cast(x'ff' as text)").fetchall())
 
 
-@differs("functions of Python's", None, "NotSupportedError")
+@differs("SQL functions in Python", None, "NotSupportedError")
 def _(side: Side) -> Any:
     return tried(lambda: side.connect().create_function("f", 1, abs))
 

@@ -58,7 +58,7 @@ async def test_promtool_finds_nothing_in_what_only_some_nodes_have(
     tmp_path: Path,
 ) -> None:
     node = FakeNode(tmp_path)
-    node.measures.certificate_expires = 2e9
+    node.measures.certificate_expires = node.measures.revocation_list_ends = 2e9
     archive = ArchiveStatus("s3://b", 7, 2, 0.5, 1.7e9, 1, 512, 1, "")
     node.current = msgspec.structs.replace(node.current, archive=archive)
     async with client_of(node) as client:

@@ -222,7 +222,6 @@ def test_a_page_whose_node_dies_says_so_and_moves_to_another(
     assert seen.hosts <= ports | {f"127.0.0.1:{master.http_port}"}
 
 
-@pytest.mark.campaign
 def test_a_node_that_comes_back_at_once_keeps_its_page(
     browser: Browser, cluster: Cluster
 ) -> None:

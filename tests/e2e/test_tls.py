@@ -117,7 +117,6 @@ def test_a_master_that_stands_still_is_left_without_a_farewell(
     assert master.rows("select id from kept") == [(1,), (2,)]
 
 
-@pytest.mark.campaign
 def test_a_replica_takes_a_full_sync_over_tls(cluster: Cluster, office: Office) -> None:
     tls = office.environment(office.node())
     master = cluster.master(NEXUS_REPLICATION_MAX_LOG_SIZE="10", **tls)
@@ -353,7 +352,6 @@ def test_the_commands_ask_over_tls_and_say_what_is_missing(
     assert strange.returncode == plain.returncode == 1
 
 
-@pytest.mark.campaign
 def test_the_page_of_a_node_sees_the_others_over_tls(
     cluster: Cluster, office: Office
 ) -> None:
@@ -397,7 +395,6 @@ def test_where_clients_must_show_a_certificate_those_without_are_told(
         assert client.get(f"{node.url}/health").status_code == 200
 
 
-@pytest.mark.campaign
 def test_every_client_speaks_tls_as_its_url_or_its_arguments_say(
     cluster: Cluster, office: Office
 ) -> None:
@@ -439,7 +436,6 @@ def test_every_client_speaks_tls_as_its_url_or_its_arguments_say(
         assert len(list(remote.changes(since=0, limit=1))) == 1
 
 
-@pytest.mark.campaign
 def test_django_speaks_tls_as_its_options_say(cluster: Cluster, office: Office) -> None:
     master = cluster.master(**office.environment(office.node()))
     settings = {

@@ -22,7 +22,7 @@ def test_the_status_has_the_fields_of_the_interface() -> None:
         "durable_offset applied_offset commit_offset lag lag_seconds replica_count "
         "master_id master_url state paused auto_failover has_database failovers "
         "last_error archive apply_delay_ms held_back upstream_id "
-        "certificate_expires"
+        "certificate_expires revocation_list_ends"
     )
 
 
@@ -42,7 +42,7 @@ def test_the_stats_have_the_fields_of_the_interface() -> None:
 def test_a_replicas_row_has_the_fields_of_the_interface() -> None:
     assert ReplicaStatus.__struct_fields__ == words(
         "id addr http_url voter last_ack_offset applied_offset lag lag_seconds "
-        "healthy connected_seconds bytes_sent state apply_delay_ms"
+        "healthy connected_seconds bytes_sent state apply_delay_ms full"
     )
 
 

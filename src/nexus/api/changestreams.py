@@ -21,6 +21,9 @@ from nexus.model.change import Change
 
 EVENTS: Final = "text/event-stream"
 
+LOOK_EVERY_S: Final = 1.0
+"""Between two looks whether who reads nothing new would still be let in."""
+
 RETRY_MS: Final = 1_000
 """What a browser waits before it connects again."""
 
@@ -103,16 +106,17 @@ class ChangesResponse(Response):
         try:
             while piece is not None:
                 await send(_body(piece, more=True))
-                piece = await self._next()
-                if not admitted():
-                    raise UnauthorisedError("the token is good no more")
+                piece = await self._next(admitted)
         except NexusError as error:
             await send(_body(self._form.problem(error), more=True))
         await send(_body(b"", more=False))
 
-    async def _next(self) -> bytes | None:
+    async def _next(self, admitted: Callable[[], bool]) -> bytes | None:
         reading = asyncio.ensure_future(self._pieces.read())
-        await _until_first(reading, self._consumers.stopping.wait())
+        stopping = self._consumers.stopping.wait()
+        await _until_first(reading, stopping, _is_unwelcome(admitted))
+        if not admitted():
+            raise UnauthorisedError("the token is good no more")
         if not reading.done() or reading.cancelled():
             raise NodeStoppedError("this node is stopping; read on at another one")
         return reading.result()
@@ -128,6 +132,12 @@ async def _until_first(*works: Awaitable[Any]) -> None:
             task.cancel()
     for task in done:
         task.result()
+
+
+async def _is_unwelcome(admitted: Callable[[], bool]) -> None:
+    """Return when the consumer would not be let in any more."""
+    while admitted():  # noqa: ASYNC110 - a token's end has no event
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _is_gone(receive: Receive) -> None:

@@ -111,6 +111,7 @@ def _problem(view: NodeView) -> str:
     if not view.status.get("has_database", True):
         told.append("this node has no database yet")
     told.append(_certificate(view.status.get("certificate_expires")))
+    told.append(_revocation_list(view.status.get("revocation_list_ends")))
     told = [what for what in told if what]
     return f"{view.url}: {'; '.join(told)}" if told else ""
 
@@ -122,6 +123,12 @@ def _certificate(expires_s: float | None) -> str:
     days = int((expires_s - time.time()) // 86_400)
     ends = f"ends in {days} days" if days > 0 else "ends today"
     return f"its certificate {ends if days >= 0 else 'has expired'}; issue another one"
+
+
+def _revocation_list(ends_s: float | None) -> str:
+    if ends_s is None or ends_s > time.time():
+        return ""
+    return "its list of revoked certificates has ended; put a newer one in its place"
 
 
 def _watch(watched: Watch, interval: float) -> None:

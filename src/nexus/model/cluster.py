@@ -112,6 +112,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Whom a replica follows: the master, or a replica that passes its log on."""
     certificate_expires: float | None = None
     """Seconds since 1970; null where the node has no certificate."""
+    revocation_list_ends: float | None = None
+    """When `tls.crl_file` ends, seconds since 1970; null where it does not."""
 
 
 class MasterStats(msgspec.Struct, frozen=True):

@@ -84,6 +84,7 @@ class Node(Orders):
             take_short_slices()
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
+            duties.spawn(self._callers.see_off())
             if self.papers.credentials is not None and self._guest is None:
                 duties.spawn(self.papers.credentials.watch(self.measures))
             try:

@@ -70,4 +70,5 @@ def node_status(
         held_back=duty.held_back,
         upstream_id=duty.upstream_id,
         certificate_expires=parts.measures.certificate_expires,
+        revocation_list_ends=parts.measures.revocation_list_ends,
     )

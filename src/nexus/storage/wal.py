@@ -68,7 +68,7 @@ class WriteAheadLog:
         A torn tail that was never durable is cut, durably. Raises CorruptLogError if
         an entry is damaged or missing that was durable by the log's own marks or by
         `watermark`; pass 0 for that while an intent to cut or reset is pending. Only
-        the last segment is checked, the others when they are read or by `verify`.
+        the last segment is checked here, the others when they are read.
         """
         size, every = settings.segment_bytes, settings.index_every_bytes
         with storage_errors(f"opening the log in {directory}"):

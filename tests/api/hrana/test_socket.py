@@ -230,6 +230,25 @@ async def test_a_stop_ends_the_connections(node: Node) -> None:
     assert stopping.exception() is None
 
 
+async def test_who_says_nothing_is_seen_off_once_the_token_is_revoked(
+    node: Node,
+) -> None:
+    await node.tokens.create(TokenRole.ADMIN, "", lasts_s=0)
+    reader, reading = await node.tokens.create(TokenRole.READ, "", lasts_s=0)
+    async with (
+        HttpServer(node, "127.0.0.1:0") as server,
+        connected(server, hello=False) as connection,
+    ):
+        await connection.send(json.dumps({"type": "hello", "jwt": reading}))
+        await connection.recv()
+
+        await node.tokens.revoke(reader.id)
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+
+    assert connection.close_code == 3007
+
+
 async def test_what_a_stream_may_is_what_its_last_hello_may(node: Node) -> None:
     admin = (await node.tokens.create(TokenRole.ADMIN, "", lasts_s=0))[1]
     reader, reading = await node.tokens.create(TokenRole.READ, "", lasts_s=0)

@@ -44,7 +44,7 @@ async def test_a_standalone_node_has_what_every_node_has(node: FakeNode) -> None
 def test_certificate_and_archive_are_there_where_a_node_has_them(
     node: FakeNode,
 ) -> None:
-    node.measures.certificate_expires = 2e9
+    node.measures.certificate_expires = node.measures.revocation_list_ends = 2e9
     archive = ArchiveStatus("/backups", 7, 0, 0.0, 1.7e9, 1, 512, 1, "")
     node.current = replace(node.current, archive=archive)
 

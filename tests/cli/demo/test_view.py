@@ -54,7 +54,7 @@ def test_every_node_is_a_row_within_100_columns(start: Start, tmp_path: Path) ->
     view.close()
 
     rows = [line.split() for line in text.splitlines() if "127.0.0.1" in line]
-    assert rows[0] == ["master", "writing", "1,200", "0/s", master.url]
+    assert rows[0] == ["master", "master", "1,200", "0/s", master.url]
     assert rows[1] == [
         *["replica-1", "streaming", "1,000", "200", "0.25", "s", "0/s"],
         replica.url,

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from nexus.model.position import Offset
+from nexus.model.token import TokenRole
 from nexus.node.clients import callers
 from nexus.protocol.calls import (
     Attached,
@@ -107,6 +108,17 @@ async def test_a_client_that_does_not_wait_for_its_answer_is_refused(
     async with connected(node) as client:
         client.say(ATTACH, Fetch(1))
         assert "did not wait" in await refused(client)
+
+
+async def test_who_says_nothing_is_seen_off_when_tokens_are_asked_for(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("node")
+
+    async with attached(node) as client:
+        await node.tokens.create(TokenRole.ADMIN, "first", lasts_s=0)
+
+        assert "the token is good no more" in await refused(client)
 
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_address"])

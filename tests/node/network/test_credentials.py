@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,13 @@ from certificates import DAY, NOW, Office, met
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
 from nexus.node.network.credentials import Credentials
+from nexus.node.network.door import Door
+from nexus.node.network.listening import bound_sockets
+from nexus.node.network.tlsport import TlsPort
 from nexus.node.telemetry.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context
 from nexus.tls.revocation import revoke
-from node.builders import until
+from node.builders import PATIENCE_S, until
 
 
 def days_left(credentials: Credentials) -> int:
@@ -210,6 +213,61 @@ async def test_a_certificate_that_ends_soon_is_warned_of(office: Office) -> None
 
     assert [each["event"] for each in logs] == ["certificate_expires"]
     assert logs[0]["days_left"] == 4
+
+
+async def test_a_revocation_ends_the_connections_that_stand(office: Office) -> None:
+    bad = office.client("bad")
+    assert bad.cert is not None
+    settings = msgspec.structs.replace(
+        office.settings(), crl_file=revoke(office.directory)
+    )
+    credentials = Credentials(settings)
+    sockets = await bound_sockets("127.0.0.1:0")
+    door = Door(timeout_s=PATIENCE_S)
+    port = TlsPort(sockets, credentials, asyncio.Protocol, plain_answer=b"", door=door)
+    there = [
+        await asyncio.open_connection(
+            "127.0.0.1", sockets[0].getsockname()[1], ssl=client_context(files)
+        )
+        for files in (bad, office.client("good"))
+    ]
+    try:
+        async with watched(credentials):
+            await until(lambda: credentials._standing.count == 2)
+            revoke(office.directory, bad.cert)
+            credentials.look_now()
+            (reader, _), (other, _) = there
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+
+        assert not other.at_eof()
+    finally:
+        for _, writer in there:
+            writer.close()
+        port.close()
+        await port.wait_closed()
+
+
+async def test_a_list_that_has_ended_is_warned_of(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = NOW + DAY
+    settings = msgspec.structs.replace(
+        office.settings(office.node(days=30)), crl_file=office.list_until(ends)
+    )
+    credentials = Credentials(settings)
+
+    with structlog.testing.capture_logs() as logs:
+        async with watched(credentials) as measures:
+            told_before = list(logs)
+            monkeypatch.setattr(time, "time", lambda: ends.timestamp() + 1)
+            credentials.look_now()
+            await until(lambda: logs)
+
+    assert told_before == []
+    assert measures.revocation_list_ends == int(ends.timestamp())
+    assert logs[0]["event"] == "revocation_list_ended"
+    assert "until a newer list" in logs[0]["reason"]
 
 
 def test_a_refusal_names_the_setting(office: Office) -> None:

@@ -47,6 +47,9 @@ SUBPROTOCOLS: Final = ("hrana2", "hrana1")
 MOST_LANES: Final = 256
 """Streams of one connection."""
 
+SEE_OFF_EVERY_S: Final = 1.0
+"""Between two looks whether the client's token is still good."""
+
 MOST_UNDER_WAY: Final = 64
 """Requests of one connection; it is not listened to while there are so many."""
 
@@ -129,7 +132,9 @@ class Conversation:
                 greeted = await self._greet()
             if greeted:
                 async with asyncio.TaskGroup() as tasks:
+                    watching = tasks.create_task(self._see_off())
                     await self._listen(tasks)
+                    watching.cancel()
                     for task in self._under_way:
                         task.cancel()
         except TimeoutError:
@@ -140,6 +145,12 @@ class Conversation:
             for lane in self._lanes.values():
                 await lane.close()
             self._texts.close()
+
+    async def _see_off(self) -> None:
+        """Close once the token is good no more, whether anything is asked or not."""
+        while self._host.gate.still_admits(self._principal):  # noqa: ASYNC110 - a token's end has no event
+            await asyncio.sleep(SEE_OFF_EVERY_S)
+        await self._close(_NOT_UNDERSTOOD, "the token is good no more")
 
     async def _greet(self) -> bool:
         said = await self._next()

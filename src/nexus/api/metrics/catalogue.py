@@ -224,6 +224,13 @@ CERTIFICATE: Final = Family(
     where=Where.TLS,
 )
 
+REVOCATION_LIST: Final = Family(
+    "nexus_revocation_list_expiry_timestamp_seconds",
+    Kind.GAUGE,
+    "When tls.crl_file ends, seconds since 1970; absent where it does not.",
+    where=Where.TLS,
+)
+
 ARCHIVE: Final = (
     *_shown(
         Where.ARCHIVE,
@@ -266,6 +273,7 @@ FAMILIES: Final = {
         *COUNTS,
         *HOLDINGS,
         CERTIFICATE,
+        REVOCATION_LIST,
         *ARCHIVE,
     )
 }

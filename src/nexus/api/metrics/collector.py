@@ -55,6 +55,10 @@ class NodeCollector(Collector):
         yield from _holdings(measures, self._figures)
         if measures.certificate_expires is not None:
             yield _family(catalogue.CERTIFICATE, [((), measures.certificate_expires)])
+        if measures.revocation_list_ends is not None:
+            yield _family(
+                catalogue.REVOCATION_LIST, [((), measures.revocation_list_ends)]
+            )
         if status.archive is not None:
             yield from _fields(catalogue.ARCHIVE, {(): status.archive})
 

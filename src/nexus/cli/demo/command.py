@@ -123,13 +123,14 @@ def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
     file = f"file:{replica.data_dir / 'nexus.db'}?mode=ro"
     return "\n".join(
         [
-            f"read a replica:  sqlite3 '{file}' .tables",
-            f"write, anywhere: nexus sql {replica.url}",
-            f"the cluster:     nexus status {first.url}",
-            f"are they equal?  nexus verify {first.url}",
-            f"the API:         {first.url}/openapi.json  {first.url}/metrics",
-            f"break it:        kill -9 {first.pid or '…'} (it is started again)",
-            "stop:            Ctrl-C (the data stays)",
+            f"dashboard     {first.url}/",
+            f"write         nexus sql {replica.url}",
+            f"read          sqlite3 '{file}' .tables",
+            f"look          nexus status {first.url}",
+            f"compare       nexus verify {first.url}",
+            f"break it      kill -9 {first.pid or '…'}   (it restarts after a moment)",
+            f"API, metrics  {first.url}/openapi.json  {first.url}/metrics",
+            "stop          Ctrl-C   (the data stays)",
         ]
     )
 

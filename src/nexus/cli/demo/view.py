@@ -68,7 +68,7 @@ class Reading:
             gone = Text("not answering" if pid else "killed", style="bold red")
             return (self.node.name, gone, "", "", "", "", pid, self.node.url)
         leads = self.status["role"] == "master"
-        state = "writing" if leads else str(self.status["state"])
+        state = "master" if leads else str(self.status["state"])
         style = "bold green" if leads else STATE_STYLES.get(state, "")
         return (
             self.node.name,
@@ -141,7 +141,7 @@ class View:
         head = Text.assemble(
             ("Nexus demo   ", "bold"),
             f"{count(self._shop.sold)} invoices sold, ",
-            f"{count(self._sales.per_second)} a second",
+            f"{count(self._sales.per_second)} per second",
         )
         news = Text(self._shop.last_error or self.event, style="dim")
         if self._shop.last_error:
@@ -155,7 +155,7 @@ class View:
         for name, width in (("offset", 9), ("lag", 6), ("behind", 7), ("applied", 8)):
             table.add_column(name, justify="right", no_wrap=True, min_width=width)
         table.add_column("process", justify="right", no_wrap=True, min_width=7)
-        table.add_column("API", no_wrap=True)
+        table.add_column("address", no_wrap=True)
         for reading in self._readings:
             table.add_row(*reading.row())
         return table

@@ -110,14 +110,20 @@ class Caller(asyncio.Protocol):
         self._send(encode(Error(code, reason)))
         self._transport.close()
 
+    def leave_if_unwelcome(self) -> bool:
+        """Say so and close, if its token is good no more; whether that is so."""
+        if self._host.still_admits(self._principal):
+            return False
+        self.refuse(ErrorCode.UNAUTHORISED, "the token is good no more")
+        return True
+
     # --- What the transport calls -----------------------------------------------------
 
     @override
     def data_received(self, data: bytes) -> None:
         try:
             messages = self._decoder.feed(data)
-            if not self._host.still_admits(self._principal):
-                self.refuse(ErrorCode.UNAUTHORISED, "the token is good no more")
+            if self.leave_if_unwelcome():
                 return
             for message in messages:
                 self._take(message)

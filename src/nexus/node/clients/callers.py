@@ -43,6 +43,9 @@ from nexus.storage.capture import Statement
 
 REST_LIMIT_S: Final = 60.0
 
+SEE_OFF_EVERY_S: Final = 1.0
+"""Between two looks whether a token is good no more."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -103,6 +106,19 @@ class Callers:
             raise
         finally:
             self._callers.discard(caller)
+
+    async def see_off(self) -> None:
+        """End the connections of those whose token is good no more, until cancelled.
+
+        Whoever asks for something is told at once; this is for those who are silent.
+        """
+        good = self._admittance.good_tokens
+        while True:
+            await asyncio.sleep(SEE_OFF_EVERY_S)
+            before, good = good, self._admittance.good_tokens
+            if good != before:
+                for caller in tuple(self._callers):
+                    caller.leave_if_unwelcome()
 
     def close(self) -> None:
         """Wait for the queries that run."""

@@ -106,6 +106,13 @@ class Admittance:
             return None
         return token
 
+    @property
+    def good_tokens(self) -> KnownTokens:
+        """Those that are good now: none that has expired."""
+        now_us = time.time_ns() // 1000
+        tokens = self._tokens()
+        return {k: each for k, each in tokens.items() if not each.is_expired(now_us)}
+
     def still_admits(self, principal: Principal) -> bool:
         """Whether whoever was let in before would be let in now."""
         if principal.token is not None:

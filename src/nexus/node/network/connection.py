@@ -74,6 +74,11 @@ class Connection:
         return cls(reader, writer)
 
     @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What it goes over."""
+        return self._writer.transport
+
+    @property
     def peer_host(self) -> str:
         """The other end's host; empty once it is gone."""
         name = self._writer.get_extra_info("peername")

@@ -1,7 +1,8 @@
 """A node's certificate, key and CA: loaded, watched, and loaded again when they change.
 
 Connections that stand keep what they were made with; a new one takes what is current.
-So a certificate is exchanged without a restart, and without a lost connection.
+So a certificate is exchanged without a restart, and without a lost connection, but for
+those of a certificate that is revoked.
 """
 
 import asyncio
@@ -17,14 +18,19 @@ import structlog
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
 from nexus.model.cluster import CERTIFICATE_SOON_S
+from nexus.node.network.standing import Standing
 from nexus.node.telemetry.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context, rehearse, server_context
+from nexus.tls.revoked import NOTHING, Revoked, read_lists
 
 LOOK_EVERY_S: Final = 5.0
 """Between two looks whether a file has changed."""
 
 TELL_EVERY_S: Final = 86_400.0
 """Between two warnings that a certificate ends."""
+
+LIST_TELL_EVERY_S: Final = 600.0
+"""Between two warnings that the list of revoked certificates has ended."""
 
 OPEN_TO_OTHERS: Final = 0o077
 """Rights of a key's file that only its owner should have."""
@@ -40,6 +46,7 @@ class _Loaded:
     """Of the certificate or its CA, whichever ends first; Unix time."""
     shows: bytes
     """What the files held."""
+    revoked: Revoked = NOTHING
 
 
 class Credentials:
@@ -58,8 +65,9 @@ class Credentials:
         self._asks_everybody = settings.client_certs == "required"
         self._looked = asyncio.Event()
         self._refused = b""
-        self._told_s = -TELL_EVERY_S
+        self._told_s = self._list_told_s = -TELL_EVERY_S
         self._loaded = self._load(self._read())
+        self._standing = Standing(self._loaded.revoked)
 
     @classmethod
     def of(cls, settings: TlsSettings) -> "Credentials | None":
@@ -86,20 +94,29 @@ class Credentials:
         """When the certificate ends, or its CA if that is sooner; Unix time."""
         return self._loaded.expires_s
 
+    @property
+    def list_ends_s(self) -> float | None:
+        """When the list of revoked certificates ends, Unix time; None: it does not."""
+        return self._loaded.revoked.ends_s
+
+    def met(self, transport: asyncio.WriteTransport) -> None:
+        """A connection stands: it ends when its other side's certificate is revoked."""
+        if self._files.crl is not None:
+            self._standing.add(transport)
+
     def look_now(self) -> None:
         """Have `watch` look at the files at once; for the loop."""
         self._looked.set()
 
     async def watch(self, measures: Measures) -> None:
         """Load the files again whenever they change; warn before they expire."""
-        measures.certificate_expires = self.expires_s
+        self._tell(measures)
         if self._is_optional:
             log.warning(
                 "tls_optional",
                 reason="who speaks plainly is served too; once every node has its "
                 "certificate, set tls.mode = 'required', one node after another",
             )
-        self._warn()
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -108,8 +125,15 @@ class Credentials:
                 pass
             self._looked.clear()
             if await asyncio.to_thread(self.refresh):
-                measures.certificate_expires = self.expires_s
-            self._warn()
+                self._standing.revoke(self._loaded.revoked)
+            self._standing.forget_closed()
+            self._tell(measures)
+
+    def _tell(self, measures: Measures) -> None:
+        measures.certificate_expires = self.expires_s
+        measures.revocation_list_ends = self.list_ends_s
+        self._warn()
+        self._warn_of_list()
 
     def refresh(self) -> bool:
         """Load the files if they have changed; whether they were. Blocks.
@@ -126,6 +150,7 @@ class Credentials:
             log.warning("certificate_not_reloaded", reason=str(error))
             return False
         self._refused, self._told_s = b"", -TELL_EVERY_S
+        self._list_told_s = -TELL_EVERY_S
         log.info("certificate_reloaded", expires=_date(self.expires_s))
         return True
 
@@ -152,7 +177,9 @@ class Credentials:
                 file=str(self._files.key),
                 reason="others on this machine may read it; chmod 600",
             )
-        return _Loaded(server, client, expires_s, shows)
+        crl = self._files.crl
+        revoked = NOTHING if crl is None else read_lists(crl)
+        return _Loaded(server, client, expires_s, shows, revoked)
 
     def _expiry_s(self) -> float:
         """When the certificate or its CA ends; raises where it is not valid now."""
@@ -191,6 +218,21 @@ class Credentials:
             expires=_date(self.expires_s),
             days_left=int(left_s // 86_400),
             reason="put another one in its place; no restart is needed",
+        )
+
+    def _warn_of_list(self) -> None:
+        ends_s, now_s = self.list_ends_s, time.monotonic()
+        if ends_s is None or ends_s > time.time():
+            return
+        if now_s - self._list_told_s < LIST_TELL_EVERY_S:
+            return
+        self._list_told_s = now_s
+        log.warning(
+            "revocation_list_ended",
+            file=str(self._files.crl),
+            ended=_date(ends_s),
+            reason="every new connection with a certificate of its CA is refused until "
+            "a newer list is put in its place; no restart is needed",
         )
 
 

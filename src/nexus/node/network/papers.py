@@ -60,5 +60,7 @@ class Papers:
             if not self.is_optional:
                 raise
             connection = await Connection.open(address, timeout_s=timeout_s)
+        if self.credentials is not None:
+            self.credentials.met(connection.transport)
         connection.pace = self.pace
         return connection

@@ -99,7 +99,8 @@ class TlsPort(Listener):
         spare = accepted.dup()
         try:
             # From here on the socket is the transport's, which closes it.
-            await asyncio.get_running_loop().connect_accepted_socket(
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(
                 self._protocol, accepted, ssl=self._credentials.server
             )
         except ssl.SSLError as error:
@@ -110,6 +111,7 @@ class TlsPort(Listener):
             raise
         else:
             spare.close()
+            self._credentials.met(transport)
 
     def _tell(self, host: str, reason: str) -> None:
         """One line of the log for all of a while and a reason: port scans are many."""

@@ -97,6 +97,7 @@ class Measures:
         self.http_connections: Callable[[], int] = int
         self.snapshot_sent_bytes = 0
         self.certificate_expires: float | None = None
+        self.revocation_list_ends: float | None = None
         """When this node's certificate ends, seconds since 1970; None: it has none."""
 
     def settle(self) -> bool:
