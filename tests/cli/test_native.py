@@ -1,6 +1,7 @@
 """SQL on a cluster over the native protocol, one session for a whole shell."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import nexus
 from certificates import Office
 from cli.conftest import Run
 from nexus.cli.native import NativeSource
+from nexus.cli.sql.completion import read_schema
 from nexus.errors import StatementError
 
 
@@ -57,6 +59,13 @@ def test_several_statements_are_one_transaction(source: NativeSource) -> None:
     assert done.offset > 0
     assert done.results[1].columns == ("id", "v")
     assert done.results[0].last_insert_rowid == 1
+
+
+def test_names_are_completed_in_another_thread(source: NativeSource) -> None:
+    with ThreadPoolExecutor() as threads:
+        schema = threads.submit(read_schema, source).result()
+
+    assert schema.columns["t"] == ("id", "v")
 
 
 def test_its_name_tells_no_secret(source: NativeSource) -> None:

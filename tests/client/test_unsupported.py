@@ -18,6 +18,22 @@ def test_what_is_not_supported_says_so_and_why(name: str) -> None:
         getattr(Connection(NotingSession()), name)("given", 1, more=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("set_trace_callback", (None,)),
+        ("set_authorizer", (None,)),
+        ("set_progress_handler", (None, 100)),
+    ],
+)
+def test_what_watches_may_be_ended_where_none_was_set(
+    name: str, given: tuple[object, ...]
+) -> None:
+    assert getattr(Connection(NotingSession()), name)(*given) is None
+    with pytest.raises(NotSupportedError):
+        getattr(Connection(NotingSession()), name)()
+
+
 def test_a_connection_has_all_that_one_of_sqlite3_has() -> None:
     theirs = {name for name in dir(sqlite3.Connection) if not name.startswith("_")}
 

@@ -237,6 +237,21 @@ def test_an_unknown_type_is_told_before_its_payload_comes() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("spoken", "mend"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "name its replication.bind_addr"),
+        (b"GET / HTTP/1.1\r\n", "HTTP goes to http_addr"),
+        (b"POST /sql HTTP/1.1\r\n", "HTTP goes to http_addr"),
+    ],
+)
+def test_who_speaks_http_is_told_of_the_other_port(spoken: bytes, mend: str) -> None:
+    for decoder in (None, Decoder()):
+        said = refusal(spoken, decoder) if decoder else refusal(spoken)
+        assert said.startswith("the peer speaks HTTP")
+        assert mend in said
+
+
 def test_a_stranger_gets_no_more_than_64_kib() -> None:
     length = HANDSHAKE_FRAME_BYTES - OVERHEAD
     assert Decoder().feed(struct.pack("<BI", 0x20, length)) == []

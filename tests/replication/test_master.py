@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from nexus.errors import NotFoundError
@@ -188,6 +189,17 @@ def test_a_replica_that_connects_anew_replaces_its_old_connection() -> None:
     assert isinstance(send, Send)
     assert found.disconnected(PEER, 0) == ()
     assert found.stats(0).connected_replicas == 1
+
+
+def test_two_nodes_of_one_id_are_told_that_one_is_a_copy() -> None:
+    found = streaming()
+    twin = msgspec.structs.replace(hello(20, TWO_REIGNS), address="10.0.0.9:15475")
+
+    close = found.hello(Peer("b#2"), twin, 0)[0]
+
+    assert isinstance(close, Close)
+    assert "at 10.0.0.9:15475 and not at" in close.message
+    assert "start it with an empty directory" in close.message
 
 
 def test_there_is_room_for_so_many_replicas() -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
 from nexus.errors import (
     DatabaseBusyError,
+    DiskFullError,
     NoDatabaseError,
     StorageError,
 )
@@ -90,8 +92,30 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(b"not a database " * 100)
 
-    with pytest.raises(StorageError, match=r"cannot open .*a\.db"):
+    with pytest.raises(StorageError, match=r"cannot open .*a\.db: .*nexus restore"):
         Database.expect(path)
+
+
+def test_a_disk_that_is_full_is_told_as_such_where_sqlite_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    Database.open(path).close()
+    free = 0
+    usage = SimpleNamespace
+
+    def fails(*_: object) -> None:
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr("nexus.storage.access.columns.begin", fails)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(free=free))
+
+    with pytest.raises(DiskFullError, match="the disk is full; free space"):
+        Database.open(path)
+
+    free = 1 << 20
+    with pytest.raises(StorageError, match="disk I/O error"):
+        Database.open(path)
 
 
 # --- Alone with the file --------------------------------------------------------------

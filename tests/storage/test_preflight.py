@@ -1,5 +1,6 @@
 """What of an existing database replicates, and what must change first."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import apsw
 import pytest
 
 from nexus.errors import StorageError
+from nexus.storage.database import Database
 from nexus.storage.preflight import Finding, check
 
 
@@ -107,6 +109,42 @@ def test_what_is_no_database_is_told_as_what_it_is(tmp_path: Path) -> None:
     text.write_text("no database at all" * 100)
     with pytest.raises(StorageError, match="cannot be read as a SQLite database"):
         check(text)
+
+
+def test_a_database_that_somebody_writes_to_is_told_as_locked(tmp_path: Path) -> None:
+    path = database(tmp_path, "create table t(a)")
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("begin exclusive")
+
+        with pytest.raises(StorageError, match="locked; another process holds it"):
+            check(path)
+
+
+def test_a_transaction_that_an_application_left_behind_is_told(tmp_path: Path) -> None:
+    path = database(tmp_path, "create table t(a)", "insert into t values (1)")
+    with closing(apsw.Connection(str(path))) as dying:
+        dying.execute("pragma cache_size = 1; begin immediate")
+        for _ in range(20):
+            dying.execute("insert into t values (randomblob(3000))")
+        for file in (path, path.with_name("users.db-journal")):
+            shutil.copy(file, tmp_path / file.name.replace("users", "left"))
+
+    with pytest.raises(StorageError, match=r"left\.db-journal is left; start it, or"):
+        check(tmp_path / "left.db")
+
+    with closing(apsw.Connection(str(tmp_path / "left.db"))) as mended:
+        assert mended.execute("select count(*) from t").get == 1
+    assert check(tmp_path / "left.db").ok
+
+
+def test_no_statements_are_told_that_would_spoil_a_nodes_own_database(
+    tmp_path: Path,
+) -> None:
+    with closing(Database.open(tmp_path / "nexus.db")):
+        pass
+
+    with pytest.raises(StorageError, match="is a Nexus node's database"):
+        check(tmp_path / "nexus.db")
 
 
 def test_a_damaged_database_is_told_with_the_damage(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ CALLS: Final = (
         "POST",
         "/cluster/nodes/{id}/{action}",
         "act",
-        "Have a node of this cluster do what its own POST /replication/… does.",
+        "Make a node of this cluster do what its own POST /replication/… does.",
         {200: Answer("What that node answered.")},
         _act,
         parameters=(

@@ -127,10 +127,10 @@ class NodeFacade(Protocol):
         """How it fares."""
 
     def master_stats(self) -> MasterStats:
-        """What it did as a master."""
+        """Its counters as a master."""
 
     def replica_stats(self) -> ReplicaStats:
-        """What it did as a replica."""
+        """Its counters as a replica."""
 
     @property
     def events(self) -> EventLog:
@@ -194,7 +194,7 @@ class NodeFacade(Protocol):
         """Have a connected learner vote."""
 
     async def remove_voter(self, node_id: str) -> MembersView:
-        """Have a voter vote no more."""
+        """Take the vote of a voter, dead or alive."""
 
     async def set_auto_failover(self, *, enabled: bool) -> MembersView:
         """Begin or end maintenance."""

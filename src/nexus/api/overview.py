@@ -68,7 +68,7 @@ CALLS: Final = (
     reading(
         "/cluster",
         "cluster",
-        "Every node that this one knows of, and how each fares.",
+        "Every node that this one knows of, and its state.",
         {200: Answer("The cluster.", ClusterView)},
         _cluster,
     ),

@@ -170,21 +170,21 @@ async def _verification(context: Context, request: Request) -> Response:
     return json_response(Verification.of(node.node_id, offset, hashes))
 
 
-_STATUS: Final = {200: Answer("How the node fares now.", NodeStatus)}
+_STATUS: Final = {200: Answer("The state of the node now.", NodeStatus)}
 _WRONG_ROLE: Final = (WrongRoleError,)
 
 CALLS: Final = (
     reading(
         "/replication/status",
         "status",
-        "How this node fares.",
+        "The state of this node.",
         {200: Answer("Its status.", NodeStatus)},
         _status,
     ),
     reading(
         "/replication/stats",
         "stats",
-        "What it did as a master or as a replica, whichever it is.",
+        "Its counters as a master or as a replica, whichever it is.",
         {200: Answer("Its counters.", MasterStats | ReplicaStats)},
         _stats,
         problems=_WRONG_ROLE,
@@ -192,7 +192,7 @@ CALLS: Final = (
     reading(
         "/replication/master/stats",
         "master_stats",
-        "What it did as a master.",
+        "Its counters as a master.",
         {200: Answer("Its counters.", MasterStats)},
         _master_stats,
         problems=_WRONG_ROLE,
@@ -200,7 +200,7 @@ CALLS: Final = (
     reading(
         "/replication/replica/stats",
         "replica_stats",
-        "What it did as a replica.",
+        "Its counters as a replica.",
         {200: Answer("Its counters.", ReplicaStats)},
         _replica_stats,
         problems=_WRONG_ROLE,
@@ -303,7 +303,7 @@ CALLS: Final = (
         "POST",
         "/replication/stop",
         "stop",
-        "Leave replication: a standalone node remains, or a voter that takes no part.",
+        "Leave replication: what remains is standalone, or a voter that takes no part.",
         _STATUS,
         _stop,
         body=Empty,
@@ -313,7 +313,7 @@ CALLS: Final = (
         "POST",
         "/replication/verify",
         "begin_verify",
-        "Have every node hash its tables at one offset.",
+        "Make every node hash its tables at one offset.",
         {200: Answer("The offset.", VerificationMark)},
         _begin_verify,
         body=Empty,

@@ -69,7 +69,7 @@ CALLS: Final = (
         "POST",
         "/replication/archive",
         "archive_now",
-        "Have a snapshot archived soon; GET /replication/status tells when it is.",
+        "Archive a snapshot soon; GET /replication/status tells when it is there.",
         {200: Answer("How the archive stood before.", ArchiveStatus)},
         _archive_now,
         body=Empty,

@@ -22,7 +22,11 @@ class NativeSource:
         # What the URL itself says of TLS goes before options and environment.
         tls = None if NAMES & options.keys() else trusted()
         self._connection: Connection = connect(
-            url, isolation_level=None, secret=secret, tls=tls
+            url,
+            isolation_level=None,
+            check_same_thread=False,
+            secret=secret,
+            tls=tls,
         )
 
     def run(self, sql: str) -> Answer:

@@ -1,6 +1,5 @@
 """Where SQL is run: on a node through its API, or on a data directory's file."""
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,7 +27,7 @@ def controls(statements: Sequence[str]) -> bool:
 
 
 class Source(Protocol):
-    """Something that runs SQL."""
+    """Something that runs SQL; for any threads, one at a time."""
 
     name: str
 
@@ -49,8 +48,6 @@ class NodeSource:
         self._remote = Remote(url, secret)
         self.name = self._remote.url
         self._stream = NodeStream(self._remote)
-        # A shell looks names up in another thread than it runs entries in.
-        self._turn = threading.Lock()
 
     def run(self, sql: str) -> Answer:
         """Run the statements: as one transaction, unless they control one themselves.
@@ -60,10 +57,9 @@ class NodeSource:
         statements = split(sql)
         if not statements:
             return Answer(results=[])
-        with self._turn:
-            if self._stream.is_in_transaction or controls(statements):
-                return self._stream.run(statements)
-            return self._run_alone(statements)
+        if self._stream.is_in_transaction or controls(statements):
+            return self._stream.run(statements)
+        return self._run_alone(statements)
 
     def _run_alone(self, statements: list[str]) -> Answer:
         body = {"statements": [{"sql": statement} for statement in statements]}

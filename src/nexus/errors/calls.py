@@ -16,7 +16,7 @@ class RateLimitedError(NexusError):
 
 
 class TokenInDoubtError(NexusError):
-    """The node has just started, and does not know yet whether the token is good."""
+    """The node has just started, and does not know yet whether the token is valid."""
 
     code = "token_in_doubt"
 
@@ -28,7 +28,7 @@ class WrongRoleError(NexusError):
 
 
 class ClusterChangeError(NexusError):
-    """The cluster's master or members cannot change so now; the message says why."""
+    """The cluster's master or members cannot change now; the message says why."""
 
     code = "cluster_change"
 
@@ -75,7 +75,7 @@ class PositionLostError(NexusError):
 
 
 class NotFoundError(NexusError):
-    """No such snapshot, replica, divergence or verification."""
+    """There is no such snapshot, replica, divergence or verification."""
 
     code = "not_found"
 
@@ -106,12 +106,12 @@ class HandshakeRefusedError(NexusError):
 
 
 class NodeUnreachableError(NexusError):
-    """Nobody answers there, or what answers is no node."""
+    """Nobody answers there, or what answers is not a node."""
 
     code = "unreachable"
 
 
 class ConnectionLostError(NexusError):
-    """The node went while it answered a query; read anew."""
+    """The node was lost while it answered a query; read again."""
 
     code = "connection_lost"

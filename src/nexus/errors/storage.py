@@ -4,7 +4,7 @@ from nexus.errors.base import NexusError
 
 
 class StorageError(NexusError):
-    """The disk failed, or what stands on it is not what was written."""
+    """The disk failed, or does not hold what was written to it."""
 
     code = "storage"
 

@@ -105,13 +105,13 @@ class WritesStoppedError(TransactionError):
 
 
 class QuorumLostError(TransactionError):
-    """Too few replicas are there to hold a write; nothing happened, retry later."""
+    """Too few replicas are up to hold a write; nothing happened, retry later."""
 
     code = "quorum_lost"
 
 
 class DatabaseBusyError(TransactionError):
-    """Another process holds the lock for writing; nothing happened, retry later."""
+    """Another process holds the write lock; nothing happened, retry later."""
 
     code = "database_busy"
 

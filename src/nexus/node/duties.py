@@ -24,9 +24,8 @@ from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.roles.accession import stand_alone
 from nexus.node.roles.following import Following
-from nexus.node.roles.modes import warn_of_mode, warn_of_quorum
+from nexus.node.roles.modes import role_at_start, warn_of_mode, warn_of_quorum
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import effective_role
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
@@ -167,7 +166,7 @@ class Duties:
         if parts.is_witness:
             self.duty = await Voting.begin(parts, self._configuration_met)
             return
-        role = effective_role(parts.config, parts.standing.catalog)
+        role = role_at_start(parts)
         await self._take_up(role, "start", parts.master_addresses())
 
     async def change(

@@ -20,6 +20,9 @@ _CALLS: Final = {"x86_64": (315, 314), "aarch64": (275, 274)}
 """By machine, the numbers of sched_getattr and sched_setattr: older C libraries have
 no names for them."""
 
+_LARGEST_32: Final = (1 << 31) - 1
+"""`sys.maxsize` of a 32-bit Python, for which the numbers mean other calls."""
+
 _ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
 """Size, policy, flags, niceness, priority, runtime (here: the slice), deadline, period
 (https://man7.org/linux/man-pages/man2/sched_setattr.2.html)."""
@@ -63,7 +66,7 @@ def _attributes() -> tuple[int, ...] | None:
 
 def _call(which: int, attributes: ctypes.Array[ctypes.c_char], *more: int) -> bool:
     """Call one of the two for this thread; False where it is missing or refused."""
-    numbers = _CALLS.get(platform.machine())
+    numbers = _CALLS.get(platform.machine()) if sys.maxsize > _LARGEST_32 else None
     if sys.platform != "linux" or numbers is None:
         return False
     return bool(ctypes.CDLL(None).syscall(numbers[which], 0, attributes, *more) == 0)

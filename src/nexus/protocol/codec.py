@@ -114,6 +114,10 @@ HEADER: Final = Struct("<BI")
 CHECKSUM: Final = Struct("<I")
 OVERHEAD: Final = HEADER.size + CHECKSUM.size
 
+HTTP_ANSWER: Final = b"HTTP/"
+HTTP_CALLS: Final = frozenset({b"GET /", b"POST ", b"PUT /", b"HEAD ", b"DELET"})
+"""As much of each as a frame's header is long."""
+
 TLS_HANDSHAKE, TLS_MAJOR = 0x16, 0x03
 """The first two bytes of whatever begins as TLS does."""
 
@@ -281,6 +285,17 @@ def _oversize(code: int, size: int, limit: int) -> ProtocolError:
         return ProtocolError(
             "the peer speaks TLS, and this port does not; set tls.cert_file and "
             "tls.key_file here, or leave them out there"
+        )
+    begins = HEADER.pack(code, (size - OVERHEAD) & 0xFFFF_FFFF)
+    if begins == HTTP_ANSWER:
+        return ProtocolError(
+            "the peer speaks HTTP: that is a node's http_addr; name its "
+            "replication.bind_addr, whose port is 15475 unless it was set"
+        )
+    if begins in HTTP_CALLS:
+        return ProtocolError(
+            "the peer speaks HTTP, and this is the port for nodes and clients of "
+            "nexus://; HTTP goes to http_addr, whose port is 15474 unless it was set"
         )
     if code not in NAMES:
         return ProtocolError(

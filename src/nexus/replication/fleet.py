@@ -52,6 +52,18 @@ class Fleet:
         progress = self._by_node.get(node_id)
         return None if progress is None else progress.peer
 
+    def why_replaced(self, hello: Hello) -> str:
+        """Why a node's connection ends for another one that says this Hello."""
+        before = self._by_node[hello.node_id].address
+        reason = f"{hello.node_id} has connected anew"
+        if before == hello.address:
+            return reason
+        return (
+            f"{reason}, at {hello.address} and not at {before} as before: if both run, "
+            "one has a copy of the other's data directory; stop that one and start it "
+            "with an empty directory"
+        )
+
     def follows(self, node_id: NodeId, through: Offset = NO_OFFSET) -> bool:
         """Whether the node streams, and holds everything up to `through`."""
         progress = self._by_node.get(node_id)

@@ -100,7 +100,7 @@ class Master:
             return self._refused(peer, hello, verdict, now_ms)
         effects: Effects = ()
         if (earlier := self._fleet.peer_of(hello.node_id)) is not None:
-            reason = f"{hello.node_id} has connected anew"
+            reason = self._fleet.why_replaced(hello)
             effects = self._closed(earlier, ErrorCode.BUSY, reason, now_ms)
         progress = self._fleet.join(peer, hello, now_ms)
         if progress is None:

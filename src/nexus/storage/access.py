@@ -1,5 +1,6 @@
 """The database's file: whether one stands, its one writer and its many readers."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final, Self
 
 import apsw
 
-from nexus.errors import NoDatabaseError
+from nexus.errors import DiskFullError, NoDatabaseError, StorageError
 from nexus.storage import columns, system
 from nexus.storage.connections import (
     ReaderPool,
@@ -203,7 +204,7 @@ class Access:
         except apsw.Error as error:
             if writer is not None:
                 writer.close(force=True)
-            raise storage_error(f"cannot open {self.path}", error) from error
+            raise _unopened(self.path, error) from error
 
     def _taken(self) -> None:
         """Another connection writes from now on; it may have other content."""
@@ -220,3 +221,18 @@ class Access:
         rows: list[Any] = self.writer.execute(query).fetchall()
         number: int = rows[0][0]
         return number
+
+
+def _unopened(path: Path, error: apsw.Error) -> StorageError:
+    """Why a database cannot be used, and what brings it back."""
+    what = f"cannot open {path}"
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        return StorageError(
+            f"{what}: {error}; keep this data directory aside. In an empty one a "
+            "replica or voter takes everything from its master; a master without any "
+            "comes back from a backup (nexus restore)"
+        )
+    if isinstance(error, apsw.IOError) and not shutil.disk_usage(path.parent).free:
+        # SQLite says no more of the shared memory that it could not make.
+        return DiskFullError(f"{what}: the disk is full; free space and start again")
+    return storage_error(what, error)

@@ -48,6 +48,11 @@ def check(path: Path) -> Report:
     except apsw.Error as error:
         raise StorageError(f"{path} cannot be opened: {error}") from error
     try:
+        if _is_of_a_node(connection):
+            raise StorageError(
+                f"{path} is a Nexus node's database, so it is replicated as it is; to "
+                "make another cluster of it, nexus snapshot URL and nexus restore"
+            )
         problems = [row[0] for row in connection.execute("pragma quick_check(5)")]
         if problems != ["ok"]:
             raise _damaged(path, str(problems[0]))
@@ -55,12 +60,32 @@ def check(path: Path) -> Report:
     except apsw.CorruptError as error:
         raise _damaged(path, str(error)) from error
     except apsw.Error as error:
-        raise StorageError(
-            f"{path} cannot be read as a SQLite database: {error}; is it encrypted, or "
-            "does it need an extension?"
-        ) from error
+        raise _unreadable(path, error) from error
     finally:
         connection.close()
+
+
+def _is_of_a_node(connection: apsw.Connection) -> bool:
+    found = connection.execute(
+        "select count(*) = 2 from sqlite_schema where type = 'table' "
+        "and name in ('nexus_position', 'nexus_history')"
+    ).get
+    return bool(found)
+
+
+def _unreadable(path: Path, error: apsw.Error) -> StorageError:
+    journal = path.with_name(f"{path.name}-journal")
+    if isinstance(error, apsw.BusyError):
+        mend = "another process holds it; end that one's transaction, or stop it"
+    elif isinstance(error, apsw.ReadOnlyError) and journal.exists():
+        mend = (
+            "an application died in a transaction, of which "
+            f"{journal.name} is left; start it, or open the file with the sqlite3 "
+            "shell and read something: either takes that transaction back"
+        )
+    else:
+        mend = "is it encrypted, or does it need an extension?"
+    return StorageError(f"{path} cannot be read as a SQLite database: {error}; {mend}")
 
 
 def _damaged(path: Path, problem: str) -> StorageError:

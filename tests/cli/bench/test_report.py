@@ -63,3 +63,18 @@ def test_markdown_shows_measured_and_wanted() -> None:
     row = "| commits, 64 clients, 2 replicas | 4.25 x plain | ≥ 4 x plain | yes |"
     assert f"{row} figures |" in shown
     assert "Measured by `nexus bench` on" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.44162, "0.442 x"),
+        (16.04, "16 x"),
+        (0.00054, "0.00054 x"),
+        (9441.6, "9,442 x"),
+    ],
+)
+def test_three_digits_say_enough_of_a_measured_value(value: float, shown: str) -> None:
+    assert f"| {shown} plain |" in markdown(
+        {"commits-64": Measured(value, "")}, quick=True
+    )

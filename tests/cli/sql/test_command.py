@@ -106,6 +106,10 @@ def test_a_refused_statement_is_one_line_and_exit_1(run: Run, directory: Path) -
     assert ended.error.count("\n") == 1
 
 
+def test_a_dot_command_may_be_the_statement(run: Run, directory: Path) -> None:
+    assert run("sql", directory, ".tables").output == "t\n"
+
+
 def test_two_formats_at_once_are_wrong_usage(run: Run, directory: Path) -> None:
     assert run("sql", directory, "select 1", "--json", "--csv").status == 2
 

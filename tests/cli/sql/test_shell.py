@@ -10,7 +10,7 @@ from nexus.cli.answer import Answer, Rows
 from nexus.cli.sources import FileSource
 from nexus.cli.sql.printing import Mode
 from nexus.cli.sql.shell import Shell
-from nexus.errors import NexusError
+from nexus.errors import NexusError, StatementError
 
 Said = Callable[..., tuple[list[str], list[str]]]
 
@@ -150,6 +150,26 @@ class Writable(FileSource):
     @override
     def run(self, sql: str) -> Answer:
         return super().run(sql) if sql.startswith("select") else Answer([Rows((), [])])
+
+
+def test_names_that_were_not_told_are_asked_for_again(
+    source: FileSource, tmp_path: Path
+) -> None:
+    class Failed(Writable):
+        is_over = False
+
+        @override
+        def run(self, sql: str) -> Answer:
+            if not self.is_over:
+                raise StatementError("the transaction has failed")
+            return super().run(sql)
+
+    assert source.name.startswith(str(tmp_path))
+    failed = Failed(tmp_path)
+    shell = Shell(failed)
+    assert shell.schema.columns == {}
+    failed.is_over = True
+    assert "artists" in shell.schema.columns
 
 
 def test_names_are_read_again_after_a_statement_that_is_no_query(

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import shutil
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from nexus.errors import (
     QuorumLostError,
     WrongRoleError,
 )
-from nexus.model.cluster import Mode
+from nexus.model.cluster import Mode, Role
 from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.node.requests import SqlResponse
@@ -183,3 +184,26 @@ async def test_without_voters_the_quorum_is_no_matter_of_the_log(crowd: Crowd) -
 
     with pytest.raises(ClusterChangeError, match="each master's own setting"):
         await master.set_mode(Mode.SYNC, 2)
+
+
+async def test_a_copy_of_a_masters_directory_says_why_it_is_no_replica(
+    crowd: Crowd,
+) -> None:
+    master = await crowd.node("master")
+    await run(master, CREATE)
+    await master.stop()
+    shutil.copytree(master.config.data_dir, master.config.data_dir.with_name("copy"))
+
+    with capture_logs() as lines:
+        again = await crowd.node("master")
+    assert "role_differs" not in {line["event"] for line in lines}
+
+    with capture_logs() as lines:
+        copy = await crowd.node(
+            "copy", "replica", replication__master_addr=address_of(again)
+        )
+
+    (told,) = (line for line in lines if line["event"] == "role_differs")
+    assert (told["configured"], told["in_force"]) == (Role.REPLICA, Role.MASTER)
+    assert "start it with an empty directory" in told["detail"]
+    assert copy.status().role is Role.MASTER

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
 
@@ -11,9 +12,15 @@ from nexus.archive.opening import open_store
 from nexus.archive.restoring import Moment, restore
 from nexus.cli.bench.bed import INSERT, SCHEMA, TEXT
 from nexus.cli.demo.processes import NodeProcess
+from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote
 from nexus.config import SnapshotSettings
 from nexus.errors import NodeUnreachableError
+
+PATIENCE_S: Final = 60.0
+"""An empty database is archived in a moment, on a loaded machine in some seconds."""
+
+LOOK_S: Final = 0.05
 
 
 class Archiving(NodeProcess):
@@ -50,6 +57,17 @@ class Client(threading.Thread):
                 self.acknowledged.append((told["offset"], time.perf_counter()))
 
 
+def _wait_until_archived(remote: Remote, offset: int) -> None:
+    """Until the archive brings that entry back; NotDoneError if that takes long."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        told = remote.get("/replication/status")["archive"]
+        if told and told["offset"] >= offset:
+            return
+        time.sleep(LOOK_S)
+    raise NotDoneError(f"entry {offset} was not archived within {PATIENCE_S:.0f} s")
+
+
 def lose_everything(root: Path, name: str, load_s: float) -> float:
     """Seconds of acknowledged commits that the archive does not bring back.
 
@@ -60,7 +78,8 @@ def lose_everything(root: Path, name: str, load_s: float) -> float:
         node.start()
         node.wait_until_up()
         with Remote(node.url) as remote:
-            remote.post("/sql", {"statements": [{"sql": SCHEMA}]})
+            made = remote.post("/sql", {"statements": [{"sql": SCHEMA}]})
+            _wait_until_archived(remote, made["offset"])
         client = Client(node)
         client.start()
         time.sleep(load_s)

@@ -268,5 +268,5 @@ def _rows(results: Results) -> list[tuple[str, ...]]:
 
 
 def _number(value: float) -> str:
-    """Two digits behind the point where they say something."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"  # noqa: PLR2004
+    """Three digits, or all in front of the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004

@@ -43,7 +43,7 @@ def sql(
     shell = Shell(source, mode)
     try:
         if statement is not None:
-            shell.run(statement)
+            shell.obey([statement])
         elif sys.stdin.isatty():
             print(f"{source.name}   (.help for help)")
             shell.converse(typed(shell))

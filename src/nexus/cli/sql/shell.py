@@ -1,10 +1,12 @@
 """The shell: statements and dot commands, one after another."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from nexus.cli.answer import Answer
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.sources import Source
 from nexus.cli.sql.caret import pointed
@@ -44,6 +46,8 @@ class Shell:
         self.mode = mode
         self.is_timed = False
         self._schema: Schema | None = None
+        self._turn = threading.Lock()
+        """Names are looked up in another thread than entries are run in."""
         self._depth = 0
         self._commands: dict[str, Callable[[str], None]] = {
             ".tables": lambda pattern: self._list(_TABLES, pattern),
@@ -62,9 +66,13 @@ class Shell:
     @property
     def schema(self) -> Schema:
         """The names that may be completed, as they were after the last entry."""
-        if self._schema is None:
-            self._schema = read_schema(self.source)
-        return self._schema
+        known = self._schema
+        if known is None:
+            with self._turn:
+                known = read_schema(self.source)
+            # One that was not told, in a failed transaction say, is asked for again.
+            self._schema = known if known.functions else None
+        return known
 
     def converse(self, typed: Iterable[str]) -> None:
         """Take one entry after another; an error is told and ends nothing."""
@@ -87,7 +95,7 @@ class Shell:
         """Run an entry's statements, and print what they gave."""
         began = time.monotonic()
         try:
-            answer = self.source.run(text)
+            answer = self._ask(text)
         except NexusError as error:
             if place := _place(text, error):
                 error.add_note(place)
@@ -98,6 +106,10 @@ class Shell:
             print(f"took {took * 1000:,.1f} ms")
         if any(not result.columns for result in answer.results):
             self._schema = None
+
+    def _ask(self, text: str) -> Answer:
+        with self._turn:
+            return self.source.run(text)
 
     def _take(self, entry: str) -> bool:
         """Do it; False ends the shell."""
@@ -116,7 +128,7 @@ class Shell:
 
     def _list(self, query: str, wanted: str) -> None:
         quoted = "'" + (wanted or "%").replace("'", "''") + "'"
-        for result in self.source.run(query.format(wanted=quoted)).results:
+        for result in self._ask(query.format(wanted=quoted)).results:
             for (line,) in result.rows:
                 print(line)
 

@@ -1,4 +1,7 @@
-"""Which mode a reign has: the log's, until an operator has it log another one."""
+"""Which role and mode a node begins with, where its configuration names others.
+
+A reign's mode is the log's, until an operator has it log another one.
+"""
 
 from typing import Final
 
@@ -8,6 +11,7 @@ from nexus.model.cluster import Mode, Role
 from nexus.model.position import EpochHistory
 from nexus.node.parts import ASYNC_PACE_S, Parts
 from nexus.node.roles.machines import mode_of
+from nexus.node.startup import effective_role
 
 MEND: Final = "the log's mode rules; change it with: nexus mode URL "
 
@@ -16,6 +20,26 @@ QUORUM_MEND: Final = (
 )
 
 log = structlog.get_logger(__name__)
+
+
+def role_at_start(parts: Parts) -> Role:
+    """The role that a change at run time has left, or else the configured one.
+
+    A copy of a master's directory is a master as well: who meant to make a replica of
+    it reads here why there are two.
+    """
+    configured = parts.config.replication.role
+    role = effective_role(parts.config, parts.standing.catalog)
+    if role is not configured:
+        log.warning(
+            "role_differs",
+            configured=configured,
+            in_force=role,
+            detail=f"this data directory is a {role}'s since a change at run time. If "
+            "it was copied from another node, stop this one and start it with an empty "
+            "directory",
+        )
+    return role
 
 
 def mode_at_start(parts: Parts, history: EpochHistory, why: str) -> Mode:
