@@ -160,3 +160,17 @@ def test_an_answer_that_is_not_good_counts_even_while_nobody_is_followed() -> No
 
     assert away.asked((ANSWERS + 1) * EACH_MS, home()) == []
     assert away.link.address == OTHER
+
+
+def test_an_answer_that_comes_at_home_changes_nothing() -> None:
+    away = Away()
+    for number in range(1, ANSWERS + 1):
+        away.asked(number * EACH_MS, home())
+    away.streams(STEADY_MS)
+
+    effects = away.homing.answered(
+        home(), cluster_id="cluster", epoch=Epoch(1), now_ms=STEADY_MS
+    )
+
+    assert effects == ()
+    assert away.link.streams
