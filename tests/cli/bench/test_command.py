@@ -10,7 +10,7 @@ from nexus.cli.bench.report import LINES
 
 
 @pytest.mark.no_cover  # each family has tests of its own
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_the_quick_run_measures_every_line(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
