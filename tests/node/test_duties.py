@@ -4,15 +4,16 @@ import pytest
 
 from nexus.config import load
 from nexus.errors import NodeStoppedError, WrongRoleError
-from nexus.model.cluster import NodeId
+from nexus.model.cluster import NodeId, Role
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.node.duties import Duties
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
 from nexus.replication.announcement import hello_of
+from nexus.replication.effects import StepDown
 from nexus.replication.settings import Identity
-from node.builders import Crowd, address_of
+from node.builders import Crowd, address_of, until
 
 
 def hello(*features: str) -> Hello:
@@ -42,3 +43,18 @@ async def test_before_it_is_open_a_node_sends_visitors_away_and_does_nothing() -
     assert answer.code == ErrorCode.NOT_MASTER
     assert duties.history == EpochHistory()
     assert duties.trouble == "this node has no role just now"
+
+
+async def test_who_is_deposed_keeps_it_before_the_announcement_is_answered(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("n")
+    order = StepDown(Epoch(9), "127.0.0.1:1", "met")
+
+    node._duties.step_down(order)  # and a kill -9 may come now
+
+    state = node._parts.state
+    assert (state.role, state.epoch) == (Role.REPLICA, 9)
+    assert state.master_addr == order.master_addr
+    await until(lambda: node.status().role is Role.REPLICA)
+    assert node._parts.state.master_addr == order.master_addr

@@ -22,7 +22,7 @@ from nexus.node.etcd.holding import ETCD_DECIDES, Keyholding
 from nexus.node.network.connection import Connection
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
-from nexus.node.roles.accession import stand_alone
+from nexus.node.roles.accession import keep_deposed, stand_alone
 from nexus.node.roles.following import Following
 from nexus.node.roles.modes import role_at_start, warn_of_mode, warn_of_quorum
 from nexus.node.roles.reigning import Reigning
@@ -314,6 +314,7 @@ class Duties:
             return
         if isinstance(self.duty, Reigning):
             self.duty.deposed_by(order)
+            keep_deposed(self.parts, order)
         self.spawn(self._depose(order))
 
     def stop_writes(self, order: StopWrites) -> None:

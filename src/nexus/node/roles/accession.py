@@ -215,3 +215,14 @@ def stand_alone(parts: Parts) -> None:
 
 async def _update(parts: Parts, **changes: Any) -> None:
     await asyncio.to_thread(parts.standing.catalog.update, **changes)
+
+
+def keep_deposed(parts: Parts, order: StepDown) -> None:
+    """A master without voters was deposed: durable on return.
+
+    The answer to an announcement ends it. Who is killed between the answer and its
+    change of role would reign anew, and nobody would tell it again.
+    """
+    follows = {"role": Role.REPLICA, "master_addr": order.master_addr}
+    kept = follows if order.master_addr else {}
+    parts.standing.catalog.update(epoch=order.epoch, **kept)
