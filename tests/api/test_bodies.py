@@ -109,6 +109,17 @@ def test_what_a_page_may_send_unasked_is_refused(headers: dict[bytes, bytes]) ->
         check_media_type(headers)
 
 
+def test_nothing_may_be_declared_where_no_browser_calls() -> None:
+    check_media_type({}, may_be_missing=True)
+    for headers in (
+        {b"origin": b"http://elsewhere"},
+        {b"content-type": b"text/plain"},
+        {b"content-encoding": b"gzip"},
+    ):
+        with pytest.raises(MediaTypeError):
+            check_media_type(headers, may_be_missing=True)
+
+
 @pytest.mark.parametrize(
     "body",
     [

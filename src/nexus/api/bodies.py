@@ -87,8 +87,14 @@ class BodyReader:
             )
 
 
-def check_media_type(headers: Mapping[bytes, bytes]) -> None:
-    """Raise MediaTypeError unless the body is declared as JSON, not compressed."""
+def check_media_type(
+    headers: Mapping[bytes, bytes], *, may_be_missing: bool = False
+) -> None:
+    """Raise MediaTypeError unless the body is declared as JSON, not compressed.
+
+    A page of another site can have a browser send any body, but not declare it so;
+    whatever `may_be_missing`, a browser, which names the page's origin, must.
+    """
     coding = headers.get(b"content-encoding", b"identity")
     if coding != b"identity":
         raise MediaTypeError(
@@ -97,6 +103,8 @@ def check_media_type(headers: Mapping[bytes, bytes]) -> None:
         )
     declared = headers.get(b"content-type", b"")
     if declared == b"application/json":
+        return
+    if may_be_missing and not declared and b"origin" not in headers:
         return
     if declared.partition(b";")[0].strip().lower() != b"application/json":
         raise MediaTypeError(

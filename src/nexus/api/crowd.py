@@ -7,8 +7,8 @@ oldest of those. So thousands that say nothing keep nobody else out.
 from typing import Protocol
 
 
-class Guest(Protocol):
-    """A connection."""
+class Occupant(Protocol):
+    """A connection, which takes one of the places."""
 
     @property
     def is_idle(self) -> bool:
@@ -26,33 +26,37 @@ class Crowd:
         self.turned_away = 0
         self._most = most
         self._most_of_address = most_of_address
-        self._by_address: dict[str, dict[Guest, None]] = {}
+        self._by_address: dict[str, dict[Occupant, None]] = {}
         """In the order in which they came."""
 
-    def enter(self, guest: Guest, address: str, count: int) -> str:
+    def enter(self, occupant: Occupant, address: str, count: int) -> str:
         """One more, of `count`; why it cannot stay, or nothing."""
         own = self._by_address.setdefault(address, {})
-        own[guest] = None
+        own[occupant] = None
         if self._most_of_address and len(own) > self._most_of_address:
             return self._refused(f"{self._most_of_address} connections of {address}")
-        if count > self._most and not self._one_leaves(guest):
+        if count > self._most and not self._one_leaves(occupant):
             return self._refused(f"{self._most} connections")
         return ""
 
-    def stay(self, guest: Guest, address: str) -> None:
+    def stay(self, occupant: Occupant, address: str) -> None:
         """It was counted before, and has left as what it was then."""
-        self._by_address.setdefault(address, {})[guest] = None
+        self._by_address.setdefault(address, {})[occupant] = None
 
-    def leave(self, guest: Guest, address: str) -> None:
-        """It is closed, or another guest now; harmless if it was told before."""
+    def leave(self, occupant: Occupant, address: str) -> None:
+        """It is closed, or another occupant now; harmless if it was told before."""
         own = self._by_address.get(address, {})
-        own.pop(guest, None)
+        own.pop(occupant, None)
         if not own:
             self._by_address.pop(address, None)
 
-    def _one_leaves(self, newcomer: Guest) -> bool:
+    def _one_leaves(self, newcomer: Occupant) -> bool:
         crowded = max(self._by_address.values(), key=len)
-        idle = (guest for guest in crowded if guest is not newcomer and guest.is_idle)
+        idle = (
+            occupant
+            for occupant in crowded
+            if occupant is not newcomer and occupant.is_idle
+        )
         oldest = next(idle, None)
         if oldest is None:
             return False

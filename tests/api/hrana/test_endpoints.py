@@ -475,3 +475,39 @@ async def test_without_a_master_a_node_answers_for_itself(tmp_path: Path) -> Non
         other = await talk.post("/v2/pipeline", {"baton": "n9.a.1.b", "requests": []})
 
     assert (other.status_code, other.json()["code"]) == (404, "STREAM_EXPIRED")
+
+
+@pytest.mark.parametrize("path", ["/v2/pipeline", "/v3/pipeline"])
+async def test_who_declares_no_media_type_is_understood_as_rusts_and_gos_clients_are(
+    talk: Talk, path: str
+) -> None:
+    # As the crate `libsql` writes it, fields that are null included.
+    body = (
+        b'{"baton":null,"requests":[{"type":"batch","batch":{"steps":[{"condition":'
+        b'null,"stmt":{"sql":"select 1","sql_id":null,"args":[],"named_args":[],'
+        b'"want_rows":true,"replication_index":null}}],"replication_index":null}},'
+        b'{"type":"get_autocommit"},{"type":"close"}]}'
+    )
+    request = talk.client.build_request("POST", path, content=body)
+    assert "content-type" not in request.headers
+    answer = await talk.client.send(request)
+
+    batch, autocommit, closed = answer.json()["results"]
+    assert batch["response"]["result"]["step_results"][0]["rows"] == [[value(1)]]
+    assert autocommit["response"]["is_autocommit"] is True
+    assert closed["type"] == "ok"
+
+
+async def test_what_a_page_sends_without_a_media_type_is_refused(talk: Talk) -> None:
+    refused = await talk.client.post(
+        "/v3/pipeline", content=b'{"requests":[]}', headers={"Origin": "http://node"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (415, "MEDIA_TYPE")
+
+
+async def test_protocol_buffers_are_declined(talk: Talk) -> None:
+    asked = await talk.client.get("/v3-protobuf")
+    sent = await talk.client.post(
+        "/v3/pipeline", content=b"x", headers={"Content-Type": "application/x-protobuf"}
+    )
+    assert (asked.status_code, sent.status_code) == (404, 415)
