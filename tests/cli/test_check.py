@@ -30,6 +30,23 @@ def test_chinook_replicates_as_it_is(run: Run) -> None:
     assert "change it" not in ended.output
 
 
+@pytest.mark.parametrize(
+    ("imported", "told"),
+    [(True, "is a node's data directory: its nexus.db"), (False, "is a directory;")],
+)
+def test_of_a_directory_it_is_told_what_is_expected(
+    run: Run, tmp_path: Path, told: str, *, imported: bool
+) -> None:
+    if imported:
+        run("import", CHINOOK, "--data", tmp_path)
+
+    ended = run("check", tmp_path)
+
+    assert ended.status == 1
+    assert told in ended.error
+    assert "name the file of" in ended.error
+
+
 def test_what_must_change_is_shown_with_its_statement_and_exit_1(
     run: Run, troubled: Path
 ) -> None:

@@ -49,7 +49,8 @@ def test_a_restored_directory_stands_where_the_snapshot_stood(
     assert connection.execute("select sum(a) from t").fetchall() == [(3,)]
     connection.close()
     catalog = Catalog.open(directory.catalog)
-    assert (catalog.state.cluster_id, catalog.state.epoch) == ("c1", 3)
+    assert catalog.state.cluster_id not in ("", "c1"), "a cluster of its own"
+    assert catalog.state.epoch == 3
     catalog.close()
     log = WriteAheadLog.open(directory.wal, WalSettings())
     assert (log.last_offset, log.entry_count) == (41, 0)

@@ -3,14 +3,12 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
+from command_line import typed
 from deploy.files import ROOT, rules, samples
 from nexus.api.application import CALLS
-from nexus.cli.app import application
 from nexus.config.loading import SETTINGS
 
 RUNBOOKS = ROOT / "docs" / "guides" / "runbooks"
@@ -51,16 +49,6 @@ def test_a_page_says_what_is_wrong_what_to_type_and_what_to_do(page: Path) -> No
     text = page.read_text(encoding="utf-8")
 
     assert [line for line in text.splitlines() if line.startswith("## ")] == PARTS
-
-
-def typed(arguments: list[str]) -> None:
-    """Have the command line read these, and do nothing; raises for what it refuses."""
-    command: Any = get_command(application())
-    name = "nexus"
-    while hasattr(command, "commands"):
-        name, *arguments = arguments
-        command = command.commands[name]
-    command.make_context(name, arguments)
 
 
 def fetched(url: str) -> None:

@@ -1,6 +1,5 @@
 """Bring a moment back from an archive: a data directory, whole or not at all."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -26,7 +25,7 @@ from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.beginning import begin_at
+from nexus.storage.beginning import as_cluster_of_its_own, begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
@@ -157,12 +156,11 @@ def restore(
         plan = _fetch_snapshot(store, found, plan, directory, max_size)
         with closing(Database.open(directory.database, functions=functions)) as made:
             _apply(store, plan.pieces, made)
-            if not as_replica:
-                made.writer.execute("delete from nexus_membership")
+            known = found.inventory.cluster_id
+            cluster_id = known if as_replica else as_cluster_of_its_own(made)
             position = made.position
             made.empty_wal()
-        known = found.inventory.cluster_id
-        begin_at(directory, known if as_replica else uuid.uuid4().hex[:16], position)
+        begin_at(directory, cluster_id, position)
         stage.publish()
     return Restored(
         found.inventory.cluster_id,

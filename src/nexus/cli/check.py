@@ -11,6 +11,7 @@ from rich.text import Text
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, plain_table, print_json
+from nexus.storage.directory import DataDirectory
 from nexus.storage.preflight import Report
 from nexus.storage.preflight import check as check_database
 
@@ -22,12 +23,13 @@ LEVELS: Final = {
 """How a finding's level is said, and its colour."""
 
 DatabaseFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A SQLite database; it is only read.")
+    Path, typer.Argument(metavar="FILE", help="A SQLite database, which is only read.")
 ]
 
 
 def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
     """Report what in a database file must change before it can replicate."""
+    require_file(file)
     report = check_database(file)
     if as_json:
         print_json(report_document(report))
@@ -35,6 +37,21 @@ def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
         console().print(findings_table(report))
     if not report.ok:
         raise NotDoneError(refusal(file, report))
+
+
+def require_file(path: Path) -> None:
+    """Raise NotDoneError for a directory, which says what was meant instead."""
+    if not path.is_dir():
+        return
+    database = DataDirectory(path).database
+    if database.is_file():
+        raise NotDoneError(
+            f"'{path}' is a node's data directory: its {database.name} replicates "
+            "already; name the file of a database that is to be imported"
+        )
+    raise NotDoneError(
+        f"'{path}' is a directory; name the file of an SQLite database in it"
+    )
 
 
 def report_document(report: Report) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Make a data directory from a snapshot's file, or from any moment of an archive."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +14,8 @@ from nexus.cli.options import AsJson, DataDirectory, FunctionModules
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
-from nexus.storage.beginning import begin_at
+from nexus.storage.beginning import as_cluster_of_its_own, begin_at
+from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
 from nexus.storage.functions import Functions
@@ -56,7 +58,9 @@ def restore(  # noqa: PLR0913 - each is an option of the command
                 f"'{archive}' is one snapshot, and has one moment; --to-offset and "
                 "--to-time are for an archive"
             )
-        _tell_snapshot(restore_archive(Path(archive), data, limit), data, as_json)
+        known = functions_of(functions)
+        manifest = restore_archive(Path(archive), data, limit, known)
+        _tell_snapshot(manifest, data, as_json)
         return
     restored = restore_moment(
         open_store(archive),
@@ -109,11 +113,14 @@ def _tell_snapshot(manifest: Manifest, data: Path, as_json: bool) -> None:  # no
     )
 
 
-def restore_archive(archive: Path, data: Path, max_size: int) -> Manifest:
+def restore_archive(
+    archive: Path, data: Path, max_size: int, functions: Functions
+) -> Manifest:
     """Verify the archive and make `data` a node's directory; durable on return.
 
-    Raises NotDoneError where a node's data stands already, SnapshotError for an
-    archive that cannot be trusted; nothing is left behind then.
+    A cluster of its own, as what is restored from a whole archive is. Raises
+    NotDoneError where a node's data stands already, SnapshotError for an archive that
+    cannot be trusted; nothing is left behind then.
     """
     if not archive.is_file():
         raise NotDoneError(
@@ -135,7 +142,10 @@ def restore_archive(archive: Path, data: Path, max_size: int) -> Manifest:
     try:
         work = directory.snapshots / "restoring"
         manifest = install(archive, directory.database, work, max_size=max_size)
-        begin_at(directory, manifest.cluster_id, manifest.position)
+        with closing(Database.open(directory.database, functions=functions)) as made:
+            cluster_id = as_cluster_of_its_own(made)
+            made.empty_wal()
+        begin_at(directory, cluster_id, manifest.position)
     finally:
         lock.release()
     return manifest

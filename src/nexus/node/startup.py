@@ -165,54 +165,42 @@ def _opened_log(
     )
     with ExitStack() as opened:
         opened.callback(wal.close)
-        if config.replication.role is Role.WITNESS:
-            _agree_without_database(catalog, wal, database)
-        else:
-            _agree(catalog, wal, database)
+        witness = config.replication.role is Role.WITNESS
+        _agree(catalog, wal, database, witness=witness)
         opened.pop_all()
     return wal
 
 
-def _agree(catalog: Catalog, log: WriteAheadLog, database: Database) -> None:
-    """The log holds the database's position, or begins right behind it."""
-    applied, intent = database.position.offset, catalog.state.intent
+def _agree(
+    catalog: Catalog, log: WriteAheadLog, database: Database, *, witness: bool
+) -> None:
+    """The log holds the entry that this node's data stand at, or begins right behind.
+
+    Without a database, on a `witness`, that is the base that its catalog names.
+    """
+    state, applied = catalog.state, database.position
+    base = NO_OFFSET if state.base is None else state.base.offset
+    end, stands = (
+        (base, "the catalog says that it goes on after")
+        if witness
+        else (applied.offset, "the database stands at")
+    )
+    intent = state.intent
     if intent is not None and intent.kind == "rewind":
         resolve(intent, database, log, catalog)
         intent = None
     # Not `!= before`: after a power cut the database may stand before that, and the
-    # log is what this node has acknowledged.
-    replaced = intent is not None and database.position == intent.target
-    if replaced or (log.entry_count == 0 and log.last_offset != applied):
+    # log is what this node has acknowledged. A witness's base comes with its intent.
+    replaced = intent is not None and (witness or applied == intent.target)
+    if replaced or (log.entry_count == 0 and log.last_offset != end):
         # What was durable before says nothing of the log that begins here.
-        catalog.update(log_watermark=NO_OFFSET)
-        log.reset(applied)
-    elif not log.first_offset - 1 <= applied <= log.last_offset:
-        raise CorruptLogError(
-            f"the log holds entries {log.first_offset} to {log.last_offset}, but the "
-            f"database stands at {applied}: parts of different copies were mixed; "
-            "restore the whole data directory, or start with an empty one"
-        )
-    if intent is not None:
-        catalog.update(intent=None)
-
-
-def _agree_without_database(
-    catalog: Catalog, log: WriteAheadLog, database: Database
-) -> None:
-    """A witness's log holds the entry at its base, or begins right behind it."""
-    intent, base = catalog.state.intent, catalog.state.base
-    if intent is not None and intent.kind == "rewind":
-        resolve(intent, database, log, catalog)
-        intent = None
-    end = NO_OFFSET if base is None else base.offset
-    if intent is not None or (log.entry_count == 0 and log.last_offset != end):
         catalog.update(log_watermark=NO_OFFSET)
         log.reset(end)
     elif not log.first_offset - 1 <= end <= log.last_offset:
         raise CorruptLogError(
-            f"the log holds entries {log.first_offset} to {log.last_offset}, but the "
-            f"catalog says that it goes on after {end}: parts of different copies were "
-            "mixed; restore the whole data directory, or start with an empty one"
+            f"the log holds entries {log.first_offset} to {log.last_offset}, but "
+            f"{stands} {end}: parts of different copies were mixed; restore the whole "
+            "data directory, or start with an empty one"
         )
     if intent is not None:
         catalog.update(intent=None)

@@ -1,9 +1,11 @@
 """A data directory whose log begins where its database stands: one made of a backup."""
 
+import uuid
 from contextlib import closing
 
 from nexus.model.position import Position
 from nexus.storage.catalog import Catalog
+from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
@@ -21,3 +23,12 @@ def begin_at(directory: DataDirectory, cluster_id: str, position: Position) -> N
             epoch=position.epoch,
             history_id=position.history_id,
         )
+
+
+def as_cluster_of_its_own(database: Database) -> str:
+    """Have a restored database belong to no cluster of before; the id of a new one.
+
+    Its history goes on in another way than the old one's, so they must not mix.
+    """
+    database.writer.execute("delete from nexus_membership")
+    return uuid.uuid4().hex[:16]

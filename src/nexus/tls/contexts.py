@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from typing_extensions import override
 
@@ -45,9 +45,10 @@ class TlsFiles:
     crl: Path | None = None
     """Which of the CA's certificates were revoked; None: none."""
 
-    def told(self, name: str) -> str:
+    def told(self, name: Literal["cert", "key", "ca", "crl"]) -> str:
         """One of them as an error names it."""
-        return f"{self.prefix}{name}_file = '{getattr(self, name)}'"
+        paths = {"cert": self.cert, "key": self.key, "ca": self.ca, "crl": self.crl}
+        return f"{self.prefix}{name}_file = '{paths[name]}'"
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
@@ -180,8 +181,8 @@ def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
         raise ConfigurationError(
             f"{files.prefix}cert_file and {files.prefix}key_file go together; set both"
         )
-    for path, name in ((files.cert, "cert"), (files.key, "key")):
-        _read(path, files.told(name))
+    _read(files.cert, files.told("cert"))
+    _read(files.key, files.told("key"))
     try:
         context.load_cert_chain(files.cert, files.key, password=_refuse(files))
     except ssl.SSLError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nexus.cli.demo.processes import (
+    PORTS,
     NodeProcess,
     clean_environment,
     free_port,
@@ -34,8 +35,18 @@ def test_settings_of_the_environment_do_not_reach_the_nodes(
     assert "PATH" in clean_environment()
 
 
-def test_free_ports_differ() -> None:
-    assert len({free_port() for _ in range(5)}) > 1
+def test_free_ports_differ_and_are_nobodys_who_connects() -> None:
+    found = {free_port() for _ in range(5)}
+
+    assert len(found) > 1
+    assert all(port in PORTS for port in found)
+
+
+def test_that_no_port_is_free_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus.cli.demo.processes.PORT_TRIES", 0)
+
+    with pytest.raises(NotDoneError, match="none is free"):
+        free_port()
 
 
 def test_a_replica_is_started_with_its_masters_address(tmp_path: Path) -> None:

@@ -151,10 +151,12 @@ async def test_who_does_not_know_the_secret_is_refused(known: str) -> None:
         refused, answer = await welcomed(
             client, served, secret=known, other_secret="right"
         )
+        refuses_at = client.peer_address
 
     assert isinstance(refused, HandshakeRefusedError)
     assert refused.reason == ErrorCode.UNAUTHORISED
-    assert "NEXUS_CLUSTER_SECRET" in str(refused)
+    # The refused one reads this too, and knows itself by no port of this connection.
+    assert f"NEXUS_CLUSTER_SECRET as the one at {refuses_at}" in str(refused)
     assert isinstance(answer, Error)
     assert answer.code == ErrorCode.UNAUTHORISED
 
@@ -164,6 +166,7 @@ async def test_a_master_without_the_secret_is_not_believed() -> None:
         _, refused = await welcomed(client, served, secret="right", other_secret="")
 
     assert isinstance(refused, HandshakeRefusedError)
+    assert "give both nodes the same NEXUS_CLUSTER_SECRET" in str(refused)
     assert refused.reason == ErrorCode.UNAUTHORISED
 
 

@@ -1,13 +1,14 @@
 """A cluster of real node processes on this machine, ended by their own ids."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,12 @@ LAST_WORDS: Final = 300
 """Characters of a log that tell why a process ended."""
 
 CHINOOK: Final = Path(__file__).with_name("chinook.sqlite")
+PORTS: Final = range(20_000, 32_000)
+"""Below those that the system gives to whoever connects: between the choice and a
+node's start, or while it is dead, one of those might become somebody's."""
+
+PORT_TRIES: Final = 100
+
 NEXUS: Final = (sys.executable, "-m", "nexus")
 
 HEARTBEAT_MS: Final = 200
@@ -210,8 +217,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on just now; raises NotDoneError for none."""
+    for _ in range(PORT_TRIES):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotDoneError(
+        f"{PORT_TRIES} ports of this machine from {PORTS.start} to {PORTS.stop} were "
+        "tried, and none is free; end what listens on them"
+    )

@@ -91,6 +91,12 @@ class Connection:
         return join_address(name[0], name[1]) if name else "unknown"
 
     @property
+    def own_address(self) -> str:
+        """This end, as `host:port`."""
+        name = self._writer.get_extra_info("sockname")
+        return join_address(name[0], name[1]) if name else "unknown"
+
+    @property
     def is_of_a_node(self) -> bool:
         """Whether the peer has shown a node's certificate, of the CA trusted here."""
         return is_of_a_node(self._writer.transport)

@@ -77,7 +77,7 @@ async def receive_hello(
         raise HandshakeRefusedError(str(error), reason=ErrorCode.BUSY) from None
     if principal is None:
         raise HandshakeRefusedError(
-            f"{connection.peer_address} {_UNPROVEN[isinstance(hello, Attach)]}",
+            _unproven(connection, hello),
             reason=ErrorCode.UNAUTHORISED,
         )
     assert isinstance(hello, Hello | Attach), "nothing else is proven"
@@ -86,11 +86,19 @@ async def receive_hello(
     return Greeting(_reachable(hello, connection.peer_host), nonce, principal)
 
 
-_UNPROVEN: Final = {
-    False: "does not know this cluster's secret; give it the same NEXUS_CLUSTER_SECRET",
-    True: "has no token that is good here, and does not know this cluster's secret; "
-    "give it a token (nexus token create), or another one if it was revoked",
-}
+def _unproven(connection: Connection, hello: Message) -> str:
+    """For the log here, and for the refused: it knows itself by another port."""
+    peer = connection.peer_address
+    if isinstance(hello, Attach):
+        return (
+            f"{peer} has no token that is good here, and does not know this cluster's "
+            "secret; give it a token (nexus token create), or another one if it was "
+            "revoked"
+        )
+    return (
+        f"{peer} does not know this cluster's secret; start its node with the same "
+        f"NEXUS_CLUSTER_SECRET as the one at {connection.own_address}"
+    )
 
 
 def _must_prove(hello: Hello | Attach, admittance: Admittance) -> bool:
@@ -141,7 +149,8 @@ async def introduce(
         answer.auth, welcome_proof(secret, nonce, challenge, answer)
     ):
         raise HandshakeRefusedError(
-            f"{connection.peer_address} does not know this cluster's secret",
+            f"{connection.peer_address} does not know this cluster's secret; give both "
+            "nodes the same NEXUS_CLUSTER_SECRET",
             reason=ErrorCode.UNAUTHORISED,
         )
     url = reachable_url(answer.http_url, connection.peer_host)

@@ -28,5 +28,5 @@ export function whyHere() {
   if (!told) return "";
   history.replaceState(null, "", location.pathname);
   const [id, address] = decodeURIComponent(told).split(" ");
-  return `${shortId(id)} at ${host(address ?? "")} does not answer, so this page moved here.`;
+  return `${shortId(id)} at ${host(address ?? "")} did not answer, so this page moved here.`;
 }
