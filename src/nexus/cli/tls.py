@@ -29,11 +29,22 @@ Hosts = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, max=36500, help="How long it is valid.")
+    int | None,
+    typer.Option(
+        "--days",
+        min=1,
+        max=36500,
+        help=f"How long it is valid.  [default: {authority.DAYS}]",
+    ),
 ]
 DaysOfCa = Annotated[
     int | None,
-    typer.Option("--days", min=1, max=36500, help="How long the CA is valid."),
+    typer.Option(
+        "--days",
+        min=1,
+        max=36500,
+        help=f"How long the CA is valid.  [default: {authority.CA_DAYS}]",
+    ),
 ]
 
 app: Final = typer.Typer(
