@@ -29,22 +29,11 @@ Hosts = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None,
-    typer.Option(
-        "--days",
-        min=1,
-        max=36500,
-        help=f"How long it is valid.  [default: {authority.DAYS}]",
-    ),
+    int | None, typer.Option("--days", min=1, max=36500, help="How long it is valid.")
 ]
 DaysOfCa = Annotated[
     int | None,
-    typer.Option(
-        "--days",
-        min=1,
-        max=36500,
-        help=f"How long the CA is valid.  [default: {authority.CA_DAYS}]",
-    ),
+    typer.Option("--days", min=1, max=36500, help="How long the CA is valid."),
 ]
 
 app: Final = typer.Typer(
