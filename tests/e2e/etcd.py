@@ -91,8 +91,8 @@ class Etcd:
             "listen-peer-urls": peer_url,
             "initial-advertise-peer-urls": peer_url,
             "initial-cluster": peers,
-            "heartbeat-interval": "50",
-            "election-timeout": "500",
+            "heartbeat-interval": "100",
+            "election-timeout": "1500",
             "log-level": "error",
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]

@@ -12,7 +12,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine, inspect, text
 
 from e2e.cluster import Cluster, NodeProcess, fingerprints, master_of
-from e2e.test_failover import SYNC
+from e2e.test_failover import PATIENT
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/sqlalchemy.md"
 ADDRESSES = "127.0.0.1:15475,127.0.0.1:15476,127.0.0.1:15477"
@@ -20,7 +20,7 @@ ADDRESSES = "127.0.0.1:15475,127.0.0.1:15476,127.0.0.1:15477"
 
 @pytest.fixture
 def nodes(cluster: Cluster) -> list[NodeProcess]:
-    return cluster.voters(settings=SYNC)
+    return cluster.voters(settings=PATIENT)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ PATIENCE_S: Final = 60.0
 
 HEARTBEAT_MS: Final = 100
 
-MISSED_HEARTBEATS: Final = 15
+MISSED_HEARTBEATS: Final = 20
 
 DEAD_TIME_S: Final = HEARTBEAT_MS * MISSED_HEARTBEATS / 1000
 """Long enough that nobody is thought dead while the machine is busy with others."""

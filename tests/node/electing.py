@@ -1,11 +1,13 @@
 """Clusters of voters in this process, and clients that look for their master."""
 
 import asyncio
+import uuid
 from typing import Any
 
 from e2e.cluster import free_port
-from nexus.errors import NexusError
+from nexus.errors import ClusterChangeError, NexusError
 from nexus.node.node import Node
+from nexus.node.operators.governing import Handover
 from nexus.node.roles.reigning import Reigning
 from node.builders import Crowd, run, until
 
@@ -49,12 +51,22 @@ async def master_among(nodes: list[Node]) -> Node:
 
 
 async def written(nodes: list[Node], sql: str) -> Node:
-    """Write on whoever is master, as a client that tries again does."""
+    """Write once on whoever is master, as a client that tries again does."""
+    once = uuid.uuid4().hex
     while True:
         for node in nodes:
             try:
-                await run(node, sql)
+                await run(node, sql, transaction_id=once)
             except NexusError:
                 await asyncio.sleep(0.01)
             else:
                 return node
+
+
+async def handed_over(master: Node, heir: Node) -> Handover:
+    """Switch over once the heir follows; one that was too slow has changed nothing."""
+    while True:
+        try:
+            return await master.switch_over(heir.node_id)
+        except ClusterChangeError:
+            await asyncio.sleep(0.05)

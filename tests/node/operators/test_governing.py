@@ -16,7 +16,7 @@ from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
 from node.builders import DEAD_TIME_S, Crowd, address_of, caught_up, count, run, until
-from node.electing import CREATE, master_among, voters, written
+from node.electing import CREATE, handed_over, master_among, voters, written
 
 
 async def test_a_switchover_loses_nothing_and_the_old_master_follows(
@@ -27,7 +27,7 @@ async def test_a_switchover_loses_nothing_and_the_old_master_follows(
     await run(master, CREATE, "insert into t values (1)")
     heir = next(node for node in nodes if node is not master)
     await until(lambda: len(master.replicas()) == 2)
-    told = await master.switch_over(heir.node_id)
+    told = await handed_over(master, heir)
     assert (told.former_id, told.master_id) == (master.node_id, heir.node_id)
     assert master.status().role is Role.REPLICA
     assert heir.history().reigns[-1].why == "switchover"

@@ -9,7 +9,7 @@ from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
 from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
-from nexus.model.cluster import LinkState, NodeId, Role
+from nexus.model.cluster import LinkState, Role
 from nexus.model.token import TokenRole
 from nexus.node.node import Node
 from nexus.node.operators import guests
@@ -20,7 +20,7 @@ from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error
 from node.builders import HEARTBEAT_MS, Crowd, address_of, count, run, settings, until
 from node.calling import ATTACH, connected
-from node.electing import master_among, voters, written
+from node.electing import handed_over, master_among, voters, written
 from node.keepers import Keepers, etcd, holding, keepers, listed, opened
 
 __all__ = ["etcd", "keepers"]
@@ -115,7 +115,7 @@ async def test_a_switchover_takes_the_named_databases_along(crowd: Crowd) -> Non
     await written(named(nodes), "create table t(v)")
     heir = next(node for node in nodes if node is not master)
 
-    await master.switch_over(heir.node_id)
+    await handed_over(master, heir)
 
     assert await in_line(nodes) is heir
     await run(heir.named["orders"], "insert into t values (1)")
@@ -318,7 +318,7 @@ async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintena
         await until(lambda one=one: opened(one) and len(listed(one)) == 2)  # type: ignore[misc]  # a default binds the loop's value
     await written([orders[0]], "create table t(v)")
 
-    await first.switch_over(NodeId(second.node_id))
+    await handed_over(first, second)
     await until(lambda: opened(second) and opened(orders[1]))
     await written([orders[1]], "insert into t values (1)")
     await holding(second).set_auto_failover(enabled=False)

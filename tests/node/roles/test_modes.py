@@ -20,7 +20,7 @@ from nexus.node.parts import Parts
 from nexus.node.requests import SqlResponse
 from nexus.node.roles.modes import warn_of_quorum
 from node.builders import Crowd, address_of, caught_up, count, run, until
-from node.electing import CREATE, master_among, voters, written
+from node.electing import CREATE, handed_over, master_among, voters, written
 
 INSERT = "insert into t values (1)"
 
@@ -117,7 +117,7 @@ async def test_voters_keep_the_mode_of_the_log_whatever_they_are_configured_for(
     await caught_up(heir, await run(master, INSERT))
     await until(lambda: len(master.replicas()) == 2)
 
-    await master.switch_over(heir.node_id)
+    await handed_over(master, heir)
 
     assert heir.status().mode is Mode.SYNC
     assert (await run(heir, INSERT)).durable_on >= 2
