@@ -18,7 +18,7 @@ ifndef SEED
 SEED := $(shell echo $$RANDOM)
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients clusters workload failover flights fuzz screenshots sim clean
+.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -122,6 +122,16 @@ failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master 
 
 clusters: $(VENV)/.ready $(VENV)/.browser ## what make test has no time for of browsers, TLS and upgrades; some minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m campaign --timeout 300 tests/e2e
+
+# Microsoft's emulator of Azure is 360 MB of Node: a job of its own.
+$(VENV)/.azurite: $(VENV)/.libsql tests/archive/azurite/package-lock.json
+	mkdir -p $(VENV)/azurite
+	cp tests/archive/azurite/package.json tests/archive/azurite/package-lock.json $(VENV)/azurite/
+	npm --prefix $(VENV)/azurite ci --silent --no-audit --no-fund
+	@touch $@
+
+clouds: $(VENV)/.ready $(VENV)/.azurite ## the archive's tests against Azure's emulator; some minutes to install
+	$(BIN)/python -m pytest -m campaign --timeout 300 tests/archive
 
 clients: $(VENV)/.ready $(VENV)/.libsql ## every client writes while the master is killed (KILLS=20)
 	CLIENT_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 -p no:xdist tests/e2e/test_clients.py tests/e2e/test_django.py \

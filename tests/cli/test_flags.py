@@ -70,6 +70,10 @@ def test_help_says_what_a_setting_is_for_and_its_default() -> None:
     assert "says that it is there. [default: 5000]" in words
     assert "--snapshot-max-size SIZE" in words
     assert "[default: 10GiB]" in words
+    # Entries, not bytes.
+    assert "--max-log-size N " in words
+    assert "--limits-requests-per-second N " in words
+    assert "--heartbeat-ms MS " in words
 
 
 def test_an_unknown_flag_is_wrong_usage(app: typer.Typer) -> None:

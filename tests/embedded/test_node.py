@@ -81,6 +81,17 @@ def test_a_start_that_fails_ends_its_thread(tmp_path: Path) -> None:
     assert loops() == 0
 
 
+def test_a_node_that_its_settings_do_not_allow_begins_no_thread(tmp_path: Path) -> None:
+    no_certificate = tmp_path / "node.crt"
+    no_certificate.write_text("no PEM")
+    files = str(no_certificate)
+
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        opened(tmp_path / "data", tls__cert_file=files, tls__key_file=files)
+
+    assert loops() == 0
+
+
 def test_two_nodes_of_one_process_do_not_mix(tmp_path: Path) -> None:
     with opened(tmp_path / "a") as one, opened(tmp_path / "b") as other:
         with one.connect(autocommit=True) as connection:

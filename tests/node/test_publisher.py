@@ -66,7 +66,7 @@ def error(message: Message) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", "0x47 is not of this protocol"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the peer speaks HTTP"),
         (b"\x01\x00\x00\x00\x00" + zlib.crc32(b"x").to_bytes(4, "little"), ""),
         (b"\x01\xff\xff\xff\x7f", ""),
         (

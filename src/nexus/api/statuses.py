@@ -110,7 +110,7 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
         "Nothing was changed: the detail says what to do, or which node to ask.",
     ),
     errors.ClusterChangeError: Row(
-        409, "The cluster cannot change so now", "Do what the detail says, or wait."
+        409, "The cluster cannot change so now", "Mend that first, or wait."
     ),
     errors.EtcdError: Row(
         503,

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "promote": "operate:promote",
     "switchover": "operate:switchover",
     "mode": "operate:mode",
+    "maintenance": "member:maintenance",
     "pause": "operate:pause",
     "resume": "operate:resume",
     "snapshot": "operate:snapshot",
@@ -39,7 +40,12 @@ COMMANDS: Final = {
 }
 """Where each command is, within this package."""
 
-GROUPS: Final = {"backup": "backup:app", "token": "token:app", "tls": "tls:app"}
+GROUPS: Final = {
+    "member": "member:app",
+    "backup": "backup:app",
+    "token": "token:app",
+    "tls": "tls:app",
+}
 """Where each group of commands is."""
 
 

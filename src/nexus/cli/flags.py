@@ -9,6 +9,7 @@ import typer
 
 from nexus.config.loading import SETTINGS, Setting
 from nexus.config.meanings import MEANINGS, default_of
+from nexus.config.values import WHOLE_NUMBER
 
 NO_FLAG: Final = frozenset({"cluster_secret", "replication.etcd_password"})
 """Not on a command line, which every user of the machine can read."""
@@ -86,4 +87,6 @@ def _help(setting: Setting) -> str:
 def _metavar(setting: Setting) -> str:
     if setting.kind:
         return METAVARS[setting.kind]
+    if setting.mend == WHOLE_NUMBER["mend"] and not setting.key.endswith("_ms"):
+        return "N"
     return re.split(r"[._]", setting.key)[-1].upper()

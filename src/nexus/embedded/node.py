@@ -32,14 +32,15 @@ class EmbeddedNode:
     """A running node; closing it stops it in order."""
 
     def __init__(self, config: Config) -> None:
+        # Before the thread, which nobody would end if the node refused its settings.
+        self._node = Node(config)
+        self._node.http_addr = ""  # nothing listens there for this one
+        self._closed = False
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(
             target=self._run_loop, name="nexus-loop", daemon=True
         )
         self._thread.start()
-        self._node = Node(config)
-        self._node.http_addr = ""  # nothing listens there for this one
-        self._closed = False
         try:
             self._wait(self._node.start())
         except BaseException:

@@ -511,3 +511,25 @@ async def test_protocol_buffers_are_declined(talk: Talk) -> None:
         "/v3/pipeline", content=b"x", headers={"Content-Type": "application/x-protobuf"}
     )
     assert (asked.status_code, sent.status_code) == (404, 415)
+
+
+async def test_a_cursor_is_bounded_only_where_the_writer_would_hold_its_rows(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus.api.hrana.stream.ANSWER_BYTES", 10_000)
+    many = {
+        "stmt": stmt(
+            "with recursive n(i) as (select 1 union all select i + 1 from n limit 5000)"
+            " select i from n"
+        )
+    }
+    assert len(await talk.cursor(many)) == 5002
+    await talk.say(execute("begin"))
+    assert len(await talk.cursor(many)) == 5002
+    await talk.say(execute("insert into t(v) values (1)"))
+    [refused] = await talk.cursor(many)
+    few = await talk.cursor({"stmt": stmt("select v from t")})
+
+    assert refused["type"] == "step_error"
+    assert refused["error"]["code"] == "RESPONSE_TOO_LARGE"
+    assert [entry["type"] for entry in few] == ["step_begin", "row", "step_end"]

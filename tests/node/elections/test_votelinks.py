@@ -146,7 +146,7 @@ async def test_its_own_address_is_reached_once_and_no_more() -> None:
     async with listening(a):
         a.links.reach([a.address])
         await until(a.links._dialers[a.address].done)
-        assert a.links._open == []
+        await until(lambda: not a.links._open)
 
 
 async def test_a_node_of_another_cluster_is_not_listened_to() -> None:

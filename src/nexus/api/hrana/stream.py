@@ -61,7 +61,8 @@ from nexus.node.sqlstream import SqlStream
 from nexus.storage.capture import Statement
 
 ANSWER_BYTES: Final = 32 << 20
-"""Of the rows of one statement; a cursor gives any number."""
+"""Of the rows of one statement; a cursor gives any number of those that are read from a
+view, as all are but those of a transaction that holds the writer."""
 
 
 class Stream:
@@ -83,7 +84,7 @@ class Stream:
 
     async def execute(self, stmt: Stmt) -> StmtResult:
         """Run a statement; raises NexusError."""
-        result = await self.sql.run(self._statement(stmt, most_bytes=ANSWER_BYTES))
+        result = await self.sql.run(self._statement(stmt))
         return write_result(result, want_rows=stmt.want_rows is not False)
 
     async def batch(self, batch: Batch) -> BatchResult:
@@ -184,11 +185,11 @@ class Stream:
         finally:
             rows.close()
 
-    def _statement(self, stmt: Stmt, *, most_bytes: int = 0) -> Statement:
+    def _statement(self, stmt: Stmt) -> Statement:
         text = self.texts.text(stmt.sql, stmt.sql_id)
         _require_one(text)
         values = bind(text, stmt.args, stmt.named_args)
-        return Statement(text, values, most_bytes=most_bytes)
+        return Statement(text, values, most_bytes=ANSWER_BYTES)
 
 
 def _require_one(text: str) -> None:

@@ -1,0 +1,109 @@
+"""Show, add and remove voters, and suspend elections while a network is worked on."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from nexus.cli.options import AsJson, NodeUrl, SecretFile
+from nexus.cli.remote import Remote, known_secret
+from nexus.cli.terminal import print_json
+from nexus.cli.trust import with_trust
+
+app: Final = typer.Typer(
+    help="List, add and remove the voters of a cluster.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+NodeName = Annotated[
+    str,
+    typer.Argument(metavar="NODE_ID", help="As `nexus member list` shows it."),
+]
+
+
+class Switch(StrEnum):
+    """What a thing is switched to."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@app.command("list")
+@with_trust
+def list_members(
+    url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
+) -> None:
+    """Show who votes, as the log of the node at URL says."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.get("/cluster/members")
+    _tell(answer, as_json=as_json)
+
+
+@app.command("add")
+@with_trust
+def add(
+    url: NodeUrl,
+    node_id: NodeName,
+    *,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="Where other nodes reach it; else as it is connected now.",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Make a voter of a replica that streams from the master at URL."""
+    body = {"node_id": node_id} | ({"address": address} if address else {})
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/cluster/members", body)
+    _tell(answer, as_json=as_json)
+
+
+@app.command("remove")
+@with_trust
+def remove(
+    url: NodeUrl,
+    node_id: NodeName,
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Take a voter's vote, at the master's URL; it may be dead."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.delete(f"/cluster/members/{quote(node_id, safe='')}")
+    _tell(answer, as_json=as_json)
+
+
+def maintenance(
+    url: NodeUrl,
+    to: Annotated[
+        Switch,
+        typer.Argument(metavar="on|off", help="On: nobody is elected by itself."),
+    ],
+    *,
+    as_json: AsJson = False,
+    secret_file: SecretFile = None,
+) -> None:
+    """Suspend automatic failover for the whole cluster, or let it go on."""
+    with Remote(url, known_secret(secret_file)) as remote:
+        answer = remote.post("/cluster/maintenance", {"enabled": to is Switch.ON})
+    _tell(answer, as_json=as_json)
+
+
+def _tell(view: Any, *, as_json: bool) -> None:
+    """The members in force, a line each; and what is not as usual."""
+    if as_json:
+        print_json(view)
+        return
+    for each in view["members"]:
+        votes = "voter" if each["voter"] else "learner"
+        reached = "" if each["connected"] else "not connected"
+        print(f"{each['id']}  {votes:<7}  {each['addr']}  {reached}".rstrip())
+    if not view["auto_failover"]:
+        print("in maintenance: nothing replaces a dead master by itself")
