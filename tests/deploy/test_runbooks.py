@@ -94,6 +94,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 
 EXAMPLES = {
     "promote": ["http://a:1"],
+    "member": ["remove", "http://a:1", "n2"],
     "mode": ["http://a:1", "async"],
     "pause": ["http://a:1"],
     "resume": ["http://a:1"],
