@@ -162,3 +162,15 @@ def test_who_was_late_is_compared_at_an_earlier_mark_once_it_is_there(
     assert ended.status == 0
     assert ended.output.count("equal") == 6
     assert master.bodies("/replication/verify") == []
+
+
+def test_a_voter_that_no_node_has_met_was_not_compared(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    absent = {"id": "absent", "addr": "10.0.0.3:15475", "voter": True}
+    cluster[0].on("GET /cluster/members", {"members": [absent]})
+
+    ended = run("verify", cluster[0].url)
+
+    assert ended.status == 1
+    assert "10.0.0.3:15475: this voter is not connected" in ended.error

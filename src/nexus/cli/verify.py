@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from nexus.cli.cluster import NodeView, look, master_of
+from nexus.cli.cluster import NodeView, look_for_all, master_of
 from nexus.cli.options import AsJson, NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote, known_secret
@@ -49,7 +49,7 @@ def verify(
 ) -> None:
     """Compare every table on every node; exit with 1 if any differs."""
     secret = known_secret(secret_file)
-    views = look(urls, secret)
+    views = look_for_all(urls, secret)
     late = {view.url: why for view in views if (why := _late(view, at, timeout))}
     prompt = tuple(view for view in views if view.url not in late)
     offset, found = fingerprints(prompt, secret, timeout_s=timeout, at=at)
