@@ -14,7 +14,12 @@ import pytest
 from e2e.cluster import CLIENT, NodeProcess, wait_until
 from nexus.tls.words import NOT_TLS
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.timeout(400),
+    # Where a peer is killed before TLS begins, Python's ssl leaves its socket to the
+    # garbage collector (SSLSocket._create, where recv raises).
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
 
 GUIDE: Final = Path(__file__).parents[2] / "docs/guides/tls.md"
 BLOCK: Final = re.compile(r"```(shell|toml|python)\n(.*?)```", re.DOTALL)
