@@ -169,6 +169,17 @@ def test_only_what_is_committed_is_applied_and_a_ping_brings_the_rest() -> None:
     )
 
 
+def test_a_replica_says_at_once_that_its_disk_has_no_space_and_when_it_has() -> None:
+    found = streaming()
+    found.receive(entry(1), 10)
+
+    said = found.lacks_space(20)
+    stored = found.stored(Offset(1), 30)
+
+    assert said == (Send(MASTER, WalAck(Offset(0), Offset(0), no_space=True)),)
+    assert stored[0] == Send(MASTER, WalAck(Offset(1), Offset(0)))
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_gap_ends_the_connection_and_nothing_is_stored(*, at_once: bool) -> None:
     found = streaming()
