@@ -317,7 +317,7 @@ class Replica(ReplicaView):
     def _refused(self, error: Error) -> Effects:
         """The master closes; it may know a better one."""
         reason = f"{error.code}: {error.message}"
-        level = Level.INFO if error.code is ErrorCode.NOT_MASTER else Level.WARNING
+        level = Level.INFO if error.code == ErrorCode.NOT_MASTER else Level.WARNING
         report = Report(level, "master_refused", reason)
         address = pointed_to(error, self._epoch)
         if address in ("", self._identity.address):
