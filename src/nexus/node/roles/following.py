@@ -152,8 +152,9 @@ class Following:
 
     async def wake(self, machine: Replica) -> None:
         """Have the writer again, for another time of following."""
-        await self.rest()
+        # First of all: an operator's pause that comes meanwhile is this machine's.
         self.machine = machine
+        await self.rest()
         self.worker = self._new_worker()
         self.follower.employ(self.worker)
         self.worker.start()
