@@ -16,7 +16,7 @@ from typing_extensions import override
 from nexus.errors import CorruptLogError, DiskFullError, LogGapError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Offset
-from nexus.storage.segment import Segment
+from nexus.storage.log.segment import Segment
 from nexus.storage.wal import WalSettings, WriteAheadLog
 from storage.logs import (
     ROOMY,
