@@ -17,7 +17,7 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
-from nexus.replication.member_effects import MemberEffect
+from nexus.replication.members.effects import MemberEffect
 
 REPORT = Report(Level.INFO, "event", "detail")
 APPLY = Apply(Offset(1))
