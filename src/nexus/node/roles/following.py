@@ -151,8 +151,7 @@ class Following:
         await asyncio.to_thread(self.worker.stop)
 
     async def wake(self, machine: Replica) -> None:
-        """Have the writer again, for another time of following."""
-        # First of all: an operator's pause that comes meanwhile is this machine's.
+        """Have the writer again; a pause that comes meanwhile is this machine's."""
         self.machine = machine
         await self.rest()
         self.worker = self._new_worker()
