@@ -91,6 +91,16 @@ def test_only_who_streams_and_was_heard_of_is_in_reach_of_a_quorum() -> None:
     assert found.nodes_in_reach(0) == 1
 
 
+def test_who_votes_is_shown_as_a_voter_whatever_it_says_of_itself() -> None:
+    found, progress = streams(quorum=2)
+    before = found.replicas(0)[0].voter
+
+    found.elected(frozenset({MASTER_NODE.node_id, progress.node_id}))
+
+    assert not before
+    assert found.replicas(0)[0].voter
+
+
 def test_hard_case_11_a_full_witness_counts_for_no_new_write() -> None:
     found, progress = streams(quorum=2)
     full = WalAck(Offset(10), Offset(0), full=True)

@@ -26,6 +26,6 @@ def lack_of(machine: Master) -> str:
 def refusal_for(lack: str) -> QuorumLostError:
     """What a client is told that comes with a write meanwhile."""
     return QuorumLostError(
-        f"of the nodes that must hold a write only {lack}; nothing happened, try again "
-        "when replicas have returned"
+        f"too few nodes: {lack}; nothing happened, try again when replicas have "
+        "returned"
     )

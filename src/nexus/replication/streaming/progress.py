@@ -43,6 +43,7 @@ class Progress:
         self.address = ""
         self.http_url = ""
         self.voter = False
+        """It says that it may reign: under etcd, which has no voters."""
         self.delay_ms = 0
         """By how much it applies later on purpose."""
         self.paused = False
@@ -203,15 +204,23 @@ class Progress:
         has_room = (overruns or not self.full) and not self.no_space
         return self._streams and has_room and self.heard_ms >= heard_ms
 
-    def is_healthy(self, now_ms: int, dead_after_ms: int, durable: Offset) -> bool:
+    def is_healthy(self, now_ms: int, dead_after_ms: int, ages: EntryAges) -> bool:
         """Connected, heard of, and getting on: an open connection proves little."""
         if self.peer is None or self.is_silent(now_ms, dead_after_ms):
             return False
-        behind = self._streams and not self.paused and self.acked < durable
-        return not behind or now_ms - self.moved_ms <= dead_after_ms
+        if not self._streams or self.paused:
+            return True
+        # Who had nothing to store for long did not move, and is well.
+        behind_ms = ages.age_ms(self.acked, now_ms)
+        return min(behind_ms, now_ms - self.moved_ms) <= dead_after_ms
 
     def status(
-        self, ages: EntryAges, durable: Offset, now_ms: int, dead_after_ms: int
+        self,
+        ages: EntryAges,
+        durable: Offset,
+        now_ms: int,
+        dead_after_ms: int,
+        voters: frozenset[NodeId],
     ) -> ReplicaStatus:
         """Its row in the list of replicas."""
         late_ms = wanted_ms(self.delay_ms)
@@ -222,12 +231,12 @@ class Progress:
             id=self.node_id,
             addr=self.address,
             http_url=self.http_url,
-            voter=self.voter,
+            voter=self.voter or self.node_id in voters,
             last_ack_offset=self.acked,
             applied_offset=self.applied,
             lag=max(0, due - self.applied),
             lag_seconds=max(0, age_ms - late_ms) / 1000,
-            healthy=self.is_healthy(now_ms, dead_after_ms, durable),
+            healthy=self.is_healthy(now_ms, dead_after_ms, ages),
             connected_seconds=up_ms / 1000,
             bytes_sent=self.bytes_sent,
             state=self.state,

@@ -290,10 +290,11 @@ class Streams:
 
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
         """Every replica known, connected or not."""
+        ages, voters = self._ages, self.voters
         dead_after_ms = self._settings.dead_after_ms
         durable = max(self.log.durable_offset, self._master_end)
         return tuple(
-            progress.status(self._ages, durable, now_ms, dead_after_ms)
+            progress.status(ages, durable, now_ms, dead_after_ms, voters)
             for progress in self.fleet
         )
 
