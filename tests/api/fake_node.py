@@ -46,9 +46,9 @@ from nexus.node.reading.changes import Wish, Write
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
-from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
-from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.rewinding.diverged import Divergence
+from nexus.storage.snapshots.store import SnapshotInfo
 
 Execute = Callable[[SqlRequest], Awaitable[SqlResponse]]
 

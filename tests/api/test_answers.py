@@ -1,6 +1,6 @@
 from nexus.api.answers import History, Snapshot
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position, Reign
-from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.snapshots.store import SnapshotInfo
 
 
 def test_positions_are_told_as_text() -> None:

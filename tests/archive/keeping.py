@@ -18,7 +18,7 @@ from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.writing.jobs import Job
 from nexus.node.writing.writer import BatchWriter
 from nexus.storage.catalog import Catalog, CatalogState
-from nexus.storage.snapshot import SnapshotSettings, SnapshotStore
+from nexus.storage.snapshots.store import SnapshotSettings, SnapshotStore
 from node.builders import REIGN, Desk, open_desk, wanted
 
 CLUSTER = "c1"

@@ -12,9 +12,9 @@ from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
-from nexus.storage.snapshotfile import FORMAT, Manifest
+from nexus.storage.snapshots.file import FORMAT, Manifest
 from nexus.storage.wal import WalSettings, WriteAheadLog
-from storage.snapshots import pack
+from storage.snapshotting import pack
 
 POSITION = Position(Epoch(3), Offset(41), HistoryId("h"))
 

@@ -14,7 +14,7 @@ from e2e.cluster import (
     wait_until,
 )
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 
 CHINOOK = Path(__file__).parents[1] / "data" / "chinook.sqlite"
 SYNC = {

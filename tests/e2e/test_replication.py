@@ -12,7 +12,7 @@ import pytest
 from e2e.cluster import CLIENT, Cluster, caught_up, wait_until
 from e2e.test_crash import assert_equal
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 
 pytestmark = pytest.mark.timeout(400)
 

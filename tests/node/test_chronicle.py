@@ -7,7 +7,7 @@ from nexus.model.operation import Membership, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.node.chronicle import has_voters, read_chronicle
 from nexus.node.startup import open_standing, redo
-from nexus.replication.electorate import Configuration
+from nexus.replication.members.electorate import Configuration
 from node.builders import settings
 
 REIGN = Reign(Epoch(1), HistoryId("h"), "a", Offset(1), 0, "failover")

@@ -10,8 +10,8 @@ from nexus.node.duties import Duties
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
-from nexus.replication.announcement import hello_of
 from nexus.replication.effects import StepDown
+from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.settings import Identity
 from node.builders import Crowd, address_of, until
 

@@ -14,7 +14,7 @@ from nexus.node.node import Node
 from nexus.node.roles import intake
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 from node.builders import (
     Crowd,
     address_of,

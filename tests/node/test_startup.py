@@ -35,7 +35,7 @@ from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from storage.logs import batch
 from storage.pair import Pair, content
-from storage.snapshots import fill, position
+from storage.snapshotting import fill, position
 
 
 @contextmanager

@@ -15,15 +15,15 @@ from nexus.model.position import (
 )
 from nexus.protocol.messages import VoteReply, WalAck
 from nexus.replication.effects import Apply, Peer
-from nexus.replication.election_effects import BecomeMaster, ElectionSettings
-from nexus.replication.electorate import Configuration
-from nexus.replication.member import Member
-from nexus.replication.member_effects import (
+from nexus.replication.elections.effects import BecomeMaster, ElectionSettings
+from nexus.replication.members.effects import (
     MemberEffect,
     MemberEffects,
     MemberSettings,
     MemberStanding,
 )
+from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     Identity,
     LogExtent,

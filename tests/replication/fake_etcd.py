@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
-from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
-from nexus.replication.key_effects import ChangeList, TakeKey
+from nexus.replication.etcd.effects import ChangeList, TakeKey
+from nexus.replication.etcd.keys import Keys, LeaderKey, SyncedKey
 
 
 @dataclass

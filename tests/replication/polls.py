@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.protocol.messages import TakeOver, VoteReply, VoteRequest
-from nexus.replication.election import Elector
-from nexus.replication.election_effects import (
+from nexus.replication.elections.effects import (
     BecomeMaster,
     ElectionEffect,
     ElectionEffects,
@@ -18,7 +17,8 @@ from nexus.replication.election_effects import (
     SendVote,
     VoteRecord,
 )
-from nexus.replication.election_moves import ElectionState
+from nexus.replication.elections.elector import Elector
+from nexus.replication.elections.moves import ElectionState
 
 HEARTBEAT_MS = 1_000
 SPREAD_MS = 1_000

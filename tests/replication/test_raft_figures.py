@@ -14,18 +14,20 @@ from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position, Reign
 from nexus.protocol.messages import Hello, Plan, VoteRequest, WalAck
-from nexus.replication.admission import Admission, judged
-from nexus.replication.announcement import hello_of
 from nexus.replication.effects import CommitAdvanced, Peer, Send
-from nexus.replication.election_effects import (
+from nexus.replication.elections.effects import (
     BecomeMaster,
     ElectionSettings,
     LogView,
     PersistVote,
     VoteRecord,
 )
-from nexus.replication.election_moves import ElectionState
-from nexus.replication.electorate import Configuration, Electorate
+from nexus.replication.elections.moves import ElectionState
+from nexus.replication.elections.votes import refusal
+from nexus.replication.handshake.admission import Admission, judged
+from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.members.electorate import Configuration, Electorate
+from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import majority
 from nexus.replication.settings import (
     Identity,
@@ -34,9 +36,7 @@ from nexus.replication.settings import (
     ReplicaSettings,
     Standing,
 )
-from nexus.replication.streams import Streams
-from nexus.replication.votes import refusal
-from nexus.replication.voting_replica import VotingReplica
+from nexus.replication.streaming.streams import Streams
 from replication.alone import elected, follows, member
 from replication.polls import DEAD_MS, Polls
 

@@ -25,7 +25,6 @@ from nexus.protocol.messages import (
     SnapshotMeta,
     WalEntry,
 )
-from nexus.replication.announcement import answered
 from nexus.replication.effects import (
     Adopt,
     Apply,
@@ -45,6 +44,7 @@ from nexus.replication.effects import (
     StoreChunk,
     Stream,
 )
+from nexus.replication.handshake.announcement import answered
 from nexus.replication.master import Master
 from nexus.replication.replica import Replica
 from nexus.replication.settings import (

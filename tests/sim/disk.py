@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nexus.model.entry import Record, decode_payload
 from nexus.model.operation import Membership, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Reign
-from nexus.replication.election_effects import VoteRecord
-from nexus.replication.electorate import Configuration
+from nexus.replication.elections.effects import VoteRecord
+from nexus.replication.members.electorate import Configuration
 
 if TYPE_CHECKING:
     from sim.surgery import Intent

@@ -12,11 +12,11 @@ from typing_extensions import override
 from nexus.model.position import Offset
 from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.effects import Report
-from nexus.replication.homing import ANSWERS, Homing, Reply
+from nexus.replication.following.homing import ANSWERS, Homing, Reply
 from sim.network import Connection, Frame
 
 if TYPE_CHECKING:
-    from nexus.replication.voting_replica import VotingReplica
+    from nexus.replication.members.voting_replica import VotingReplica
     from sim.node import Process
 
 PATIENCE_MS = 200

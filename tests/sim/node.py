@@ -47,7 +47,7 @@ from nexus.replication.effects import (
     StoreChunk,
     Stream,
 )
-from nexus.replication.election_effects import (
+from nexus.replication.elections.effects import (
     BecomeMaster,
     HoldWrites,
     PersistVote,
@@ -56,14 +56,14 @@ from nexus.replication.election_effects import (
     VoteRecord,
     Why,
 )
-from nexus.replication.member import Member
-from nexus.replication.member_effects import (
+from nexus.replication.members.effects import (
     Announce,
     MemberEffect,
     MemberEffects,
     ReadReady,
     ReadRefused,
 )
+from nexus.replication.members.member import Member
 from nexus.replication.settings import LogExtent, Standing
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued

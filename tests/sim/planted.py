@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Pong, WalAck
-from nexus.replication import acceptance, admission, relay, votes
+from nexus.replication.cascades import relay
+from nexus.replication.cascades.relay import Relay
 from nexus.replication.effects import (
     MASTER,
     CommitAdvanced,
@@ -19,21 +20,23 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
-from nexus.replication.elected import ElectedMaster, Phase
-from nexus.replication.election import Elector
-from nexus.replication.election_effects import PersistVote, TakeWrites, VoteRecord
-from nexus.replication.homing import Homing
-from nexus.replication.incoming import Incoming
-from nexus.replication.lease import Lease
-from nexus.replication.member_effects import ReadReady
-from nexus.replication.progress import Progress
+from nexus.replication.elections import votes
+from nexus.replication.elections.effects import PersistVote, TakeWrites, VoteRecord
+from nexus.replication.elections.elector import Elector
+from nexus.replication.following import acceptance
+from nexus.replication.following.homing import Homing
+from nexus.replication.following.incoming import Incoming
+from nexus.replication.following.route import Route
+from nexus.replication.handshake import admission
+from nexus.replication.members.effects import ReadReady
+from nexus.replication.members.elected import ElectedMaster, Phase
+from nexus.replication.members.room import Room
+from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import committed_offset
-from nexus.replication.relay import Relay
 from nexus.replication.replica import Replica
-from nexus.replication.room import Room
-from nexus.replication.route import Route
-from nexus.replication.streams import Streams
-from nexus.replication.voting_replica import VotingReplica
+from nexus.replication.streaming.lease import Lease
+from nexus.replication.streaming.progress import Progress
+from nexus.replication.streaming.streams import Streams
 from sim import disk as disks
 from sim import node, surgery
 from sim.node import Process

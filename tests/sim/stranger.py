@@ -22,8 +22,8 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from nexus.replication.announcement import hello_of
 from nexus.replication.effects import Peer
+from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.settings import Identity
 from sim.network import Connection, Frame
 

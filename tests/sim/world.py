@@ -12,10 +12,10 @@ from typing import Any, Final
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
-from nexus.replication.election_effects import ElectionSettings
-from nexus.replication.electorate import Configuration
-from nexus.replication.member import Member
-from nexus.replication.member_effects import MemberSettings, MemberStanding
+from nexus.replication.elections.effects import ElectionSettings
+from nexus.replication.members.effects import MemberSettings, MemberStanding
+from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     WITNESS,
     Identity,

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from nexus.model.position import Offset, Position
 from nexus.storage.catalog import Catalog
-from nexus.storage.rewind import resolve, rewind
+from nexus.storage.rewinding.rewind import resolve, rewind
 from nexus.storage.wal import WriteAheadLog
 from storage.closing import Closing
 from storage.logs import ROOMY

@@ -10,8 +10,8 @@ from typing_extensions import override
 from nexus.model.change import Change
 from nexus.model.operation import Sequence
 from nexus.model.statements import quote
-from nexus.storage.changes import fetch_exactly, place, to_bind
-from nexus.storage.counters import Counters
+from nexus.storage.applying.counters import Counters
+from nexus.storage.changesets.changes import fetch_exactly, place, to_bind
 from nexus.storage.fingerprint import Fingerprints, fingerprint
 from storage.closing import Closing
 

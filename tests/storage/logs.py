@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nexus.model.entry import Record
 from nexus.model.position import Epoch, Offset
-from nexus.storage.segment import Segment
+from nexus.storage.log.segment import Segment
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 SMALL = WalSettings(segment_bytes=4096, max_entries=40, index_every_bytes=256)

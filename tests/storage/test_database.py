@@ -21,7 +21,7 @@ from nexus.errors import (
 from nexus.model.operation import Reigned
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage.database import Database
-from nexus.storage.tables import hash_schema
+from nexus.storage.schema.tables import hash_schema
 
 
 def at(offset: int) -> Position:

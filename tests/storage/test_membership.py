@@ -5,9 +5,9 @@ from pathlib import Path
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Membership
 from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage import system
 from nexus.storage.apply import Applier
 from nexus.storage.database import Database
+from nexus.storage.schema import system
 
 FIRST = Membership("cluster", (("a", "a:1"), ("b", "b:1"), ("c", "c:1")))
 SECOND = Membership("cluster", (("a", "a:1"), ("b", "b:1")), auto_failover=False)

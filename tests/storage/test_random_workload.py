@@ -18,7 +18,7 @@ from nexus.model.change import Change
 from nexus.model.position import Offset
 from nexus.storage.capture import Statement
 from nexus.storage.database import Database
-from nexus.storage.feed import EntryReader
+from nexus.storage.feed.reader import EntryReader
 from storage.folding import Fold
 from storage.pair import HISTORY, Pair, content, rows
 from workload import Workload

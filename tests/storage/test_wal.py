@@ -16,7 +16,7 @@ from typing_extensions import override
 from nexus.errors import CorruptLogError, DiskFullError, LogGapError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Offset
-from nexus.storage.segment import Segment
+from nexus.storage.log.segment import Segment
 from nexus.storage.wal import WalSettings, WriteAheadLog
 from storage.logs import (
     ROOMY,
@@ -563,4 +563,6 @@ class LogAndList(RuleBasedStateMachine):
 
 
 TestLogAndList = LogAndList.TestCase
-TestLogAndList.settings = settings(max_examples=40, stateful_step_count=25)
+TestLogAndList.settings = settings(
+    max_examples=settings().max_examples * 40 // 100, stateful_step_count=25
+)

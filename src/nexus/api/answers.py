@@ -7,9 +7,9 @@ import msgspec
 
 from nexus.model.cluster import NodeStatus, ReplicaStatus, Role
 from nexus.model.position import EpochHistory, Position
-from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints, TableFingerprint
-from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.rewinding.diverged import Divergence
+from nexus.storage.snapshots.store import SnapshotInfo
 
 
 class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

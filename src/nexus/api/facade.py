@@ -30,10 +30,10 @@ from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.sqlstream import SqlStream
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
-from nexus.storage.diverged import Divergence
 from nexus.storage.fingerprint import Fingerprints
-from nexus.storage.snapshot import SnapshotInfo
-from nexus.storage.tokens import KnownTokens
+from nexus.storage.rewinding.diverged import Divergence
+from nexus.storage.schema.tokens import KnownTokens
+from nexus.storage.snapshots.store import SnapshotInfo
 
 
 class SnapshotArchives(Protocol):

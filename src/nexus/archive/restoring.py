@@ -25,13 +25,13 @@ from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.beginning import as_cluster_of_its_own, begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
-from nexus.storage.extraction import Extractor
-from nexus.storage.functions import NO_FUNCTIONS, Functions
-from nexus.storage.snapshotfile import Manifest, verified
+from nexus.storage.importing.beginning import as_cluster_of_its_own, begin_at
+from nexus.storage.snapshots.extraction import Extractor
+from nexus.storage.snapshots.file import Manifest, verified
+from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 APPLY_BYTES: Final = 4 << 20
 """Of entries that are applied in one transaction."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from nexus.archive.restoring import Moment, Restored, restore
 from nexus.archive.stores import Store
 from nexus.errors import ArchiveIncompleteError
-from nexus.storage.connections import open_reader
 from nexus.storage.directory import DataDirectory
 from nexus.storage.fingerprint import Fingerprints, fingerprint
-from nexus.storage.functions import NO_FUNCTIONS, Functions
+from nexus.storage.sqlite.connections import open_reader
+from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 
 @dataclass(frozen=True, slots=True)

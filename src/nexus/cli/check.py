@@ -12,8 +12,8 @@ from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, plain_table, print_json
 from nexus.storage.directory import DataDirectory
-from nexus.storage.preflight import Report
-from nexus.storage.preflight import check as check_database
+from nexus.storage.importing.preflight import Report
+from nexus.storage.importing.preflight import check as check_database
 
 LEVELS: Final = {
     "ok": ("as it is", "green"),

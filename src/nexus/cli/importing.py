@@ -5,8 +5,8 @@ from nexus.cli.options import AsJson, DataDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, print_json
 from nexus.storage.directory import DataDirectory as Directory
-from nexus.storage.importer import import_database
-from nexus.storage.preflight import check
+from nexus.storage.importing.importer import import_database
+from nexus.storage.importing.preflight import check
 
 
 def import_file(

@@ -14,13 +14,13 @@ from nexus.cli.options import AsJson, DataDirectory, FunctionModules
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
-from nexus.storage.beginning import as_cluster_of_its_own, begin_at
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory as Directory
 from nexus.storage.directory import DirectoryLock
-from nexus.storage.functions import Functions
-from nexus.storage.installer import install
-from nexus.storage.snapshotfile import Manifest
+from nexus.storage.importing.beginning import as_cluster_of_its_own, begin_at
+from nexus.storage.snapshots.file import Manifest
+from nexus.storage.snapshots.installer import install
+from nexus.storage.sqlite.functions import Functions
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"
 

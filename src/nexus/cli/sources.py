@@ -14,8 +14,8 @@ from nexus.cli.remote import Remote
 from nexus.client.jsonvalues import read_value
 from nexus.errors import StatementError
 from nexus.model.statements import CONTROL, classify, split
-from nexus.storage.complaints import error_offset
 from nexus.storage.directory import DataDirectory
+from nexus.storage.sqlite.complaints import error_offset
 
 BUSY_TIMEOUT_MS: Final = 5000
 """A reader waits this long while a full sync replaces the database's pages."""

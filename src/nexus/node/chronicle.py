@@ -8,8 +8,8 @@ from nexus.model.entry import is_own
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.startup import APPLY_BYTES, Standing
-from nexus.replication.electorate import Configuration
-from nexus.storage import system
+from nexus.replication.members.electorate import Configuration
+from nexus.storage.schema import system
 from nexus.storage.wal import WriteAheadLog
 
 

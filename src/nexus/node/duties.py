@@ -29,7 +29,7 @@ from nexus.node.roles.reigning import Reigning
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
-from nexus.replication.formation import Formed, Joins
+from nexus.replication.elections.formation import Formed, Joins
 
 Duty = Reigning | Following | Voting | Forming | Keyholding | Resting
 

@@ -44,7 +44,7 @@ from nexus.replication.effects import (
     Store,
     StoreChunk,
 )
-from nexus.replication.member_effects import MemberEffect
+from nexus.replication.members.effects import MemberEffect
 from nexus.replication.replica import Replica
 from nexus.storage.wal import WriteAheadLog
 

@@ -41,7 +41,7 @@ from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints
-from nexus.storage.snapshot import SnapshotInfo
+from nexus.storage.snapshots.store import SnapshotInfo
 
 
 class Node(Orders):

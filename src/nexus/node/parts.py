@@ -29,13 +29,17 @@ from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import TOKENS
-from nexus.replication.delay import delay_features
 from nexus.replication.settings import Identity
+from nexus.replication.timing.delay import delay_features
 from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
-from nexus.storage.diverged import DivergedStore
-from nexus.storage.snapshot import SnapshotReceiver, SnapshotSettings, SnapshotStore
+from nexus.storage.rewinding.diverged import DivergedStore
+from nexus.storage.snapshots.store import (
+    SnapshotReceiver,
+    SnapshotSettings,
+    SnapshotStore,
+)
 from nexus.storage.wal import WriteAheadLog
 
 ASYNC_PACE_S: Final = 0.020

@@ -48,7 +48,7 @@ from nexus.replication.effects import (
     Stream,
 )
 from nexus.replication.master import Master
-from nexus.storage.cursor import LogCursor
+from nexus.storage.log.cursor import LogCursor
 from nexus.storage.wal import WriteAheadLog
 
 STREAM_BYTES: Final = 1 << 20

@@ -18,8 +18,8 @@ from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.disk import storage_errors, sync_directory
-from nexus.storage.functions import Functions
-from nexus.storage.rewind import resolve
+from nexus.storage.rewinding.rewind import resolve
+from nexus.storage.sqlite.functions import Functions
 from nexus.storage.wal import WalSettings, WriteAheadLog
 
 APPLY_BYTES: Final = 4 << 20

@@ -19,8 +19,6 @@ from nexus.protocol.messages import (
     WalAck,
     Welcome,
 )
-from nexus.replication.admission import Admission, Refusal, judged
-from nexus.replication.announcement import announcement
 from nexus.replication.effects import (
     Close,
     Effect,
@@ -32,10 +30,12 @@ from nexus.replication.effects import (
     StepDown,
     StopWrites,
 )
-from nexus.replication.progress import Progress
+from nexus.replication.handshake.admission import Admission, Refusal, judged
+from nexus.replication.handshake.announcement import announcement
 from nexus.replication.settings import Identity, LogExtent, MasterSettings
-from nexus.replication.streams import Streams
-from nexus.replication.transfers import FullSyncs
+from nexus.replication.streaming.progress import Progress
+from nexus.replication.streaming.streams import Streams
+from nexus.replication.streaming.transfers import FullSyncs
 
 
 class Master:

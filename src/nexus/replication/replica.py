@@ -27,10 +27,6 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from nexus.replication.acceptance import check_ping, looped, pointed_to, weighed
-from nexus.replication.admission import Refusal
-from nexus.replication.announcement import hello_of
-from nexus.replication.cascade import CASCADE, upstream_of
 from nexus.replication.effects import (
     MASTER,
     Adopt,
@@ -42,15 +38,24 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
-from nexus.replication.full_sync import FullSync
-from nexus.replication.homing import Homing
-from nexus.replication.incoming import Incoming
-from nexus.replication.keeping import Keeping
-from nexus.replication.link import Link, retries
-from nexus.replication.replicaview import ReplicaView
-from nexus.replication.rewinding import Rewinding
+from nexus.replication.following.acceptance import (
+    check_ping,
+    looped,
+    pointed_to,
+    weighed,
+)
+from nexus.replication.following.full_sync import FullSync
+from nexus.replication.following.homing import Homing
+from nexus.replication.following.incoming import Incoming
+from nexus.replication.following.keeping import Keeping
+from nexus.replication.following.link import Link, retries
+from nexus.replication.following.rewinding import Rewinding
+from nexus.replication.following.view import ReplicaView
+from nexus.replication.handshake.admission import Refusal
+from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.cascade import CASCADE, upstream_of
+from nexus.replication.handshake.visitor import answer_to
 from nexus.replication.settings import Identity, ReplicaSettings, Standing
-from nexus.replication.visitor import answer_to
 
 
 class Replica(ReplicaView):

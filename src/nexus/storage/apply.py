@@ -27,13 +27,13 @@ from nexus.model.operation import (
 )
 from nexus.model.operation import Sequence as SequenceMove
 from nexus.model.position import Offset, Position
-from nexus.storage.columns import changed
-from nexus.storage.conflicts import RowConflictError
-from nexus.storage.connections import storage_error, synced_commits
-from nexus.storage.counters import Counters
+from nexus.storage.applying.counters import Counters
+from nexus.storage.applying.merging import RowApplier
+from nexus.storage.changesets.conflicts import RowConflictError
 from nexus.storage.database import Database
-from nexus.storage.merging import RowApplier
-from nexus.storage.tables import Table, read_tables
+from nexus.storage.schema.columns import changed
+from nexus.storage.schema.tables import Table, read_tables
+from nexus.storage.sqlite.connections import storage_error, synced_commits
 
 LARGE_CHANGESET: Final = 16 << 10
 """From here on merging costs more than the apply that it saves (measured)."""

@@ -28,15 +28,23 @@ from nexus.model.statements import (
     savepoint_name,
     writes_and_answers,
 )
-from nexus.storage.columns import SchemaChange
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import storage_error
+from nexus.storage.capturing.preupdate import NotSmallError
+from nexus.storage.capturing.recorder import Recorder
+from nexus.storage.capturing.rowstatements import (
+    RowStatements,
+    Statement,
+    StatementResult,
+)
+from nexus.storage.capturing.widetext import refuse_spoiled
 from nexus.storage.database import Database
-from nexus.storage.permissions import PAST_THE_LOG
-from nexus.storage.preupdate import NotSmallError
-from nexus.storage.recorder import Recorder
-from nexus.storage.rowstatements import RowStatements, Statement, StatementResult
-from nexus.storage.widetext import refuse_spoiled
+from nexus.storage.schema.columns import SchemaChange
+from nexus.storage.sqlite.complaints import (
+    BINDING_ERRORS,
+    binding_error,
+    statement_error,
+)
+from nexus.storage.sqlite.connections import storage_error
+from nexus.storage.sqlite.permissions import PAST_THE_LOG
 
 __all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 

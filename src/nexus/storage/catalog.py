@@ -22,7 +22,7 @@ from nexus.model.position import (
     Offset,
     Position,
 )
-from nexus.storage.connections import storage_error
+from nexus.storage.sqlite.connections import storage_error
 
 # Other errors, of a disk or a lock, say nothing against the file.
 _NO_CATALOG: Final = (

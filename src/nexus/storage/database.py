@@ -21,13 +21,18 @@ from nexus.errors import (
 from nexus.model.entry import Record
 from nexus.model.operation import Membership, Own, Reigned, Tokens
 from nexus.model.position import ORIGIN, EpochHistory, Offset, Position
-from nexus.storage import columns, system
-from nexus.storage.access import ENCODING, PAGE_SIZE, Access
-from nexus.storage.columns import SchemaChange
-from nexus.storage.connections import BUSY_TIMEOUT_MS, storage_error
-from nexus.storage.functions import NO_FUNCTIONS, Functions
-from nexus.storage.tables import hash_schema, read_tables
-from nexus.storage.tokens import GoodTokens, KnownTokens, read_tokens, write_tokens
+from nexus.storage.schema import columns, system
+from nexus.storage.schema.columns import SchemaChange
+from nexus.storage.schema.tables import hash_schema, read_tables
+from nexus.storage.schema.tokens import (
+    GoodTokens,
+    KnownTokens,
+    read_tokens,
+    write_tokens,
+)
+from nexus.storage.sqlite.access import ENCODING, PAGE_SIZE, Access
+from nexus.storage.sqlite.connections import BUSY_TIMEOUT_MS, storage_error
+from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 CHECKPOINT_PAGES: Final = 4_000
 """Pages in the `-wal` that make a checkpoint due, 16 MiB: SQLite's own 1,000 would make

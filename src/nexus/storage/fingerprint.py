@@ -14,8 +14,8 @@ import apsw
 import msgspec
 
 from nexus.model.statements import quote
-from nexus.storage.connections import storage_error
-from nexus.storage.tables import LOCAL_TABLES, Table, hash_schema, read_tables
+from nexus.storage.schema.tables import LOCAL_TABLES, Table, hash_schema, read_tables
+from nexus.storage.sqlite.connections import storage_error
 
 _CHUNK_ROWS: Final = 64
 """Rows encoded at once: keeps the loop out of Python, and bounds the memory."""

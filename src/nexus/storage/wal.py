@@ -17,12 +17,12 @@ from pathlib import Path
 from nexus.errors import DiskFullError, LogGapError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import NO_OFFSET, Offset
-from nexus.storage import logfiles
-from nexus.storage.cursor import LogCursor, LogState
 from nexus.storage.disk import storage_error, storage_errors
-from nexus.storage.recovery import find_end
-from nexus.storage.segment import HEADER, Segment, encode_batch
-from nexus.storage.tail import Tail
+from nexus.storage.log import files
+from nexus.storage.log.cursor import LogCursor, LogState
+from nexus.storage.log.recovery import find_end
+from nexus.storage.log.segment import HEADER, Segment, encode_batch
+from nexus.storage.log.tail import Tail
 
 __all__ = ["LogCursor", "WalSettings", "WriteAheadLog"]
 
@@ -72,7 +72,7 @@ class WriteAheadLog:
         """
         size, every = settings.segment_bytes, settings.index_every_bytes
         with storage_errors(f"opening the log in {directory}"):
-            segments = logfiles.open_directory(directory, size=size, every=every)
+            segments = files.open_directory(directory, size=size, every=every)
             log = cls(directory, settings, segments)
             log._find_end(watermark)
         return log
@@ -185,7 +185,7 @@ class WriteAheadLog:
             state = self._state
             self._publish_cut(-1, Offset(state.first_offset - 1))
             with self._failing(f"resetting the log in {self._directory}"):
-                segment = logfiles.publish_alone(
+                segment = files.publish_alone(
                     self._directory, first, every=self._settings.index_every_bytes
                 )
                 self._tail.move_to(segment)
@@ -212,7 +212,7 @@ class WriteAheadLog:
             with self._failing(f"dropping old segments of {self._directory}"):
                 # Oldest first, one by one: a crash leaves no hole in the middle.
                 for segment in segments[:count]:
-                    logfiles.drop(segment)
+                    files.drop(segment)
             return state.first_offset - segments[0].first_offset
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class WriteAheadLog:
         self._sync()
         self._prepare(first, max(self._settings.segment_bytes, HEADER.size + size))
         with self._failing(f"beginning a segment after {segment.path}"):
-            following = logfiles.publish(
+            following = files.publish(
                 self._directory, first, every=self._settings.index_every_bytes
             )
             self._tail.trim()
@@ -264,7 +264,7 @@ class WriteAheadLog:
 
     def _prepare(self, first: Offset, size: int) -> None:
         with self._failing_unless_short(f"making a segment in {self._directory}"):
-            logfiles.prepare(self._directory, first, size=size)
+            files.prepare(self._directory, first, size=size)
 
     def _sync(self) -> Offset:
         last = self._state.last_offset
@@ -289,7 +289,7 @@ class WriteAheadLog:
         self._state.segments = segments[:count]
         # Newest first: a crash leaves a longer log, never one with a hole.
         for segment in reversed(segments[count:]):
-            logfiles.drop(segment)
+            files.drop(segment)
         if kept is not self._tail.segment:
             self._tail.move_to(kept)
         self._tail.cut(last_kept, end, size=self._settings.segment_bytes)

@@ -4,7 +4,7 @@ import apsw
 import pytest
 
 from nexus.cli.sql.caret import pointed
-from nexus.storage.complaints import error_offset
+from nexus.storage.sqlite.complaints import error_offset
 
 
 def met(sql: str) -> int | None:

@@ -7,7 +7,7 @@ from nexus.model.position import Epoch
 from nexus.node.elections.ballots import Ballots
 from nexus.node.telemetry.measures import Measures
 from nexus.replication.effects import Level, Report
-from nexus.replication.election_effects import BecomeMaster, PersistVote
+from nexus.replication.elections.effects import BecomeMaster, PersistVote
 
 STANDS = PersistVote(Epoch(2), NodeId("own"))
 WINS = BecomeMaster(Epoch(2), "failover")  # type: ignore[arg-type]  # any reason

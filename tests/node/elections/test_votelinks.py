@@ -19,8 +19,8 @@ from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import receive_hello
 from nexus.node.network.papers import Papers
 from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
-from nexus.replication.announcement import hello_of
-from nexus.replication.formation import Sighting
+from nexus.replication.elections.formation import Sighting
+from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.settings import Identity
 from node.builders import knowing, until
 

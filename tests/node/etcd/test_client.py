@@ -17,7 +17,7 @@ from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.node.etcd.client import EtcdClient, EtcdSettings, LeaderValue
-from nexus.replication.etcd_keys import Keys, SyncedKey
+from nexus.replication.etcd.keys import Keys, SyncedKey
 
 A, B = NodeId("a"), NodeId("b")
 OF_A, OF_B = LeaderValue(A, "a:1"), LeaderValue(B, "b:1")

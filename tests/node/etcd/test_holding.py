@@ -13,9 +13,9 @@ from nexus.node.etcd.reign import new_reign
 from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.replication.effects import StepDown
-from nexus.replication.etcd_keys import SyncedKey
-from nexus.replication.key_effects import Reign
-from nexus.replication.leadership_stages import Stage
+from nexus.replication.etcd.effects import Reign
+from nexus.replication.etcd.keys import SyncedKey
+from nexus.replication.etcd.stages import Stage
 from node.builders import caught_up, count, run, until
 from node.keepers import Keepers, etcd, holding, keepers, listed, opened, streams
 

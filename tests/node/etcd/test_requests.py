@@ -6,8 +6,7 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.node.etcd.client import EtcdClient, EtcdSettings, LeaderValue
 from nexus.node.etcd.requests import KeyRequests, Request
-from nexus.replication.etcd_keys import LeaderKey, SyncedKey
-from nexus.replication.key_effects import (
+from nexus.replication.etcd.effects import (
     ChangeList,
     Follow,
     GrantLease,
@@ -18,8 +17,9 @@ from nexus.replication.key_effects import (
     RevokeLease,
     TakeKey,
 )
-from nexus.replication.leadership import Leadership
-from nexus.replication.leadership_stages import LeadershipSettings
+from nexus.replication.etcd.keys import LeaderKey, SyncedKey
+from nexus.replication.etcd.leadership import Leadership
+from nexus.replication.etcd.stages import LeadershipSettings
 from node.builders import until
 from node.etcd.test_client import NOBODY
 

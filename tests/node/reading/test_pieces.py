@@ -13,7 +13,7 @@ from nexus.node.reading.pieces import Reading
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import Decoder
 from nexus.storage.capture import Statement
-from nexus.storage.connections import execute
+from nexus.storage.sqlite.connections import execute
 from node.builders import Desk, open_desk, wanted
 
 ENDLESS = (

@@ -8,7 +8,7 @@ import pytest
 from nexus.errors import NodeStoppedError, StatementError
 from nexus.node.reading.querying import query
 from nexus.storage.capture import Statement
-from nexus.storage.connections import open_reader
+from nexus.storage.sqlite.connections import open_reader
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any, cast
 from e2e.cluster import free_port
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.roles.accession import stand_alone, take_writes
-from nexus.replication.election_effects import TakeWrites
-from nexus.storage.system import read_membership
+from nexus.replication.elections.effects import TakeWrites
+from nexus.storage.schema.system import read_membership
 from node.builders import crowd_in
 
 

@@ -15,7 +15,7 @@ from nexus.node.streaming.fullsync import install_snapshot
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 from nexus.storage.database import Database
-from nexus.storage.diverged import DivergedStore
+from nexus.storage.rewinding.diverged import DivergedStore
 from node.builders import Crowd, caught_up, count, crowd_in, run, until
 from node.roles.test_rescue import MIGRATE, deposed, together
 from node.test_hard_case_14 import imported, made, place

@@ -16,7 +16,7 @@ from nexus.node.clock import now_ms
 from nexus.node.node import Node
 from nexus.node.roles.reigning import Reigning
 from nexus.replication.effects import StepDown, StopWrites
-from node.builders import Crowd, address_of, caught_up, count, run, until
+from node.builders import PATIENCE_S, Crowd, address_of, caught_up, count, run, until
 
 CREATE = "create table t(v)"
 INSERT = "insert into t values (1)"
@@ -159,5 +159,5 @@ async def test_an_announcement_ends_with_its_reign(crowd: Crowd) -> None:
 
     await node._parts.publisher.retire("another reign begins")
 
-    await asyncio.wait_for(announcing, 5.0)
+    await asyncio.wait_for(announcing, PATIENCE_S)
     assert announcing.result() is None

@@ -10,7 +10,7 @@ import pytest
 from nexus.errors import DiskFullError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.node import Node
-from nexus.storage.diverged import DivergedStore, Divergence
+from nexus.storage.rewinding.diverged import DivergedStore, Divergence
 from node.builders import Crowd, caught_up, run, until
 
 CREATE = "create table t(id integer primary key, v)"

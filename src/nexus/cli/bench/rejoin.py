@@ -15,7 +15,7 @@ from nexus.cli.remote import NodeCallError, Remote
 from nexus.cli.terminal import size
 from nexus.errors import NodeUnreachableError
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importer import import_database
+from nexus.storage.importing.importer import import_database
 
 DIVERGED: Final = 1_000
 """Entries that only the old master has."""

@@ -28,7 +28,7 @@ from nexus.node.backup.carrying import (
 from nexus.node.startup import Standing
 from nexus.node.streaming.fullsync import SnapshotSender
 from nexus.node.telemetry.events import EventLog
-from nexus.storage.snapshot import SnapshotInfo, SnapshotStore
+from nexus.storage.snapshots.store import SnapshotInfo, SnapshotStore
 
 NICENESS: Final = 5
 """Of its thread: who commits goes before."""

@@ -18,7 +18,7 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node.telemetry.events import EventLog
 from nexus.node.transactions import TransactionManager
 from nexus.storage.database import Database
-from nexus.storage.snapshot import SnapshotInfo, SnapshotStore
+from nexus.storage.snapshots.store import SnapshotInfo, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
 
 AUDIT_S: Final = 600.0

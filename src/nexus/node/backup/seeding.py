@@ -8,7 +8,7 @@ from nexus.archive.stores import Store
 from nexus.config import Config
 from nexus.errors import StorageError
 from nexus.model.cluster import Role
-from nexus.storage.functions import Functions
+from nexus.storage.sqlite.functions import Functions
 
 log = structlog.get_logger(__name__)
 

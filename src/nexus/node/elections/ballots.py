@@ -4,8 +4,8 @@ from collections import Counter
 
 from nexus.node.telemetry.measures import Measures
 from nexus.replication.effects import Report
-from nexus.replication.election_effects import BecomeMaster, PersistVote
-from nexus.replication.member_effects import MemberEffects
+from nexus.replication.elections.effects import BecomeMaster, PersistVote
+from nexus.replication.members.effects import MemberEffects
 
 
 class Ballots:

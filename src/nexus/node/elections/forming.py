@@ -15,8 +15,8 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node.elections.votelinks import VoteHooks, VoteLinks, vote_welcome
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
-from nexus.replication.announcement import hello_of
-from nexus.replication.formation import Formed, Joins, Waits, formation
+from nexus.replication.elections.formation import Formed, Joins, Waits, formation
+from nexus.replication.handshake.announcement import hello_of
 
 LONGEST_PAUSE_S: Final = 1.0
 

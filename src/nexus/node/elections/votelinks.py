@@ -33,7 +33,7 @@ from nexus.protocol.messages import (
     VoteRequest,
     Welcome,
 )
-from nexus.replication.formation import Sighting
+from nexus.replication.elections.formation import Sighting
 
 MOST_CONNECTIONS: Final = 64
 """Accepted at once: no cluster has so many voters."""

@@ -38,7 +38,6 @@ from nexus.node.roles.machines import member_of
 from nexus.node.roles.reigning import Reigning
 from nexus.node.streaming.faces import LinkFace, PortFace
 from nexus.protocol.messages import Error, Hello, Welcome
-from nexus.replication.announcement import hello_of
 from nexus.replication.effects import (
     MASTER,
     Close,
@@ -50,22 +49,23 @@ from nexus.replication.effects import (
     StopWrites,
     Stream,
 )
-from nexus.replication.election_effects import (
+from nexus.replication.elections.effects import (
     BecomeMaster,
     HoldWrites,
     PersistVote,
     SendVote,
     TakeWrites,
 )
-from nexus.replication.election_moves import CAMPAIGNS, ElectionState
-from nexus.replication.member import Member
-from nexus.replication.member_effects import (
+from nexus.replication.elections.moves import CAMPAIGNS, ElectionState
+from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.members.effects import (
     Announce,
     MemberEffect,
     MemberEffects,
     ReadReady,
     ReadRefused,
 )
+from nexus.replication.members.member import Member
 
 
 class Voting:

@@ -16,7 +16,7 @@ import msgspec
 from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
-from nexus.replication.etcd_keys import Keys, LeaderKey, SyncedKey
+from nexus.replication.etcd.keys import Keys, LeaderKey, SyncedKey
 
 LEADER: Final = "/leader"
 SYNCED: Final = "/synced"

@@ -32,7 +32,7 @@ from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
-from nexus.replication.key_effects import (
+from nexus.replication.etcd.effects import (
     EndReign,
     Follow,
     KeyEffects,
@@ -41,8 +41,8 @@ from nexus.replication.key_effects import (
     Require,
     RevokeLease,
 )
-from nexus.replication.leadership import Leadership
-from nexus.replication.leadership_stages import Stage
+from nexus.replication.etcd.leadership import Leadership
+from nexus.replication.etcd.stages import Stage
 
 PROMOTION_LEASES: Final = 3
 """So many leases long a promotion waits for the key and the first entry's quorum."""

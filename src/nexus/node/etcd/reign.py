@@ -18,9 +18,9 @@ from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import log_history, new_history_id, redo
 from nexus.node.telemetry.telling import tell_of_reign
 from nexus.replication.effects import StepDown
-from nexus.replication.key_effects import EndReign
-from nexus.replication.key_effects import Reign as Begin
-from nexus.replication.keyed_master import KeyedMaster
+from nexus.replication.etcd.effects import EndReign
+from nexus.replication.etcd.effects import Reign as Begin
+from nexus.replication.etcd.master import KeyedMaster
 from nexus.replication.settings import LogExtent
 
 NOT_YET: Final = (

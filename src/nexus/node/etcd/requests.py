@@ -12,7 +12,7 @@ import structlog
 from nexus.errors import EtcdError
 from nexus.node.clock import now_ms
 from nexus.node.etcd.client import EtcdClient, LeaderValue
-from nexus.replication.key_effects import (
+from nexus.replication.etcd.effects import (
     ChangeList,
     GrantLease,
     KeyEffects,
@@ -21,7 +21,7 @@ from nexus.replication.key_effects import (
     RevokeLease,
     TakeKey,
 )
-from nexus.replication.leadership import Leadership
+from nexus.replication.etcd.leadership import Leadership
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from nexus.model.cluster import Mode, Role
 from nexus.node.etcd.client import EtcdSettings
 from nexus.node.parts import Parts
 from nexus.node.roles.machines import sync_quorum
-from nexus.replication.leadership_stages import LeadershipSettings
+from nexus.replication.etcd.stages import LeadershipSettings
 
 LEAST_LEASE_S: Final = 2
 """Etcd, as it is usually configured, gives no shorter one."""

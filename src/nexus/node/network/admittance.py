@@ -17,7 +17,7 @@ from nexus.model.token import (
 )
 from nexus.protocol.calls import Attach
 from nexus.protocol.proofs import attach_proof, proves, proves_token, token_of
-from nexus.storage.tokens import KnownTokens
+from nexus.storage.schema.tokens import KnownTokens
 
 SECRET: Final = Principal(TokenRole.ADMIN, "cluster secret")
 

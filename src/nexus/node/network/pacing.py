@@ -6,7 +6,7 @@ from dataclasses import replace
 from nexus.config import Config
 from nexus.node.clock import now_ms
 from nexus.node.network.papers import Papers
-from nexus.replication.throttle import Throttle
+from nexus.replication.timing.throttle import Throttle
 
 
 def paced(papers: Papers, config: Config) -> Papers:

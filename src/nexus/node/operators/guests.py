@@ -19,7 +19,7 @@ from nexus.node.elections.voting import Voting
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.guest import Guest
 from nexus.node.operators import governing
-from nexus.replication.alignment import (
+from nexus.replication.members.alignment import (
     AddVoter,
     HandOver,
     RemoveVoter,

@@ -13,7 +13,7 @@ from nexus.node.elections.voting import Voting
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
-from nexus.replication.election_moves import ElectionState
+from nexus.replication.elections.moves import ElectionState
 
 ELECTION_DEAD_TIMES: Final = 4
 """So long a promotion by vote may take."""

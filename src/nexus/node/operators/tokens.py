@@ -20,7 +20,7 @@ from nexus.model.token import (
 from nexus.node.duties import Duties
 from nexus.node.operators.doubt import Doubt
 from nexus.protocol.messages import TOKENS
-from nexus.storage.tokens import NO_TOKENS, KnownTokens
+from nexus.storage.schema.tokens import NO_TOKENS, KnownTokens
 
 MOST_TOKENS: Final = 1_000
 """Every node holds all of them in memory, and writes them to every snapshot."""

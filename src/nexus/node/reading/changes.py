@@ -13,8 +13,8 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node.reading.milestones import Milestones
 from nexus.replication.resumption import require_known, require_retained
 from nexus.storage.database import Database
-from nexus.storage.feed import EntryReader
-from nexus.storage.feedcursor import FeedCursor
+from nexus.storage.feed.cursor import FeedCursor
+from nexus.storage.feed.reader import EntryReader
 from nexus.storage.wal import WriteAheadLog
 
 THREADS: Final = 2

@@ -16,9 +16,13 @@ from nexus.errors import NexusError, NodeStoppedError, ProtocolError, StatementE
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import encode
 from nexus.storage.capture import Statement, StatementResult
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import execute
 from nexus.storage.database import Database
+from nexus.storage.sqlite.complaints import (
+    BINDING_ERRORS,
+    binding_error,
+    statement_error,
+)
+from nexus.storage.sqlite.connections import execute
 
 PIECE_BYTES: Final = 256 << 10
 """About so many bytes of rows are sent before their reader asks for more."""

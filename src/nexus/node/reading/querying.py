@@ -4,8 +4,12 @@ import apsw
 
 from nexus.errors import NodeStoppedError
 from nexus.storage.capture import Statement, StatementResult
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import fetch
+from nexus.storage.sqlite.complaints import (
+    BINDING_ERRORS,
+    binding_error,
+    statement_error,
+)
+from nexus.storage.sqlite.connections import fetch
 
 
 def query(

@@ -17,10 +17,14 @@ from nexus.errors import DatabaseBusyError, NexusError, NodeStoppedError
 from nexus.model.position import Offset
 from nexus.node.reading.querying import query
 from nexus.storage.capture import Statement, StatementResult
-from nexus.storage.complaints import BINDING_ERRORS, binding_error, statement_error
-from nexus.storage.connections import Column, execute, size_of
 from nexus.storage.database import Database
-from nexus.storage.system import read_position
+from nexus.storage.schema.system import read_position
+from nexus.storage.sqlite.complaints import (
+    BINDING_ERRORS,
+    binding_error,
+    statement_error,
+)
+from nexus.storage.sqlite.connections import Column, execute, size_of
 
 MOST_VIEWS: Final = 64
 """Each has a connection, and holds back what checkpoints may move."""

@@ -19,15 +19,15 @@ from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
 from nexus.node.streaming.faces import PortFace
 from nexus.node.telemetry.telling import tell_of_reign
 from nexus.replication.effects import StepDown
-from nexus.replication.election_effects import (
+from nexus.replication.elections.effects import (
     BecomeMaster,
     HoldWrites,
     PersistVote,
     TakeWrites,
 )
 from nexus.replication.master import Master
-from nexus.replication.member import Member
-from nexus.replication.member_effects import MemberEffects
+from nexus.replication.members.effects import MemberEffects
+from nexus.replication.members.member import Member
 from nexus.replication.settings import LogExtent, Standing
 
 

@@ -29,6 +29,7 @@ from nexus.node.streaming.faces import LinkFace, PortFace
 from nexus.node.streaming.relayface import RelayFace
 from nexus.node.writing.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
+from nexus.replication.cascades.relaying_replica import RelayingReplica
 from nexus.replication.effects import (
     Adopt,
     Close,
@@ -39,10 +40,9 @@ from nexus.replication.effects import (
     SendSnapshot,
     Stream,
 )
-from nexus.replication.member_effects import MemberEffect, MemberEffects
-from nexus.replication.relaying_replica import RelayingReplica
+from nexus.replication.members.effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
-from nexus.storage.system import read_membership
+from nexus.storage.schema.system import read_membership
 
 _VISITOR: Final = Peer("visitor")
 

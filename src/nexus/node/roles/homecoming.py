@@ -8,7 +8,7 @@ from nexus.node.network.handshake import introduce
 from nexus.node.network.papers import Papers
 from nexus.node.roles.following import Following
 from nexus.protocol.messages import Hello
-from nexus.replication.homing import Homing, Reply
+from nexus.replication.following.homing import Homing, Reply
 
 
 class Homecoming:

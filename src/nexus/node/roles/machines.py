@@ -12,11 +12,11 @@ from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.startup import log_settings, written
-from nexus.replication.election_effects import ElectionSettings, VoteRecord
+from nexus.replication.cascades.relaying_replica import RelayingReplica
+from nexus.replication.elections.effects import ElectionSettings, VoteRecord
 from nexus.replication.master import Master
-from nexus.replication.member import Member
-from nexus.replication.member_effects import MemberSettings, MemberStanding
-from nexus.replication.relaying_replica import RelayingReplica
+from nexus.replication.members.effects import MemberSettings, MemberStanding
+from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     WITNESS,
     LogExtent,

@@ -30,8 +30,8 @@ from nexus.node.transactions import TransactionManager
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import Commitment
 from nexus.protocol.messages import Error, Welcome
-from nexus.replication.announcement import answered
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
+from nexus.replication.handshake.announcement import answered
 from nexus.replication.master import Master
 
 ANNOUNCE_EVERY_S: Final = 1.0

@@ -11,7 +11,7 @@ from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.parts import Parts
 from nexus.replication.effects import Diverged
-from nexus.storage.diverged import Divergence
+from nexus.storage.rewinding.diverged import Divergence
 from nexus.storage.wal import WriteAheadLog
 
 EXPORT_BYTES: Final = 1 << 20

@@ -9,7 +9,7 @@ from nexus.errors import DatabaseBusyError, RewindError
 from nexus.model.position import Position
 from nexus.node.parts import Parts
 from nexus.node.writing.worker import ApplyWorker, errand
-from nexus.storage.rewind import cut, rewind
+from nexus.storage.rewinding.rewind import cut, rewind
 
 BUSY_RETRY_S: Final = 0.5
 """How often it looks whether another process has given the database's lock up."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from nexus.replication.effects import Store
-from nexus.replication.member_effects import MemberEffect, MemberEffects
+from nexus.replication.members.effects import MemberEffect, MemberEffects
 
 Kind = TypeVar("Kind", bound=MemberEffect)
 

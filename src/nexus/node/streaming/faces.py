@@ -11,8 +11,8 @@ from nexus.node.chronicle import Chronicle
 from nexus.node.clock import now_ms
 from nexus.protocol.messages import Hello, Message, WalEntry
 from nexus.replication.effects import Effects, Peer
-from nexus.replication.member import Member
-from nexus.replication.member_effects import MemberEffects
+from nexus.replication.members.effects import MemberEffects
+from nexus.replication.members.member import Member
 from nexus.storage.catalog import Base
 
 

@@ -18,17 +18,17 @@ from nexus.node.telemetry.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
-from nexus.storage import system
 from nexus.storage.catalog import Base, Catalog, Intent
-from nexus.storage.connections import open_reader
 from nexus.storage.database import Database
-from nexus.storage.snapshot import (
+from nexus.storage.schema import system
+from nexus.storage.snapshots.store import (
     Begun,
     SnapshotInfo,
     SnapshotStore,
     install_into,
     manifest_beside,
 )
+from nexus.storage.sqlite.connections import open_reader
 from nexus.storage.wal import WriteAheadLog
 
 GROWTH_POLL_S: Final = 0.02

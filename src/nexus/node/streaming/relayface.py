@@ -6,6 +6,7 @@ from nexus.model.cluster import ReplicaStatus
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms as clock
 from nexus.protocol.messages import Hello, Message
+from nexus.replication.cascades.relaying_replica import RelayingReplica
 from nexus.replication.effects import (
     MASTER,
     Close,
@@ -16,8 +17,7 @@ from nexus.replication.effects import (
     SendSnapshot,
     Stream,
 )
-from nexus.replication.member_effects import MemberEffects
-from nexus.replication.relaying_replica import RelayingReplica
+from nexus.replication.members.effects import MemberEffects
 from nexus.storage.wal import WriteAheadLog
 
 

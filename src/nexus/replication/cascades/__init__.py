@@ -1,0 +1,1 @@
+"""A replica that serves replicas."""

@@ -1,0 +1,1 @@
+"""Who reigns where voters decide: suspicion, votes, and the first forming."""

@@ -1,0 +1,1 @@
+"""What two nodes tell each other first, and whether they go on."""

@@ -1,0 +1,1 @@
+"""Arithmetic on time: ages of entries, delays, retries, rates."""

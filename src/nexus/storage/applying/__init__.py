@@ -1,0 +1,1 @@
+"""How operations get into a database: merged, or row by row, with counters."""

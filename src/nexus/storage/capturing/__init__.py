@@ -1,0 +1,1 @@
+"""How a transaction's operations are taken: by hook or session, and what those miss."""

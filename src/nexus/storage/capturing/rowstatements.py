@@ -1,0 +1,132 @@
+"""Run clients' queries and row changes on the writer's connection."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from nexus.errors import AnswerTooLargeError
+from nexus.model.statements import may_have_rows, writes_and_answers
+from nexus.storage.capturing.recorder import Recorder
+from nexus.storage.database import Database
+from nexus.storage.sqlite.connections import Column, all_rows, execute
+from nexus.storage.sqlite.permissions import Scope
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One statement with its parameters; `many` runs it once for each set."""
+
+    sql: str
+    params: Any = ()
+    many: Any = None
+    most_bytes: int = 0
+    """Of a query's rows; 0: any number."""
+
+
+class StatementResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one statement gave."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    rows_affected: int
+    """-1 where SQLite does not count."""
+    last_insert_rowid: int
+    decltypes: tuple[str | None, ...] = ()
+    """What the tables declare the columns to be."""
+
+    @classmethod
+    def of_query(
+        cls, columns: Sequence[Column], rows: list[tuple[Any, ...]]
+    ) -> "StatementResult":
+        """What a query gave."""
+        names = tuple(name for name, _ in columns)
+        return cls(names, rows, -1, 0, tuple(declared for _, declared in columns))
+
+
+_NOTHING: Final = StatementResult((), [], 0, 0)
+
+
+class RowStatements:
+    """Runs one statement at a time, within the writer's open transaction."""
+
+    def __init__(self, database: Database, recorder: Recorder) -> None:
+        self._writer = database.writer
+        self._permissions = database.permissions
+        self._recorder = recorder
+
+    def run(self, statement: Statement) -> StatementResult:
+        """Run it, for each set of its parameters; raises what apsw raises."""
+        if statement.many is not None:
+            return self._run_many(statement)
+        writer, sql = self._writer, statement.sql
+        before = writer.total_changes()
+        gives_rows = self._permissions.passed.get(sql)
+        result = _NOTHING
+        if gives_rows is None:
+            gives_rows = may_have_rows(sql)
+            with self._permissions.within(Scope.ROWS):
+                result = self._fetch(statement)
+            self._permissions.remember(sql, gives_rows=gives_rows)
+        elif gives_rows:
+            result = self._fetch(statement)
+        else:
+            writer.execute(sql, statement.params)
+        return StatementResult(
+            result.columns,
+            result.rows,
+            writer.changes() if writer.total_changes() != before else 0,
+            writer.last_insert_rowid(),
+            result.decltypes,
+        )
+
+    def _fetch(self, statement: Statement) -> StatementResult:
+        cursor = self._writer.cursor()
+        # What RETURNING gives was changed: the transaction's own limit bounds it.
+        most_bytes = 0 if writes_and_answers(statement.sql) else statement.most_bytes
+        try:
+            columns = execute(cursor, statement.sql, statement.params)
+            rows = all_rows(cursor, most_bytes)
+        except (UnicodeDecodeError, AnswerTooLargeError):
+            cursor.close(force=True)  # half read, it would keep any savepoint open
+            raise
+        return StatementResult.of_query(columns, rows)
+
+    def _run_many(self, statement: Statement) -> StatementResult:
+        """Run it for each set of parameters, or for none."""
+        writer, sql = self._writer, statement.sql
+        sets = iter(statement.many or ())
+        writer.execute("savepoint nexus_many")
+        try:
+            first = next(sets, None)
+            if first is None:
+                return StatementResult((), [], 0, writer.last_insert_rowid())
+            result = self.run(Statement(sql, first))
+            columns, rows, affected = result.columns, result.rows, result.rows_affected
+            if columns:
+                for params in sets:
+                    result = self.run(Statement(sql, params))
+                    rows += result.rows
+                    affected += result.rows_affected
+            else:
+                affected += self._run_without_rows(sql, sets)
+        except BaseException:
+            if writer.in_transaction:
+                writer.execute("rollback to nexus_many")
+            raise
+        finally:
+            if writer.in_transaction:
+                writer.execute("release nexus_many")
+        return StatementResult(columns, rows, affected, writer.last_insert_rowid())
+
+    def _run_without_rows(self, sql: str, sets: Iterator[Any]) -> int:
+        """Run a statement that passed, all in one call; how many rows it changed.
+
+        SQLite's total counts what triggers and cascades changed as well, so the rows
+        are counted one by one where there are any.
+        """
+        writer = self._writer
+        if self._recorder.has_followers:
+            return sum(self.run(Statement(sql, one)).rows_affected for one in sets)
+        before = writer.total_changes()
+        writer.cursor().executemany(sql, sets)
+        return writer.total_changes() - before

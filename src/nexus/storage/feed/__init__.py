@@ -1,0 +1,1 @@
+"""The log as a change feed: entries become changes with names."""

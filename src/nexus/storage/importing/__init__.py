@@ -1,0 +1,1 @@
+"""How a data directory comes of what is there: a database, or a backup."""

@@ -1,0 +1,1 @@
+"""Copies of the database at a position: made, kept, received, installed."""

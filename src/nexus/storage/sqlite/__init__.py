@@ -1,0 +1,1 @@
+"""How SQLite is opened: connections, locks, functions, what a statement may touch."""
