@@ -261,6 +261,12 @@ class Connection(Unsupported):
             raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
         return plan_for(sql)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "cannot pickle or copy a connection: it belongs to this process, and to "
+            "one user at a time; connect where another one is needed"
+        )
+
     def __del__(self) -> None:
         control = getattr(self, "_control", None)
         if control is not None:
