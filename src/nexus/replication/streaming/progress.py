@@ -2,7 +2,7 @@
 
 from nexus.model.cluster import LinkState, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, Offset
-from nexus.protocol.messages import Hello
+from nexus.protocol.messages import Hello, WalAck
 from nexus.replication.effects import Peer, Stream
 from nexus.replication.timing.ages import EntryAges
 from nexus.replication.timing.delay import delay_of, wanted_ms
@@ -29,6 +29,7 @@ class Progress:
         "http_url",
         "moved_ms",
         "next_offset",
+        "no_space",
         "node_id",
         "paused",
         "peer",
@@ -47,6 +48,8 @@ class Progress:
         self.paused = False
         self.full = False
         """It is a witness whose log has reached its cap: it stores nothing more."""
+        self.no_space = False
+        """Its disk has no space for an entry."""
         self.peer: Peer | None = None
         """None while there is no connection."""
         self.acked = NO_OFFSET
@@ -179,6 +182,15 @@ class Progress:
             self.applied = applied
             self.moved_ms = now_ms
 
+    def heeds(self, ack: WalAck) -> None:
+        """Whether there is room for more."""
+        self.full, self.no_space = ack.full, ack.no_space
+
+    def ack_of(self, durable: Offset) -> WalAck:
+        """What it says by its Hello, where its log is this log up to `durable`."""
+        full, no_space = self.full, self.no_space
+        return WalAck(durable, self.applied, full=full, no_space=no_space)
+
     def is_silent(self, now_ms: int, dead_after_ms: int) -> bool:
         """Whether nothing was heard for the dead-time."""
         return now_ms - self.heard_ms > dead_after_ms
@@ -186,9 +198,9 @@ class Progress:
     def holds_more(self, heard_ms: int, *, overruns: bool) -> bool:
         """Whether an entry can be held there: it streams, was heard of, and has room.
 
-        With `overruns` it stores what comes although its log is full.
+        With `overruns` it stores what comes although its log is at its cap.
         """
-        has_room = overruns or not self.full
+        has_room = (overruns or not self.full) and not self.no_space
         return self._streams and has_room and self.heard_ms >= heard_ms
 
     def is_healthy(self, now_ms: int, dead_after_ms: int, durable: Offset) -> bool:
@@ -221,4 +233,5 @@ class Progress:
             state=self.state,
             apply_delay_ms=self.delay_ms,
             full=self.full and self._streams,
+            no_space=self.no_space and self._streams,
         )
