@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
 from typing import Any, Final, Literal, Self
 
+from typing_extensions import override
+
 from nexus.client import exceptions
 from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.control import Control
@@ -261,6 +263,7 @@ class Connection(Unsupported):
             raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
         return plan_for(sql)
 
+    @override
     def __reduce__(self) -> Any:
         raise TypeError(
             "cannot pickle or copy a connection: it belongs to this process, and to "
