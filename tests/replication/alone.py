@@ -20,7 +20,7 @@ from nexus.replication.members.effects import (
     MemberEffect,
     MemberEffects,
     MemberSettings,
-    MemberStanding,
+    RecoveredMember,
 )
 from nexus.replication.members.electorate import Configuration
 from nexus.replication.members.member import Member
@@ -72,9 +72,9 @@ def member(
         sync_quorum=sync_quorum,
         witness=not stands,
     )
-    standing = MemberStanding(configurations=(Configuration(Offset(0), membership),))
+    recovered = RecoveredMember(configurations=(Configuration(Offset(0), membership),))
     identity = Identity(node_id=own, cluster_id="cluster", address=own)
-    made = Member(identity, settings, standing, lambda: 0.0, 0)
+    made = Member(identity, settings, recovered, lambda: 0.0, 0)
     made.start()
     return made
 

@@ -33,8 +33,8 @@ from nexus.replication.settings import (
     Identity,
     LogExtent,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 from nexus.replication.streaming.streams import Streams
 from replication.alone import elected, follows, member
@@ -290,7 +290,7 @@ def test_figure_12_a_log_behind_a_snapshot_begins_after_it() -> None:
 
 def test_figure_12_a_follower_goes_on_from_the_snapshots_last_index_and_term() -> None:
     settings = ReplicaSettings(addresses=("a",))
-    follower = VotingReplica(node("b"), settings, Standing(), lambda: 0.0)
+    follower = VotingReplica(node("b"), settings, RecoveredState(), lambda: 0.0)
     follower.start()
 
     follower.installed(end_of(SNAPSHOT), history_of(SNAPSHOT), 0)

@@ -64,7 +64,7 @@ from nexus.replication.members.effects import (
     ReadRefused,
 )
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
 from sim.homecoming import Homecoming
@@ -230,10 +230,10 @@ class Process:
 
     def _follow(self) -> None:
         self.busy = False
-        self.take(self.member.follow(self.standing()))
+        self.take(self.member.follow(self.recovered()))
         self.pump()
 
-    def standing(self) -> Standing:
+    def recovered(self) -> RecoveredState:
         """What the disk says."""
         return standing_of(self.disk)
 
@@ -591,9 +591,9 @@ class Process:
         return objection
 
 
-def standing_of(disk: Disk) -> Standing:
+def standing_of(disk: Disk) -> RecoveredState:
     """What a replica's machine is told when it is made."""
-    return Standing(
+    return RecoveredState(
         history=disk.history(),
         durable_offset=disk.durable,
         applied_offset=disk.applied,

@@ -13,7 +13,7 @@ from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Membership
 from nexus.model.position import Offset
 from nexus.replication.elections.effects import ElectionSettings
-from nexus.replication.members.effects import MemberSettings, MemberStanding
+from nexus.replication.members.effects import MemberSettings, RecoveredMember
 from nexus.replication.members.electorate import Configuration
 from nexus.replication.members.member import Member
 from nexus.replication.settings import (
@@ -202,7 +202,7 @@ class World:
             sync_quorum=1,  # the log names another one, and that rules
             witness=witness,
         )
-        standing = MemberStanding(
+        recovered = RecoveredMember(
             log=standing_of(disk),
             record=disk.record,
             configurations=disk.configurations(),
@@ -210,7 +210,7 @@ class World:
             sound=disk.is_sound,
         )
         random_ = self.chance.random
-        return Member(identity, settings, standing, random_, self.clock(name))
+        return Member(identity, settings, recovered, random_, self.clock(name))
 
     def _addresses_of(self, name: str) -> tuple[str, ...]:
         """Where a node is told to look for a master, or for its upstream first."""

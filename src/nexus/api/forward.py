@@ -63,12 +63,12 @@ class Forwarder:
         self._limits = limits
         self._streams = 0
         """Answers that are still read."""
-        papers = node.papers
+        security = node.security
         self._connections = Connections(
             limits,
             self._gone,
-            lambda: papers.client,
-            may_be_plain=papers.is_optional,
+            lambda: security.client,
+            may_be_plain=security.is_optional,
         )
         self._master = Master("", ("", 0), b"")
 
@@ -192,7 +192,7 @@ class Forwarder:
 
     def _master_at(self, url: str) -> Master:
         try:
-            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
+            target = read_node_url(url, speaks_tls=self._node.security.speaks_tls)
         except ValueError as error:
             raise NoMasterError(f"the master cannot be called: {error}") from None
         lines = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nexus.model.entry import is_own
 from nexus.model.operation import Membership, Operation, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.node.startup import APPLY_BYTES, Standing
+from nexus.node.startup import APPLY_BYTES, Storage
 from nexus.replication.members.electorate import Configuration
 from nexus.storage.schema import system
 from nexus.storage.wal import WriteAheadLog
@@ -22,9 +22,9 @@ class Chronicle:
     """Oldest first; the first is the database's, or who formed the cluster."""
 
 
-def read_chronicle(standing: Standing) -> Chronicle:
+def read_chronicle(storage: Storage) -> Chronicle:
     """Read the database, then what the log holds beyond it; blocks."""
-    database, log, state = standing.database, standing.log, standing.catalog.state
+    database, log, state = storage.database, storage.log, storage.catalog.state
     history, applied, stored = EpochHistory(), NO_OFFSET, None
     if database.stands:
         # A connection of its own: the writer's may be at work in another thread.
@@ -62,6 +62,6 @@ def _beyond(log: WriteAheadLog, applied: Offset) -> Iterator[tuple[Offset, Opera
                         yield record.offset, operation
 
 
-def has_voters(standing: Standing) -> bool:
+def has_voters(storage: Storage) -> bool:
     """Whether this node is of a cluster that elects; blocks."""
-    return bool(read_chronicle(standing).configurations)
+    return bool(read_chronicle(storage).configurations)

@@ -41,8 +41,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Standing:
-    """A node's parts, open and in agreement with each other."""
+class Storage:
+    """What a node keeps, open, its parts in agreement with each other."""
 
     directory: DataDirectory
     lock: DirectoryLock
@@ -65,7 +65,7 @@ class Standing:
             self.catalog.update(log_watermark=self.log.durable_offset)
 
 
-def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
+def open_storage(config: Config, node_id: NodeId | None = None) -> Storage:
     """Open a data directory; raises StorageError naming what is wrong.
 
     Nothing is left open then. `node_id` is for a directory that has none yet.
@@ -105,7 +105,7 @@ def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
         opened.callback(log.close)
         foresee(log, database)
         opened.pop_all()
-    return Standing(directory, lock, catalog, log, database)
+    return Storage(directory, lock, catalog, log, database)
 
 
 def log_settings(max_entries: int) -> WalSettings:
@@ -206,9 +206,9 @@ def _agree(
         catalog.update(intent=None)
 
 
-def redo(standing: Standing) -> None:
+def redo(storage: Storage) -> None:
     """Apply what the log holds beyond the database: the history is this node's own."""
-    apply_logged(standing.log, standing.database, Applier(standing.database))
+    apply_logged(storage.log, storage.database, Applier(storage.database))
 
 
 def apply_logged(log: WriteAheadLog, database: Database, applier: Applier) -> None:
@@ -241,11 +241,11 @@ def foresee(log: WriteAheadLog, database: Database) -> None:
             database.foresee(cursor.read(Offset(log.last_offset + 1), APPLY_BYTES))
 
 
-def log_history(standing: Standing) -> EpochHistory:
+def log_history(storage: Storage) -> EpochHistory:
     """The reigns of the database and of what the log holds beyond it."""
-    history = standing.database.history()
-    log = standing.log
-    start = Offset(standing.database.position.offset + 1)
+    history = storage.database.history()
+    log = storage.log
+    start = Offset(storage.database.position.offset + 1)
     if start > log.last_offset:
         return history
     cursor = log.cursor(start)

@@ -25,7 +25,7 @@ async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
             replication__peers=f"{own},{other}",
         )
         parts = node._parts
-        parts.standing.catalog.update(cluster_id="c")
+        parts.storage.catalog.update(cluster_id="c")
         await asyncio.to_thread(stand_alone, parts)
         stored = read_membership(parts.database.writer)
         assert stored is not None
@@ -57,7 +57,7 @@ async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign
         member=SimpleNamespace(history=EpochHistory(), epoch=Epoch(2)),
         parts=SimpleNamespace(
             events=SimpleNamespace(info=lambda *_: None),
-            standing=SimpleNamespace(
+            storage=SimpleNamespace(
                 catalog=SimpleNamespace(update=lambda **changes: kept.update(changes))
             ),
         ),

@@ -19,7 +19,7 @@ from nexus.config import Config
 from nexus.errors import DiskFullError, SnapshotError, StorageError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
 from nexus.node.network.connection import Connection
-from nexus.node.startup import Standing, open_standing
+from nexus.node.startup import Storage, open_storage
 from nexus.node.streaming import fullsync
 from nexus.node.streaming.fullsync import SnapshotSender, install_snapshot
 from nexus.node.telemetry.events import EventLog
@@ -59,13 +59,13 @@ INSTALLER = dedent(
     from pathlib import Path
     from node.streaming.test_fullsync import dying_before, arrived, put
     from nexus.config import Config
-    from nexus.node.startup import open_standing
+    from nexus.node.startup import open_storage
 
     root, step = Path(sys.argv[1]), int(sys.argv[2])
-    standing = open_standing(Config(data_dir=root / "data"))
-    receiver = arrived(root, standing)
+    storage = open_storage(Config(data_dir=root / "data"))
+    receiver = arrived(root, storage)
     dying_before(step)
-    put(standing, receiver)
+    put(storage, receiver)
     os.kill(os.getpid(), signal.SIGUSR1)
     """
 )
@@ -106,19 +106,19 @@ def prepare(root: Path) -> None:
     with opened(root / "master.db") as database:
         fill(database, generation=TARGET)
         store_at(root).make(database, "c")
-    standing = open_standing(Config(data_dir=root / "data"))
-    fill(standing.database, generation=BEFORE)
-    standing.log.append(batch(1, LOG_END))
-    standing.log.sync()
-    standing.close()
+    storage = open_storage(Config(data_dir=root / "data"))
+    fill(storage.database, generation=BEFORE)
+    storage.log.append(batch(1, LOG_END))
+    storage.log.sync()
+    storage.close()
 
 
-def arrived(root: Path, standing: Standing) -> SnapshotReceiver:
+def arrived(root: Path, storage: Storage) -> SnapshotReceiver:
     """A receiver to which all chunks have come."""
     store = store_at(root)
     info = store.latest()
     assert info is not None
-    receiver = SnapshotReceiver(standing.directory.snapshots)
+    receiver = SnapshotReceiver(storage.directory.snapshots)
     meta = store.meta(info)
     receiver.begin(meta)
     for index in range(meta.chunk_count):
@@ -126,14 +126,14 @@ def arrived(root: Path, standing: Standing) -> SnapshotReceiver:
     return receiver
 
 
-def put(standing: Standing, receiver: SnapshotReceiver) -> Position:
+def put(storage: Storage, receiver: SnapshotReceiver) -> Position:
     """Install what has arrived."""
     installed = install_snapshot(
         receiver.finish(),
-        standing.database,
-        standing.log,
-        standing.catalog,
-        work=standing.directory.snapshots / "installing.work",
+        storage.database,
+        storage.log,
+        storage.catalog,
+        work=storage.directory.snapshots / "installing.work",
         max_size=MAX_SIZE,
     )
     receiver.drop()
@@ -141,39 +141,39 @@ def put(standing: Standing, receiver: SnapshotReceiver) -> Position:
 
 
 @contextmanager
-def replica(root: Path) -> Iterator[Standing]:
+def replica(root: Path) -> Iterator[Storage]:
     """The replica's parts, opened as at a start."""
-    standing = open_standing(Config(data_dir=root / "data"))
+    storage = open_storage(Config(data_dir=root / "data"))
     try:
-        yield standing
+        yield storage
     finally:
-        standing.close()
+        storage.close()
 
 
-def assert_as_before(standing: Standing) -> None:
-    assert generation_of(standing.database.writer) == BEFORE
-    assert standing.database.position == position(BEFORE)
-    assert (standing.log.first_offset, standing.log.last_offset) == (1, LOG_END)
-    assert standing.catalog.state.intent is None
+def assert_as_before(storage: Storage) -> None:
+    assert generation_of(storage.database.writer) == BEFORE
+    assert storage.database.position == position(BEFORE)
+    assert (storage.log.first_offset, storage.log.last_offset) == (1, LOG_END)
+    assert storage.catalog.state.intent is None
 
 
-def assert_installed(standing: Standing) -> None:
-    assert generation_of(standing.database.writer) == TARGET
-    assert standing.database.position == position(TARGET)
-    assert standing.log.entry_count == 0
-    assert standing.log.last_offset == TARGET
-    assert standing.catalog.state.intent is None
+def assert_installed(storage: Storage) -> None:
+    assert generation_of(storage.database.writer) == TARGET
+    assert storage.database.position == position(TARGET)
+    assert storage.log.entry_count == 0
+    assert storage.log.last_offset == TARGET
+    assert storage.catalog.state.intent is None
 
 
 def test_an_installed_snapshot_replaces_rows_and_log(tmp_path: Path) -> None:
     prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        assert put(standing, arrived(tmp_path, standing)) == position(TARGET)
+    with replica(tmp_path) as storage:
+        assert put(storage, arrived(tmp_path, storage)) == position(TARGET)
 
-        assert_installed(standing)
-        assert list(standing.directory.snapshots.iterdir()) == []
-    with replica(tmp_path) as standing:
-        assert_installed(standing)
+        assert_installed(storage)
+        assert list(storage.directory.snapshots.iterdir()) == []
+    with replica(tmp_path) as storage:
+        assert_installed(storage)
 
 
 def test_a_crash_before_any_step_is_mended_at_the_next_start(tmp_path: Path) -> None:
@@ -190,49 +190,49 @@ def test_a_crash_before_any_step_is_mended_at_the_next_start(tmp_path: Path) -> 
         if ended == -signal.SIGUSR1:
             break
         assert ended == -signal.SIGKILL
-        with replica(root) as standing:
-            new = standing.database.position == position(TARGET)
+        with replica(root) as storage:
+            new = storage.database.position == position(TARGET)
             died.append(new)
-            (assert_installed if new else assert_as_before)(standing)
-            SnapshotReceiver(standing.directory.snapshots).close()
-            assert put(standing, arrived(root, standing)) == position(TARGET)
-            assert_installed(standing)
+            (assert_installed if new else assert_as_before)(storage)
+            SnapshotReceiver(storage.directory.snapshots).close()
+            assert put(storage, arrived(root, storage)) == position(TARGET)
+            assert_installed(storage)
 
     assert died == [False, False, False, True, True, True, True]
 
 
 def test_an_install_that_fails_leaves_no_intent(tmp_path: Path) -> None:
     prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
-        limit = standing.database.path.stat().st_size
+    with replica(tmp_path) as storage:
+        receiver = arrived(tmp_path, storage)
+        limit = storage.database.path.stat().st_size
         with file_size_limit(limit), pytest.raises((StorageError, SnapshotError)):
-            put(standing, receiver)
+            put(storage, receiver)
 
-        assert_as_before(standing)
+        assert_as_before(storage)
 
 
 def test_a_refused_snapshot_cuts_nothing_from_the_log_at_a_later_start(
     tmp_path: Path,
 ) -> None:
     prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
+    with replica(tmp_path) as storage:
+        receiver = arrived(tmp_path, storage)
         with pytest.raises(SnapshotError, match=r"snapshot\.max_size"):
             install_snapshot(
                 receiver.finish(),
-                standing.database,
-                standing.log,
-                standing.catalog,
+                storage.database,
+                storage.log,
+                storage.catalog,
                 work=tmp_path / "work",
                 max_size=1,
             )
         # Entries that were acknowledged are applied after all.
-        fill(standing.database, generation=BEFORE + 1)
+        fill(storage.database, generation=BEFORE + 1)
 
-    with replica(tmp_path) as standing:
-        assert standing.database.position == position(BEFORE + 1)
-        assert standing.log.last_offset == LOG_END
+    with replica(tmp_path) as storage:
+        assert storage.database.position == position(BEFORE + 1)
+        assert storage.log.last_offset == LOG_END
 
 
 def test_a_log_that_cannot_be_reset_leaves_the_intent_for_the_next_start(
@@ -242,16 +242,16 @@ def test_a_log_that_cannot_be_reset_leaves_the_intent_for_the_next_start(
         raise DiskFullError("no room for a segment")
 
     prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
+    with replica(tmp_path) as storage:
+        receiver = arrived(tmp_path, storage)
         with monkeypatch.context() as patched:
             patched.setattr(WriteAheadLog, "reset", no_room)
             with pytest.raises(DiskFullError):
-                put(standing, receiver)
-        assert standing.catalog.state.intent is not None
+                put(storage, receiver)
+        assert storage.catalog.state.intent is not None
 
-    with replica(tmp_path) as standing:
-        assert_installed(standing)
+    with replica(tmp_path) as storage:
+        assert_installed(storage)
 
 
 # --- The master's side --------------------------------------------------------------

@@ -24,7 +24,7 @@ from nexus.replication.members.effects import (
     ReadRefused,
 )
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 from replication.alone import member, only, reigns
 from replication.examples import PEER, entry, hello, welcome
 
@@ -158,7 +158,7 @@ def test_between_reign_and_replica_late_news_of_either_is_nothing() -> None:
 def test_it_follows_again_from_what_its_log_says() -> None:
     one = deposed()
 
-    effects = one.follow(Standing(durable_offset=Offset(0)))
+    effects = one.follow(RecoveredState(durable_offset=Offset(0)))
 
     assert [type(effect) for effect in effects] == [Connect]
     assert one.replica is not None

@@ -36,7 +36,7 @@ from nexus.node.roles.accession import (
 from nexus.node.roles.following import Following
 from nexus.node.roles.machines import member_of
 from nexus.node.roles.reigning import Reigning
-from nexus.node.streaming.faces import LinkFace, PortFace
+from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.effects import (
     MASTER,
@@ -76,19 +76,19 @@ class Voting:
         self.member = member
         self.reigning: Reigning | None = None
         self.parts = parts
-        self.port = PortFace(member, self.take)
+        self.port = MasterAdapter(member, self.take)
         assert member.replica is not None, "a node starts as a replica"
         self.following = Following(
             parts,
             member.replica,
             port=self.port,
-            face=LinkFace(member, self._notice, self._chronicle),
+            adapter=ReplicaAdapter(member, self._notice, self._chronicle),
             others=self._perform,
         )
         replication = parts.config.replication
         self.links = VoteLinks(
             VoteHooks(self._hello, self._welcome, self._heard),
-            papers=parts.port.papers,
+            security=parts.port.security,
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )
@@ -289,7 +289,7 @@ class Voting:
 
     def _chronicle(self) -> Chronicle:
         """After a snapshot was installed; runs between two batches."""
-        return read_chronicle(self.parts.standing)
+        return read_chronicle(self.parts.storage)
 
     # --- Votes -----------------------------------------------------------------------
 

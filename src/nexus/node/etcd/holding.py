@@ -98,7 +98,7 @@ class Keyholding:
                 "that elect its master; set it to quorum, or begin with another "
                 "data_dir"
             )
-        history = await asyncio.to_thread(log_history, parts.standing)
+        history = await asyncio.to_thread(log_history, parts.storage)
         holding = cls(
             parts, history, EtcdClient(etcd_settings(parts.config.replication))
         )
@@ -323,7 +323,7 @@ class Keyholding:
         await self._vacate()
         parts = self._parts
         addresses = (address,) if address else parts.master_addresses()
-        parts.standing.catalog.update(role=Role.REPLICA, master_addr=addresses[0])
+        parts.storage.catalog.update(role=Role.REPLICA, master_addr=addresses[0])
         self.following = await Following.begin(parts, addresses)
 
     async def _vacate(self) -> None:

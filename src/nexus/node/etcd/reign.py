@@ -16,7 +16,7 @@ from nexus.node.roles.accession import append_first
 from nexus.node.roles.machines import master_settings
 from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import log_history, new_history_id, redo
-from nexus.node.telemetry.telling import tell_of_reign
+from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd.effects import EndReign
 from nexus.replication.etcd.effects import Reign as Begin
@@ -65,7 +65,7 @@ class KeyedReign:
         durable = await asyncio.to_thread(
             append_first, self._parts, self._own, (Reigned(self._own),)
         )
-        tell_of_reign(self._parts.events, self._own)
+        record_reign(self._parts.events, self._own)
         self._parts.publisher.stored(durable)
 
     def committed(self, offset: Offset) -> bool:
@@ -79,7 +79,7 @@ class KeyedReign:
         """Bring the database up to the log, and take clients' transactions."""
         if self.machine.deposed is not None:
             return
-        await asyncio.to_thread(redo, self._parts.standing)
+        await asyncio.to_thread(redo, self._parts.storage)
         await asyncio.to_thread(self.reigning.open, self._own)
         self.reigning.take_writes()
         self._parts.events.info("takes_writes", f"of epoch {self._own.epoch}")
@@ -100,7 +100,7 @@ async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
     """
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
-    history = await asyncio.to_thread(log_history, parts.standing)
+    history = await asyncio.to_thread(log_history, parts.storage)
     reign = Reign(
         order.epoch,
         new_history_id(),
@@ -111,7 +111,7 @@ async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
         Mode.SYNC,
     )
     await asyncio.to_thread(
-        parts.standing.catalog.update,
+        parts.storage.catalog.update,
         role=Role.MASTER,
         epoch=order.epoch,
         history_id=reign.history_id,

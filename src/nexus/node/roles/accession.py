@@ -16,8 +16,8 @@ from nexus.node.parts import Parts
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
-from nexus.node.streaming.faces import PortFace
-from nexus.node.telemetry.telling import tell_of_reign
+from nexus.node.streaming.adapters import MasterAdapter
+from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.elections.effects import (
     BecomeMaster,
@@ -28,7 +28,7 @@ from nexus.replication.elections.effects import (
 from nexus.replication.master import Master
 from nexus.replication.members.effects import MemberEffects
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 
 
 class Throne(Protocol):
@@ -43,7 +43,7 @@ class Throne(Protocol):
         """What it works with."""
 
     @property
-    def port(self) -> PortFace:
+    def port(self) -> MasterAdapter:
         """Its member, as its port sees it."""
 
     def take(self, effects: MemberEffects) -> None:
@@ -84,7 +84,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
-    tell_of_reign(parts.events, reign)
+    record_reign(parts.events, reign)
     voting.take(member.stored(durable, now_ms()))
 
 
@@ -160,15 +160,15 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
         await reigning.leave()
     voting.reigning = None
     await _update(parts, role=Role.REPLICA)
-    chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
-    standing = Standing(
+    chronicle = await asyncio.to_thread(read_chronicle, parts.storage)
+    recovered = RecoveredState(
         history=chronicle.history,
         durable_offset=parts.log.durable_offset,
         applied_offset=parts.database.position.offset,
         epoch=parts.state.epoch,
         paused=parts.state.paused,
     )
-    voting.take(voting.member.follow(standing))
+    voting.take(voting.member.follow(recovered))
     assert voting.member.replica is not None, "it has just begun to follow"
     await voting.following.wake(voting.member.replica)
 
@@ -188,15 +188,15 @@ def stand_alone(parts: Parts) -> None:
 
     What its log holds counts as decided, its mode too. Raises StorageError.
     """
-    standing = parts.standing
+    storage = parts.storage
     if not parts.database.stands:
         parts.database.open_writer()
-    redo(standing)
-    known = read_chronicle(standing).configurations
+    redo(storage)
+    known = read_chronicle(storage).configurations
     logged = known[-1].membership.mode if known else ""
     mode = Mode.named(logged, parts.config.replication.mode)
     reign = Reign(
-        next_epoch(standing.catalog, parts.database.history(), step=PROMOTION_STEP),
+        next_epoch(storage.catalog, parts.database.history(), step=PROMOTION_STEP),
         new_history_id(),
         parts.state.node_id,
         Offset(parts.log.last_offset + 1),
@@ -206,15 +206,15 @@ def stand_alone(parts: Parts) -> None:
     )
     voters = ((parts.state.node_id, parts.address),)
     alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
-    standing.catalog.update(
+    storage.catalog.update(
         epoch=reign.epoch, history_id=reign.history_id, incomplete=""
     )
     append_first(parts, reign, (Reigned(reign), alone))
-    redo(standing)
+    redo(storage)
 
 
 async def _update(parts: Parts, **changes: Any) -> None:
-    await asyncio.to_thread(parts.standing.catalog.update, **changes)
+    await asyncio.to_thread(parts.storage.catalog.update, **changes)
 
 
 def keep_deposed(parts: Parts, order: StepDown) -> None:
@@ -225,4 +225,4 @@ def keep_deposed(parts: Parts, order: StepDown) -> None:
     """
     follows = {"role": Role.REPLICA, "master_addr": order.master_addr}
     kept = follows if order.master_addr else {}
-    parts.standing.catalog.update(epoch=order.epoch, **kept)
+    parts.storage.catalog.update(epoch=order.epoch, **kept)

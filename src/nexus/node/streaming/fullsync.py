@@ -11,8 +11,8 @@ from nexus.errors import NexusError, SnapshotError
 from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
-from nexus.node.streaming.faces import PortFace
-from nexus.node.streaming.relayface import RelayFace
+from nexus.node.streaming.adapters import MasterAdapter
+from nexus.node.streaming.relayadapter import RelayAdapter
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
@@ -58,7 +58,7 @@ class _Way:
 
     connection: Connection
     order: SendSnapshot
-    machine: Master | PortFace | RelayFace
+    machine: Master | MasterAdapter | RelayAdapter
     perform: Callable[[Effects], None]
     measures: Measures
 
@@ -123,7 +123,7 @@ class SnapshotSender:
         self,
         connection: Connection,
         order: SendSnapshot,
-        machine: Master | PortFace | RelayFace,
+        machine: Master | MasterAdapter | RelayAdapter,
         perform: Callable[[Effects], None],
         cluster_id: str,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Events put into words where a sentence takes more than one line of code."""
+"""The events of a node's transitions, in words: reigns begin, links come and go."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ PLANS: Final = {
 }
 
 
-def tell_of_reign(events: EventLog, reign: Reign) -> None:
+def record_reign(events: EventLog, reign: Reign) -> None:
     """This node reigns from now on."""
     why = WHYS.get(reign.why, reign.why)
     if reign.why == "failover" and reign.first_offset == FIRST:
@@ -35,7 +35,7 @@ def tell_of_reign(events: EventLog, reign: Reign) -> None:
     )
 
 
-class LinkTale:
+class LinkEvents:
     """Which master has welcomed this node, until the link to it ends."""
 
     def __init__(self, events: EventLog) -> None:

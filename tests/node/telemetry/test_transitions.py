@@ -7,7 +7,7 @@ from nexus.model.cluster import Role
 from nexus.model.position import Epoch, HistoryId, Offset, Reign
 from nexus.node.node import Node
 from nexus.node.telemetry.events import EventLog
-from nexus.node.telemetry.telling import WHYS, LinkTale, tell_of_reign
+from nexus.node.telemetry.transitions import WHYS, LinkEvents, record_reign
 from nexus.replication.effects import Level
 from node.builders import Crowd, caught_up, run, until
 from node.electing import CREATE, master_among, voters, written
@@ -22,7 +22,7 @@ def kinds(node: Node) -> list[str]:
 def test_a_reign_tells_its_epoch_and_why_it_began(why: str) -> None:
     events = EventLog()
 
-    tell_of_reign(
+    record_reign(
         events, Reign(Epoch(7), HistoryId("h"), "n1", Offset(12), 0, why, "sync")
     )
 
@@ -86,7 +86,7 @@ def test_an_attempt_that_fails_is_a_line_of_the_log_and_no_event() -> None:
     events = EventLog()
 
     with capture_logs() as lines:
-        LinkTale(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
+        LinkEvents(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
 
     assert events.since(0) == ()
     assert lines[0]["event"] == "master_not_reached"

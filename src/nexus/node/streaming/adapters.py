@@ -16,7 +16,7 @@ from nexus.replication.members.member import Member
 from nexus.storage.catalog import Base
 
 
-class PortFace:
+class MasterAdapter:
     """What the publisher calls on a `Master`; nothing is left for it to perform."""
 
     def __init__(self, member: Member, take: Callable[[MemberEffects], None]) -> None:
@@ -93,7 +93,7 @@ class PortFace:
         return ()
 
 
-class LinkFace:
+class ReplicaAdapter:
     """What the follower's driver calls on a `Replica`; it performs all effects."""
 
     def __init__(
