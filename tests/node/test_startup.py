@@ -14,7 +14,7 @@ from nexus.errors import (
     DiskFullError,
     StorageError,
 )
-from nexus.model.cluster import Role
+from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Reigned
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Reign
@@ -25,6 +25,7 @@ from nexus.node.startup import (
     log_history,
     log_settings,
     new_history_id,
+    new_reign,
     next_epoch,
     open_storage,
     redo,
@@ -295,6 +296,15 @@ def test_a_role_taken_at_run_time_outlives_a_restart(
         storage.catalog.update(role=kept)
     with standing_at(tmp_path) as storage:
         assert effective_role(config, storage.catalog) is effective
+
+
+def test_a_new_reign_begins_behind_all_that_the_log_holds(tmp_path: Path) -> None:
+    with standing_at(tmp_path) as storage:
+        reign = new_reign(storage, Epoch(4), "promote", Mode.SYNC)
+        own = storage.catalog.state.node_id
+
+    assert (reign.epoch, reign.why, reign.mode) == (4, "promote", Mode.SYNC)
+    assert (reign.master_id, reign.first_offset) == (own, 1)
 
 
 def test_no_two_reigns_have_one_name() -> None:

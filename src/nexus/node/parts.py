@@ -24,7 +24,7 @@ from nexus.node.reading.verification import Verifications
 from nexus.node.reading.views import Views
 from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.startup import Storage, open_storage
-from nexus.node.streaming.fullsync import SnapshotSender
+from nexus.node.streaming.sending import SnapshotSender
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.databases import features_for

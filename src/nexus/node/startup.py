@@ -10,9 +10,16 @@ import structlog
 
 from nexus.config import Config
 from nexus.errors import CorruptLogError, StorageError
-from nexus.model.cluster import NodeId, Role
+from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.entry import written_us
-from nexus.model.position import NO_OFFSET, Epoch, EpochHistory, HistoryId, Offset
+from nexus.model.position import (
+    NO_OFFSET,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Reign,
+)
 from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
@@ -291,6 +298,19 @@ def effective_role(config: Config, catalog: Catalog) -> Role:
     if {configured, kept} == {Role.MASTER, Role.REPLICA}:
         return kept
     return configured
+
+
+def new_reign(storage: Storage, epoch: Epoch, why: str, mode: Mode) -> Reign:
+    """One that begins now, behind all that the log holds, as a history of its own."""
+    return Reign(
+        epoch,
+        new_history_id(),
+        storage.catalog.state.node_id,
+        Offset(storage.log.last_offset + 1),
+        time.time_ns() // 1000,
+        why,
+        mode,
+    )
 
 
 def new_history_id() -> HistoryId:

@@ -26,7 +26,7 @@ from nexus.node.backup.carrying import (
     Source,
 )
 from nexus.node.startup import Storage
-from nexus.node.streaming.fullsync import SnapshotSender
+from nexus.node.streaming.sending import SnapshotSender
 from nexus.node.telemetry.events import EventLog
 from nexus.storage.snapshots.store import SnapshotInfo, SnapshotStore
 

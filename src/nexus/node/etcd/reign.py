@@ -1,7 +1,6 @@
 """One reign under etcd: its first entry, the opening for clients, its end."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -9,13 +8,13 @@ from typing import Final
 from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
-from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.roles.accession import append_first
 from nexus.node.roles.machines import master_settings
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import log_history, new_history_id, redo
+from nexus.node.startup import log_history, new_reign, redo
 from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd.effects import EndReign
@@ -93,7 +92,7 @@ class KeyedReign:
         await self.reigning.leave()
 
 
-async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
+async def prepared(parts: Parts, order: Begin) -> EpochHistory:
     """The history with this reign at its end, durable before it is used.
 
     Raises StorageError.
@@ -101,15 +100,8 @@ async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
     history = await asyncio.to_thread(log_history, parts.storage)
-    reign = Reign(
-        order.epoch,
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        _why(parts, order, history),
-        Mode.SYNC,
-    )
+    why = _why(parts, order, history)
+    reign = new_reign(parts.storage, order.epoch, why, Mode.SYNC)
     await asyncio.to_thread(
         parts.storage.catalog.update,
         role=Role.MASTER,

@@ -1,7 +1,6 @@
 """How a voting node comes to reign, and how it gives its reign up."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.startup import PROMOTION_STEP, new_reign, next_epoch, redo
 from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
@@ -59,15 +58,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     await voting.following.hold()
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
-    reign = Reign(
-        order.epoch,
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        order.why,
-        member.mode,
-    )
+    reign = new_reign(parts.storage, order.epoch, order.why, member.mode)
     extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
     voting.take(member.reign(reign, extent, now_ms()))
     if member.master is None:  # another epoch was met meanwhile
@@ -195,15 +186,9 @@ def stand_alone(parts: Parts) -> None:
     known = read_chronicle(storage).configurations
     logged = known[-1].membership.mode if known else ""
     mode = Mode.named(logged, parts.config.replication.mode)
-    reign = Reign(
-        next_epoch(storage.catalog, parts.database.history(), step=PROMOTION_STEP),
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        "force",
-        mode,
-    )
+    history = parts.database.history()
+    epoch = next_epoch(storage.catalog, history, step=PROMOTION_STEP)
+    reign = new_reign(storage, epoch, "force", mode)
     voters = ((parts.state.node_id, parts.address),)
     alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
     storage.catalog.update(

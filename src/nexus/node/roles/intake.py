@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from nexus.errors import DatabaseBusyError, NexusError, StorageError
 from nexus.model.position import EpochHistory, Position
 from nexus.node.parts import Parts
+from nexus.node.roles.installing import install_base, install_snapshot
 from nexus.node.roles.rescue import Rescue
-from nexus.node.streaming.fullsync import install_base, install_snapshot
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 
 BUSY_RETRY_S: Final = 1.0

@@ -1,7 +1,6 @@
 """A node in the role of master, or standalone: one reign, its writer, its replicas."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -22,7 +21,7 @@ from nexus.node.roles.lacking import lack_of, refusal_for
 from nexus.node.roles.machines import master_of
 from nexus.node.roles.modes import mode_at_start, pace_s
 from nexus.node.roles.syncs import syncs_told
-from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
+from nexus.node.startup import PROMOTION_STEP, new_reign, next_epoch, redo
 from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.telemetry.shortage import Shortage
 from nexus.node.telemetry.transitions import record_reign
@@ -116,15 +115,8 @@ class Reigning:
         history = parts.database.history()
         step = 1 if why in ("start", "mode") else PROMOTION_STEP
         mode = mode or mode_at_start(parts, history, why)
-        reign = Reign(
-            next_epoch(parts.storage.catalog, history, step=step),
-            new_history_id(),
-            parts.state.node_id,
-            Offset(parts.log.last_offset + 1),
-            time.time_ns() // 1000,
-            why,
-            mode,
-        )
+        epoch = next_epoch(parts.storage.catalog, history, step=step)
+        reign = new_reign(parts.storage, epoch, why, mode)
         parts.storage.catalog.update(
             role=role,
             epoch=reign.epoch,
