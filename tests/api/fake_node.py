@@ -256,7 +256,7 @@ class FakeNode(FakeSql):
         self.tokens = FakeTokens(lambda: self.current.role is Role.MASTER)
         self.measures = Measures()
         self.events = EventLog()
-        self.membership = MEMBERS
+        self.configuration = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
 
     def status(self) -> NodeStatus:
@@ -366,7 +366,7 @@ class FakeNode(FakeSql):
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
-        return self.membership
+        return self.configuration
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         self._need(Role.MASTER)

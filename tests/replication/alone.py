@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import (
     ORIGIN,
     Epoch,
@@ -22,7 +22,7 @@ from nexus.replication.members.effects import (
     MemberSettings,
     RecoveredMember,
 )
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     Identity,
@@ -50,7 +50,7 @@ def member(
 ) -> Member:
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
-    membership = Membership(
+    configuration = Configuration(
         "cluster",
         tuple((name, name) for name in voters),
         mode=logged,
@@ -72,7 +72,9 @@ def member(
         sync_quorum=sync_quorum,
         witness=not stands,
     )
-    recovered = RecoveredMember(configurations=(Configuration(Offset(0), membership),))
+    recovered = RecoveredMember(
+        configurations=(ConfigurationEntry(Offset(0), configuration),)
+    )
     identity = Identity(node_id=own, cluster_id="cluster", address=own)
     made = Member(identity, settings, recovered, lambda: 0.0, 0)
     made.start()

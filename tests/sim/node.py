@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.operation import Configuration, Operation, Reigned
 from nexus.model.position import HistoryId, Offset, Reign
 from nexus.protocol.messages import (
     Error,
@@ -216,7 +216,7 @@ class Process:
             self.world.later(self, soon, self.world.crash, self.name)
         operations: list[Operation] = [Reigned(reign)]
         if first == 1:
-            operations.append(disk.formed[0].membership)
+            operations.append(disk.formed[0].configuration)
         self.writer.append_own(operations)
 
     def _step_down(self, _: StepDown) -> None:
@@ -583,11 +583,11 @@ class Process:
             Payload(moment, transaction_id, schema_hash, tuple(operations))
         )
 
-    def configure(self, membership: Membership) -> str:
+    def configure(self, configuration: Configuration) -> str:
         """Change the voters, as an operator; why not, if not."""
-        objection = self.member.objection(membership)
+        objection = self.member.objection(configuration)
         if not objection and self.writer.is_idle:
-            self.writer.append_own([membership])
+            self.writer.append_own([configuration])
         return objection
 
 

@@ -248,7 +248,7 @@ class Duties:
                     return
                 await self.change(Role.REPLICA, "start", decided.addresses[0])
                 return
-            formed = decided.membership
+            formed = decided.configuration
             log.info("cluster_formed", cluster_id=formed.cluster_id)
             await asyncio.to_thread(
                 self.parts.storage.catalog.update,

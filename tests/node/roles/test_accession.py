@@ -9,7 +9,7 @@ from e2e.cluster import free_port
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.roles.accession import stand_alone, take_writes
 from nexus.replication.elections.effects import TakeWrites
-from nexus.storage.schema.system import read_membership
+from nexus.storage.schema.system import read_configuration
 from node.builders import crowd_in
 
 
@@ -27,7 +27,7 @@ async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
         parts = node._parts
         parts.storage.catalog.update(cluster_id="c")
         await asyncio.to_thread(stand_alone, parts)
-        stored = read_membership(parts.database.writer)
+        stored = read_configuration(parts.database.writer)
         assert stored is not None
         assert stored[0] == parts.database.position.offset == parts.log.durable_offset
         assert stored[1].voters == ((node.node_id, own),)

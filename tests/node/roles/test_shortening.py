@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
 from nexus.node.roles import machines
@@ -34,7 +34,7 @@ class Adapter:
     def base_at(self, offset: Offset) -> Base | None:
         if offset < self.known_from:
             return None
-        named = Membership("cluster", (("a", "a:1"),))
+        named = Configuration("cluster", (("a", "a:1"),))
         return Base(offset, EpochHistory(), Offset(self.known_from), named)
 
     def retained(self, first_offset: Offset) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nexus.errors import NoMasterError
 from nexus.model.cluster import LinkState, NodeId, Role
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
@@ -165,12 +165,12 @@ class Voting:
         return self.member.elector.state is ElectionState.HANDING_OVER
 
     @property
-    def configuration(self) -> tuple[Offset, Membership]:
+    def configuration(self) -> tuple[Offset, Configuration]:
         """What is in force, with its entry's offset."""
         known = self.member.configurations
         if not known:
-            return NO_OFFSET, Membership(self.parts.state.cluster_id, ())
-        return known[-1].offset, known[-1].membership
+            return NO_OFFSET, Configuration(self.parts.state.cluster_id, ())
+        return known[-1].offset, known[-1].configuration
 
     @property
     def voters(self) -> tuple[tuple[str, str], ...]:

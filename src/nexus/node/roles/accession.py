@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from nexus.errors import NexusError
 from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.operation import Configuration, Operation, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
@@ -66,7 +66,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     voting.reigning = await _enthroned(voting, member.master)
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
-        formed = Membership(
+        formed = Configuration(
             parts.state.cluster_id,
             parts.state.voters,
             mode=member.mode,
@@ -184,13 +184,13 @@ def stand_alone(parts: Parts) -> None:
         parts.database.open_writer()
     redo(storage)
     known = read_chronicle(storage).configurations
-    logged = known[-1].membership.mode if known else ""
+    logged = known[-1].configuration.mode if known else ""
     mode = Mode.named(logged, parts.config.replication.mode)
     history = parts.database.history()
     epoch = next_epoch(storage.catalog, history, step=PROMOTION_STEP)
     reign = new_reign(storage, epoch, "force", mode)
     voters = ((parts.state.node_id, parts.address),)
-    alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
+    alone = Configuration(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
     storage.catalog.update(
         epoch=reign.epoch, history_id=reign.history_id, incomplete=""
     )

@@ -42,7 +42,7 @@ from nexus.replication.effects import (
 )
 from nexus.replication.members.effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
-from nexus.storage.schema.system import read_membership
+from nexus.storage.schema.system import read_configuration
 
 _VISITOR: Final = Peer("visitor")
 
@@ -340,7 +340,7 @@ class Following:
         if self._configured is None or not database.stands:
             return
         with database.reader() as reader:
-            if read_membership(reader) is None:
+            if read_configuration(reader) is None:
                 return
         configured, self._configured = self._configured, None
         configured()

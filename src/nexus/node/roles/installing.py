@@ -59,7 +59,7 @@ def install_base(
     with closing(open_reader(copy)) as reader:
         position = system.read_position(reader)
         history = system.read_history(reader)
-        stored = system.read_membership(reader)
+        stored = system.read_configuration(reader)
     if stored is None:
         raise SnapshotError(
             "the snapshot names no voters, so a witness has no place in that cluster"

@@ -131,7 +131,7 @@ class ReplicaAdapter:
         if not named:
             return None
         history = self._member.history.truncated_after(offset)
-        return Base(offset, history, named[-1].offset, named[-1].membership)
+        return Base(offset, history, named[-1].offset, named[-1].configuration)
 
     def start(self) -> MemberEffects:
         """Look for the master."""

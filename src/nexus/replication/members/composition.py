@@ -39,7 +39,7 @@ from nexus.replication.members.effects import (
     RecoveredMember,
 )
 from nexus.replication.members.elected import ElectedMaster
-from nexus.replication.members.electorate import Configuration, Electorate
+from nexus.replication.members.electorate import ConfigurationEntry, Electorate
 from nexus.replication.members.lending import Lending
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.settings import Identity, LogExtent, RecoveredState
@@ -103,7 +103,7 @@ class Composition:
         return self.electorate.voters
 
     @property
-    def configurations(self) -> tuple[Configuration, ...]:
+    def configurations(self) -> tuple[ConfigurationEntry, ...]:
         """What a later rewind may need of them, oldest first."""
         return self.electorate.configurations
 

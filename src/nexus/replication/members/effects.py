@@ -13,7 +13,7 @@ from nexus.replication.elections.effects import (
     ElectionSettings,
     VoteRecord,
 )
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.replication.settings import MasterSettings, RecoveredState, ReplicaSettings
 
 
@@ -47,7 +47,7 @@ class RecoveredMember(msgspec.Struct, frozen=True, kw_only=True):
 
     log: RecoveredState = RecoveredState()
     record: VoteRecord = VoteRecord()
-    configurations: tuple[Configuration, ...] = ()
+    configurations: tuple[ConfigurationEntry, ...] = ()
     """Every one in the log, oldest first; before it what the snapshot or the forming
     of the cluster said."""
     first_offset: Offset = Offset(1)
