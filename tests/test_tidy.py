@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "nexus"
@@ -88,3 +89,11 @@ def test_the_reference_of_the_logs_names_every_event() -> None:
 
     assert logged_events() - told == set(), "give it a row in docs/reference/logs.md"
     assert told - logged_events() == set(), "nothing logs it any more"
+
+
+def test_only_a_profile_says_that_examples_are_repeated() -> None:
+    fixed = re.compile(r"^\s*@see" r"d\(|\bderandomize=", re.MULTILINE)
+    files = [named(file) for file in TESTS if fixed.search(file.read_text("utf-8"))]
+
+    assert files == ["tests/conftest.py"], "make fuzz would draw nothing fresh there"
+    assert not settings.get_profile("explore").derandomize

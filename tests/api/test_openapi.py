@@ -72,6 +72,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return schema_of(FakeNode(tmp_path_factory.mktemp("master")))
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("call", CALLS, ids=[call.name for call in CALLS])
 def test_every_request_is_answered_as_described(
@@ -89,9 +90,6 @@ def test_every_request_is_answered_as_described(
 
     @settings(
         max_examples=EXAMPLES if call.failure is None else EXAMPLES // 4,  # large
-        derandomize=True,
-        deadline=None,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -215,7 +216,7 @@ def check_kept(promised: dict[int, int], rows: list[Row]) -> None:
 
 def state(node: NodeProcess) -> list[Row]:
     """The ledger as any process reads it; it has no gap, and the totals fit it."""
-    if not node.database.exists():
+    if not node.database.exists() or is_being_made(node.database):
         return []  # a replica that has received nothing yet
     with node.reader() as reader:
         reader.execute("begin")
@@ -229,6 +230,14 @@ def state(node: NodeProcess) -> list[Row]:
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
     assert totals in ([], [(len(rows), sum(row[2] for row in rows))])
     return rows
+
+
+def is_being_made(database: Path) -> bool:
+    """Whether the transaction that makes it whole, or not at all, has not ended.
+
+    Where a kill has ended it, nobody can read the file before the node is back.
+    """
+    return database.with_name(f"{database.name}-journal").exists()
 
 
 def check_beginning(part: list[Row], whole: list[Row]) -> None:

@@ -11,7 +11,7 @@ SEND = (
 )
 RECEIVE = (
     "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
-    "s.bind(('', 7777)); s.settimeout(0.5); print('ready', flush=True);\n"
+    "s.bind(('', 7777)); print('ready', flush=True); input(); s.settimeout(0.5);\n"
     "try: s.recv(1); print('came')\n"
     "except TimeoutError: print('lost')"
 )
@@ -22,6 +22,7 @@ def arrives(source: Machine, target: Machine) -> bool:
     python = (sys.executable, "-S", "-c")
     with subprocess.Popen(
         ["nsenter", f"--net={target.namespace}", *python, RECEIVE],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as receiver:
@@ -31,6 +32,9 @@ def arrives(source: Machine, target: Machine) -> bool:
             ["nsenter", f"--net={source.namespace}", *python, SEND, target.address],
             check=True,
         )
+        assert receiver.stdin
+        receiver.stdin.write("sent\n")
+        receiver.stdin.flush()
         return receiver.stdout.readline() == "came\n"
 
 

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from replication.seeds import seeds
 from replication.world import Node, World
 
 NAMES = ("a", "b", "c")
@@ -112,7 +113,7 @@ class Run:
         assert master.master.retention_floor() == master.end + 1
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40))
 def test_every_replica_ends_with_the_masters_rows(seed: int) -> None:
     run = Run(seed)
     for _ in range(150):

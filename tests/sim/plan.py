@@ -127,8 +127,12 @@ KINDS: Final = {
 
 
 def any_plan_of(seed: int) -> Plan:
-    """What `make sim` makes of a seed: clusters of voters mostly, chains too."""
+    """What `make sim` makes of a seed: clusters of voters mostly, all else too."""
     match seed % 10:
+        case 6:
+            return forgetful(plan_of(seed)) or plan_of(seed)
+        case 7:
+            return plan_of_absence(seed)
         case 8:
             return chain_of(seed)
         case 9:
@@ -264,6 +268,19 @@ def plan_of_homecoming(seed: int) -> Plan:
         ring=ring,
         comes_home=not ring,
     )
+
+
+def forgetful(plan: Plan) -> Plan | None:
+    """The plan in which a voter's disk also loses what it had synced last.
+
+    None where the others would be no majority that keeps its disks.
+    """
+    others = LOSES_DISK & {fault.kind for fault in plan.faults}
+    if len(plan.voters) < 3 or others:
+        return None
+    at_ms = 1_200 + plan.seed * 13 % 1_500
+    rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)
+    return replace(plan, faults=(*plan.faults, rot))
 
 
 def plan_with(kind: str, seed: int) -> Plan:

@@ -1,7 +1,6 @@
 """Whatever befalls a cluster, no invariant breaks, and in the end all agree."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,17 +9,17 @@ from nexus.model.cluster import Mode
 from sim.disk import Disk
 from sim.halts import halt
 from sim.plan import (
-    LOSES_DISK,
     Fault,
     Plan,
     chain_of,
     early_plan_of,
+    forgetful,
     later_plan_of,
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
 )
-from sim.planted import a_full_witness_says_nothing
+from sim.planted import a_full_disk_is_not_told, a_full_witness_says_nothing
 from sim.regressions import EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -159,24 +158,19 @@ def test_a_run_is_long_and_busy() -> None:
     assert any(not one.is_write for client in world.clients for one in client.history)
 
 
-def forgetful(seeds: range) -> Iterator[Plan]:
-    """Plans in which a voter's disk loses what it had synced last.
-
-    The others are a majority: of two voters both are needed.
-    """
-    for plan in map(plan_of, seeds):
-        others = LOSES_DISK & {fault.kind for fault in plan.faults}
-        if len(plan.voters) > 2 and not others:
-            at_ms = 1_200 + plan.seed * 13 % 1_500
-            rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)
-            yield replace(plan, faults=(*plan.faults, rot))
+def of_forgetful(seeds: range) -> list[Plan]:
+    """Plans in which a voter's disk loses what it had synced last."""
+    return [plan for seed in seeds if (plan := forgetful(plan_of(seed)))]
 
 
 @pytest.mark.parametrize("first", range(0, 120, 30))
 def test_hard_case_12_a_disk_that_forgets_costs_nothing_acknowledged(
     first: int,
 ) -> None:
-    for plan in forgetful(range(first, first + 30)):
+    plans = of_forgetful(range(first, first + 30))
+
+    assert len(plans) > 10
+    for plan in plans:
         assert failure_of(plan) == ""
 
 
@@ -185,15 +179,23 @@ def test_a_quorum_of_all_outlives_a_voter_that_votes_although_its_disk_forgot(
 ) -> None:
     monkeypatch.setattr(Disk, "is_sound", True)
 
-    for plan in forgetful(range(80)):
-        if plan.mode is Mode.SYNC:
-            assert failure_of(replace(plan, sync_quorum=len(plan.voters))) == ""
+    plans = [plan for plan in of_forgetful(range(80)) if plan.mode is Mode.SYNC]
+
+    assert len(plans) > 10
+    for plan in plans:
+        assert failure_of(replace(plan, sync_quorum=len(plan.voters))) == ""
 
 
 def test_a_quorum_below_a_majority_keeps_all_but_what_it_gave_up() -> None:
-    for plan in map(plan_of, range(40)):
-        if plan.mode is Mode.SYNC and len(plan.voters) > 2:
-            assert failure_of(replace(plan, sync_quorum=1)) == ""
+    plans = [
+        plan
+        for plan in map(plan_of, range(40))
+        if plan.mode is Mode.SYNC and len(plan.voters) > 2
+    ]
+
+    assert len(plans) > 10
+    for plan in plans:
+        assert failure_of(replace(plan, sync_quorum=1)) == ""
 
 
 def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
@@ -201,7 +203,7 @@ def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
 ) -> None:
     monkeypatch.setattr(Disk, "is_sound", True)
 
-    assert any(failure_of(plan) for plan in forgetful(range(200)))
+    assert any(failure_of(plan) for plan in of_forgetful(range(200)))
 
 
 @pytest.mark.parametrize("first", range(0, 50, BATCH))
@@ -271,6 +273,40 @@ def test_hard_case_11_a_witness_that_does_not_say_so_is_noticed(
     a_full_witness_says_nothing(monkeypatch)
 
     assert refused_while_full()[0] == 0
+
+
+def refused_while_crowded() -> tuple[int, int]:
+    """How many writes were refused, and how many logged, while no replica has room."""
+    crowded = tuple(Fault(500, "fill", (name,), 2_000) for name in "ab")
+    world = World(Plan(5, ("a", "b"), clients=4, faults=crowded))
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        processes = world.processes.values()
+        end = max(process.disk.end for process in processes)
+        seen.append((sum(one.writer.turned_away for one in processes), end))
+
+    for at_ms in (1_000, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+
+    (refused, end), (refused_later, end_later) = seen
+    return refused_later - refused, end_later - end
+
+
+def test_while_a_needed_replicas_disk_is_full_new_writes_are_refused() -> None:
+    refused, logged = refused_while_crowded()
+
+    assert refused > 10
+    assert logged == 0
+
+
+def test_a_replica_that_does_not_say_that_its_disk_is_full_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_full_disk_is_not_told(monkeypatch)
+
+    assert refused_while_crowded()[0] == 0
 
 
 def test_hard_case_11_a_full_witness_goes_on_once_the_voter_is_removed() -> None:

@@ -57,7 +57,7 @@ WRITES = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples * 30 // 100)
 @given(WRITES)
 def test_text_of_any_bytes_is_replicated_byte_for_byte(
     writes: Sequence[tuple[str, str, bytes, bytes]],

@@ -563,4 +563,6 @@ class LogAndList(RuleBasedStateMachine):
 
 
 TestLogAndList = LogAndList.TestCase
-TestLogAndList.settings = settings(max_examples=40, stateful_step_count=25)
+TestLogAndList.settings = settings(
+    max_examples=settings().max_examples * 40 // 100, stateful_step_count=25
+)

@@ -34,7 +34,10 @@ class Peers:
         self._node = node
         security = node.security
         self._connections = Connections(
-            limits, tls=lambda: security.client, may_be_plain=security.is_optional
+            limits,
+            tls=lambda: security.client,
+            met=security.met,
+            may_be_plain=security.is_optional,
         )
 
     async def get(self, url: str, path: str) -> Received:

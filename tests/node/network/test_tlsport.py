@@ -166,17 +166,34 @@ def test_where_everybody_is_asked_a_client_without_a_certificate_is_told(
     run(check())
 
 
-def test_slow_handshakes_hold_nobody_up_and_end_at_their_deadline(
-    run: Run, office: Office
-) -> None:
-    async def check() -> None:
-        async with opened(office.settings(), timeout_s=3.0) as (_, port):
-            slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-            for number, (_, writer) in enumerate(slow):
-                writer.write(b"\x16\x03\x01"[: number % 4])  # some not even a byte
+async def begun_slowly(
+    port: int,
+) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connections that say the first bytes of a handshake; some not even one."""
+    slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+    for number, (_, writer) in enumerate(slow):
+        writer.write(b"\x16\x03\x01"[: number % 4])
+    return slow
 
-            context = client_context(office.nobody())
-            assert await echoed(port, context) == b"hello"
+
+def test_slow_handshakes_hold_nobody_up(run: Run, office: Office) -> None:
+    async def check() -> None:
+        async with opened(office.settings(), timeout_s=2 * PATIENCE_S) as (_, port):
+            slow = await begun_slowly(port)
+            async with asyncio.timeout(PATIENCE_S):
+                said = await echoed(port, client_context(office.nobody()))
+            for _, writer in slow:
+                writer.close()
+
+        assert said == b"hello"
+
+    run(check())
+
+
+def test_slow_handshakes_end_at_their_deadline(run: Run, office: Office) -> None:
+    async def check() -> None:
+        async with opened(office.settings(), timeout_s=0.3) as (_, port):
+            slow = await begun_slowly(port)
             async with asyncio.timeout(PATIENCE_S):
                 for reader, writer in slow:
                     with suppress(ConnectionError):

@@ -33,6 +33,7 @@ from nexus.replication.etcd.stages import LeadershipSettings
 from nexus.replication.etcd.synced import FollowerView
 from nexus.replication.quorum import committed_offset
 from replication.fake_etcd import FakeEtcd
+from replication.seeds import seeds
 
 NAMES = tuple(NodeId(name) for name in "abc")
 QUORUM = 2
@@ -352,7 +353,7 @@ class World:
         node.log = master.log[: self.random.randrange(len(master.log) + 1)]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_whoever_takes_over_has_all_that_was_acknowledged(seed: int) -> None:
     world = World(seed)
 

@@ -278,7 +278,7 @@ CHANGES = st.tuples(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples * 40 // 100)
 @given(st.lists(st.lists(CHANGES, min_size=1, max_size=5), min_size=1, max_size=4))
 def test_whatever_is_done_to_many_rows_without_a_key_is_carried_exactly(
     transactions: Sequence[Sequence[Change]],

@@ -129,7 +129,7 @@ class Reigning:
         parts.publisher.reign(reigning.machine)
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
-        record_reign(parts.events, reign)
+        record_reign(parts.events, reigning.history)
         return reigning
 
     def open(self, reign: Reign) -> None:
