@@ -1,6 +1,7 @@
 """Connections for asyncio do what those of threads do, and tasks share a pool."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -75,11 +76,21 @@ async def test_a_block_commits_or_takes_back(connection: Connection) -> None:
 async def test_a_cancelled_task_interrupts_its_statement(
     connection: Connection,
 ) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: told.append(said))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await connection.execute(ENDLESS)
 
     assert await count(connection) == 0
+    gc.collect()
+    assert told == []  # such as that nobody has looked at an error
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_pool_that_could_lend_nothing_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="size is 1 at least"):
+        Pool("nexus://a", size=size)
 
 
 async def test_another_task_can_interrupt(connection: Connection) -> None:

@@ -44,6 +44,8 @@ class Pool:
 
     def __init__(self, target: str, *, size: int = 8, **arguments: Any) -> None:
         """At most `size` of them; the arguments are those of `connect`."""
+        if size < 1:
+            raise ValueError(f"a pool of {size} lends nothing; size is 1 at least")
         self._target = target
         self._arguments = arguments
         self._turns = asyncio.Semaphore(size)

@@ -52,6 +52,16 @@ async def test_a_large_body_arrives_as_it_is() -> None:
     assert master.requests[0][2] == body
 
 
+async def test_each_connection_is_told_of_once() -> None:
+    met: list[asyncio.WriteTransport] = []
+    pool = Connections(met=met.append)
+    async with listening() as master:
+        await ask(pool, master)
+        await ask(pool, master)
+
+    assert [one.get_extra_info("peername") for one in met] == [master.address]
+
+
 async def test_requests_at_once_have_a_connection_each() -> None:
     pool = Connections()
     async with listening() as master:

@@ -16,6 +16,7 @@ from nexus.config import Config
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
 from nexus.model.secret import Secret
+from nexus.node.network.papers import Papers
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
 
@@ -319,3 +320,19 @@ async def test_a_cursors_master_that_cannot_be_reached_was_sent_nothing(
     for _ in range(2):  # the place of the first one is free again
         with pytest.raises(NoMasterError, match="cannot be reached"):
             await forwarder.stream(nobody, {}, b"{}", "/v3/cursor")
+
+
+async def test_connections_to_the_master_end_with_its_certificate(
+    replica: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[asyncio.WriteTransport] = []
+    monkeypatch.setattr(Papers, "met", lambda _, transport: met.append(transport))
+    assert isinstance(replica.error, ReadOnlyReplicaError)
+    forwarder = Forwarder(replica)
+
+    await forwarder.forward(replica.error, {}, b"{}")
+    answer = await forwarder.stream(replica.error, {}, b"{}", "/v3/cursor")
+    answer.close()
+    forwarder.close()
+
+    assert len(met) == 2

@@ -1,5 +1,7 @@
 """Another node is asked in time, with the cluster's secret, and its silence is told."""
 
+import asyncio
+
 import pytest
 
 from api.fake_master import listening, reply
@@ -8,6 +10,7 @@ from nexus.api.connections import ConnectionLimits
 from nexus.api.peers import Peers, PeerSilentError
 from nexus.config import Config
 from nexus.model.secret import Secret
+from nexus.node.network.papers import Papers
 
 
 async def test_a_call_names_its_sender_and_carries_the_secret(node: FakeNode) -> None:
@@ -25,6 +28,19 @@ async def test_a_call_names_its_sender_and_carries_the_secret(node: FakeNode) ->
     assert headers["nexus-forwarded-by"] == "n1"
     assert other.requests[1][0] == "POST /replication/pause HTTP/1.1"
     assert other.requests[1][2] == b"{}"
+
+
+async def test_a_connection_to_another_node_ends_with_its_certificate(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[asyncio.WriteTransport] = []
+    monkeypatch.setattr(Papers, "met", lambda _, transport: met.append(transport))
+    async with listening() as other:
+        peers = Peers(node)
+        await peers.get(other.url, "/health")
+        peers.close()
+
+    assert len(met) == 1
 
 
 async def test_without_a_secret_nothing_is_proven(node: FakeNode) -> None:

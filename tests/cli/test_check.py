@@ -57,6 +57,7 @@ def test_what_must_change_is_shown_with_its_statement_and_exit_1(
     assert 'delete from "bad"' in ended.output
     assert "needs 1 change before it can be replicated (bad)" in ended.error
     assert ended.error.count("\n") == 1
+    assert ended.output.index("change it") < ended.output.index("good")
 
 
 def test_json_holds_every_finding(run: Run, troubled: Path) -> None:

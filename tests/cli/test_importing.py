@@ -23,6 +23,13 @@ def test_the_rows_stand_in_the_data_directory(run: Run, tmp_path: Path) -> None:
     assert tracks == [(3503,)]
 
 
+def test_a_directory_is_no_database(run: Run, tmp_path: Path) -> None:
+    ended = run("import", tmp_path, "--data", tmp_path / "data")
+
+    assert ended.status == 1
+    assert f"'{tmp_path}' is a directory; name the file" in ended.error
+
+
 def test_json_tells_directory_and_findings(run: Run, tmp_path: Path) -> None:
     ended = run("import", CHINOOK, "--data", tmp_path / "data", "--json")
 

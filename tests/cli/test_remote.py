@@ -70,6 +70,37 @@ def test_a_problem_is_told_in_the_nodes_words(start: Start) -> None:
     assert caught.value.status == 409
 
 
+@pytest.mark.parametrize(
+    ("detail", "mend", "told"),
+    [
+        (
+            "nothing happened: no master is known; try again soon",
+            "Nothing happened: send it again.",
+            "nothing happened: no master is known; try again soon; send it again.",
+        ),
+        (
+            "no master is known",
+            "Nothing happened: send it again.",
+            "no master is known; nothing happened: send it again.",
+        ),
+        (
+            "this node is no replica; ask one of its replicas",
+            "Nothing was changed: the detail says what to do, or which node to ask.",
+            "this node is no replica; ask one of its replicas",
+        ),
+    ],
+)
+def test_what_happened_and_what_to_do_are_told_once(
+    start: Start, detail: str, mend: str, told: str
+) -> None:
+    node = start().problem("GET /x", 503, detail=detail, what_to_do=mend)
+
+    with Remote(node.url) as remote, pytest.raises(NodeCallError) as caught:
+        remote.get("/x")
+
+    assert str(caught.value) == f"{node.url}: {told}"
+
+
 def test_an_sql_error_counts_statements_from_one(start: Start) -> None:
     node = start().problem(
         "POST /sql",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Run
+from nexus.tls.authority import CA_DAYS, DAYS
 from nexus.tls.certificates import read_certificates
 
 
@@ -127,6 +128,13 @@ def test_a_file_without_a_certificate_is_one_line(run: Run, directory: Path) -> 
         assert ended.error.count("\n") == 1
 
 
+@pytest.mark.parametrize(("command", "days"), [("init", CA_DAYS), ("issue", DAYS)])
+def test_help_says_for_how_long_a_certificate_is_valid(
+    run: Run, command: str, days: int
+) -> None:
+    assert f"default: ({days})" in run("tls", command, "--help").output
+
+
 def test_a_certificate_is_revoked_for_all_nodes(run: Run, directory: Path) -> None:
     before = (directory / "ca.crl").read_bytes()
 
@@ -135,6 +143,7 @@ def test_a_certificate_is_revoked_for_all_nodes(run: Run, directory: Path) -> No
 
     assert (ended.status, again.status) == (0, 0)
     assert f"put {directory}/ca.crl in the place of tls.crl_file" in ended.output
+    assert "connections that have shown it are closed" in ended.output
     assert json.loads(again.output) == {"crl_file": str(directory / "ca.crl")}
     assert (directory / "ca.crl").read_bytes() != before
 

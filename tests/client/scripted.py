@@ -24,7 +24,7 @@ class ScriptedNode:
     def __init__(
         self,
         answering: Answering,
-        attached: Message = ATTACHED,
+        attached: Message | Callable[[Attach], Message] = ATTACHED,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._tls = tls
@@ -95,7 +95,8 @@ class ScriptedNode:
     def _say(self, connected: socket.socket, message: Message) -> bool:
         if isinstance(message, Attach):
             self.attaches += 1
-            said: list[Message] | None = [self._attached]
+            told = self._attached
+            said: list[Message] | None = [told(message) if callable(told) else told]
         else:
             self.heard.append(message)
             said = self._answering(message)

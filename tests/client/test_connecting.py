@@ -39,6 +39,12 @@ def test_what_cannot_be_connected_to_is_an_error_of_pep_249(tmp_path: Path) -> N
     assert caught.value.code == "no_database"
 
 
+@pytest.mark.parametrize("target", ["http://a:15474", "sqlite:///x.db", "file://x"])
+def test_a_url_of_another_scheme_is_no_directory(target: str) -> None:
+    with pytest.raises(nexus.ProgrammingError, match="a cluster's is nexus://HOST"):
+        nexus.connect(target)
+
+
 def test_a_factory_makes_the_connection_and_may_fail(tmp_path: Path) -> None:
     class Mine(nexus.Connection):
         pass

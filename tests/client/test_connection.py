@@ -1,5 +1,8 @@
 """Connections: when they begin and end transactions, and what they refuse."""
 
+import copy
+import pickle
+
 import pytest
 
 from client.test_control import NotingSession
@@ -117,3 +120,14 @@ def test_a_connection_that_was_never_made_says_so() -> None:
 
     with pytest.raises(ProgrammingError, match="__init__ not called"):
         bare.cursor()
+
+
+def test_a_connection_is_not_copied_nor_pickled(session: NotingSession) -> None:
+    connection = Connection(session)
+
+    for copied in (copy.copy, pickle.dumps):
+        with pytest.raises(TypeError, match="connect where another one is needed"):
+            copied(connection)
+
+    connection.execute("select 1")
+    connection.close()

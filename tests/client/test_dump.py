@@ -42,3 +42,16 @@ def test_a_dump_makes_the_database_anew_virtual_tables_too() -> None:
         names = {name for (name,) in other.execute("select name from sqlite_schema")}
         assert "i" in names
         assert "nexus_own" not in names
+
+
+def test_a_text_with_a_nul_is_dumped_whole() -> None:
+    values = [("a\0b'é",), (b"\0x",), ("plain",), (None,), (1.5,)]
+    with (
+        closing(sqlite3.connect(":memory:")) as one,
+        closing(sqlite3.connect(":memory:")) as other,
+    ):
+        one.execute("create table t(v)")
+        one.executemany("insert into t values (?)", values)
+        other.executescript("\n".join(dump_of(one)))
+
+        assert other.execute("select v from t order by rowid").fetchall() == values

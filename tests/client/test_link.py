@@ -7,7 +7,7 @@ import pytest
 from client.scripted import ATTACHED, ScriptedNode
 from nexus.client import link as link_module
 from nexus.client.link import Link, LinkLostError
-from nexus.errors import HandshakeRefusedError
+from nexus.errors import ForkedError, HandshakeRefusedError
 from nexus.protocol.calls import Done, Execute, Failed, Query, Recall, Rows
 from nexus.protocol.messages import (
     Challenge,
@@ -17,6 +17,7 @@ from nexus.protocol.messages import (
     Ping,
     Pong,
 )
+from node.builders import in_a_child
 
 ASKED = Execute(1, (Query("select 1"),))
 
@@ -57,6 +58,22 @@ def test_a_node_that_closes_is_lost() -> None:
             link.ask(2, ASKED)
         link.cancel(1)
         assert link.is_lost
+
+
+def test_a_child_after_fork_says_nothing_over_its_parents_connection() -> None:
+    with ScriptedNode(lambda _: [Done(1)]) as node:
+        link = opened(node)
+
+        def ask() -> None:
+            link.cancel(1)
+            link.ask(1, ASKED)
+
+        assert in_a_child(ask) == ForkedError.__name__
+        assert in_a_child(link.close) == "nothing"
+        link.ask(1, ASKED)
+        assert link.answer(1) == Done(1)
+        assert node.heard == [ASKED]
+        link.close()
 
 
 def test_a_node_that_is_stopping_is_lost() -> None:

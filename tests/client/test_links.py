@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -14,7 +14,9 @@ from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.target import ReadFrom, Target
 from nexus.errors import HandshakeRefusedError, NoMasterError
+from nexus.protocol.calls import Attach, Attached
 from nexus.protocol.messages import Message
+from nexus.protocol.passage import TO_MASTER
 from nexus.tls.contexts import client_context, server_context
 
 REPLICA = replace(ATTACHED, role="replica")
@@ -167,3 +169,68 @@ def test_where_no_node_can_be_trusted_that_is_told_at_once(office: Office) -> No
             links.find(Purpose.WRITE, now_ms() + 600_000)
         links.close()
         assert other.attaches == 0
+
+
+def passing(master: str) -> Callable[[Attach], Message]:
+    """A replica that passes on who asks for it, to a master that answers."""
+    asked: list[bool] = []
+
+    def told(attach: Attach) -> Attached:
+        here = replace(REPLICA, master_addr=master, http_url="http://replica")
+        if asked and asked.pop():
+            return replace(ATTACHED, http_url="http://master")
+        if TO_MASTER not in attach.features:
+            return here
+        asked.append(True)
+        return replace(here, features=(TO_MASTER,))
+
+    return told
+
+
+def test_a_master_that_is_out_of_reach_is_reached_through_its_replica() -> None:
+    with ScriptedNode(silence) as gone:
+        pass
+    with ScriptedNode(silence, passing(gone.address)) as replica:
+        links = links_to(gone, replica)
+        link = links.find(Purpose.WRITE, soon())
+
+        assert link.is_master
+        assert link.is_passed_on
+        assert link.address == replica.address
+        assert link.attached.http_url == "http://replica"
+        assert links.find(Purpose.READ, soon()) is link
+        links.close()
+        assert link.is_lost
+
+
+def test_a_replica_that_passes_nobody_on_is_asked_for_that_once_a_second() -> None:
+    with ScriptedNode(silence) as gone:
+        pass
+    asked: list[Attach] = []
+
+    def told(attach: Attach) -> Message:
+        asked.append(attach)
+        return replace(REPLICA, master_addr=gone.address)
+
+    with ScriptedNode(silence, told) as replica:
+        links = links_to(gone, replica)
+        with pytest.raises(NoMasterError, match="is no master just now"):
+            links.find(Purpose.WRITE, now_ms() + 1500)
+
+    wishes = [attach for attach in asked if TO_MASTER in attach.features]
+    assert len(wishes) == 1
+    assert len(asked) > 2
+
+
+def test_a_passage_that_breaks_is_looked_for_anew() -> None:
+    with ScriptedNode(silence) as gone:
+        pass
+    with ScriptedNode(silence, passing(gone.address)) as replica:
+        links = links_to(gone, replica)
+        first = links.find(Purpose.WRITE, soon())
+        links.lost(first)
+        second = links.find(Purpose.WRITE, soon())
+
+        assert first.is_lost
+        assert second.is_passed_on
+        links.close()

@@ -47,6 +47,31 @@ def test_nodes_are_asked_one_after_another_until_one_answers() -> None:
     assert isinstance(machine.next(WRITE, 0), Wait)
 
 
+def test_a_master_is_cut_off_once_it_was_not_reached_for_a_second() -> None:
+    machine = routing()
+    met(machine, "a:1", "c:1")
+    assert not machine.is_cut_off(0)
+    assert machine.next(WRITE, 0) == Try("c:1")
+    machine.failed("c:1", 900)
+    assert not machine.is_cut_off(900)  # nobody says any more who the master is
+    met(machine, "a:1", "c:1")
+
+    assert not machine.is_cut_off(999)
+    assert machine.is_cut_off(1000)
+    met(machine, "c:1", "c:1")
+    assert not machine.is_cut_off(1000)
+
+
+def test_how_long_a_node_is_out_of_reach_counts_from_its_first_failure() -> None:
+    machine = routing()
+    machine.failed("c:1", 5000)
+    machine.failed("c:1", 5900)
+    met(machine, "a:1", "c:1")
+
+    assert not machine.is_cut_off(5999)
+    assert machine.is_cut_off(6000)
+
+
 def test_a_replica_that_names_the_master_leads_to_it() -> None:
     machine = routing()
     met(machine, "a:1", "c:1")

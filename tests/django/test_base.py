@@ -90,6 +90,38 @@ def test_commands_of_the_settings_are_run_on_each_connection(wrapper: Any) -> No
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"HOST": "a"}, "has HOST, which"),
+        ({"USER": "ada", "PORT": "15475", "HOST": "a"}, "has HOST and PORT and USER,"),
+    ],
+)
+def test_settings_of_other_databases_are_refused_with_what_to_write(
+    wrapper: Any, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setitem(wrapper.settings_dict, name, value)
+
+    with pytest.raises(ImproperlyConfigured, match=named) as refused:
+        wrapper.get_connection_params()
+
+    assert "NAME says where" in str(refused.value)
+
+
+def test_the_password_is_a_token_unless_the_options_have_one(
+    wrapper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(wrapper.settings_dict, "PASSWORD", "nexus_1")
+    assert wrapper.get_connection_params()["token"] == "nexus_1"
+
+    monkeypatch.setitem(wrapper.settings_dict, "OPTIONS", {"token": "nexus_2"})
+    assert wrapper.get_connection_params()["token"] == "nexus_2"
+
+    monkeypatch.setitem(wrapper.settings_dict, "OPTIONS", {"secret": "s"})
+    assert "token" not in wrapper.get_connection_params()
+
+
 def test_a_connection_that_died_is_known(wrapper: Any) -> None:
     wrapper.ensure_connection()
     assert wrapper.is_usable()

@@ -165,3 +165,5 @@ def test_the_first_election_replaced_no_master_and_is_no_failover() -> None:
     assert EpochHistory(tuple(elected)).failovers == 2
     assert EpochHistory(tuple(elected)).count("failover") == 3
     assert EpochHistory().failovers == 0
+    imported = msgspec.structs.replace(elected[0], why="import")
+    assert EpochHistory((imported, elected[1])).failovers == 0

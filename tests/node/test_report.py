@@ -1,8 +1,13 @@
 """What a node says of itself, made of its parts and its role."""
 
+import errno
+
+import pytest
+
+from nexus.errors import StorageError
 from nexus.model.cluster import LinkState, Mode, Role
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.report import DutyReport, node_status
+from nexus.node.report import DutyReport, failure_of, node_status
 from node.builders import Crowd, run
 
 DUTY = DutyReport(
@@ -17,6 +22,31 @@ DUTY = DutyReport(
     paused=True,
     last_error="the duty's",
 )
+
+
+def test_a_node_that_has_failed_says_why_where_and_what_to_do() -> None:
+    def met(error: Exception) -> str:
+        with pytest.raises(type(error)) as caught:
+            fail(error)
+        return failure_of(caught.value)
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    known = met(StorageError("the disk failed; replace it"))
+    refused = met(OSError(errno.EINVAL, "Invalid argument", "wal/1.wal"))
+    bug = met(AssertionError("no move: a to b"))
+
+    assert known == "this node has failed: the disk failed; replace it"
+    assert refused.startswith(
+        "this node has failed: wal/1.wal: Invalid argument in test_report.py:"
+    )
+    assert refused.endswith(
+        "look at its disk and at the system's log, then start it again"
+    )
+    assert bug.startswith("this node has failed by a bug in test_report.py:")
+    assert "AssertionError: no move: a to b; start it again, and report" in bug
+    assert failure_of(OSError("gone")).startswith("this node has failed: gone; look")
 
 
 async def test_the_duty_knows_how_it_fares_and_the_parts_know_the_rest(

@@ -27,6 +27,7 @@ from nexus.replication.effects import (
     Connect,
     Disconnect,
     Effects,
+    Level,
     Report,
     Send,
     Store,
@@ -169,6 +170,17 @@ def test_only_what_is_committed_is_applied_and_a_ping_brings_the_rest() -> None:
     )
 
 
+def test_a_replica_says_at_once_that_its_disk_has_no_space_and_when_it_has() -> None:
+    found = streaming()
+    found.receive(entry(1), 10)
+
+    said = found.lacks_space(20)
+    stored = found.stored(Offset(1), 30)
+
+    assert said == (Send(MASTER, WalAck(Offset(0), Offset(0), no_space=True)),)
+    assert stored[0] == Send(MASTER, WalAck(Offset(1), Offset(0)))
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_gap_ends_the_connection_and_nothing_is_stored(*, at_once: bool) -> None:
     found = streaming()
@@ -242,6 +254,20 @@ def test_a_refusal_is_kept_as_the_reason_and_tried_again_later() -> None:
     assert isinstance(report, Report)
     assert connect == Connect("a:1", 1_000)
     assert found.last_error == "cluster: not yours"
+
+
+@pytest.mark.parametrize(
+    ("code", "level"), [("not_master", Level.INFO), ("cluster", Level.WARNING)]
+)
+def test_it_is_no_warning_that_a_node_is_a_replica_too(code: str, level: Level) -> None:
+    found = replica(5)
+    found.start()
+    found.connected_to_master(0)
+
+    report, *_ = found.receive(Error(code, "as the wire has it"), 0)
+
+    assert isinstance(report, Report)
+    assert report.level is level
 
 
 @pytest.mark.parametrize(("address", "next_one"), [("c:1", "c:1"), ("b:1", "a:1")])

@@ -74,6 +74,8 @@ class Disk:
         self.chosen: frozenset[Record] | None = None
         """In the catalog: an operator's pause, and what is applied all the same."""
         self.full = False
+        self.crowded = False
+        """A replica's log finds no room for what is to be stored; it tries again."""
         self.watermark = NO_OFFSET
         """As far as the catalog knows that the log was once durable."""
         self.incomplete = False

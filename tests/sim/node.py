@@ -75,6 +75,9 @@ from sim.writer import Writer
 if TYPE_CHECKING:
     from sim.world import World
 
+ROOM_RETRY_MS: Final = 50
+"""How often a replica looks whether its log has room again."""
+
 STREAM_MOST: Final = 6
 """Entries read from the log and sent in one go: one, or up to so many."""
 
@@ -144,6 +147,8 @@ class Process:
     def take(self, effects: MemberEffects) -> None:
         """Perform these, behind all that wait already."""
         self.queue.extend(effects)
+        if self.busy and self.disk.crowded:
+            self._say_meanwhile()
         self.pump()
 
     def pump(self) -> None:
@@ -419,7 +424,33 @@ class Process:
 
     # --- The disk --------------------------------------------------------------------
 
+    def _lacks_space(self, effect: Store) -> None:
+        """It is tried again; what the machine says meanwhile needs nothing of it."""
+        self.busy = True
+        self.queue.extend(self.member.lacks_space(self.now()))
+        self._say_meanwhile()
+
+        def again() -> None:
+            self.busy = False
+            self.queue.appendleft(effect)
+            self.pump()
+
+        self.world.later(self, ROOM_RETRY_MS, again)
+
+    def _say_meanwhile(self) -> None:
+        for place, effect in enumerate(self.queue):
+            if isinstance(effect, Send) and effect.peer == MASTER:
+                del self.queue[place]
+                self._send(effect)
+                return self._say_meanwhile()
+            if not isinstance(effect, Store | Apply | Report):
+                return None
+        return None
+
     def _store(self, effect: Store) -> None:
+        if self.disk.crowded:
+            self._lacks_space(effect)
+            return
         records = list(effect.records)
         while self.queue and isinstance(self.queue[0], Store):
             records += self.queue.popleft().records  # type: ignore[union-attr]  # as asked in the line above

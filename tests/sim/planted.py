@@ -399,6 +399,20 @@ def a_full_witness_says_nothing(patch: Patch) -> None:
     patch.setattr(VotingReplica, "is_full", False)
 
 
+def a_full_disk_is_not_told(patch: Patch) -> None:
+    """Writes wait for a replica that cannot store them."""
+    patch.setattr(Replica, "lacks_space", lambda *_: ())
+
+
+def a_disk_is_full_for_ever(patch: Patch) -> None:
+    """There is space again, the replica says so, and its master heeds it not."""
+
+    def heeds(self: Progress, ack: WalAck) -> None:
+        self.no_space |= ack.no_space
+
+    patch.setattr(Progress, "heeds", heeds)
+
+
 def a_full_witness_stores_on(patch: Patch) -> None:
     """There is a cap, and nobody looks at it."""
     patch.setattr(Room, "is_full", False)
@@ -546,6 +560,7 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("replace", a_new_disk_under_the_old_id),
     ("leap", strong_read_by_the_lease),
     ("pause master", answer_to_an_older_ping),
+    ("fill", a_disk_is_full_for_ever),
     ("halt", a_pause_that_a_restart_ends),
     ("halt", what_is_committed_is_applied_in_spite_of_a_pause),
     ("halt", any_entry_of_the_chosen_offset),

@@ -19,7 +19,7 @@ from sim.plan import (
     plan_of_absence,
     plan_of_homecoming,
 )
-from sim.planted import a_full_witness_says_nothing
+from sim.planted import a_full_disk_is_not_told, a_full_witness_says_nothing
 from sim.regressions import EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -273,6 +273,40 @@ def test_hard_case_11_a_witness_that_does_not_say_so_is_noticed(
     a_full_witness_says_nothing(monkeypatch)
 
     assert refused_while_full()[0] == 0
+
+
+def refused_while_crowded() -> tuple[int, int]:
+    """How many writes were refused, and how many logged, while no replica has room."""
+    crowded = tuple(Fault(500, "fill", (name,), 2_000) for name in "ab")
+    world = World(Plan(5, ("a", "b"), clients=4, faults=crowded))
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        processes = world.processes.values()
+        end = max(process.disk.end for process in processes)
+        seen.append((sum(one.writer.turned_away for one in processes), end))
+
+    for at_ms in (1_000, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+
+    (refused, end), (refused_later, end_later) = seen
+    return refused_later - refused, end_later - end
+
+
+def test_while_a_needed_replicas_disk_is_full_new_writes_are_refused() -> None:
+    refused, logged = refused_while_crowded()
+
+    assert refused > 10
+    assert logged == 0
+
+
+def test_a_replica_that_does_not_say_that_its_disk_is_full_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_full_disk_is_not_told(monkeypatch)
+
+    assert refused_while_crowded()[0] == 0
 
 
 def test_hard_case_11_a_full_witness_goes_on_once_the_voter_is_removed() -> None:

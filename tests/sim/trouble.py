@@ -119,6 +119,17 @@ def _full(world: "World", fault: Fault) -> None:
     world.soon(fault.for_ms, freed)
 
 
+def _fill(world: "World", fault: Fault) -> None:
+    """What a replica is to store finds no room for a while; nothing is lost."""
+    disk = world.disks[fault.nodes[0]]
+    disk.crowded = True
+
+    def freed() -> None:
+        disk.crowded = False
+
+    world.soon(fault.for_ms, freed)
+
+
 def _jump(world: "World", fault: Fault) -> None:
     world.jump(fault.nodes[0], fault.amount)
 
@@ -331,6 +342,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "usurp": _usurp,
     "slow disk": _slow,
     "full disk": _full,
+    "fill": _fill,
     "jump": _jump,
     "leap": _leap,
     "break": _break,

@@ -355,7 +355,7 @@ class World:
             process.lies_until = 0
         self._slow.clear()
         for name, disk in self.disks.items():
-            disk.full = False
+            disk.full = disk.crowded = False
             self.soon(1, self.start, name)
         end_maintenance(self)
         self.run_until(self.time + HEAL_MS)
@@ -368,6 +368,9 @@ class World:
         if len(open_) != 1 or len(self.processes) < len(self.disks):
             return False
         end = open_[0].disk.end
+        master = open_[0].member.master
+        if master is None or any(row.no_space for row in master.replicas(self.time)):
+            return False
         return self._is_home() and all(
             disk.end == end and (name.startswith("w") or disk.applied == end)
             for name, disk in self.disks.items()

@@ -41,7 +41,7 @@ class Writer:
         """Whether clients' transactions are taken."""
         self.held = False
         self.turned_away = 0
-        """Transactions that would have waited for a witness that has no room."""
+        """Transactions that would have waited for a node that has no room."""
         self._waiting: list[Job] = []
         self._batch: list[Job] = []
         self._end = Offset(0)
@@ -68,13 +68,13 @@ class Writer:
         self.look()
 
     def _is_short(self) -> bool:
-        """Whether a write would wait for a witness that has no room for it."""
+        """Whether a write would wait for a node that has no room for it."""
         member, now_ms = self._process.member, self._process.now()
         master = member.master
         if master is None:
             return True
         if member.mode is not Mode.SYNC or not any(
-            replica.full for replica in master.replicas(now_ms)
+            replica.full or replica.no_space for replica in master.replicas(now_ms)
         ):
             return False
         short = master.nodes_in_reach(now_ms) < master.needed

@@ -29,6 +29,7 @@ Gone = Callable[[], str]
 Reached = TypeVar("Reached")
 Over = Callable[[ssl.SSLContext | None, Address], Awaitable[Reached]]
 """Makes a connection, over TLS or plainly."""
+Met = Callable[[asyncio.WriteTransport], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +205,16 @@ class Connections:
         gone: Gone = lambda: "",
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         *,
+        met: Met = lambda _: None,
         may_be_plain: bool = False,
     ) -> None:
         """`gone` tells why the master that is asked will not answer, or nothing.
 
-        `tls` is what a new connection is made with just now; None: plainly. With
-        `may_be_plain` it is plain where the other side speaks no TLS.
+        `tls` is what a new connection is made with just now; None: plainly. `met` is
+        told of each. With `may_be_plain` it is plain where the other side speaks no
+        TLS.
         """
+        self._met = met
         self._may_be_plain = may_be_plain
         self._tls = tls
         self._limits = limits
@@ -286,9 +290,10 @@ class Connections:
             return await over(None, address)
 
     async def _over(self, tls: ssl.SSLContext | None, address: Address) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(
+        transport, connection = await asyncio.get_running_loop().create_connection(
             lambda: Connection(address, self._limits, self._gone), *address, ssl=tls
         )
+        self._met(transport)
         return connection
 
     def close(self) -> None:

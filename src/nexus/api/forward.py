@@ -68,6 +68,7 @@ class Forwarder:
             limits,
             self._gone,
             lambda: papers.client,
+            met=papers.met,
             may_be_plain=papers.is_optional,
         )
         self._master = Master("", ("", 0), b"")
@@ -105,7 +106,7 @@ class Forwarder:
             self._streams += 1
             try:
                 answer = LongAnswer(
-                    await self._connections.reach(_over, master.address),
+                    await self._connections.reach(self._over, master.address),
                     self._limits,
                     self._gone,
                     self._stream_ended,
@@ -116,6 +117,11 @@ class Forwarder:
             await answer.ask(head + body)
         self._node.measures.forwarded["answered"] += 1
         return answer
+
+    async def _over(self, tls: ssl.SSLContext | None, address: Address) -> Streams:
+        streams = await asyncio.open_connection(*address, ssl=tls, limit=PIECE_BYTES)
+        self._node.papers.met(streams[1].transport)
+        return streams
 
     def _stream_ended(self) -> None:
         self._streams -= 1
@@ -212,10 +218,6 @@ class Forwarder:
 
 def _passed_up(headers: Mapping[bytes, bytes]) -> str:
     return headers.get(PASSED_UP_BY, b"").decode("latin-1")
-
-
-async def _over(tls: ssl.SSLContext | None, address: Address) -> Streams:
-    return await asyncio.open_connection(*address, ssl=tls, limit=PIECE_BYTES)
 
 
 def passed_back(answer: Received) -> Response:

@@ -34,7 +34,10 @@ class Peers:
         self._node = node
         papers = node.papers
         self._connections = Connections(
-            limits, tls=lambda: papers.client, may_be_plain=papers.is_optional
+            limits,
+            tls=lambda: papers.client,
+            met=papers.met,
+            may_be_plain=papers.is_optional,
         )
 
     async def get(self, url: str, path: str) -> Received:

@@ -66,7 +66,10 @@ def findings_table(report: Report) -> Group:
     table.add_column("table", no_wrap=True)
     table.add_column("what")
     table.add_column("why", style="dim")
-    for finding in report.findings:
+    urgency = list(reversed(LEVELS))
+    for finding in sorted(
+        report.findings, key=lambda one: (urgency.index(one.level), one.table)
+    ):
         words, style = LEVELS[finding.level]
         table.add_row(
             Text(words, style=style),

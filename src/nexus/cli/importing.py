@@ -1,6 +1,12 @@
 """Make an existing database a node's, after the same check as `nexus check`."""
 
-from nexus.cli.check import DatabaseFile, findings_table, refusal, report_document
+from nexus.cli.check import (
+    DatabaseFile,
+    findings_table,
+    refusal,
+    report_document,
+    require_file,
+)
 from nexus.cli.options import AsJson, DataDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, print_json
@@ -13,6 +19,7 @@ def import_file(
     file: DatabaseFile, data: DataDirectory, *, as_json: AsJson = False
 ) -> None:
     """Make a node's data directory from an existing database file."""
+    require_file(file)
     report = check(file)
     if not report.ok:
         if as_json:

@@ -29,6 +29,11 @@ class NativeSource:
             tls=tls,
         )
 
+    @property
+    def holds_writer(self) -> bool:
+        """Whether a transaction is open, as far as the node has told."""
+        return self._connection.in_transaction
+
     def run(self, sql: str) -> Answer:
         """Run the statements: as one transaction, unless they control one themselves.
 

@@ -197,7 +197,17 @@ def _problem(response: httpx.Response) -> str:
         return f"{detail or 'not authorised'}; {CREDENTIAL_HELP}"
     if not detail:
         return f"answered {response.status_code} {response.reason_phrase}"
-    return f"{detail}; {mend[0].lower()}{mend[1:]}" if mend else detail
+    return _together(detail, mend) if mend else detail
+
+
+def _together(detail: str, mend: str) -> str:
+    """One sentence of what happened and what to do, that says nothing twice."""
+    told = "nothing happened"
+    if "the detail" in mend:  # it has just been read
+        return detail
+    if told in detail.lower() and mend.lower().startswith(f"{told}: "):
+        mend = mend[len(told) + 2 :]
+    return f"{detail}; {mend[0].lower()}{mend[1:]}"
 
 
 def _place(response: httpx.Response) -> tuple[int, int | None]:

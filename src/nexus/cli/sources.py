@@ -31,6 +31,10 @@ class Source(Protocol):
 
     name: str
 
+    @property
+    def holds_writer(self) -> bool:
+        """Whether a transaction is open that others may have to wait for."""
+
     def run(self, sql: str) -> Answer:
         """Run the statements: as one transaction, unless they control one themselves.
 
@@ -48,6 +52,11 @@ class NodeSource:
         self._remote = Remote(url, secret)
         self.name = self._remote.url
         self._stream = NodeStream(self._remote)
+
+    @property
+    def holds_writer(self) -> bool:
+        """Whether a transaction is open, as far as the node has told."""
+        return self._stream.is_in_transaction
 
     def run(self, sql: str) -> Answer:
         """Run the statements: as one transaction, unless they control one themselves.
@@ -94,6 +103,11 @@ class FileSource:
         except apsw.Error as error:
             raise NotDoneError(f"'{path}' cannot be opened: {error}") from None
         self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+
+    @property
+    def holds_writer(self) -> bool:
+        """Never: who only reads holds nobody up."""
+        return False
 
     def run(self, sql: str) -> Answer:
         """Run the statements; raises StatementError, for every write too."""

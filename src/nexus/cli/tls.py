@@ -29,11 +29,24 @@ Hosts = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, max=36500, help="How long it is valid.")
+    int | None,
+    typer.Option(
+        "--days",
+        min=1,
+        max=36500,
+        help="How long it is valid.",
+        show_default="825",
+    ),
 ]
 DaysOfCa = Annotated[
     int | None,
-    typer.Option("--days", min=1, max=36500, help="How long the CA is valid."),
+    typer.Option(
+        "--days",
+        min=1,
+        max=36500,
+        help="How long the CA is valid.",
+        show_default="3650",
+    ),
 ]
 
 app: Final = typer.Typer(
@@ -130,8 +143,8 @@ def revoke(
         print_json({"crl_file": str(made)})
         return
     print(f"revoked {file}; on every node, put {made} in the place of tls.crl_file:")
-    print("no restart is needed. Connections that stand go on: restart the node that")
-    print("had the certificate, or whoever has its key keeps what is open.")
+    print("no restart is needed, and connections that have shown it are closed within")
+    print("seconds (connection_revoked in the node's log).")
 
 
 @app.command()

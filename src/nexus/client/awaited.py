@@ -125,6 +125,7 @@ class Connection:
             if not doing.cancel():
                 self._connection.interrupt()
                 await asyncio.wait([awaited])
+                awaited.exception()  # it is known: nobody need be told of it
             raise
 
     async def __aenter__(self) -> Self:

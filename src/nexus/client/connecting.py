@@ -12,7 +12,7 @@ from nexus.client.local import TIMEOUT_S, LocalSession
 from nexus.client.remote import RemoteSession
 from nexus.client.session import Session
 from nexus.client.trust import FilePath, Trust
-from nexus.errors import NexusError
+from nexus.errors import NexusError, RequestError
 
 SCHEME: Final = "nexus://"
 
@@ -76,6 +76,11 @@ def _session(
 
     if target.startswith(SCHEME):
         return remote(target)
+    if "://" in target:
+        raise RequestError(
+            f"a target that begins with {target.partition('://')[0]}:// is none: a "
+            f"cluster's is {SCHEME}HOST:PORT, with a node's replication.bind_addr"
+        )
     directory = Path(target).resolve()
     own = in_this_process.get(directory)
     if own is not None:

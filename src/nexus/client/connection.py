@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
 from typing import Any, Final, Literal, Self
 
+from typing_extensions import override
+
 from nexus.client import exceptions
 from nexus.client.changes import ChangesSource, Wanted
 from nexus.client.control import Control
@@ -260,6 +262,13 @@ class Connection(Unsupported):
         if not isinstance(sql, str):
             raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
         return plan_for(sql)
+
+    @override
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "cannot pickle or copy a connection: it belongs to this process, and to "
+            "one user at a time; connect where another one is needed"
+        )
 
     def __del__(self) -> None:
         control = getattr(self, "_control", None)

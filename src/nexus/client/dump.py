@@ -48,7 +48,16 @@ def _rows(
 ) -> Iterator[str]:
     """An INSERT for each row, its values written by SQLite."""
     columns = [row[1] for row in query(f"pragma table_info({quote(table)})")]
-    values = " || ',' || ".join(f"quote({quote(column)})" for column in columns)
+    values = " || ',' || ".join(map(_written, columns))
     beginning = f"INSERT INTO {quote(table)} VALUES("
     for (row,) in query(f"select {values} from {quote(table)}"):  # noqa: S608
         yield f"{beginning}{row});"
+
+
+def _written(column: str) -> str:
+    """An expression for the column's value as SQL; `quote` ends a text at a NUL."""
+    name = quote(column)
+    return (
+        f"case when instr({name}, char(0)) and typeof({name}) = 'text' "
+        f"then 'CAST(x''' || hex({name}) || ''' AS TEXT)' else quote({name}) end"
+    )

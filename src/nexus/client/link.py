@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from nexus.client.channel import TlsChannel, connected_to
-from nexus.errors import HandshakeRefusedError, ProtocolError
+from nexus.client.forks import forks, opened_before
+from nexus.errors import ForkedError, HandshakeRefusedError, ProtocolError
 from nexus.model.token import read_token, sha256
 from nexus.protocol.calls import (
     CALLS_LEAST,
@@ -27,6 +28,7 @@ from nexus.protocol.calls import (
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Challenge, Error, ErrorCode, Message, Ping
+from nexus.protocol.passage import TO_MASTER
 from nexus.protocol.proofs import (
     TOKEN_FEATURE,
     attach_proof,
@@ -85,7 +87,12 @@ class Link:
     def __init__(self, address: str, connected: socket.socket | TlsChannel) -> None:
         self.address = address
         self.is_lost = False
+        self.is_passed_on = False
+        """Whether it leads to the master, through the node at this address."""
         self.round_trip_us = 0
+        self.attached: Attached
+        """What the node has told of itself."""
+        self._forks = forks.count
         self._socket = connected
         self._sending = threading.Lock()
         self._decoder = Decoder()
@@ -102,10 +109,12 @@ class Link:
         timeout_s: float,
         database: str = "",
         tls: ssl.SSLContext | None = None,
+        to_master: bool = False,
     ) -> "Link":
         """Connect and attach to one of the node's databases; empty: the main one.
 
-        With `tls` the node must be who it says.
+        With `tls` the node must be who it says. With `to_master` the link is to the
+        node's master, through the node, where that can pass on what is said.
 
         Raises LinkLostError where another try may help, HandshakeRefusedError where
         none does.
@@ -116,7 +125,8 @@ class Link:
             raise _lost(address, error) from error
         link = cls(address, connected)
         try:
-            link._attach(secret, database, time.monotonic() + timeout_s)
+            attach = link._attach_to_master if to_master else link._attach
+            attach(secret, features_for(database), time.monotonic() + timeout_s)
         except BaseException:
             link.close()
             raise
@@ -128,7 +138,10 @@ class Link:
         return self.attached.role in MASTERS
 
     def ask(self, request_id: int, request: Message) -> None:
-        """Send a request; raises LinkLostError, and then it may have arrived."""
+        """Send a request; raises LinkLostError, and then it may have arrived.
+
+        In a child after fork() it raises ForkedError, and nothing is sent.
+        """
         frame = encode(request)
         self._answers[request_id] = deque()
         self._send(frame)
@@ -141,7 +154,7 @@ class Link:
         """Have a request end soon; from any thread, and harmless if it has ended."""
         try:
             self._send(encode(Cancel(request_id)))
-        except LinkLostError:
+        except (LinkLostError, ForkedError):
             return
 
     def answer(self, request_id: int) -> Answer:
@@ -164,9 +177,22 @@ class Link:
         self.is_lost = True
         self._socket.close()
 
-    def _attach(self, secret: str, database: str, deadline_s: float) -> None:
+    def _attach_to_master(
+        self, secret: str, features: tuple[str, ...], deadline_s: float
+    ) -> None:
+        """Through the node at this address, if it passes on what is said."""
+        self._attach(secret, (*features, TO_MASTER), deadline_s)
+        url = self.attached.http_url
+        self.is_passed_on = TO_MASTER in self.attached.features
+        if self.is_passed_on:
+            self._attach(secret, features, deadline_s)
+            # The master's own API is out of reach, as it is itself.
+            self.attached = msgspec.structs.replace(self.attached, http_url=url)
+
+    def _attach(
+        self, secret: str, features: tuple[str, ...], deadline_s: float
+    ) -> None:
         nonce, token = secrets.token_bytes(16), read_token(secret)
-        features = features_for(database)
         if token is not None:
             features += (TOKEN_FEATURE + token[0],)
         attach = Attach(
@@ -257,6 +283,8 @@ class Link:
                 return data
 
     def _send(self, frame: bytes) -> None:
+        if self._forks != forks.count:
+            raise opened_before()
         with self._sending:
             if self.is_lost:
                 raise LinkLostError(f"{self.address}: the connection is closed")

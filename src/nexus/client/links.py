@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from nexus.client.link import Link, LinkLostError, UnfitError
-from nexus.client.routing import Purpose, Routing, Wait
+from nexus.client.routing import CUT_OFF_MS, Purpose, Routing, Wait
 from nexus.client.target import Target
 from nexus.errors import HandshakeRefusedError, NoMasterError
 
@@ -25,6 +25,8 @@ class Links:
         self._target = target
         self._open: dict[str, Link] = {}
         self._of: dict[Purpose, Link] = {}
+        self._passage_ready_ms = 0
+        """When a replica may be asked again for a passage to its master."""
         self._refused: dict[str, str] = {}
         """Whom no other try would reach, and why; since one last did."""
 
@@ -65,8 +67,29 @@ class Links:
         if self.routing.suits(address, purpose):
             return link
         self._drop(link)
+        if self.routing.is_cut_off(now_ms()):
+            passed_on = self._passed_on(address, deadline_ms)
+            if passed_on is not None:
+                return passed_on
         self.routing.no_master(address, now_ms())
         return f"{address} is no master just now"
+
+    def _passed_on(self, address: str, deadline_ms: int) -> Link | None:
+        """A link to the master, through this replica of it; None: it cannot be had."""
+        for kept in self._of.values():
+            if kept.is_passed_on and not kept.is_lost:
+                return kept
+        if now_ms() < self._passage_ready_ms:
+            return None
+        self._passage_ready_ms = now_ms() + CUT_OFF_MS
+        try:
+            link = self._opened(address, deadline_ms, to_master=True)
+        except LinkLostError:
+            return None
+        if link.is_master:
+            return link
+        link.close()
+        return None
 
     def takes_writes(self, link: Link) -> bool:
         """Whether it is the one that writes go over just now."""
@@ -89,7 +112,7 @@ class Links:
 
     def close(self) -> None:
         """Let go of all nodes."""
-        for link in list(self._open.values()):
+        for link in {*self._open.values(), *self._of.values()}:
             link.close()
         self._open.clear()
         self._of.clear()
@@ -115,16 +138,7 @@ class Links:
         link = self._open.get(address)
         if link is not None and not link.is_lost:
             return link
-        left_s = max(0.05, (deadline_ms - now_ms()) / 1000)
-        timeout_s = min(CONNECT_TIMEOUT_S, left_s)
-        target = self._target
-        link = Link.open(
-            address,
-            target.secret,
-            timeout_s=timeout_s,
-            database=target.database,
-            tls=target.tls,
-        )
+        link = self._opened(address, deadline_ms)
         self._refused.pop(address, None)
         told = link.attached
         self._open[address] = link
@@ -136,9 +150,23 @@ class Links:
         )
         return link
 
+    def _opened(
+        self, address: str, deadline_ms: int, *, to_master: bool = False
+    ) -> Link:
+        target, left_s = self._target, max(0.05, (deadline_ms - now_ms()) / 1000)
+        return Link.open(
+            address,
+            target.secret,
+            timeout_s=min(CONNECT_TIMEOUT_S, left_s),
+            database=target.database,
+            tls=target.tls,
+            to_master=to_master,
+        )
+
     def _drop(self, link: Link) -> None:
         link.close()
-        self._open.pop(link.address, None)
+        if self._open.get(link.address) is link:
+            del self._open[link.address]
         self._of = {p: kept for p, kept in self._of.items() if kept is not link}
 
     def _nobody(self, purpose: Purpose, reason: str) -> NoMasterError:

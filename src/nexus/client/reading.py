@@ -1,6 +1,5 @@
 """Read a database file with this process's own SQLite, and never write to it."""
 
-import os
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,8 +8,9 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.client.forks import forks, opened_before
 from nexus.client.session import Result, Row, Statement
-from nexus.errors import ForkedError, NoDatabaseError, StatementError
+from nexus.errors import NoDatabaseError, StatementError
 
 BUSY_TIMEOUT_MS: Final = 5_000
 CACHED_STATEMENTS: Final = 256
@@ -30,26 +30,13 @@ Shape = tuple[tuple[str, ...], tuple[str | None, ...]]
 _FETCHING: Final = (apsw.Error, UnicodeDecodeError)
 
 
-class _Forks:
-    """How often this process's ancestors have forked since this was imported."""
-
-    count = 0
-
-    def note(self) -> None:
-        self.count += 1
-
-
-_forks: Final = _Forks()
-os.register_at_fork(after_in_child=_forks.note)
-
-
 class Reader:
     """Queries one file, for one thread at a time; each query sees the last commit."""
 
     def __init__(self, path: Path) -> None:
         """Raises NoDatabaseError where there is no file that can be read."""
         self._path = path
-        self._forks = _forks.count
+        self._forks = forks.count
         self._all: list[apsw.Connection] = []
         self._unread: list[weakref.ref[Unread]] = []
         self._shapes: dict[Any, Shape] = {}
@@ -59,10 +46,8 @@ class Reader:
 
     def read(self, statement: Statement) -> Result:
         """Run a query; of many rows the later ones are read as they are asked for."""
-        if self._forks != _forks.count:
-            raise ForkedError(
-                "this connection was opened before fork(); connect in the child"
-            )
+        if self._forks != forks.count:
+            raise opened_before()
         if self._held is not None:
             return self._read_held(self._held, statement)
         idle = self._idle
@@ -114,7 +99,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the file; in a child after fork() nothing is touched."""
-        if self._forks == _forks.count:
+        if self._forks == forks.count:
             for reader in self._all:
                 reader.close(force=True)
 

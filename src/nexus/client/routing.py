@@ -15,6 +15,9 @@ FIRST_PAUSE_MS: Final = 20
 LONGEST_PAUSE_MS: Final = 1_000
 """Between two tries of a node that did not answer; it doubles from the first."""
 
+CUT_OFF_MS: Final = 1_000
+"""A master that was not reached for so long is asked through its replicas."""
+
 NO_MASTER_PAUSE_MS: Final = 50
 """Before a node that is no master is asked again whether it is one by now."""
 
@@ -44,6 +47,8 @@ class _Known:
 
     tried_ms: int = -1
     failures: int = 0
+    failing_since_ms: int = 0
+    """When the first of the tries was begun that have failed in a row."""
     ready_ms: int = 0
     """When it may be asked for anything."""
     master_ready_ms: int = 0
@@ -97,6 +102,13 @@ class Routing:
             return node.is_master
         return True
 
+    def is_cut_off(self, now_ms: int) -> bool:
+        """Whether a master is named, and has not been reached for a while."""
+        known = self._nodes.get(self.master)
+        if known is None or not known.failures:
+            return False
+        return now_ms - known.failing_since_ms >= CUT_OFF_MS
+
     def attached(
         self, address: str, *, is_master: bool, master_addr: str, round_trip_us: int
     ) -> None:
@@ -116,6 +128,8 @@ class Routing:
         """It did not answer, or its connection broke."""
         node = self._nodes[address]
         pause = min(FIRST_PAUSE_MS << min(node.failures, 10), LONGEST_PAUSE_MS)
+        if not node.failures:
+            node.failing_since_ms = now_ms if node.tried_ms < 0 else node.tried_ms
         node.failures += 1
         node.ready_ms = now_ms + pause
         node.is_master = False

@@ -46,8 +46,12 @@ class DatabaseWrapper(sqlite.DatabaseWrapper):
     @override
     def get_connection_params(self) -> dict[str, Any]:
         """What `nexus.connect` is called with."""
+        _require_ours(self.settings_dict)
         params: dict[str, Any] = super().get_connection_params()
         del params["uri"]
+        password = self.settings_dict.get("PASSWORD")
+        if password and not params.get("secret"):
+            params.setdefault("token", password)
         return params
 
     @override
@@ -113,3 +117,14 @@ class CursorWrapper(nexus.Cursor):
         names = list(first) if isinstance(first, Mapping) else None
         query = self.convert_query(query, param_names=names)
         return super().executemany(query, () if first is None else chain([first], rows))
+
+
+def _require_ours(settings: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured for what this database does not take."""
+    given = [name for name in ("HOST", "PORT", "USER") if settings.get(name)]
+    if given:
+        raise ImproperlyConfigured(
+            f"DATABASES has {' and '.join(given)}, which nexus.django does not take: "
+            "NAME says where the cluster is, as in nexus://a:15475,b:15475/orders (the "
+            "path is a named database), and PASSWORD is a token"
+        )

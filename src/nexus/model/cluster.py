@@ -193,3 +193,5 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """How late it applies on purpose; `lag` is what it is behind beyond that."""
     full: bool = False
     """A witness whose log has reached its cap: until it has room it holds no write."""
+    no_space: bool = False
+    """Its disk has no space: until there is some it holds no write."""

@@ -100,7 +100,8 @@ class EpochHistory(msgspec.Struct, frozen=True, array_like=True):
     @property
     def failovers(self) -> int:
         """How often voters or etcd replaced a master; the first one replaced nobody."""
-        return EpochHistory(self.reigns[1:]).count("failover")
+        reigned = tuple(reign for reign in self.reigns if reign.why != IMPORT)
+        return EpochHistory(reigned[1:]).count("failover")
 
     def begun(self, reign: Reign) -> "EpochHistory":
         """This history with one more reign at its end."""

@@ -21,7 +21,7 @@ from nexus.node.elections.voting import Voting
 from nexus.node.etcd.holding import ETCD_DECIDES, Keyholding
 from nexus.node.network.connection import Connection
 from nexus.node.parts import Parts
-from nexus.node.report import DutyReport
+from nexus.node.report import DutyReport, failure_of
 from nexus.node.roles.accession import keep_deposed, stand_alone
 from nexus.node.roles.following import Following
 from nexus.node.roles.modes import role_at_start, warn_of_mode, warn_of_quorum
@@ -329,8 +329,8 @@ class Duties:
     def failed(self, error: BaseException) -> None:
         """The node cannot go on."""
         if not self.stopping:
-            self.failure = f"this node has failed: {error}"
-            log.error("node_failed", reason=str(error), kind=type(error).__name__)
+            self.failure = failure_of(error)
+            log.error("node_failed", reason=self.failure, kind=type(error).__name__)
             if isinstance(self.duty, Voting):
                 self.spawn(self.duty.withdraw(self.failure))
 

@@ -192,7 +192,13 @@ class Follower:
         records: list[Record] = list(first.records)
         while (following := self._queue.next_if(Store)) is not None:
             records += following.records
-        await self._with_space(partial(self._append_all, records))
+        try:
+            await self._append_all(records)
+        except DiskFullError:
+            # The master waits for this node's acknowledgement: it must hear of that.
+            self.take(self.machine.lacks_space(now_ms()))
+            again = self._with_space(partial(self._append_all, records))
+            await self._queue.meanwhile(again, self._perform)
 
     async def _append_all(self, records: list[Record]) -> None:
         async with self._appending:
@@ -233,32 +239,16 @@ class Follower:
             case Diverged():
                 await self._hooks.diverged(effect)
             case Rewind():
-                await self._meanwhile_answering(self._hooks.rewind(effect))
+                await self._queue.meanwhile(self._hooks.rewind(effect), self._perform)
             case ReceiveSnapshot():
                 await self._hooks.receive_snapshot(effect)
             case StoreChunk():
                 await self._hooks.store_chunk(effect)
             case Install():
-                await self._meanwhile_answering(self._hooks.install(effect))
+                work = self._hooks.install(effect)
+                await self._queue.meanwhile(work, self._perform)
             case _:
                 await self._hooks.others(effect)
-
-    async def _meanwhile_answering(self, work: Awaitable[None]) -> None:
-        """Let the disk work, and go on answering the master's heartbeats."""
-        working = asyncio.ensure_future(work)
-        try:
-            while not working.done():
-                waking = asyncio.create_task(self._queue.wakes())
-                while (send := self._queue.next_if(Send)) is not None:
-                    await self._perform(send)
-                await asyncio.wait(
-                    {working, waking}, return_when=asyncio.FIRST_COMPLETED
-                )
-                waking.cancel()
-            await working
-        finally:
-            working.cancel()
-            self._queue.look_again()
 
     async def _follow(self, target: Connect) -> None:
         """Connect, introduce this node, read until the connection ends."""

@@ -1,7 +1,11 @@
 """What a node says of itself: one answer from what its parts and its role know."""
 
+import traceback
+from pathlib import Path
+
 import msgspec
 
+from nexus.errors import NexusError
 from nexus.model.cluster import LinkState, Mode, NodeStatus, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
@@ -27,6 +31,24 @@ class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
     apply_delay_ms: int = 0
     held_back: int = 0
     upstream_id: str = ""
+
+
+def failure_of(error: BaseException) -> str:
+    """Why a node cannot go on, and what to do."""
+    if isinstance(error, NexusError):
+        return f"this node has failed: {error}"
+    innermost = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" in {Path(at.filename).name}:{at.lineno}" for at in innermost)
+    if isinstance(error, OSError):
+        file = f"{error.filename}: " if error.filename else ""
+        return (
+            f"this node has failed: {file}{error.strerror or error}{place}; look at "
+            "its disk and at the system's log, then start it again"
+        )
+    return (
+        f"this node has failed by a bug{place}: {type(error).__name__}: {error}; start "
+        "it again, and report that with its log"
+    )
 
 
 def node_status(

@@ -172,6 +172,8 @@ class WalAck(msgspec.Struct, frozen=True, array_like=True):
     """False: an entry did not fit the replica's rows; it wants a full sync."""
     full: bool = False
     """A witness's log has reached its cap: it stores no entry now."""
+    no_space: bool = False
+    """Its disk has no space: what came last is not stored, nor is what follows."""
 
 
 class RequestSnapshot(msgspec.Struct, frozen=True, array_like=True):

@@ -92,6 +92,8 @@ class Replica(ReplicaView):
         self._stops_at: Position | None = None
         """The last entry that an operator wants applied, while it is paused."""
         self.master = None
+        self._no_space = False
+        """Whether the disk has none for what is to be stored."""
 
     # --- The link --------------------------------------------------------------------
 
@@ -175,7 +177,13 @@ class Replica(ReplicaView):
         """The log is durable up to `offset`: say so, then apply what is committed."""
         assert offset <= self._log.received, "nothing is stored that was not received"
         self._log.durable = max(self._log.durable, offset)
+        self._no_space = False
         return (*self._acknowledged(now_ms), *self._applies(now_ms))
+
+    def lacks_space(self, now_ms: int) -> Effects:
+        """What is to be stored has no room, and is tried again until it has: say so."""
+        self._no_space = True
+        return self._acknowledged(now_ms)
 
     def applied(self, offset: Offset, now_ms: int) -> Effects:
         """The database holds the entries up to `offset`."""
@@ -314,7 +322,7 @@ class Replica(ReplicaView):
     def _refused(self, error: Error) -> Effects:
         """The master closes; it may know a better one."""
         reason = f"{error.code}: {error.message}"
-        level = Level.INFO if error.code is ErrorCode.NOT_MASTER else Level.WARNING
+        level = Level.INFO if error.code == ErrorCode.NOT_MASTER else Level.WARNING
         report = Report(level, "master_refused", reason)
         address = pointed_to(error, self._epoch)
         if address in ("", self._identity.address):
@@ -323,7 +331,8 @@ class Replica(ReplicaView):
         return (report, *self._link.given_up(reason, instead=follow))
 
     def _acknowledged(self, now_ms: int) -> Effects:
-        ack = WalAck(self._log.durable, self._log.applied, full=self.is_full)
+        log, full, no_space = self._log, self.is_full, self._no_space
+        ack = WalAck(log.durable, log.applied, full=full, no_space=no_space)
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
 
     def _applies(self, now_ms: int) -> Effects:

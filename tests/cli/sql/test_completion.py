@@ -62,6 +62,7 @@ class Deaf:
     """A node that refuses everything."""
 
     name = "deaf"
+    holds_writer = False
 
     def run(self, sql: str) -> Answer:
         raise StatementError(f"not {sql}")

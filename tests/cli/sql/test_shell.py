@@ -184,3 +184,27 @@ def test_names_are_read_again_after_a_statement_that_is_no_query(
 
     shell.run("create table t(a)")
     assert shell.schema is not known
+
+
+def test_a_person_is_told_once_that_an_open_transaction_does_not_wait_for_long(
+    source: FileSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Holding:
+        name = "a node"
+        holds_writer = False
+
+        def run(self, sql: str) -> Answer:
+            self.holds_writer = sql.startswith("begin")
+            return Answer(results=[])
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    shell = Shell(Holding())
+    shell.converse(["select 1;", "begin;", "commit;", "begin;"])
+    output = capsys.readouterr().out.splitlines()
+    Shell(source).converse(["begin;"])
+
+    assert len(output) == 1
+    assert "rolled back after 5 s (limits.idle_transaction_ms" in output[0]
+    assert "rolled back" not in capsys.readouterr().out

@@ -4,6 +4,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, exc, inspect, make_url, text
 from sqlalchemy.orm import Session
 
+from nexus.client.exceptions import ProgrammingError, translated
+from nexus.client.forks import opened_before
+from nexus.errors import StatementError
+
 
 def test_a_url_that_names_no_place_is_refused_with_examples() -> None:
     with pytest.raises(exc.ProgrammingError, match=r"nexus://\[a:15475,b:15475\]/"):
@@ -45,6 +49,15 @@ def test_a_query_alone_holds_no_writer(engine: Engine) -> None:
     with engine.connect() as reads, engine.begin() as writes:
         assert reads.execute(text("select count(*) from t")).scalar() == 0
         writes.execute(text("insert into t values (1)"))
+
+
+def test_a_pool_replaces_the_connections_of_before_a_fork(engine: Engine) -> None:
+    def is_replaced(error: Exception) -> bool:
+        return engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+
+    assert is_replaced(translated(opened_before()))
+    assert is_replaced(ProgrammingError("Cannot operate on a closed database."))
+    assert not is_replaced(translated(StatementError("no such table: t")))
 
 
 def test_autocommit_needs_no_commit(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -10,10 +12,12 @@ from nexus.errors import (
     NoMasterError,
     ReadOnlyReplicaError,
 )
-from nexus.model.cluster import LinkState, Role
+from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.node.follower import Follower
 from nexus.node.node import Node
 from nexus.node.roles.following import Following
+from nexus.replication.replica import Replica
+from nexus.replication.settings import Identity, ReplicaSettings, Standing
 from nexus.storage.database import Database
 from node.builders import (
     Crowd,
@@ -65,6 +69,27 @@ async def test_a_replica_says_what_it_lacks_and_what_it_has_received(
     assert stats.entries_received >= 1
     assert stats.bytes_received > 0
     assert duty_of(replica).history == master.history()
+
+
+async def test_a_pause_that_comes_as_a_reign_ends_is_the_new_machines() -> None:
+    identity = Identity(node_id=NodeId("n"), cluster_id="", address="n:1")
+    looks = ReplicaSettings(addresses=("a:1",))
+    one, other = (Replica(identity, looks, Standing(), lambda: 0.0) for _ in range(2))
+
+    async def rest() -> None:
+        following.machine.pause()
+
+    worker = SimpleNamespace(start=lambda: None)
+    following = SimpleNamespace(
+        machine=one,
+        rest=rest,
+        _new_worker=lambda: worker,
+        follower=SimpleNamespace(employ=lambda _: None),
+    )
+
+    await Following.wake(cast("Any", following), other)
+
+    assert (one.paused, other.paused) == (False, True)
 
 
 async def test_a_write_is_refused_with_the_masters_address_if_it_is_known(

@@ -68,6 +68,20 @@ async def test_who_cannot_be_reached_has_given_no_answer(tmp_path: Path) -> None
     assert asks.replies == [None]
 
 
+async def test_an_answer_to_who_has_become_a_voter_meanwhile_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    asks = Asks(f"127.0.0.1:{free_port()}")
+    homecoming, following, taken = asking(tmp_path, asks)
+
+    homecoming.tick(following)
+    following.machine.homing = None
+    assert homecoming._asking is not None
+    await homecoming._asking
+
+    assert (asks.asked, asks.replies, taken) == (1, [], [])
+
+
 async def test_a_replica_without_a_stand_in_asks_nobody(tmp_path: Path) -> None:
     homecoming, following, taken = asking(tmp_path, Asks("nowhere:1"))
     following.machine.homing = None

@@ -44,3 +44,13 @@ def test_a_witness_that_is_full_is_named() -> None:
     assert lack_of(master).startswith(
         "2 of 3 can hold a write, the log of the witness w"
     )
+
+
+def test_a_replica_without_space_is_named() -> None:
+    master = followed("b", "c")
+
+    master.receive(Peer("c"), WalAck(END, Offset(0), no_space=True), now_ms())
+
+    assert lack_of(master) == (
+        "2 of 3 can hold a write, c has no space on its disk: make some there"
+    )

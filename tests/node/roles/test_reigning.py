@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from nexus.errors import (
+    DiskFullError,
     NexusError,
     NoMasterError,
     QuorumLostError,
@@ -13,8 +14,10 @@ from nexus.errors import (
 from nexus.model.cluster import LinkState, Role
 from nexus.model.position import Epoch
 from nexus.node.clock import now_ms
+from nexus.node.follower import Follower
 from nexus.node.node import Node
 from nexus.node.roles.reigning import Reigning
+from nexus.node.telemetry import shortage
 from nexus.replication.effects import StepDown, StopWrites
 from node.builders import PATIENCE_S, Crowd, address_of, caught_up, count, run, until
 
@@ -119,6 +122,32 @@ async def test_writes_are_refused_while_a_quorum_is_gone_and_taken_when_it_is_ba
 
     assert answer.durable_on == 2
     assert reign_of(node).stats().sync_acks > 0
+
+
+async def test_a_replica_whose_disk_is_full_is_named_and_needed_writes_are_refused(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFullError("no room")
+
+    monkeypatch.setattr(shortage, "SPACE_RETRY_S", 0.01)
+    node = await crowd.node("master", replication__mode="sync")
+    replica = await crowd.replica("replica", node)
+    await caught_up(replica, await run(node, CREATE))
+    with monkeypatch.context() as while_full:
+        while_full.setattr(Follower, "_append", full)
+        waiting = asyncio.create_task(run(node, INSERT))
+        await until(lambda: reign_of(node).lacks_quorum)
+        error = await refused(node)
+
+        assert isinstance(error, QuorumLostError)
+        assert f"{replica.node_id} has no space on its disk" in str(error)
+        assert not waiting.done()
+        assert node.replicas()[0].healthy, "its heartbeats are answered"
+    assert (await waiting).durable_on == 2
+
+    await caught_up(replica, await run(node, INSERT))
+    assert await count(replica) == 2
 
 
 async def test_a_quorum_that_is_back_is_seen_by_the_next_write_not_the_next_tick(

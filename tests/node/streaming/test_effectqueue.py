@@ -7,11 +7,27 @@ import pytest
 
 from nexus.model.position import Offset
 from nexus.node.streaming.effectqueue import EffectQueue
-from nexus.replication.effects import Apply, Level, Report, Store
+from nexus.protocol.messages import Pong
+from nexus.replication.effects import (
+    MASTER,
+    Apply,
+    Disconnect,
+    Level,
+    Report,
+    Send,
+    Store,
+)
 from nexus.replication.members.effects import MemberEffect
 
 REPORT = Report(Level.INFO, "event", "detail")
 APPLY = Apply(Offset(1))
+SAID = Send(MASTER, Pong(1))
+LATER = Send(MASTER, Pong(2))
+
+
+async def nothing_until(over: asyncio.Event) -> None:
+    """The disk is at work until then."""
+    await over.wait()
 
 
 async def test_effects_keep_their_order_whatever_they_wait_for() -> None:
@@ -53,17 +69,50 @@ async def test_only_the_next_effect_is_taken_out_of_turn() -> None:
     assert queue.next_if(Report) is None
 
 
-async def test_who_waits_for_effects_misses_none_that_come_meanwhile() -> None:
-    queue = EffectQueue()
-    waking = queue.wakes()
-    queue.take((APPLY,))
-    async with asyncio.timeout(60):
-        await waking
-    waiting = asyncio.create_task(queue.wakes())
+async def test_while_the_disk_is_at_work_what_is_said_overtakes_what_it_shall_do() -> (
+    None
+):
+    queue, done = EffectQueue(), list[MemberEffect]()
+    at_work = asyncio.Event()
+
+    async def perform(effect: MemberEffect) -> None:
+        done.append(effect)
+        if effect == LATER:
+            at_work.set()
+
+    queue.take((Store(()), APPLY, REPORT, SAID))
+    working = asyncio.create_task(queue.meanwhile(nothing_until(at_work), perform))
     await asyncio.sleep(0)
-    queue.look_again()
+    queue.take((LATER, Disconnect("the link ends here"), SAID))
     async with asyncio.timeout(60):
-        await waiting
+        await working
+
+    assert done == [SAID, LATER]
+    assert len(queue) == 5, "a message for the next link waits until this one is closed"
+
+
+async def test_what_comes_while_the_disk_is_at_work_is_performed_afterwards() -> None:
+    queue, done = EffectQueue(), list[MemberEffect]()
+    at_work, all_done = asyncio.Event(), asyncio.Event()
+
+    async def perform(effect: MemberEffect) -> None:
+        done.append(effect)
+        if effect == REPORT:
+            await queue.meanwhile(nothing_until(at_work), perform)
+        else:
+            all_done.set()
+
+    running = asyncio.create_task(queue.perform_all(perform, perform))
+    queue.take((REPORT,))
+    await asyncio.sleep(0)
+    queue.take((APPLY,))
+    at_work.set()
+    async with asyncio.timeout(60):
+        await all_done.wait()
+    assert done == [REPORT, APPLY]
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_what_is_not_wanted_is_dropped_and_the_rest_keeps_order() -> None:

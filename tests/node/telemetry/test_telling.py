@@ -1,10 +1,11 @@
 """What happened to a node reads as a sentence, in the order in which it happened."""
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from nexus.model.cluster import Role
-from nexus.model.position import Epoch, HistoryId, Offset, Reign
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.node import Node
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.telling import WHYS, LinkTale, tell_of_reign
@@ -12,6 +13,8 @@ from nexus.replication.effects import Level
 from node.builders import Crowd, caught_up, run, until
 from node.electing import CREATE, master_among, voters, written
 from node.roles.test_rewinding import deposed, parted, together
+
+FIRST = Reign(Epoch(1), HistoryId("f"), "n1", Offset(1), 0, "failover", "sync")
 
 
 def kinds(node: Node) -> list[str]:
@@ -22,13 +25,24 @@ def kinds(node: Node) -> list[str]:
 def test_a_reign_tells_its_epoch_and_why_it_began(why: str) -> None:
     events = EventLog()
 
-    tell_of_reign(
-        events, Reign(Epoch(7), HistoryId("h"), "n1", Offset(12), 0, why, "sync")
-    )
+    begun = Reign(Epoch(7), HistoryId("h"), "n1", Offset(12), 0, why, "sync")
+    tell_of_reign(events, EpochHistory((FIRST, begun)))
 
     (event,) = events.since(0)
     assert event.kind == "reign_began"
     assert event.detail == f"epoch 7 from entry 12 on: {WHYS.get(why, why)}"
+
+
+@pytest.mark.parametrize("imported", [True, False])
+def test_the_first_master_has_replaced_nobody(*, imported: bool) -> None:
+    events = EventLog()
+    before = (replace(FIRST, why="import"),) if imported else ()
+    begun = Reign(Epoch(2), HistoryId("h"), "n1", Offset(2), 0, "failover", "sync")
+
+    tell_of_reign(events, EpochHistory((*before, begun)))
+
+    (event,) = events.since(0)
+    assert event.detail.endswith("the voters have elected it, the first one")
 
 
 async def test_a_failover_is_told_by_the_nodes_that_are_left(crowd: Crowd) -> None:

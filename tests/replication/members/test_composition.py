@@ -80,3 +80,7 @@ def test_hard_case_11_only_a_replica_has_a_log_with_a_cap() -> None:
     assert isinstance(told, Report)
     assert told.event == "witness_full"
     assert reign.sized(80, 100) == ()
+
+
+def test_a_master_tells_nobody_of_a_full_disk_that_a_replica_of_its_past_met() -> None:
+    assert elected("a", "b").lacks_space(100) == ()

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from nexus.model.position import Epoch, Offset
-from nexus.protocol.messages import Ping, Plan, Pong, WalAck
+from nexus.protocol.messages import Error, Ping, Plan, Pong, WalAck
 from nexus.replication.effects import (
     MASTER,
     Connect,
@@ -47,6 +47,21 @@ def test_a_met_epoch_is_kept_and_a_lower_one_is_nothing() -> None:
 
     assert replica.epoch == 4
     assert replica.met(Epoch(3)) == ()
+
+
+def test_the_only_voter_is_not_told_that_it_has_reached_itself() -> None:
+    standing = Standing(
+        history=ONE_REIGN, durable_offset=Offset(0), applied_offset=Offset(0)
+    )
+    settings = ReplicaSettings(addresses=(REPLICA_NODE.address,))
+    found = VotingReplica(REPLICA_NODE, settings, standing, lambda: 0.0)
+    found.start()
+    found.connected_to_master(0)
+
+    ended, again = found.receive(Error("malformed", "b has reached itself"), 5)
+
+    assert ended == Disconnect("no other node to follow is known")
+    assert isinstance(again, Connect)
 
 
 def test_a_loan_is_asked_for_and_given_back() -> None:

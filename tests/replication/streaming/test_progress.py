@@ -120,14 +120,17 @@ def test_the_commit_offset_travels_alone_only_to_who_has_all_entries() -> None:
 def test_silence_or_no_progress_is_bad_health() -> None:
     progress = streaming()
 
-    def healthy(now_ms: int, durable: int) -> bool:
-        return progress.is_healthy(now_ms, DEAD_AFTER_MS, Offset(durable))
+    def healthy(now_ms: int, durable: int, since_ms: int = 1_000) -> bool:
+        ages = EntryAges()
+        ages.note(Offset(durable), since_ms)
+        return progress.is_healthy(now_ms, DEAD_AFTER_MS, ages)
 
     assert healthy(1_500, 5)
     assert not healthy(9_000, 0)
     progress.heard_ms = 9_000
     assert healthy(9_000, 0)
     assert not healthy(9_000, 5)
+    assert healthy(9_000, 5, since_ms=8_999), "it had nothing to store until then"
     progress.paused = True
     assert healthy(9_000, 5)
     progress.gone(9_000)
@@ -141,9 +144,9 @@ def test_its_row_shows_lag_in_entries_and_seconds() -> None:
     ages.note(Offset(9), 3_000)
     progress.acknowledged(Offset(9), Offset(4), 3_500)
 
-    row = progress.status(ages, Offset(9), 5_000, DEAD_AFTER_MS)
+    row = progress.status(ages, Offset(9), 5_000, DEAD_AFTER_MS, frozenset())
     progress.gone(5_000)
-    later = progress.status(ages, Offset(9), 6_000, DEAD_AFTER_MS)
+    later = progress.status(ages, Offset(9), 6_000, DEAD_AFTER_MS, frozenset())
 
     assert (row.id, row.addr, row.http_url) == ("b", "b:1", "http://b:2")
     assert (row.lag, row.lag_seconds, row.connected_seconds) == (5, 2.0, 4.0)

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from nexus.model.cluster import LinkState, NodeId
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
@@ -89,6 +91,16 @@ def test_only_who_streams_and_was_heard_of_is_in_reach_of_a_quorum() -> None:
     assert found.nodes_in_reach(0) == 1
 
 
+def test_who_votes_is_shown_as_a_voter_whatever_it_says_of_itself() -> None:
+    found, progress = streams(quorum=2)
+    before = found.replicas(0)[0].voter
+
+    found.elected(frozenset({MASTER_NODE.node_id, progress.node_id}))
+
+    assert not before
+    assert found.replicas(0)[0].voter
+
+
 def test_hard_case_11_a_full_witness_counts_for_no_new_write() -> None:
     found, progress = streams(quorum=2)
     full = WalAck(Offset(10), Offset(0), full=True)
@@ -106,6 +118,26 @@ def test_hard_case_11_a_full_witness_counts_for_no_new_write() -> None:
     assert shown
     assert found.nodes_in_reach(7) == 2
     assert not found.replicas(7)[0].full
+
+
+def test_who_has_no_space_holds_nothing_not_even_a_change_of_the_voters() -> None:
+    found, progress = streams(quorum=2)
+    found.changes = True
+    full = WalAck(Offset(10), Offset(0), full=True)
+
+    found.acknowledged(progress, full, 0)
+    with_overrun = found.nodes_in_reach(0)
+    found.acknowledged(progress, replace(full, no_space=True), 1)
+    shown = found.replicas(1)[0].no_space
+    found.joined(progress, Admission(Plan.STREAM, Offset(10)), 5)
+    after_a_break = found.nodes_in_reach(5)
+    found.acknowledged(progress, ack(10), 7)
+
+    assert with_overrun == 2
+    assert after_a_break == 1
+    assert shown
+    assert found.nodes_in_reach(7) == 2
+    assert not found.replicas(7)[0].no_space
 
 
 def test_acks_that_no_true_replica_sends_are_refuted() -> None:

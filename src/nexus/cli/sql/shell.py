@@ -26,6 +26,13 @@ may have any number of entries between them.
   .read FILE          run what a file says
   .quit               leave (or Ctrl-D)"""
 
+OPEN: Final = (
+    "a transaction is open. While you say nothing the cluster's only writer waits for "
+    "you, so it is rolled back after 5 s (limits.idle_transaction_ms of the node); "
+    "statements before one Enter, or of a .read, need no waiting"
+)
+"""Told a person once, who may type more slowly than that."""
+
 MOST_DEPTH: Final = 16
 """Files that read files: at this depth one surely reads itself."""
 
@@ -45,6 +52,7 @@ class Shell:
         self.source = source
         self.mode = mode
         self.is_timed = False
+        self._told_of_writer = False
         self._schema: Schema | None = None
         self._turn = threading.Lock()
         """Names are looked up in another thread than entries are run in."""
@@ -84,6 +92,9 @@ class Shell:
                 print_error(error)
             except KeyboardInterrupt:
                 print_error("given up; what was sent may still be done")
+            if self.source.holds_writer and not self._told_of_writer:
+                self._told_of_writer = True
+                print(OPEN)
 
     def obey(self, script: Iterable[str]) -> None:
         """Take one entry after another; raises the first error."""

@@ -15,6 +15,7 @@ from nexus.client.sqlalchemy.reflection import Reflection
 from nexus.client.sqlalchemy.temporary import TemporaryObjects
 from nexus.client.sqlalchemy.texts import whole_names
 from nexus.client.sqlalchemy.urls import options_of, target
+from nexus.errors import ForkedError
 from nexus.model.statements import StatementKind
 
 _BEGINS: Final = (StatementKind.SCHEMA, StatementKind.SAVEPOINT)
@@ -94,6 +95,12 @@ class NexusDialect(Reflection):
     @override
     def get_isolation_level(self, dbapi_connection: Any) -> Any:
         return self._levels.get(dbapi_connection, "SERIALIZABLE")
+
+    @override
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """In a child after fork() the pool is to make its own connections."""
+        is_forked = isinstance(e, ForkedError)
+        return is_forked or bool(super().is_disconnect(e, connection, cursor))
 
     def _prepared(self, connection: Any, statement: str, context: Any) -> str:
         """What to run for a statement, once the transaction that it needs has begun."""

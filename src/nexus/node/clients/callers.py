@@ -13,6 +13,7 @@ from nexus.errors import HandshakeRefusedError, RequestError, TransactionExpired
 from nexus.model.position import Offset
 from nexus.model.token import Principal
 from nexus.node.clients.caller import Caller
+from nexus.node.clients.passage import Passages
 from nexus.node.clients.pending import Pending
 from nexus.node.clients.tenure import placed
 from nexus.node.duties import Duties
@@ -38,6 +39,7 @@ from nexus.protocol.calls import (
     Recall,
 )
 from nexus.protocol.messages import ErrorCode
+from nexus.protocol.passage import TO_MASTER
 from nexus.protocol.proofs import attached_proof
 from nexus.storage.capture import Statement
 
@@ -69,14 +71,15 @@ class Callers:
         self._limits = limits
         self._rates = Rates(limits.requests_per_second)
         self._callers: set[Caller] = set()
+        self._passages = Passages(duties)
         self._resting: dict[Pending, None] = {}
         """Queries whose rows wait for their clients, the oldest first."""
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-caller")
 
     @property
     def count(self) -> int:
-        """How many clients are attached."""
-        return len(self._callers)
+        """How many clients are attached, here or through here."""
+        return len(self._callers) + self._passages.count
 
     async def serve(self, visitor: Visitor) -> None:
         """Serve a client, proven where it must be, until its connection ends.
@@ -87,18 +90,26 @@ class Callers:
         attach = visitor.hello
         assert isinstance(attach, Attach), "a client attaches"
         attached = self._attached(connection.peer_host, attach)
+        master = None
+        if TO_MASTER in attach.features:
+            master = await self._passages.reach_master()
+        if master is not None:
+            attached = msgspec.structs.replace(attached, features=(TO_MASTER,))
         if visitor.challenge:
             token = principal.token
             key = self._admittance.secret.encode() if token is None else token.sha256
             proof = attached_proof(key, attach.nonce, visitor.challenge, attached)
             attached = msgspec.structs.replace(attached, auth=proof)
+        self._measures.native_sessions += 1
+        if master is not None:
+            connection.send(attached)
+            return await self._passages.pass_on(visitor, master)
         transport, decoder = connection.hand_over()
         connection.handshake_done()
         caller = Caller(self, principal, connection.peer_address, decoder)
         caller.take_over(transport)
         connection.send(attached)
         self._callers.add(caller)
-        self._measures.native_sessions += 1
         try:
             await caller.ended.wait()
         except asyncio.CancelledError:
@@ -119,6 +130,7 @@ class Callers:
             if good != before:
                 for caller in tuple(self._callers):
                     caller.leave_if_unwelcome()
+                self._passages.see_off(self.still_admits)
 
     def close(self) -> None:
         """Wait for the queries that run."""
@@ -157,7 +169,7 @@ class Callers:
     def _require_room(self, peer_host: str) -> None:
         limits = self._limits
         most, of_address = limits.connections, limits.connections_per_address
-        if len(self._callers) >= most:
+        if self.count >= most:
             raise HandshakeRefusedError(
                 f"{most} clients are attached; try again later", reason=ErrorCode.BUSY
             )
@@ -168,7 +180,8 @@ class Callers:
             )
 
     def _count_of(self, peer_host: str) -> int:
-        return sum(caller.address == peer_host for caller in self._callers)
+        direct = sum(caller.address == peer_host for caller in self._callers)
+        return direct + self._passages.count_of(peer_host)
 
     def _master_addr(self) -> str:
         acting = self._duties.acting

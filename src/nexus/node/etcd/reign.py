@@ -65,7 +65,7 @@ class KeyedReign:
         durable = await asyncio.to_thread(
             append_first, self._parts, self._own, (Reigned(self._own),)
         )
-        tell_of_reign(self._parts.events, self._own)
+        tell_of_reign(self._parts.events, self.machine.history)
         self._parts.publisher.stored(durable)
 
     def committed(self, offset: Offset) -> bool:

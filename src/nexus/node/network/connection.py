@@ -114,12 +114,15 @@ class Connection:
 
         Raises ProtocolError if the peer has said more than it was asked for.
         """
+        self._require_waited()
+        # A socket's is both; uvloop's own is no subclass of asyncio's.
+        return cast("asyncio.Transport", self._writer.transport), self._decoder
+
+    def _require_waited(self) -> None:
         if self._early:
             raise ProtocolError(
                 f"{self.peer_address} did not wait for the end of the handshake"
             )
-        # A socket's is both; uvloop's own is no subclass of asyncio's.
-        return cast("asyncio.Transport", self._writer.transport), self._decoder
 
     def handshake_done(self) -> None:
         """From now on accept frames of the full size."""
@@ -146,6 +149,16 @@ class Connection:
             messages = self._decoder.feed(data)
             if messages:
                 return messages
+
+    async def receive_bytes(self) -> bytes:
+        """The next bytes as they come, for who passes them on; none at the end.
+
+        Raises ProtocolError if the peer has said more than it was asked for.
+        """
+        self._require_waited()
+        data = await self._reader.read(READ_BYTES)
+        self.bytes_received += len(data)
+        return data
 
     async def receive_one(self, *, timeout_s: float) -> Message:
         """The next message of a handshake; what came with it is kept for `receive`.

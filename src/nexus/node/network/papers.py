@@ -1,5 +1,6 @@
 """What a node proves itself with: the cluster's secret, with TLS its certificate."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -60,7 +61,11 @@ class Papers:
             if not self.is_optional:
                 raise
             connection = await Connection.open(address, timeout_s=timeout_s)
-        if self.credentials is not None:
-            self.credentials.met(connection.transport)
+        self.met(connection.transport)
         connection.pace = self.pace
         return connection
+
+    def met(self, transport: asyncio.WriteTransport) -> None:
+        """A connection stands: it ends when its other side's certificate is revoked."""
+        if self.credentials is not None:
+            self.credentials.met(transport)

@@ -84,7 +84,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
-    tell_of_reign(parts.events, reign)
+    tell_of_reign(parts.events, member.history)
     voting.take(member.stored(durable, now_ms()))
 
 

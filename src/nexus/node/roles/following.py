@@ -151,9 +151,9 @@ class Following:
         await asyncio.to_thread(self.worker.stop)
 
     async def wake(self, machine: Replica) -> None:
-        """Have the writer again, for another time of following."""
-        await self.rest()
+        """Have the writer again; a pause that comes meanwhile is this machine's."""
         self.machine = machine
+        await self.rest()
         self.worker = self._new_worker()
         self.follower.employ(self.worker)
         self.worker.start()

@@ -36,6 +36,8 @@ class Homecoming:
     async def _ask(self, following: Following, homing: Homing, address: str) -> None:
         machine = following.machine
         reply = await self._reply(address, machine.hello_at(homing.offset))
+        if machine.homing is not homing:
+            return  # a voter by now, or another machine: it follows the master itself
         effects = homing.answered(
             reply, cluster_id=machine.cluster_id, epoch=machine.epoch, now_ms=now_ms()
         )

@@ -12,18 +12,20 @@ def lack_of(machine: Master) -> str:
     if here >= needed:
         return ""
     told = f"{here} of {needed} can hold a write"
-    full = ", ".join(one.id for one in machine.replicas(now) if one.full)
-    if not full:
-        return told
-    return (
-        f"{told}, the log of the witness {full} has reached replication.hold_size: it "
-        "holds what another voter lacks, so bring that voter back or remove it"
-    )
+    replicas = machine.replicas(now)
+    if short := ", ".join(one.id for one in replicas if one.no_space):
+        told += f", {short} has no space on its disk: make some there"
+    if full := ", ".join(one.id for one in replicas if one.full):
+        told += (
+            f", the log of the witness {full} has reached replication.hold_size: it "
+            "holds what another voter lacks, so bring that voter back or remove it"
+        )
+    return told
 
 
 def refusal_for(lack: str) -> QuorumLostError:
     """What a client is told that comes with a write meanwhile."""
     return QuorumLostError(
-        f"of the nodes that must hold a write only {lack}; nothing happened, try again "
-        "when replicas have returned"
+        f"too few nodes: {lack}; nothing happened, try again when replicas have "
+        "returned"
     )

@@ -137,7 +137,7 @@ class Reigning:
         parts.publisher.reign(reigning.machine)
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
-        tell_of_reign(parts.events, reign)
+        tell_of_reign(parts.events, reigning.history)
         return reigning
 
     def open(self, reign: Reign) -> None:

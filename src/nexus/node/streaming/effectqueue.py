@@ -6,12 +6,15 @@ The machine that asks for them is on the loop, what performs them may wait for a
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from nexus.replication.effects import Store
+from nexus.replication.effects import Apply, Report, Send, Store
 from nexus.replication.members.effects import MemberEffect, MemberEffects
 
 Kind = TypeVar("Kind", bound=MemberEffect)
+
+PASSED: Final = (Store, Apply, Report)
+"""What a message may overtake while the disk is at work: no connection ends there."""
 
 
 class EffectQueue:
@@ -70,14 +73,42 @@ class EffectQueue:
             return effect
         return None
 
-    def wakes(self) -> Coroutine[Any, Any, object]:
+    async def meanwhile(
+        self, work: Awaitable[None], perform: Callable[[Send], Awaitable[None]]
+    ) -> None:
+        """Let the disk work, and go on answering the master's heartbeats."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not working.done():
+                waking = asyncio.create_task(self._wakes())
+                while (send := self._next_to_say()) is not None:
+                    await perform(send)
+                await asyncio.wait(
+                    {working, waking}, return_when=asyncio.FIRST_COMPLETED
+                )
+                waking.cancel()
+            await working
+        finally:
+            working.cancel()
+            self._wake.set()
+
+    def _next_to_say(self) -> Send | None:
+        """Take out the next message that needs nothing which waits before it.
+
+        What a machine says is true already: it acknowledges only what is stored.
+        """
+        for place, effect in enumerate(self._waiting):
+            if isinstance(effect, Send):
+                del self._waiting[place]
+                return effect
+            if not isinstance(effect, PASSED):
+                return None
+        return None
+
+    def _wakes(self) -> Coroutine[Any, Any, object]:
         """Returns when effects have come since it was called."""
         self._wake.clear()
         return self._wake.wait()
-
-    def look_again(self) -> None:
-        """Somebody else has waited for `wakes`: what came is to be performed."""
-        self._wake.set()
 
     async def drains(self, most: int) -> None:
         """Return once no more than `most` effects wait, or all are performed."""

@@ -163,6 +163,10 @@ class LinkFace:
         """The log is durable up to `offset`."""
         return self._all(self._member.stored(offset, now_ms))
 
+    def lacks_space(self, now_ms: int) -> MemberEffects:
+        """The disk has no room for what is to be stored; it is tried again."""
+        return self._all(self._member.lacks_space(now_ms))
+
     def applied(self, offset: Offset, now_ms: int) -> MemberEffects:
         """The database holds the entries up to `offset`."""
         return self._all(self._member.applied(offset, now_ms))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nexus.model.position import Reign
+from nexus.model.position import EpochHistory
 from nexus.node.telemetry.events import EventLog
 from nexus.protocol.messages import Plan, Welcome
 from nexus.replication.effects import Level
@@ -16,8 +16,6 @@ WHYS: Final = {
     "start": "it started",
 }
 
-FIRST: Final = 1
-
 PLANS: Final = {
     Plan.STREAM: "the log goes on",
     Plan.REWIND: "its last entries are nobody else's, and are taken back",
@@ -25,10 +23,11 @@ PLANS: Final = {
 }
 
 
-def tell_of_reign(events: EventLog, reign: Reign) -> None:
-    """This node reigns from now on."""
+def tell_of_reign(events: EventLog, history: EpochHistory) -> None:
+    """This node reigns from now on; its reign is the last of the history."""
+    reign = history.reigns[-1]
     why = WHYS.get(reign.why, reign.why)
-    if reign.why == "failover" and reign.first_offset == FIRST:
+    if reign.why == "failover" and not history.failovers:
         why = "the voters have elected it, the first one"
     events.info(
         "reign_began", f"epoch {reign.epoch} from entry {reign.first_offset} on: {why}"

@@ -209,7 +209,13 @@ class Composition:
         # A witness has no database to apply to; all else it does.
         self.replica.paused |= self._settings.witness
 
-    # --- What a witness has room for -------------------------------------------------
+    # --- What there is room for ------------------------------------------------------
+
+    def lacks_space(self, now_ms: int) -> MemberEffects:
+        """The disk has no room for what a replica is to store; it is tried again."""
+        if self.replica is None:
+            return ()
+        return self._from_replica(self.replica.lacks_space(now_ms), now_ms)
 
     def sized(self, size_bytes: int, now_ms: int) -> MemberEffects:
         """The log takes so much of the disk: a witness's has a cap (hard-case 11)."""

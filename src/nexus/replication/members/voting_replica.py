@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from nexus.model.position import Epoch, Offset, Position
-from nexus.protocol.messages import Ping, WalEntry
+from nexus.protocol.messages import Error, Ping, WalEntry
 from nexus.replication.effects import Effects
 from nexus.replication.members.room import Room
 from nexus.replication.replica import Replica
@@ -79,6 +79,13 @@ class VotingReplica(Replica):
         if not leaves:
             return ()
         return self._link.given_up("a voter follows the master itself")
+
+    @override
+    def _refused(self, error: Error) -> Effects:
+        """The only voter, too, looks for a master first, and has nobody else to ask."""
+        if self._link.address == self._identity.address:
+            return self._link.given_up("no other node to follow is known")
+        return super()._refused(error)
 
     # --- What a witness has room for -------------------------------------------------
 

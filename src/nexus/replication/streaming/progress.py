@@ -2,7 +2,7 @@
 
 from nexus.model.cluster import LinkState, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, Offset
-from nexus.protocol.messages import Hello
+from nexus.protocol.messages import Hello, WalAck
 from nexus.replication.effects import Peer, Stream
 from nexus.replication.timing.ages import EntryAges
 from nexus.replication.timing.delay import delay_of, wanted_ms
@@ -29,6 +29,7 @@ class Progress:
         "http_url",
         "moved_ms",
         "next_offset",
+        "no_space",
         "node_id",
         "paused",
         "peer",
@@ -42,11 +43,14 @@ class Progress:
         self.address = ""
         self.http_url = ""
         self.voter = False
+        """It says that it may reign: under etcd, which has no voters."""
         self.delay_ms = 0
         """By how much it applies later on purpose."""
         self.paused = False
         self.full = False
         """It is a witness whose log has reached its cap: it stores nothing more."""
+        self.no_space = False
+        """Its disk has no space for an entry."""
         self.peer: Peer | None = None
         """None while there is no connection."""
         self.acked = NO_OFFSET
@@ -179,6 +183,15 @@ class Progress:
             self.applied = applied
             self.moved_ms = now_ms
 
+    def heeds(self, ack: WalAck) -> None:
+        """Whether there is room for more."""
+        self.full, self.no_space = ack.full, ack.no_space
+
+    def ack_of(self, durable: Offset) -> WalAck:
+        """What it says by its Hello, where its log is this log up to `durable`."""
+        full, no_space = self.full, self.no_space
+        return WalAck(durable, self.applied, full=full, no_space=no_space)
+
     def is_silent(self, now_ms: int, dead_after_ms: int) -> bool:
         """Whether nothing was heard for the dead-time."""
         return now_ms - self.heard_ms > dead_after_ms
@@ -186,20 +199,28 @@ class Progress:
     def holds_more(self, heard_ms: int, *, overruns: bool) -> bool:
         """Whether an entry can be held there: it streams, was heard of, and has room.
 
-        With `overruns` it stores what comes although its log is full.
+        With `overruns` it stores what comes although its log is at its cap.
         """
-        has_room = overruns or not self.full
+        has_room = (overruns or not self.full) and not self.no_space
         return self._streams and has_room and self.heard_ms >= heard_ms
 
-    def is_healthy(self, now_ms: int, dead_after_ms: int, durable: Offset) -> bool:
+    def is_healthy(self, now_ms: int, dead_after_ms: int, ages: EntryAges) -> bool:
         """Connected, heard of, and getting on: an open connection proves little."""
         if self.peer is None or self.is_silent(now_ms, dead_after_ms):
             return False
-        behind = self._streams and not self.paused and self.acked < durable
-        return not behind or now_ms - self.moved_ms <= dead_after_ms
+        if not self._streams or self.paused:
+            return True
+        # Who had nothing to store for long did not move, and is well.
+        behind_ms = ages.age_ms(self.acked, now_ms)
+        return min(behind_ms, now_ms - self.moved_ms) <= dead_after_ms
 
     def status(
-        self, ages: EntryAges, durable: Offset, now_ms: int, dead_after_ms: int
+        self,
+        ages: EntryAges,
+        durable: Offset,
+        now_ms: int,
+        dead_after_ms: int,
+        voters: frozenset[NodeId],
     ) -> ReplicaStatus:
         """Its row in the list of replicas."""
         late_ms = wanted_ms(self.delay_ms)
@@ -210,15 +231,16 @@ class Progress:
             id=self.node_id,
             addr=self.address,
             http_url=self.http_url,
-            voter=self.voter,
+            voter=self.voter or self.node_id in voters,
             last_ack_offset=self.acked,
             applied_offset=self.applied,
             lag=max(0, due - self.applied),
             lag_seconds=max(0, age_ms - late_ms) / 1000,
-            healthy=self.is_healthy(now_ms, dead_after_ms, durable),
+            healthy=self.is_healthy(now_ms, dead_after_ms, ages),
             connected_seconds=up_ms / 1000,
             bytes_sent=self.bytes_sent,
             state=self.state,
             apply_delay_ms=self.delay_ms,
             full=self.full and self._streams,
+            no_space=self.no_space and self._streams,
         )

@@ -190,8 +190,7 @@ class Streams:
         """It was welcomed with this plan: what it is sent now."""
         if admission.plan is Plan.STREAM:
             progress.streams_from(admission.from_offset, self.commit)
-            applied, full = progress.applied, progress.full
-            held = WalAck(admission.from_offset, applied, full=full)
+            held = progress.ack_of(admission.from_offset)
             return self.acknowledged(progress, held, now_ms)
         if admission.plan is Plan.REWIND:
             progress.rewinds(admission.from_offset)
@@ -231,7 +230,7 @@ class Streams:
             # Its log is not this log: the same offset may name another entry.
             return ()
         if isinstance(ack, WalAck):
-            progress.full = ack.full
+            progress.heeds(ack)
         progress.acknowledged(ack.durable_offset, ack.applied_offset, now_ms)
         return self._advanced_and_fed(now_ms) or self.feed(progress, now_ms)
 
@@ -291,10 +290,11 @@ class Streams:
 
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
         """Every replica known, connected or not."""
+        ages, voters = self._ages, self.voters
         dead_after_ms = self._settings.dead_after_ms
         durable = max(self.log.durable_offset, self._master_end)
         return tuple(
-            progress.status(self._ages, durable, now_ms, dead_after_ms)
+            progress.status(ages, durable, now_ms, dead_after_ms, voters)
             for progress in self.fleet
         )
 
