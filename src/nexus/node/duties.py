@@ -268,23 +268,21 @@ class Duties:
                 await self.renew()
 
     async def _depose(self, order: StepDown) -> None:
-        """A higher epoch was met: take no more writes, follow its master."""
+        """A higher epoch was met: take no more writes, follow its master if any."""
         async with self.changing:
             if self.stopping:
                 return
             self.parts.events.warning("stepping_down", order.reason)
             self.parts.storage.catalog.update(epoch=order.epoch)
+            role = self.role if order.vacant else Role.REPLICA
             master = order.master_addr or self.parts.master_addresses()[0]
-            await self.change(Role.REPLICA, order.reason, master)
+            await self.change(role, "promote", master)
 
     # --- Called by the drivers -------------------------------------------------------
 
     def visited(self, hello: Hello) -> Error:
         """A Hello while this node is no master: who is."""
-        answer = None
-        if isinstance(self.duty, Following):
-            answer = self.duty.visited(hello)
-        if answer is not None:
+        if isinstance(self.duty, Following) and (answer := self.duty.visited(hello)):
             return answer
         said = "this node is no master just now"
         if self._parts is None:
