@@ -386,6 +386,22 @@ async def test_a_stopped_replica_is_a_standalone_node_with_all_rows(
     await until(lambda: master.status().replica_count == 0)
 
 
+async def test_a_stopped_replica_that_follows_again_leaves_the_master_its_mastership(
+    crowd: Crowd,
+) -> None:
+    master, replica = await crowd.followed(CREATE, INSERT)
+    await replica.stop_replication()
+    await run(replica, INSERT)
+
+    await replica.start_replication(Role.REPLICA, address_of(master))
+    await until(lambda: replica.status().state is LinkState.STREAMING)
+    await run(master, INSERT, INSERT)
+
+    await until(lambda: replica.status().applied_offset == master.status().wal_offset)
+    assert await count(replica) == await count(master) == 3
+    assert len(replica.diverged.list()) == 1
+
+
 async def test_a_role_taken_at_run_time_outlives_a_restart(
     crowd: Crowd, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import (
     Error,
     ErrorCode,
+    Hello,
     Ping,
     Plan,
     Pong,
@@ -38,6 +39,7 @@ from replication.examples import (
     TWO_REIGNS,
     entry,
     hello,
+    history,
 )
 
 SETTINGS = MasterSettings(heartbeat_ms=1_000, max_replicas=2, max_transfers=1)
@@ -155,6 +157,36 @@ def test_a_higher_epoch_deposes_the_master_before_anything_else() -> None:
     assert isinstance(close, Close)
     assert (farewell.peer, farewell.code) == (PEER, ErrorCode.DEPOSED)
     assert (close.peer, close.epoch, close.master_addr) == (Peer("x"), 7, "c:1")
+
+
+def test_an_epoch_whose_master_now_follows_this_one_is_vacant() -> None:
+    found = streaming()
+    left = history((1, "a1", 1), (7, "b7", 5))
+    said = hello(5, left, master_addr="a:1")
+
+    order, farewell, close = found.hello(Peer("x"), said, 0)
+
+    assert isinstance(order, StepDown)
+    assert (order.epoch, order.master_addr, order.vacant) == (7, "", True)
+    assert isinstance(farewell, Close)
+    assert isinstance(close, Close)
+    assert "begins a higher one" in close.message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        hello(5, history((1, "a1", 1), (7, "b7", 5)), master_addr="b:1"),
+        hello(5, history((1, "a1", 1), (7, "c7", 5))),
+        hello(5, history((1, "a1", 1), (7, "b7", 5)), epoch=Epoch(8)),
+    ],
+    ids=["it reigns there", "it followed another there", "it was deposed there"],
+)
+def test_an_epoch_in_which_somebody_may_reign_is_not_vacant(said: Hello) -> None:
+    order, *_ = streaming().hello(Peer("x"), said, 0)
+
+    assert isinstance(order, StepDown)
+    assert not order.vacant
 
 
 def test_a_deposed_master_does_nothing_but_point_to_the_new_one() -> None:

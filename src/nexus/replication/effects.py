@@ -130,6 +130,8 @@ class StepDown(msgspec.Struct, frozen=True):
     epoch: Epoch
     master_addr: str
     reason: str
+    vacant: bool = False
+    """Nobody reigns in that epoch: a master without voters reigns anew above it."""
 
 
 class StopWrites(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from nexus.replication.effects import (
     StepDown,
     StopWrites,
 )
-from nexus.replication.handshake.admission import Admission, Refusal, judged
+from nexus.replication.handshake.admission import Admission, Refusal, deposes, judged
 from nexus.replication.handshake.announcement import announcement
 from nexus.replication.settings import Identity, LogExtent, MasterSettings
 from nexus.replication.streaming.progress import Progress
@@ -249,9 +249,9 @@ class Master:
         match refusal.code:
             case ErrorCode.DEPOSED:
                 self._rejected += 1
-                order = StepDown(hello.epoch, hello.master_addr, refusal.message)
+                order = deposes(hello, refusal.message)
                 farewell = self._stepped_down(order, now_ms)
-                return (*farewell, self._goodbye(peer, refusal.code, refusal.message))
+                return (*farewell, self._goodbye(peer, refusal.code, order.reason))
             case ErrorCode.SPLIT:
                 stop = StopWrites(refusal.message)
                 return (stop, self._refusal(peer, refusal.code, refusal.message))

@@ -12,6 +12,7 @@ from nexus.protocol.messages import (
     Hello,
     Plan,
 )
+from nexus.replication.effects import StepDown
 from nexus.replication.settings import Identity, LogExtent
 
 
@@ -64,6 +65,27 @@ def turned_away(hello: Hello, identity: Identity) -> Refusal:
 def claims_to_be_master(hello: Hello) -> bool:
     """Whether a master announces itself: it names its own address as the master's."""
     return bool(hello.address) and hello.master_addr == hello.address
+
+
+def deposes(hello: Hello, reason: str) -> StepDown:
+    """What a Hello of a higher epoch asks of a master.
+
+    A node that stood alone, or reigned, and was ordered to follow this one leaves an
+    epoch in which nobody reigns. Who was deposed has met a higher one than its own.
+    """
+    last = hello.history.reigns[-1:]
+    left = any(
+        (one.epoch, one.master_id) == (hello.epoch, hello.node_id) for one in last
+    )
+    if not left or claims_to_be_master(hello):
+        return StepDown(hello.epoch, hello.master_addr, reason)
+    return StepDown(
+        hello.epoch,
+        "",
+        f"{hello.node_id} has reigned alone up to epoch {hello.epoch}, and is to "
+        "follow this node, which begins a higher one",
+        vacant=True,
+    )
 
 
 def well_formed(history: EpochHistory) -> bool:
