@@ -151,7 +151,7 @@ sim: $(VENV)/.ready ## simulated clusters, RUNS=10000 seeds from SEED on, on all
 
 fuzz: $(VENV)/.ready ## fresh random examples for every property and every machine (SEED=)
 	MACHINE_SEED=$(SEED) MACHINE_RUNS=2000 $(BIN)/python -m pytest -n $(JOBS) \
-		tests/replication/test_random_runs.py tests/replication/test_leadership_runs.py
+		tests/replication/test_random_runs.py tests/replication/etcd/test_leadership_runs.py
 	HYPOTHESIS_PROFILE=explore API_EXAMPLES=400 $(BIN)/python -m pytest -n $(JOBS) --timeout 0 \
 		-m hypothesis --hypothesis-seed=$(SEED) tests
 

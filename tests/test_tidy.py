@@ -97,3 +97,10 @@ def test_only_a_profile_says_that_examples_are_repeated() -> None:
 
     assert files == ["tests/conftest.py"], "make fuzz would draw nothing fresh there"
     assert not settings.get_profile("explore").derandomize
+
+
+def test_every_test_that_the_makefile_names_exists() -> None:
+    named = re.findall(r"\btests/[\w/.]+", (ROOT / "Makefile").read_text("utf-8"))
+
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
