@@ -39,7 +39,7 @@ from nexus.model.position import (
 )
 from nexus.model.token import Token, TokenRole, sha256, token_text
 from nexus.node.figures import Figures
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.operators.governing import Handover
 from nexus.node.operators.losses import Losses
 from nexus.node.reading.changes import Wish, Write
@@ -238,7 +238,7 @@ class FakeNode(FakeSql):
     ) -> None:
         super().__init__()
         self.config = config or Config()
-        self.papers = Papers.of(self.config)
+        self.security = TransportSecurity.of(self.config)
         self.node_id = "n1"
         self.current = REPLICA_STATUS if replica else STATUS
         self.snapshots = FakeSnapshots(directory)
@@ -256,7 +256,7 @@ class FakeNode(FakeSql):
         self.tokens = FakeTokens(lambda: self.current.role is Role.MASTER)
         self.measures = Measures()
         self.events = EventLog()
-        self.membership = MEMBERS
+        self.configuration = MEMBERS
         self.replica_id, self.replica_url = "r1", "http://127.0.0.1:1"
 
     def status(self) -> NodeStatus:
@@ -366,7 +366,7 @@ class FakeNode(FakeSql):
         return msgspec.structs.replace(self.current, mode=mode)
 
     def members(self) -> MembersView:
-        return self.membership
+        return self.configuration
 
     async def add_voter(self, node_id: str, address: str) -> MembersView:
         self._need(Role.MASTER)

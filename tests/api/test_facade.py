@@ -12,7 +12,7 @@ def facades(directory: Path, node: Node) -> tuple[NodeFacade, NodeFacade]:
 
 def test_the_node_has_every_call_that_the_api_makes() -> None:
     made_at_the_start = {"config", "snapshots", "diverged", "events", "measures"}
-    made_at_the_start |= {"papers", "tokens"}
+    made_at_the_start |= {"security", "tokens"}
     needed = {name for name in vars(NodeFacade) if not name.startswith("_")}
 
     assert needed - made_at_the_start <= set(dir(Node))

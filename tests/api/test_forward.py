@@ -16,7 +16,7 @@ from nexus.config import Config
 from nexus.errors import NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import Role
 from nexus.model.secret import Secret
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 
 INSERT = {"statements": [{"sql": "insert into t values (1)"}]}
 
@@ -326,7 +326,9 @@ async def test_connections_to_the_master_end_with_its_certificate(
     replica: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met: list[asyncio.WriteTransport] = []
-    monkeypatch.setattr(Papers, "met", lambda _, transport: met.append(transport))
+    monkeypatch.setattr(
+        TransportSecurity, "met", lambda _, transport: met.append(transport)
+    )
     assert isinstance(replica.error, ReadOnlyReplicaError)
     forwarder = Forwarder(replica)
 

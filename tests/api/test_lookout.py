@@ -80,7 +80,7 @@ async def test_a_voter_of_which_only_the_address_is_known_is_in_view(
     node: FakeNode,
 ) -> None:
     voter = MemberView(id="v9", addr="127.0.0.1:9", voter=True, connected=False)
-    node.membership = replace(node.membership, members=(voter,))
+    node.configuration = replace(node.configuration, members=(voter,))
 
     seen = by_id(await Lookout(node).look())
 

@@ -10,7 +10,7 @@ from nexus.api.connections import ConnectionLimits
 from nexus.api.peers import Peers, PeerSilentError
 from nexus.config import Config
 from nexus.model.secret import Secret
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 
 
 async def test_a_call_names_its_sender_and_carries_the_secret(node: FakeNode) -> None:
@@ -34,7 +34,9 @@ async def test_a_connection_to_another_node_ends_with_its_certificate(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met: list[asyncio.WriteTransport] = []
-    monkeypatch.setattr(Papers, "met", lambda _, transport: met.append(transport))
+    monkeypatch.setattr(
+        TransportSecurity, "met", lambda _, transport: met.append(transport)
+    )
     async with listening() as other:
         peers = Peers(node)
         await peers.get(other.url, "/health")

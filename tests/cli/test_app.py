@@ -52,6 +52,17 @@ def test_help_lists_every_command(run: Run) -> None:
     assert listed >= {*COMMANDS, *GROUPS}
 
 
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_no_line_of_the_list_of_commands_is_cut_off(
+    run: Run, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run(*filter(None, [group]), "--help").output.partition("Commands:")[2]
+
+    assert listed
+    assert "..." not in listed
+
+
 def test_every_documented_command_is_there(run: Run) -> None:
     documented = (
         "demo serve check import sql status verify promote mode pause resume snapshot "

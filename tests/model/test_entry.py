@@ -14,7 +14,7 @@ from nexus.model.entry import (
     encode_payload,
     written_us,
 )
-from nexus.model.operation import Membership, Rows
+from nexus.model.operation import Configuration, Rows
 from nexus.model.position import Epoch, Offset
 
 payloads = st.builds(
@@ -56,7 +56,7 @@ def test_every_configuration_is_found_in_an_entry_of_nexus_own(
     payload: Payload,
 ) -> None:
     is_own = not payload.transaction_id and not payload.schema_hash
-    told = [one for one in payload.operations if isinstance(one, Membership)]
+    told = [one for one in payload.operations if isinstance(one, Configuration)]
     expected = told[0] if is_own and told else None
     assert configuration_of(encode_payload(payload)) == expected
 

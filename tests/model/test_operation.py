@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus.model.operation import (
+    Configuration,
     Fingerprint,
-    Membership,
     Operation,
     Pragma,
     Reigned,
@@ -31,7 +31,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     ),
     st.builds(Fingerprint, st.text()),
     st.builds(
-        Membership, st.text(), st.lists(st.tuples(st.text(), st.text())).map(tuple)
+        Configuration, st.text(), st.lists(st.tuples(st.text(), st.text())).map(tuple)
     ),
 )
 
@@ -53,7 +53,7 @@ def test_the_tags_are_those_of_every_log_written_so_far() -> None:
         "Pragma": 4,
         "Reigned": 5,
         "Fingerprint": 6,
-        "Membership": 7,
+        "Configuration": 7,
         "Tokens": 8,
     }
 
@@ -63,15 +63,15 @@ def test_an_unknown_operation_is_not_decoded() -> None:
         msgspec.msgpack.decode(b"\x92\x63\x01", type=Operation)
 
 
-def test_a_membership_names_who_votes() -> None:
-    membership = Membership("cluster", (("a", "a:1"), ("b", "b:1")))
+def test_a_configuration_names_who_votes() -> None:
+    configuration = Configuration("cluster", (("a", "a:1"), ("b", "b:1")))
 
-    assert membership.voter_ids == ("a", "b")
+    assert configuration.voter_ids == ("a", "b")
 
 
-def test_a_membership_of_an_older_release_names_no_quorum() -> None:
+def test_a_configuration_of_an_older_release_names_no_quorum() -> None:
     older = msgspec.msgpack.encode((7, "cluster", (("a", "a:1"),), True, "sync"))
 
     known = msgspec.msgpack.decode(older, type=Operation)
 
-    assert known == Membership("cluster", (("a", "a:1"),), mode="sync")
+    assert known == Configuration("cluster", (("a", "a:1"),), mode="sync")

@@ -2,7 +2,14 @@
 
 import pytest
 
-from nexus.model.statements import StatementKind, classify, identifiers, split, tail
+from nexus.model.statements import (
+    StatementKind,
+    classify,
+    identifiers,
+    split,
+    tail,
+    variables,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +67,15 @@ def test_a_with_that_leads_to_no_verb_is_left_to_sqlite() -> None:
 def test_behind_the_last_token_there_is_nothing() -> None:
     assert tail("begin immediate;", 1) == "immediate;"
     assert tail("begin immediate;", 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select 1", []),
+        ("select '?', \"a?\" -- ?", []),
+        ("values (?, ?12, :a, @b, $c, ?)", ["?", "?12", ":a", "@b", "$c", "?"]),
+    ],
+)
+def test_variables_are_found_outside_of_text_alone(sql: str, found: list[str]) -> None:
+    assert variables(sql) == found

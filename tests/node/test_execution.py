@@ -19,7 +19,7 @@ from nexus.model.position import Offset
 from nexus.node import execution
 from nexus.node.execution import Executor
 from nexus.node.reading import querying
-from nexus.node.reading.milestones import Milestones
+from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
@@ -37,10 +37,10 @@ class Place:
     """An executor over a desk and its manager."""
 
     def __init__(self, desk: Desk, manager: TransactionManager) -> None:
-        self.milestones = Milestones(lambda: desk.database.position.offset)
+        self.waiters = OffsetWaiters(lambda: desk.database.position.offset)
         self.measures = Measures()
         self.executor = Executor(
-            desk.database, self.milestones, self.measures, patience_s=0.05
+            desk.database, self.waiters, self.measures, patience_s=0.05
         )
         self.asked_for_writer = 0
         self.manager = manager
@@ -191,7 +191,7 @@ async def test_a_read_waits_for_the_entry_that_it_must_see(place: Place) -> None
     await asyncio.sleep(0)
     assert not reading.done()
     await place.run("insert into t(v) values ('seen')")
-    place.milestones.passed(Offset(3))
+    place.waiters.passed(Offset(3))
 
     assert (await reading).results[0].rows == [("seen",)]
 

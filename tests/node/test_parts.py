@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nexus.errors import ConfigurationError, StorageError
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.parts import Opening, Parts, open_parts
 from nexus.node.publisher import PublisherHooks
 from nexus.node.telemetry.measures import Measures
@@ -39,7 +39,7 @@ async def opened(directory: Path, **flags: Any) -> Parts:
             HOOKS,
             unexpected,
             Measures(),
-            Papers(),
+            TransportSecurity(),
         )
     )
 
@@ -97,7 +97,7 @@ async def test_a_master_is_looked_for_where_it_was_and_where_it_is_said_to_be(
 ) -> None:
     parts = await opened(tmp_path)
     kept = parts.address if kept == "own" else kept
-    parts.standing.catalog.update(master_addr=kept)
+    parts.storage.catalog.update(master_addr=kept)
     flags = {"replication__master_addr": configured} if configured else {}
     found = replace(parts, config=settings(tmp_path, role, **flags))
 

@@ -146,7 +146,7 @@ async def test_hard_case_11_a_witness_drops_only_what_every_voter_holds(
         await until(lambda: witness._parts.log.first_offset > lacks_from + 8)
         base = witness._parts.state.base
         assert base is not None
-        assert len(base.membership.voters) == 3
+        assert len(base.configuration.voters) == 3
     finally:
         await again.stop()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import (
     ORIGIN,
     Epoch,
@@ -20,9 +20,9 @@ from nexus.replication.members.effects import (
     MemberEffect,
     MemberEffects,
     MemberSettings,
-    MemberStanding,
+    RecoveredMember,
 )
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     Identity,
@@ -50,7 +50,7 @@ def member(
 ) -> Member:
     """The first one, just started, at time 0."""
     own = NodeId(voters[0])
-    membership = Membership(
+    configuration = Configuration(
         "cluster",
         tuple((name, name) for name in voters),
         mode=logged,
@@ -72,9 +72,11 @@ def member(
         sync_quorum=sync_quorum,
         witness=not stands,
     )
-    standing = MemberStanding(configurations=(Configuration(Offset(0), membership),))
+    recovered = RecoveredMember(
+        configurations=(ConfigurationEntry(Offset(0), configuration),)
+    )
     identity = Identity(node_id=own, cluster_id="cluster", address=own)
-    made = Member(identity, settings, standing, lambda: 0.0, 0)
+    made = Member(identity, settings, recovered, lambda: 0.0, 0)
     made.start()
     return made
 

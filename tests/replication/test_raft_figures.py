@@ -11,7 +11,7 @@ import pytest
 
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position, Reign
 from nexus.protocol.messages import Hello, Plan, VoteRequest, WalAck
 from nexus.replication.effects import CommitAdvanced, Peer, Send
@@ -26,15 +26,15 @@ from nexus.replication.elections.moves import ElectionState
 from nexus.replication.elections.votes import refusal
 from nexus.replication.handshake.admission import Admission, judged
 from nexus.replication.handshake.announcement import hello_of
-from nexus.replication.members.electorate import Configuration, Electorate
+from nexus.replication.members.electorate import ConfigurationEntry, Electorate
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import majority
 from nexus.replication.settings import (
     Identity,
     LogExtent,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 from nexus.replication.streaming.streams import Streams
 from replication.alone import elected, follows, member
@@ -208,8 +208,8 @@ def test_figure_9_whoever_holds_a_committed_entry_refuses_a_candidate_without_it
 # --- Figures 10 to 12: voters that change, and snapshots -----------------------------
 
 
-def membership(*names: str) -> Membership:
-    return Membership("cluster", tuple((name, name) for name in names))
+def configuration(*names: str) -> Configuration:
+    return Configuration("cluster", tuple((name, name) for name in names))
 
 
 def test_figure_10_two_voters_at_once_would_make_two_majorities_and_are_refused() -> (
@@ -224,7 +224,7 @@ def test_figure_10_two_voters_at_once_would_make_two_majorities_and_are_refused(
     leader = elected("a", "b", "c")
     follows(leader, "b")
 
-    refused = leader.objection(membership(*sorted(new)))
+    refused = leader.objection(configuration(*sorted(new)))
 
     assert "one voter" in refused
 
@@ -238,7 +238,7 @@ def test_figure_10_any_two_majorities_share_a_voter_if_one_is_added(size: int) -
             assert set(one) & set(other)
 
 
-def configured(offset: int, named: Membership) -> Record:
+def configured(offset: int, named: Configuration) -> Record:
     payload = encode_payload(Payload(0, "", b"", (named,)))
     return Record(Epoch(1), Offset(offset), payload)
 
@@ -246,8 +246,8 @@ def configured(offset: int, named: Membership) -> Record:
 def test_figure_11_a_configuration_is_in_force_from_its_entry_committed_or_not() -> (
     None
 ):
-    before, after = membership("a", "b", "c"), membership("a", "b", "c", "d")
-    follower = Electorate((Configuration(Offset(0), before),))
+    before, after = configuration("a", "b", "c"), configuration("a", "b", "c", "d")
+    follower = Electorate((ConfigurationEntry(Offset(0), before),))
 
     follower.appended((configured(5, after),))
     in_force = follower.voters
@@ -260,7 +260,10 @@ def test_figure_11_a_configuration_is_in_force_from_its_entry_committed_or_not()
 def test_figure_11_the_next_one_waits_until_this_one_is_committed() -> None:
     leader = elected("a", "b", "c")
     follows(leader, "b")
-    four, five = membership("a", "b", "c", "d"), membership("a", "b", "c", "d", "e")
+    four, five = (
+        configuration("a", "b", "c", "d"),
+        configuration("a", "b", "c", "d", "e"),
+    )
     assert leader.objection(four) == ""
 
     leader.configured(Offset(2), four, 1_100)
@@ -290,7 +293,7 @@ def test_figure_12_a_log_behind_a_snapshot_begins_after_it() -> None:
 
 def test_figure_12_a_follower_goes_on_from_the_snapshots_last_index_and_term() -> None:
     settings = ReplicaSettings(addresses=("a",))
-    follower = VotingReplica(node("b"), settings, Standing(), lambda: 0.0)
+    follower = VotingReplica(node("b"), settings, RecoveredState(), lambda: 0.0)
     follower.start()
 
     follower.installed(end_of(SNAPSHOT), history_of(SNAPSHOT), 0)
@@ -305,7 +308,7 @@ def test_figure_12_a_follower_goes_on_from_the_snapshots_last_index_and_term() -
 def test_figure_12_a_snapshot_brings_the_configuration_of_its_last_index() -> None:
     follower = member("b", "a", "c")
 
-    latest = Configuration(Offset(4), membership("a", "b", "d"))
+    latest = ConfigurationEntry(Offset(4), configuration("a", "b", "d"))
     follower.installed(end_of(SNAPSHOT), history_of(SNAPSHOT), (latest,), 0)
 
     assert follower.voters == ("a", "b", "d")

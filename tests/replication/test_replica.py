@@ -33,7 +33,7 @@ from nexus.replication.effects import (
     Store,
 )
 from nexus.replication.replica import Replica
-from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.examples import (
     ONE_REIGN,
     PEER,
@@ -50,13 +50,13 @@ SETTINGS = ReplicaSettings(addresses=("a:1",), heartbeat_ms=1_000)
 def replica(
     end: int = 0, applied: int = 0, of: EpochHistory = ONE_REIGN, **changes: Any
 ) -> Replica:
-    standing = Standing(
+    recovered = RecoveredState(
         history=of.truncated_after(Offset(end)),
         durable_offset=Offset(end),
         applied_offset=Offset(applied),
     )
     identity = replace(REPLICA_NODE, **changes)
-    return Replica(identity, SETTINGS, standing, lambda: 0.0)
+    return Replica(identity, SETTINGS, recovered, lambda: 0.0)
 
 
 def streaming(end: int = 0, applied: int = 0, of: EpochHistory = ONE_REIGN) -> Replica:
@@ -511,10 +511,10 @@ def test_a_paused_replica_stores_and_acknowledges_but_applies_nothing() -> None:
 
 def test_who_was_paused_before_a_restart_stays_so_until_it_is_resumed() -> None:
     end = Offset(2)
-    standing = Standing(
+    recovered = RecoveredState(
         history=ONE_REIGN, durable_offset=end, applied_offset=end, paused=True
     )
-    found = Replica(REPLICA_NODE, SETTINGS, standing, lambda: 0.0)
+    found = Replica(REPLICA_NODE, SETTINGS, recovered, lambda: 0.0)
 
     assert names(found.start()) == ["Report", "Connect"]
     found.connected_to_master(0)

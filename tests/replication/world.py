@@ -51,8 +51,8 @@ from nexus.replication.settings import (
     Identity,
     LogExtent,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 
 HEARTBEAT_MS = 1_000
@@ -157,13 +157,13 @@ class World:
         self.crash(name)
         node.is_up = True
         settings = ReplicaSettings(addresses=addresses, heartbeat_ms=HEARTBEAT_MS)
-        standing = Standing(
+        recovered = RecoveredState(
             history=node.history,
             durable_offset=node.end,
             applied_offset=node.applied,
             epoch=node.epoch,
         )
-        node.replica = Replica(self._identity(node), settings, standing, lambda: 0.0)
+        node.replica = Replica(self._identity(node), settings, recovered, lambda: 0.0)
         self.perform(node, node.replica.start())
 
     def write(self, name: str, count: int) -> None:

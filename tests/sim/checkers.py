@@ -305,7 +305,7 @@ class Checkers:
         """
         if self._weak:
             return
-        voters = disk.formed[0].membership
+        voters = disk.formed[0].configuration
         for record in self.committed:
             voters = own_of(record.payload)[1] or voters
         for at in range(disk.first, floor):

@@ -7,25 +7,25 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nexus.model.entry import Record, decode_payload
-from nexus.model.operation import Membership, Reigned
+from nexus.model.operation import Configuration, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Reign
 from nexus.replication.elections.effects import VoteRecord
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.electorate import ConfigurationEntry
 
 if TYPE_CHECKING:
     from sim.surgery import Intent
 
 
 @lru_cache(maxsize=65_536)
-def own_of(payload: bytes) -> tuple[Reign | None, Membership | None]:
+def own_of(payload: bytes) -> tuple[Reign | None, Configuration | None]:
     """What an entry says of reign and voters."""
-    reign = membership = None
+    reign = configuration = None
     for operation in decode_payload(payload).operations:
         if isinstance(operation, Reigned):
             reign = operation.reign
-        elif isinstance(operation, Membership):
-            membership = operation
-    return reign, membership
+        elif isinstance(operation, Configuration):
+            configuration = operation
+    return reign, configuration
 
 
 def continued(history: EpochHistory, records: Iterable[Record]) -> EpochHistory:
@@ -43,7 +43,7 @@ class Copy:
 
     rows: tuple[Record, ...]
     history: EpochHistory
-    configurations: tuple[Configuration, ...]
+    configurations: tuple[ConfigurationEntry, ...]
 
     @property
     def offset(self) -> Offset:
@@ -53,7 +53,7 @@ class Copy:
 class Disk:
     """Catalog, log and database; only what is synced outlives a crash for certain."""
 
-    def __init__(self, formed: Configuration) -> None:
+    def __init__(self, formed: ConfigurationEntry) -> None:
         self.record = VoteRecord()
         self.writing: VoteRecord | None = None
         """What the catalog is about to hold."""
@@ -67,7 +67,7 @@ class Disk:
         """How many of them a checkpoint has synced."""
         self.base = EpochHistory()
         """The reigns of what the log does not hold any more."""
-        self.formed: tuple[Configuration, ...] = (formed,)
+        self.formed: tuple[ConfigurationEntry, ...] = (formed,)
         self.exported: set[bytes] = set()
         self.intent: Intent | None = None
         """A rewind or an install that has begun, as the catalog has it."""
@@ -156,15 +156,17 @@ class Disk:
         """Every reign, as the log's first entries of reigns say."""
         return continued(self.base, self.log)
 
-    def configurations(self, last: Offset | None = None) -> tuple[Configuration, ...]:
+    def configurations(
+        self, last: Offset | None = None
+    ) -> tuple[ConfigurationEntry, ...]:
         """Every configuration known, oldest first, up to an offset."""
         found = list(self.formed)
         for record in self.log:
             if last is not None and record.offset > last:
                 break
-            membership = own_of(record.payload)[1]
-            if membership is not None:
-                found.append(Configuration(record.offset, membership))
+            configuration = own_of(record.payload)[1]
+            if configuration is not None:
+                found.append(ConfigurationEntry(record.offset, configuration))
         return tuple(found)
 
     def copy(self) -> Copy:

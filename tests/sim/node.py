@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.operation import Configuration, Operation, Reigned
 from nexus.model.position import HistoryId, Offset, Reign
 from nexus.protocol.messages import (
     Error,
@@ -64,7 +64,7 @@ from nexus.replication.members.effects import (
     ReadRefused,
 )
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
 from sim.homecoming import Homecoming
@@ -221,7 +221,7 @@ class Process:
             self.world.later(self, soon, self.world.crash, self.name)
         operations: list[Operation] = [Reigned(reign)]
         if first == 1:
-            operations.append(disk.formed[0].membership)
+            operations.append(disk.formed[0].configuration)
         self.writer.append_own(operations)
 
     def _step_down(self, _: StepDown) -> None:
@@ -235,10 +235,10 @@ class Process:
 
     def _follow(self) -> None:
         self.busy = False
-        self.take(self.member.follow(self.standing()))
+        self.take(self.member.follow(self.recovered()))
         self.pump()
 
-    def standing(self) -> Standing:
+    def recovered(self) -> RecoveredState:
         """What the disk says."""
         return standing_of(self.disk)
 
@@ -614,17 +614,17 @@ class Process:
             Payload(moment, transaction_id, schema_hash, tuple(operations))
         )
 
-    def configure(self, membership: Membership) -> str:
+    def configure(self, configuration: Configuration) -> str:
         """Change the voters, as an operator; why not, if not."""
-        objection = self.member.objection(membership)
+        objection = self.member.objection(configuration)
         if not objection and self.writer.is_idle:
-            self.writer.append_own([membership])
+            self.writer.append_own([configuration])
         return objection
 
 
-def standing_of(disk: Disk) -> Standing:
+def standing_of(disk: Disk) -> RecoveredState:
     """What a replica's machine is told when it is made."""
-    return Standing(
+    return RecoveredState(
         history=disk.history(),
         durable_offset=disk.durable,
         applied_offset=disk.applied,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from sim.halts import halt
 from sim.network import place_of
 from sim.plan import Fault
@@ -197,16 +197,16 @@ def _configure(world: "World", *, auto_failover: bool) -> None:
     if master is None or master.paused:
         return
     master.configure(
-        _membership(world, master.member.voters, auto_failover=auto_failover)
+        _configuration(world, master.member.voters, auto_failover=auto_failover)
     )
 
 
-def _membership(
+def _configuration(
     world: "World", voters: Iterable[NodeId], *, auto_failover: bool = True
-) -> Membership:
+) -> Configuration:
     named = tuple((one, place_of(one)) for one in sorted(voters))
     quorum = world.plan.sync_quorum
-    return Membership("cluster", named, auto_failover, sync_quorum=quorum)
+    return Configuration("cluster", named, auto_failover, sync_quorum=quorum)
 
 
 def _add_voter(world: "World", fault: Fault) -> None:
@@ -215,7 +215,9 @@ def _add_voter(world: "World", fault: Fault) -> None:
         return
     process = world.processes.get(fault.nodes[0])
     if process is not None:
-        master.configure(_membership(world, {*master.member.voters, process.node_id}))
+        master.configure(
+            _configuration(world, {*master.member.voters, process.node_id})
+        )
 
 
 def _part(world: "World", fault: Fault) -> None:
@@ -238,7 +240,7 @@ def _part(world: "World", fault: Fault) -> None:
         if asked is None and not master.writer.is_idle:
             master.take(master.member.changes(changes=True, now_ms=master.now()))
             asked = master
-        master.configure(_membership(world, left))
+        master.configure(_configuration(world, left))
         world.soon(3, tries, asked)
 
     tries()
@@ -250,7 +252,7 @@ def _remove_voter(world: "World", fault: Fault) -> None:
         return
     gone = fault.nodes[0]
     left = [one for one in master.member.voters if place_of(one) != gone]
-    master.configure(_membership(world, left))
+    master.configure(_configuration(world, left))
 
 
 def _surgery(world: "World", fault: Fault) -> None:
@@ -316,7 +318,7 @@ def _gives_place(world: "World", name: str) -> None:
         if not dead:
             return
         both = voters | {new.node_id}
-        master.configure(_membership(world, both if both != voters else both - dead))
+        master.configure(_configuration(world, both if both != voters else both - dead))
     world.soon(150, _gives_place, world, name)
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Offset
 from nexus.replication.elections.effects import ElectionSettings
-from nexus.replication.members.effects import MemberSettings, MemberStanding
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.effects import MemberSettings, RecoveredMember
+from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     WITNESS,
@@ -66,8 +66,8 @@ class World:
         self.connections: list[Connection] = []
         self.copies: dict[str, Copy] = {}
         voters = tuple((name, name) for name in plan.voters)
-        formed = Membership("cluster", voters, sync_quorum=plan.sync_quorum)
-        self.formed = Configuration(Offset(0), formed)
+        formed = Configuration("cluster", voters, sync_quorum=plan.sync_quorum)
+        self.formed = ConfigurationEntry(Offset(0), formed)
         self.disks = {name: Disk(self.formed) for name in plan.nodes}
         self._generations: dict[str, int] = {}
         self._dead: dict[str, Disk] = {}
@@ -202,7 +202,7 @@ class World:
             sync_quorum=1,  # the log names another one, and that rules
             witness=witness,
         )
-        standing = MemberStanding(
+        recovered = RecoveredMember(
             log=standing_of(disk),
             record=disk.record,
             configurations=disk.configurations(),
@@ -210,7 +210,7 @@ class World:
             sound=disk.is_sound,
         )
         random_ = self.chance.random
-        return Member(identity, settings, standing, random_, self.clock(name))
+        return Member(identity, settings, recovered, random_, self.clock(name))
 
     def _addresses_of(self, name: str) -> tuple[str, ...]:
         """Where a node is told to look for a master, or for its upstream first."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nexus.model.cluster import Mode
 from nexus.model.entry import Record
-from nexus.model.operation import Membership, Operation, Rows
+from nexus.model.operation import Configuration, Operation, Rows
 from nexus.model.position import NO_OFFSET, Offset
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Writer:
         process = self._process
         offset = Offset(process.disk.end + 1)
         for operation in operations:
-            if isinstance(operation, Membership):
+            if isinstance(operation, Configuration):
                 changed = process.member.configured(offset, operation, process.now())
                 process.take(changed)
         self._append([process.payload(operations)])

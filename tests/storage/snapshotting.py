@@ -21,7 +21,12 @@ from nexus.storage.snapshots import copier
 from nexus.storage.snapshots.copier import DATABASE_NAME, MANIFEST_NAME, trailer
 from nexus.storage.snapshots.extraction import FileManifest
 from nexus.storage.snapshots.file import FORMAT, Manifest, extract
-from nexus.storage.snapshots.store import SnapshotInfo, SnapshotReceiver, SnapshotStore
+from nexus.storage.snapshots.store import (
+    SnapshotInfo,
+    SnapshotReceiver,
+    SnapshotSettings,
+    SnapshotStore,
+)
 
 MAX_SIZE = 1 << 30
 
@@ -190,3 +195,10 @@ def contents(directory: Path) -> Iterable[str]:
         for path in directory.rglob("*")
         if path.is_file()
     )
+
+
+def store_at(root: Path) -> SnapshotStore:
+    """The master's snapshots."""
+    directory = root / "master"
+    directory.mkdir(exist_ok=True)
+    return SnapshotStore(directory, SnapshotSettings(chunk_size=4096))

@@ -13,8 +13,9 @@ import pytest
 
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
-from nexus.model.position import Epoch, HistoryId, Offset, Position
-from nexus.storage.catalog import Catalog, CatalogState, Intent
+from nexus.model.operation import Configuration
+from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
+from nexus.storage.catalog import Base, Catalog, CatalogState, Intent
 from storage.logs import file_size_limit
 
 WHOLE = CatalogState(
@@ -226,3 +227,14 @@ def test_the_directory_of_the_first_release_is_read(tmp_path: Path) -> None:
     assert (catalog.state.node_id, catalog.state.epoch) == ("a", 3)
     assert catalog.state.layout == 1
     catalog.close()
+
+
+def test_a_witnesss_base_is_written_as_older_releases_read_it() -> None:
+    base = Base(Offset(3), EpochHistory(), Offset(1), Configuration("c", ()))
+
+    assert set(msgspec.to_builtins(base)) == {
+        "offset",
+        "history",
+        "configured_at",
+        "membership",
+    }

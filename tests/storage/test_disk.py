@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nexus.archive
+import nexus.storage
 from nexus.errors import DiskFullError, StorageError
 from nexus.storage.disk import (
     fill_with_zeros,
@@ -53,6 +55,19 @@ def test_a_write_that_does_not_fit_raises_and_never_passes_for_whole(
     os.close(fd)
 
     assert path.stat().st_size == 10_000
+
+
+def test_whoever_writes_files_syncs_them_as_this_system_needs_it() -> None:
+    # The packer knows nothing of Nexus: what it writes is checked, and made again.
+    packages = (Path(nexus.storage.__path__[0]), Path(nexus.archive.__path__[0]))
+    by_themselves = {
+        path.name
+        for package in packages
+        for path in package.rglob("*.py")
+        if "os.fsync(" in path.read_text() or "os.fdatasync(" in path.read_text()
+    }
+
+    assert by_themselves == {"disk.py", "copier.py"}
 
 
 def test_a_durable_write_is_whole_in_one_step_where_the_system_can(

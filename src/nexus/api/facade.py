@@ -22,7 +22,7 @@ from nexus.model.cluster import (
 from nexus.model.position import EpochHistory, Offset
 from nexus.model.token import Token, TokenRole
 from nexus.node.figures import Figures
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.operators.governing import Handover
 from nexus.node.operators.losses import Losses
 from nexus.node.reading.changes import Wish, Write
@@ -100,7 +100,7 @@ class NodeFacade(Protocol):
         """The settings it runs with."""
 
     @property
-    def papers(self) -> Papers:
+    def security(self) -> TransportSecurity:
         """What it proves itself with."""
 
     @property

@@ -63,13 +63,13 @@ class Forwarder:
         self._limits = limits
         self._streams = 0
         """Answers that are still read."""
-        papers = node.papers
+        security = node.security
         self._connections = Connections(
             limits,
             self._gone,
-            lambda: papers.client,
-            met=papers.met,
-            may_be_plain=papers.is_optional,
+            lambda: security.client,
+            met=security.met,
+            may_be_plain=security.is_optional,
         )
         self._master = Master("", ("", 0), b"")
 
@@ -120,7 +120,7 @@ class Forwarder:
 
     async def _over(self, tls: ssl.SSLContext | None, address: Address) -> Streams:
         streams = await asyncio.open_connection(*address, ssl=tls, limit=PIECE_BYTES)
-        self._node.papers.met(streams[1].transport)
+        self._node.security.met(streams[1].transport)
         return streams
 
     def _stream_ended(self) -> None:
@@ -198,7 +198,7 @@ class Forwarder:
 
     def _master_at(self, url: str) -> Master:
         try:
-            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
+            target = read_node_url(url, speaks_tls=self._node.security.speaks_tls)
         except ValueError as error:
             raise NoMasterError(f"the master cannot be called: {error}") from None
         lines = [

@@ -32,12 +32,12 @@ class Peers:
 
     def __init__(self, node: NodeFacade, limits: ConnectionLimits = LOOK) -> None:
         self._node = node
-        papers = node.papers
+        security = node.security
         self._connections = Connections(
             limits,
-            tls=lambda: papers.client,
-            met=papers.met,
-            may_be_plain=papers.is_optional,
+            tls=lambda: security.client,
+            met=security.met,
+            may_be_plain=security.is_optional,
         )
 
     async def get(self, url: str, path: str) -> Received:
@@ -57,7 +57,7 @@ class Peers:
         self, method: str, url: str, path: str, body: bytes, headers: Headers
     ) -> Received:
         try:
-            target = read_node_url(url, speaks_tls=self._node.papers.speaks_tls)
+            target = read_node_url(url, speaks_tls=self._node.security.speaks_tls)
         except ValueError as error:
             raise PeerSilentError(str(error)) from None
         lines = [

@@ -22,7 +22,7 @@ from nexus.errors import ConfigurationError
 from nexus.node.network.credentials import Credentials
 from nexus.node.network.door import Door
 from nexus.node.network.listening import BACKLOG, bound_sockets
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.network.tlsport import TlsPort
 
 MOST_HANDSHAKES: Final = 512
@@ -55,7 +55,7 @@ class HttpServer:
     ) -> None:
         self._limits = limits or limits_of(node.config.limits)
         self._asked = node.config.http_addr if address is None else address
-        self._papers = node.papers
+        self._security = node.security
         self._application = Application(node)
         self._measures = node.measures
         self._native_port = split_address(node.config.replication.bind_addr)[1]
@@ -75,7 +75,7 @@ class HttpServer:
         host, _ = split_address(self._asked)
         reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
         host = reachable.get(host, host)
-        scheme = self._papers.scheme
+        scheme = self._security.scheme
         return f"{scheme}://{join_address(host, self._port)}"
 
     @property
@@ -108,10 +108,10 @@ class HttpServer:
             _settings(
                 self._application,
                 self._limits,
-                self._papers.credentials,
+                self._security.credentials,
                 native_port_of_node=self._native_port,
             ),
-            self._papers,
+            self._security,
             handshake_timeout_s=self._limits.head_timeout_s,
         )
         connections = server.server_state.connections
@@ -150,13 +150,13 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        papers: Papers,
+        security: TransportSecurity,
         *,
         handshake_timeout_s: float,
     ) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
-        self._papers = papers
+        self._security = security
         self._handshake_timeout_s = handshake_timeout_s
 
     @override
@@ -166,15 +166,15 @@ class _Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._papers.credentials is None:
+        if self._security.credentials is None:
             await super().startup(sockets)
         else:
             await self.lifespan.startup()
             port: Any = TlsPort(
                 sockets or (),
-                self._papers.credentials,
+                self._security.credentials,
                 self._over_tls,
-                plain=self._plain if self._papers.is_optional else None,
+                plain=self._plain if self._security.is_optional else None,
                 plain_answer=refusal_bytes(NotHttpError(_NOT_TLS)),
                 door=Door(timeout_s=self._handshake_timeout_s, most=MOST_HANDSHAKES),
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from nexus.errors import ArchiveIncompleteError, ArchiveUnavailableError
-from nexus.storage.disk import sync_directory
+from nexus.storage.disk import sync_directory, sync_file
 
 _BLOCK: Final = 1 << 20
 _PART: Final = ".part-"
@@ -31,7 +31,7 @@ class DirectoryStore:
         """Write a file beside its place, sync it, give it its name."""
         with self._written(name) as part, part.open("wb", buffering=0) as file:
             file.write(data)
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
 
     def put_file(self, name: str, path: Path) -> None:
         """A second name of the same file where that can be, else a copy."""
@@ -42,7 +42,7 @@ class DirectoryStore:
                 shutil.copyfile(path, part)
             fd = os.open(part, os.O_RDONLY)
             try:
-                os.fsync(fd)
+                sync_file(fd)
             finally:
                 os.close(fd)
 

@@ -64,7 +64,7 @@ def now(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Archive a snapshot of the master at URL, and wait until it is there."""
+    """Archive a snapshot of the master, and wait until it is there."""
     with Remote(url, known_secret(secret_file)) as remote:
         before = remote.get("/replication/status")
         snapshots = remote.post("/replication/archive")["snapshots"]

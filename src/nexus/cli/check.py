@@ -28,7 +28,7 @@ DatabaseFile = Annotated[
 
 
 def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
-    """Report what in a database file must change before it can replicate."""
+    """Report what in a database must change to replicate it."""
     require_file(file)
     report = check_database(file)
     if as_json:

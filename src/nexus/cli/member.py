@@ -90,7 +90,7 @@ def maintenance(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Suspend automatic failover for the whole cluster, or let it go on."""
+    """Suspend automatic failover, or let it go on."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/cluster/maintenance", {"enabled": to is Switch.ON})
     _tell(answer, as_json=as_json)

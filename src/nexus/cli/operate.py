@@ -58,7 +58,7 @@ def switchover(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Hand over from the master at URL to another voter, losing nothing."""
+    """Hand over from the master to another voter, losing nothing."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/replication/switchover", {"to": to})
     said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
@@ -78,7 +78,7 @@ def mode(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Switch the cluster between sync and async mode, at its master's URL."""
+    """Switch the cluster to sync or async mode."""
     wish: dict[str, object] = {"mode": to}
     if quorum is not None:
         wish["sync_quorum"] = quorum
@@ -142,7 +142,7 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
 def snapshot(
     url: NodeUrl, *, as_json: AsJson = False, secret_file: SecretFile = None
 ) -> None:
-    """Make a snapshot of a node's database: a backup in one file."""
+    """Make a snapshot of a database: a backup in one file."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.post("/replication/snapshot", timeout=SNAPSHOT_TIMEOUT_S)
         where = f"{remote.url}/replication/snapshots/{answer['id']}"

@@ -49,7 +49,7 @@ def restore(  # noqa: PLR0913 - each is an option of the command
     functions: FunctionModules = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a data directory from a backup, as of any moment it holds."""
+    """Make a data directory from a backup, as of any moment."""
     limit = size_limit(max_size)
     moment = moment_of(to_offset, to_time, cluster, history)
     if is_snapshot_file(archive):

@@ -65,8 +65,8 @@ async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     node = Node(config)
     configure_logs(config.log, as_json=as_json, place=lambda: whereabouts(node))
-    if node.papers.credentials is not None:
-        loop.add_signal_handler(signal.SIGHUP, node.papers.credentials.look_now)
+    if node.security.credentials is not None:
+        loop.add_signal_handler(signal.SIGHUP, node.security.credentials.look_now)
     server = HttpServer(node)
     await server.bind()
     node.http_addr = server.address

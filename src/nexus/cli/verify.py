@@ -47,7 +47,7 @@ def verify(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Compare every table on every node; exit with 1 if any differs."""
+    """Compare every table on every node; exit 1 if any differs."""
     secret = known_secret(secret_file)
     views = look_for_all(urls, secret)
     late = {view.url: why for view in views if (why := _late(view, at, timeout))}

@@ -15,7 +15,7 @@ from nexus.model.statements import (
     classify,
     has_several,
     identifiers,
-    tokens,
+    variables,
     words,
 )
 
@@ -174,7 +174,7 @@ def _parameters(sql: str) -> tuple[str | None, ...]:
     found: dict[int, str | None] = {}
     places: dict[str, int] = {}
     highest = 0
-    for text in _variables(sql):
+    for text in variables(sql):
         number = int(text[1:]) if text[0] == "?" and text[1:] else 0
         if text == "?":
             place = highest + 1
@@ -187,19 +187,3 @@ def _parameters(sql: str) -> tuple[str | None, ...]:
             )
         highest = max(highest, place)
     return tuple([found.get(place) for place in range(1, highest + 1)])
-
-
-def _variables(sql: str) -> list[str]:
-    """`?`, `?5`, `:name`, `@name` and `$name`, in their order."""
-    if not any(sign in sql for sign in "?:@$"):
-        return []
-    variables: list[str] = []
-    counting = False
-    for kind, text in tokens(sql):
-        if counting and text.isdigit() and kind == "other":
-            variables[-1] += text
-            continue
-        counting = text == "?"
-        if counting or (kind == "variable" and text[0] != "#"):
-            variables.append(text)
-    return variables

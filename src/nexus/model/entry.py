@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from nexus.model.operation import Membership, Operation, Tokens
+from nexus.model.operation import Configuration, Operation, Tokens
 from nexus.model.position import Epoch, Offset
 
 
@@ -40,7 +40,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
         return decode_payload(self.payload)
 
 
-Kind = TypeVar("Kind", Membership, Tokens)
+Kind = TypeVar("Kind", Configuration, Tokens)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Payload)
@@ -82,12 +82,12 @@ def tokens_of(payload: bytes) -> Tokens | None:
     return _own_operation(payload, Tokens)
 
 
-def configuration_of(payload: bytes) -> Membership | None:
+def configuration_of(payload: bytes) -> Configuration | None:
     """The configuration that an entry brings, if it does; cheap for all other entries.
 
     Raises msgspec.DecodeError for an entry of Nexus's own that is none.
     """
-    return _own_operation(payload, Membership)
+    return _own_operation(payload, Configuration)
 
 
 def _own_operation(payload: bytes, kind: type[Kind]) -> Kind | None:

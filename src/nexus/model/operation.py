@@ -56,7 +56,7 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True, tag=6):
     request_id: str
 
 
-class Membership(msgspec.Struct, frozen=True, array_like=True, tag=7):
+class Configuration(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """The cluster's configuration from this entry on; in force from its append.
 
     `voters` are node ids with their addresses. Without `auto_failover` (maintenance)
@@ -91,9 +91,9 @@ class Tokens(msgspec.Struct, frozen=True, array_like=True, tag=8):
     changes: tuple[TokenChange, ...]
 
 
-Own = Reigned | Membership | Tokens
+Own = Reigned | Configuration | Tokens
 """What Nexus keeps in tables of its own."""
 
 Operation = (
-    Rows | Schema | Sequence | Pragma | Reigned | Fingerprint | Membership | Tokens
+    Rows | Schema | Sequence | Pragma | Reigned | Fingerprint | Configuration | Tokens
 )

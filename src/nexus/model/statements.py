@@ -180,6 +180,22 @@ def tokens(sql: str) -> list[tuple[str, str]]:
     ]
 
 
+def variables(sql: str) -> list[str]:
+    """`?`, `?5`, `:name`, `@name` and `$name`, in their order."""
+    if not any(sign in sql for sign in "?:@$"):
+        return []
+    found: list[str] = []
+    counting = False
+    for kind, text in tokens(sql):
+        if counting and kind == "other" and text.isdecimal():
+            found[-1] += text
+            continue
+        counting = text == "?"
+        if counting or (kind == "variable" and text[0] != "#"):
+            found.append(text)
+    return found
+
+
 def tail(sql: str, count: int) -> str:
     """What follows the first `count` tokens, semicolons not counted."""
     for match in _TOKEN.finditer(sql):

@@ -150,7 +150,7 @@ class Duties:
     async def begin(self) -> None:
         """Take up what disk and settings say."""
         parts = self.parts
-        voters = await asyncio.to_thread(has_voters, parts.standing)
+        voters = await asyncio.to_thread(has_voters, parts.storage)
         if parts.config.replication.coordinator == "etcd":
             self.duty = await Keyholding.begin(parts, voters=voters)
             return
@@ -225,7 +225,7 @@ class Duties:
     ) -> None:
         self._role = role
         if role is Role.REPLICA:
-            catalog = self.parts.standing.catalog
+            catalog = self.parts.storage.catalog
             catalog.update(role=role, master_addr=masters[0])
             self.duty = await Following.begin(
                 self.parts, masters, self._configuration_met
@@ -248,10 +248,10 @@ class Duties:
                     return
                 await self.change(Role.REPLICA, "start", decided.addresses[0])
                 return
-            formed = decided.membership
+            formed = decided.configuration
             log.info("cluster_formed", cluster_id=formed.cluster_id)
             await asyncio.to_thread(
-                self.parts.standing.catalog.update,
+                self.parts.storage.catalog.update,
                 cluster_id=formed.cluster_id,
                 voters=formed.voters,
                 founder=decided.founder,
@@ -273,7 +273,7 @@ class Duties:
             if self.stopping:
                 return
             self.parts.events.warning("stepping_down", order.reason)
-            self.parts.standing.catalog.update(epoch=order.epoch)
+            self.parts.storage.catalog.update(epoch=order.epoch)
             role = self.role if order.vacant else Role.REPLICA
             master = order.master_addr or self.parts.master_addresses()[0]
             await self.change(role, "promote", master)

@@ -13,8 +13,8 @@ from nexus.errors import (
 )
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
-from nexus.node.reading.milestones import Milestones
 from nexus.node.reading.querying import query
+from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
@@ -33,14 +33,14 @@ class Executor:
     def __init__(
         self,
         database: Database,
-        milestones: Milestones,
+        waiters: OffsetWaiters,
         measures: Measures,
         *,
         patience_s: float,
         delay_ms: int = 0,
     ) -> None:
         self._database = database
-        self._milestones = milestones
+        self._waiters = waiters
         self._measures = measures
         self._patience_s = patience_s
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
@@ -96,7 +96,7 @@ class Executor:
                 f"applied entry {offset}; read on another node"
             )
         try:
-            await self._milestones.wait(offset, timeout_s=self._patience_s)
+            await self._waiters.wait(offset, timeout_s=self._patience_s)
         except TimeoutError:
             raise NotAppliedError(
                 f"this node has not applied entry {offset} within "

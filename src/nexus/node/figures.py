@@ -38,7 +38,7 @@ def figures_of(
     parts: Parts, clients: int, *, lacks_quorum: bool, witness_full: bool
 ) -> Figures:
     """Look them up; asks the disk, so it may block."""
-    directory = parts.standing.directory
+    directory = parts.storage.directory
     disk = os.statvfs(directory.root)
     received, expected = parts.receiver.progress
     return Figures(

@@ -17,14 +17,14 @@ from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
+from nexus.node.streaming.adapters import ReplicaAdapter
 from nexus.node.streaming.effectqueue import EffectQueue
-from nexus.node.streaming.faces import LinkFace
 from nexus.node.streaming.screening import screened
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import SECONDS, Histogram
 from nexus.node.telemetry.shortage import Shortage
-from nexus.node.telemetry.telling import LinkTale
+from nexus.node.telemetry.transitions import LinkEvents
 from nexus.node.writing.worker import ApplyWorker
 from nexus.protocol.messages import Error, ErrorCode, Hello, Message, WalEntry
 from nexus.protocol.parts import EntryAssembler
@@ -77,24 +77,24 @@ class Follower:
 
     def __init__(
         self,
-        machine: Replica | LinkFace,
+        machine: Replica | ReplicaAdapter,
         wal: WriteAheadLog,
         worker: ApplyWorker,
         hooks: FollowerHooks,
         *,
-        papers: Papers,
+        security: TransportSecurity,
         timeout_s: float,
     ) -> None:
         self.machine = machine
         self.bytes_received = 0
         self._received_before = 0
         self.last_error = ""
-        self._tale = LinkTale(hooks.events)
+        self._link_events = LinkEvents(hooks.events)
         self._space, self._applying = Shortage(hooks.events), Shortage(hooks.events)
         self._log = wal
         self._worker = worker
         self._hooks = hooks
-        self._papers = papers
+        self._security = security
         self._timeout_s = timeout_s
         self._queue = EffectQueue()
         self.take, self.drop = self._queue.take, self._queue.drop
@@ -171,10 +171,10 @@ class Follower:
         """
         async with self._appending:
             machine = self.machine
-            if isinstance(machine, LinkFace):
+            if isinstance(machine, ReplicaAdapter):
                 keep_from = min(keep_from, machine.retention_floor())
             dropped = await asyncio.to_thread(self._log.retain, keep_from)
-            if isinstance(machine, LinkFace):
+            if isinstance(machine, ReplicaAdapter):
                 machine.retained(self._log.first_offset)
             return dropped
 
@@ -229,12 +229,12 @@ class Follower:
                 self._reader = asyncio.create_task(self._follow(effect))
             case Disconnect():
                 self.last_error = effect.reason
-                self._tale.ended(Level.INFO, effect.reason)
+                self._link_events.ended(Level.INFO, effect.reason)
                 await self._hang_up(effect)
             case Report():
                 self._hooks.events.report(effect)
             case Adopt():
-                self._tale.welcomed(effect.welcome)
+                self._link_events.welcomed(effect.welcome)
                 await self._hooks.adopt(effect)
             case Diverged():
                 await self._hooks.diverged(effect)
@@ -256,7 +256,7 @@ class Follower:
         try:
             if target.delay_ms:
                 await asyncio.sleep(target.delay_ms / 1000)
-            connection = await self._papers.dial(
+            connection = await self._security.dial(
                 target.address, timeout_s=self._timeout_s
             )
             self._connection = connection
@@ -270,7 +270,7 @@ class Follower:
             if isinstance(error, ProtocolError) and self._connection is not None:
                 self._connection.send(Error(ErrorCode.MALFORMED, str(error)))
         self.last_error = reason
-        self._tale.ended(Level.WARNING, reason)
+        self._link_events.ended(Level.WARNING, reason)
         await self._forget_connection()
         self._reader = None
         self.take(self.machine.disconnected(reason))
@@ -284,7 +284,7 @@ class Follower:
                 answer = await introduce(
                     connection,
                     effect.message,
-                    self._papers.secret,
+                    self._security.secret,
                     timeout_s=self._timeout_s,
                 )
                 refused = isinstance(answer, Error)

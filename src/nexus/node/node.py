@@ -21,7 +21,7 @@ from nexus.node.elections.resting import Resting
 from nexus.node.elections.voting import Voting
 from nexus.node.figures import Figures, figures_of
 from nexus.node.guest import Guest
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.operators import governing
 from nexus.node.operators.guests import Guests
 from nexus.node.operators.orders import Orders
@@ -55,7 +55,9 @@ class Node(Orders):
         """`guest`: it is the node of a named database, in another's process."""
         super().__init__(Duties(config), guest, Guests(config, self._make_guest))
         self.config = config
-        self.papers = Papers.of(config) if guest is None else guest.port.papers
+        self.security = (
+            TransportSecurity.of(config) if guest is None else guest.port.security
+        )
         """What it proves itself with; ConfigurationError for files of no use."""
         self.http_addr = config.http_addr
         """Where its API is to be found; empty where it has none. Where the system has
@@ -85,8 +87,8 @@ class Node(Orders):
             await self._open()
             duties.spawn(keep_time(duties.parts, lambda: duties.duty))
             duties.spawn(self._callers.see_off())
-            if self.papers.credentials is not None and self._guest is None:
-                duties.spawn(self.papers.credentials.watch(self.measures))
+            if self.security.credentials is not None and self._guest is None:
+                duties.spawn(self.security.credentials.watch(self.measures))
             try:
                 await self._guests.start(duties)
             except BaseException:
@@ -122,7 +124,7 @@ class Node(Orders):
                 hooks,
                 duties.failed,
                 self.measures,
-                self._guest or self.papers,
+                self._guest or self.security,
             )
         )
         duties.use(parts)
@@ -266,7 +268,7 @@ class Node(Orders):
 
     async def wait_applied(self, offset: Offset, *, timeout_s: float) -> None:
         """Return once the database holds `offset`; TimeoutError if not by then."""
-        await self._parts.milestones.wait(offset, timeout_s=timeout_s)
+        await self._parts.waiters.wait(offset, timeout_s=timeout_s)
 
     async def changes(self, wish: Wish, write: Write) -> ChangeStream:
         """What this node has applied and applies, change by change, as written."""

@@ -16,15 +16,15 @@ from nexus.node.backup.seeding import seed_replica
 from nexus.node.execution import Executor
 from nexus.node.guest import Guest, path_of
 from nexus.node.network.admittance import Admittance
-from nexus.node.network.papers import Papers
 from nexus.node.network.port import MAIN, Port
+from nexus.node.network.security import TransportSecurity
 from nexus.node.publisher import Publisher, PublisherHooks
 from nexus.node.reading.changes import ChangeFeed
-from nexus.node.reading.milestones import Milestones
 from nexus.node.reading.verification import Verifications
 from nexus.node.reading.views import Views
-from nexus.node.startup import Standing, open_standing
-from nexus.node.streaming.fullsync import SnapshotSender
+from nexus.node.reading.waiters import OffsetWaiters
+from nexus.node.startup import Storage, open_storage
+from nexus.node.streaming.sending import SnapshotSender
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.databases import features_for
@@ -54,7 +54,7 @@ class Parts:
 
     config: Config
     loop: asyncio.AbstractEventLoop
-    standing: Standing
+    storage: Storage
     address: str
     """Where other nodes reach this one, `host:port`."""
     http_url: str
@@ -69,7 +69,7 @@ class Parts:
     receiver: SnapshotReceiver
     diverged: DivergedStore
     verifications: Verifications
-    milestones: Milestones
+    waiters: OffsetWaiters
     changes: ChangeFeed
     measures: Measures
     events: EventLog
@@ -90,17 +90,17 @@ class Parts:
     @property
     def log(self) -> WriteAheadLog:
         """The log of entries."""
-        return self.standing.log
+        return self.storage.log
 
     @property
     def database(self) -> Database:
         """The database that users read."""
-        return self.standing.database
+        return self.storage.database
 
     @property
     def state(self) -> CatalogState:
         """What the catalog holds now."""
-        return self.standing.catalog.state
+        return self.storage.catalog.state
 
     @property
     def is_witness(self) -> bool:
@@ -179,7 +179,7 @@ class Parts:
         self.verifications.close()
         self.hashing.shutdown()
         self.receiver.close()
-        self.standing.close()
+        self.storage.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Opening:
     failed: Callable[[BaseException], None]
     """As in `Parts`."""
     measures: Measures
-    host: Papers | Guest
+    host: TransportSecurity | Guest
     """What its own port proves itself with, or whose guest this node is."""
 
     @property
@@ -210,7 +210,7 @@ class Opening:
         """Where clients find its API, which speaks as this port does; or empty."""
         if not self.http_addr:
             return ""
-        return f"{port.papers.scheme}://{self.http_addr}{path_of(self.database)}"
+        return f"{port.security.scheme}://{self.http_addr}{path_of(self.database)}"
 
 
 async def open_parts(opening: Opening) -> Parts:
@@ -223,21 +223,23 @@ async def open_parts(opening: Opening) -> Parts:
     if store is not None and config.archive.seed:
         await asyncio.to_thread(seed_replica, config, store)
     node_id = guest.node_id if guest else None
-    standing = await asyncio.to_thread(open_standing, config, node_id)
+    storage = await asyncio.to_thread(open_storage, config, node_id)
     try:
-        port = await _port(config, opening.host, standing)
+        port = await _port(config, opening.host, storage)
     except BaseException:
-        await asyncio.to_thread(standing.close)
+        await asyncio.to_thread(storage.close)
         raise
-    return _made(opening, standing, port, store)
+    return _made(opening, storage, port, store)
 
 
-async def _port(config: Config, host: Papers | Guest, standing: Standing) -> Port:
+async def _port(
+    config: Config, host: TransportSecurity | Guest, storage: Storage
+) -> Port:
     """The port at which this database is reached, open and published."""
     if isinstance(host, Guest):
-        standing.lock.publish(f"{host.port.address}/{host.database}")
+        storage.lock.publish(f"{host.port.address}/{host.database}")
         return host.port
-    database = standing.database
+    database = storage.database
     port = Port(
         host,
         # Who comes before the node knows its tokens has to come again.
@@ -247,38 +249,36 @@ async def _port(config: Config, host: Papers | Guest, standing: Standing) -> Por
     )
     try:
         await port.start(config.replication.bind_addr)
-        standing.lock.publish(port.address)
+        storage.lock.publish(port.address)
     except BaseException:
         await port.stop()
         raise
     return port
 
 
-def _made(
-    opening: Opening, standing: Standing, port: Port, store: Store | None
-) -> Parts:
+def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -> Parts:
     config, hooks, measures = opening.config, opening.hooks, opening.measures
-    catalog, log, database = standing.catalog, standing.log, standing.database
+    catalog, log, database = storage.catalog, storage.log, storage.database
     publisher = Publisher(hooks, port, database=opening.database)
     publisher.start(log)
     hooks.events.locate(
         lambda: (catalog.state.epoch, log.last_offset), opening.database
     )
-    snapshots, receiver = _snapshots(config, standing.directory)
+    snapshots, receiver = _snapshots(config, storage.directory)
     sender = SnapshotSender(snapshots, database, log, hooks.events, measures)
-    milestones = Milestones(lambda: database.position.offset)
+    waiters = OffsetWaiters(lambda: database.position.offset)
     hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
         config=config,
         loop=asyncio.get_running_loop(),
-        standing=standing,
+        storage=storage,
         address=port.address,
         http_url=opening.url_at(port),
         port=port,
         publisher=publisher,
         executor=Executor(
             database,
-            milestones,
+            waiters,
             measures,
             patience_s=config.limits.idle_transaction_ms / 1000,
             delay_ms=config.replication.apply_delay_ms,
@@ -288,16 +288,16 @@ def _made(
         snapshots=snapshots,
         sender=sender,
         receiver=receiver,
-        diverged=DivergedStore(standing.directory.diverged),
+        diverged=DivergedStore(storage.directory.diverged),
         verifications=Verifications(database, hashing),
-        milestones=milestones,
-        changes=ChangeFeed(database, log, milestones),
+        waiters=waiters,
+        changes=ChangeFeed(database, log, waiters),
         measures=measures,
         events=hooks.events,
         failed=opening.failed,
         guest=opening.guest,
         archiving=archiving_of(
-            store, config.archive, standing, snapshots, sender, hooks.events
+            store, config.archive, storage, snapshots, sender, hooks.events
         ),
     )
 

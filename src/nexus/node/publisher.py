@@ -22,9 +22,9 @@ from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import proven_welcome
 from nexus.node.network.port import Port, Visitor
-from nexus.node.streaming.faces import PortFace
+from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.streaming.framing import Framer
-from nexus.node.streaming.relayface import RelayFace
+from nexus.node.streaming.relayadapter import RelayAdapter
 from nexus.node.telemetry.events import EventLog
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import (
@@ -55,7 +55,7 @@ STREAM_BYTES: Final = 1 << 20
 """Entries read from the log and sent in one go."""
 
 SMALL_BYTES: Final = 16 << 10
-"""A send of less is worth waiting for company, where nobody waits for it."""
+"""A send of less is worth waiting for more, where nobody waits for it."""
 
 INLINE_ENTRIES: Final = 1_024
 """So few are read from the page cache on the loop; more, in a thread."""
@@ -102,7 +102,7 @@ class Publisher:
         """`port` hands over the visitors of `database`, from `start` to `stop`."""
         self.pace_s = 0.0
         """So much lies at least between two small sends to one replica."""
-        self.machine: Master | PortFace | RelayFace | None = None
+        self.machine: Master | MasterAdapter | RelayAdapter | None = None
         self._hooks = hooks
         self._port = port
         self._database = database
@@ -134,7 +134,7 @@ class Publisher:
         """How many nodes are connected to this one."""
         return len(self._links)
 
-    def reign(self, machine: Master | PortFace | RelayFace) -> None:
+    def reign(self, machine: Master | MasterAdapter | RelayAdapter) -> None:
         """From now on serve replicas as this machine decides."""
         self.machine = machine
 
@@ -286,7 +286,7 @@ class Publisher:
             return
         message = effect.message
         if isinstance(message, Welcome):
-            proof = self._port.papers.secret, link.hello.nonce, link.challenge
+            proof = self._port.security.secret, link.hello.nonce, link.challenge
             message = proven_welcome(message, *proof)
             link.is_welcome = True
             self._hooks.events.info("replica_joined", f"{link.hello.node_id} follows")

@@ -43,7 +43,7 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     period_s = settings.heartbeat_ms / 1000 / TICKS_PER_HEARTBEAT
     retaining: asyncio.Task[None] | None = None
     timeout_s = settings.connect_timeout_ms / 1000
-    homecoming = Homecoming(parts.port.papers, timeout_s=timeout_s)
+    homecoming = Homecoming(parts.port.security, timeout_s=timeout_s)
     _serve_archive(parts, duty_now())
     try:
         while True:
@@ -88,7 +88,7 @@ def _look_for_home(duty: Duty, homecoming: Homecoming) -> None:
 
 def _watch(parts: Parts, duty: Duty) -> None:
     """Note once that the log has begun, and that what was lost is there again."""
-    catalog, state = parts.standing.catalog, parts.state
+    catalog, state = parts.storage.catalog, parts.state
     if not (state.log_watermark or state.intent) and parts.log.durable_offset:
         # From now on a log without any entry is one that was lost.
         catalog.update(log_watermark=FIRST)

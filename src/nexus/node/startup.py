@@ -10,9 +10,16 @@ import structlog
 
 from nexus.config import Config
 from nexus.errors import CorruptLogError, StorageError
-from nexus.model.cluster import NodeId, Role
+from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.entry import written_us
-from nexus.model.position import NO_OFFSET, Epoch, EpochHistory, HistoryId, Offset
+from nexus.model.position import (
+    NO_OFFSET,
+    Epoch,
+    EpochHistory,
+    HistoryId,
+    Offset,
+    Reign,
+)
 from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
@@ -41,8 +48,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Standing:
-    """A node's parts, open and in agreement with each other."""
+class Storage:
+    """What a node keeps, open, its parts in agreement with each other."""
 
     directory: DataDirectory
     lock: DirectoryLock
@@ -65,7 +72,7 @@ class Standing:
             self.catalog.update(log_watermark=self.log.durable_offset)
 
 
-def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
+def open_storage(config: Config, node_id: NodeId | None = None) -> Storage:
     """Open a data directory; raises StorageError naming what is wrong.
 
     Nothing is left open then. `node_id` is for a directory that has none yet.
@@ -105,7 +112,7 @@ def open_standing(config: Config, node_id: NodeId | None = None) -> Standing:
         opened.callback(log.close)
         foresee(log, database)
         opened.pop_all()
-    return Standing(directory, lock, catalog, log, database)
+    return Storage(directory, lock, catalog, log, database)
 
 
 def log_settings(max_entries: int) -> WalSettings:
@@ -206,9 +213,9 @@ def _agree(
         catalog.update(intent=None)
 
 
-def redo(standing: Standing) -> None:
+def redo(storage: Storage) -> None:
     """Apply what the log holds beyond the database: the history is this node's own."""
-    apply_logged(standing.log, standing.database, Applier(standing.database))
+    apply_logged(storage.log, storage.database, Applier(storage.database))
 
 
 def apply_logged(log: WriteAheadLog, database: Database, applier: Applier) -> None:
@@ -241,11 +248,11 @@ def foresee(log: WriteAheadLog, database: Database) -> None:
             database.foresee(cursor.read(Offset(log.last_offset + 1), APPLY_BYTES))
 
 
-def log_history(standing: Standing) -> EpochHistory:
+def log_history(storage: Storage) -> EpochHistory:
     """The reigns of the database and of what the log holds beyond it."""
-    history = standing.database.history()
-    log = standing.log
-    start = Offset(standing.database.position.offset + 1)
+    history = storage.database.history()
+    log = storage.log
+    start = Offset(storage.database.position.offset + 1)
     if start > log.last_offset:
         return history
     cursor = log.cursor(start)
@@ -291,6 +298,19 @@ def effective_role(config: Config, catalog: Catalog) -> Role:
     if {configured, kept} == {Role.MASTER, Role.REPLICA}:
         return kept
     return configured
+
+
+def new_reign(storage: Storage, epoch: Epoch, why: str, mode: Mode) -> Reign:
+    """One that begins now, behind all that the log holds, as a history of its own."""
+    return Reign(
+        epoch,
+        new_history_id(),
+        storage.catalog.state.node_id,
+        Offset(storage.log.last_offset + 1),
+        time.time_ns() // 1000,
+        why,
+        mode,
+    )
 
 
 def new_history_id() -> HistoryId:

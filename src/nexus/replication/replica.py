@@ -55,7 +55,7 @@ from nexus.replication.handshake.admission import Refusal
 from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.handshake.cascade import CASCADE, upstream_of
 from nexus.replication.handshake.visitor import answer_to
-from nexus.replication.settings import Identity, ReplicaSettings, Standing
+from nexus.replication.settings import Identity, RecoveredState, ReplicaSettings
 
 
 class Replica(ReplicaView):
@@ -65,22 +65,22 @@ class Replica(ReplicaView):
         self,
         identity: Identity,
         settings: ReplicaSettings,
-        standing: Standing,
+        recovered: RecoveredState,
         random: Callable[[], float],
     ) -> None:
         """STOPPED until `start`; `random` gives fractions of [0, 1) for the jitter."""
         self._identity = identity
-        self._epoch = max(standing.epoch, standing.history.epoch)
+        self._epoch = max(recovered.epoch, recovered.history.epoch)
         link = Link(settings, random)
-        log = Incoming(standing, settings.apply_delay_ms)
+        log = Incoming(recovered, settings.apply_delay_ms)
         self._link, self._log, keeping = link, log, Keeping(log)
         wait = retries(settings, random)
         self._full_sync = FullSync(identity.node_id, link, log, keeping, wait)
-        self._full_sync.wanted = self._full_sync.is_broken = standing.incomplete
+        self._full_sync.wanted = self._full_sync.is_broken = recovered.incomplete
         self._rewinding = Rewinding(link, log, keeping, self._full_sync)
-        self.paused = standing.paused
+        self.paused = recovered.paused
         """Whether an operator has stopped the apply."""
-        self._stays_paused = standing.paused
+        self._stays_paused = recovered.paused
         self._cascades = settings.cascades
         self.homing: Homing | None = None
         """Of a replica that may follow a stand-in."""

@@ -93,8 +93,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a witness: what its log may take of the disk; 0: any size."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a replica stands when its machine is made, read from disk."""
+class RecoveredState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replica's machine begins with, read from disk."""
 
     history: EpochHistory = EpochHistory()
     """The reigns of its log and database."""

@@ -16,8 +16,8 @@ import msgspec
 from nexus.errors import ApplyConflictError, ApplyError, SchemaMismatchError
 from nexus.model.entry import Payload, Record
 from nexus.model.operation import (
+    Configuration,
     Fingerprint,
-    Membership,
     Operation,
     Pragma,
     Reigned,
@@ -299,7 +299,7 @@ class _Batch:
             case Reigned(reign=reign):
                 self._database.keep_own(operation, offset)
                 self._history_id = reign.history_id
-            case Membership() | Tokens():
+            case Configuration() | Tokens():
                 self._database.keep_own(operation, offset)
             case Fingerprint():
                 pass  # the node's matter, not the database's

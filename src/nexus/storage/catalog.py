@@ -14,7 +14,7 @@ import msgspec
 
 from nexus.errors import StorageError
 from nexus.model.cluster import NodeId, Role
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import (
     Epoch,
     EpochHistory,
@@ -53,7 +53,7 @@ class Base(msgspec.Struct, frozen=True):
     offset: Offset
     history: EpochHistory
     configured_at: Offset
-    membership: Membership
+    configuration: Configuration = msgspec.field(name="membership")
 
 
 class CatalogState(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.entry import Record
-from nexus.model.operation import Membership, Own, Reigned, Tokens
+from nexus.model.operation import Configuration, Own, Reigned, Tokens
 from nexus.model.position import ORIGIN, EpochHistory, Offset, Position
 from nexus.storage.schema import columns, system
 from nexus.storage.schema.columns import SchemaChange
@@ -231,8 +231,8 @@ class Database(Access):
         match operation:
             case Reigned(reign=reign):
                 system.write_reign(self.writer, reign)
-            case Membership():
-                system.write_membership(self.writer, offset, operation)
+            case Configuration():
+                system.write_configuration(self.writer, offset, operation)
             case Tokens(changes=changes):
                 write_tokens(self.writer, changes)
                 self._tokens_changed = True

@@ -104,3 +104,45 @@ async def test_a_request_that_is_broken_off_closes_its_stream() -> None:
             raise asyncio.CancelledError
 
     assert kept.count == 0
+
+
+async def test_who_has_the_next_baton_already_may_leave_and_come_again() -> None:
+    kept = streams()
+    baton = await begun(kept)
+    leaving = asyncio.Event()
+
+    async def leave() -> None:
+        async with kept.visit(baton) as visit:
+            visit.is_told = True
+            told.append(visit.baton or "")
+            leaving.set()
+            await asyncio.Event().wait()
+
+    async def goes_on(baton: str) -> bool:
+        async with kept.visit(baton) as visit:
+            [stream] = kept._kept.values()
+            is_timed = stream.timer is not None and not stream.timer.cancelled()
+            return not visit.stream.is_closed and not is_timed
+
+    told: list[str] = []
+    first = asyncio.create_task(leave())
+    await leaving.wait()
+    again = asyncio.create_task(goes_on(told[0]))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+
+    assert await again
+    assert kept.count == 1
+
+
+async def test_an_error_closes_its_stream_though_the_next_baton_is_told() -> None:
+    kept = streams()
+    baton = await begun(kept)
+
+    with pytest.raises(RuntimeError):  # noqa: PT012
+        async with kept.visit(baton) as visit:
+            visit.is_told = True
+            raise RuntimeError
+
+    assert kept.count == 0

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.protocol.calls import Attached, Execute, Fetch, Query, Rows
 from nexus.protocol.messages import Error, ErrorCode
 from nexus.protocol.passage import TO_MASTER
@@ -101,7 +101,7 @@ async def test_a_replica_that_does_not_reach_its_master_serves_the_client_itself
     async def cut(*_: object, **__: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(Papers, "dial", cut)
+    monkeypatch.setattr(TransportSecurity, "dial", cut)
     async with connected(replica) as client:
         client.say(ASKING)
         told = await client.expect(Attached)

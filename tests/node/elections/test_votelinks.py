@@ -17,7 +17,7 @@ from nexus.node.elections.votelinks import (
 )
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import receive_hello
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.elections.formation import Sighting
 from nexus.replication.handshake.announcement import hello_of
@@ -38,7 +38,7 @@ class Voter:
             VoteHooks(
                 self._hello, self._welcome, lambda *said: self.heard.append(said)
             ),
-            papers=Papers(SECRET),
+            security=TransportSecurity(SECRET),
             heartbeat_ms=20,
             missed=100,
         )

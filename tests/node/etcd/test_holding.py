@@ -9,7 +9,7 @@ from nexus.errors import ConfigurationError, NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.position import EpochHistory
 from nexus.node.etcd.holding import Keyholding
-from nexus.node.etcd.reign import new_reign
+from nexus.node.etcd.reign import prepared
 from nexus.node.node import Node
 from nexus.node.parts import Parts
 from nexus.replication.effects import StepDown
@@ -124,8 +124,8 @@ class Pause:
     def __init__(self) -> None:
         self.reached, self.over = asyncio.Event(), asyncio.Event()
 
-    async def new_reign(self, parts: Parts, order: Reign) -> EpochHistory:
-        history = await new_reign(parts, order)
+    async def prepared(self, parts: Parts, order: Reign) -> EpochHistory:
+        history = await prepared(parts, order)
         self.reached.set()
         await self.over.wait()
         return history
@@ -134,7 +134,7 @@ class Pause:
 @pytest.fixture
 def pause(monkeypatch: pytest.MonkeyPatch) -> Pause:
     made = Pause()
-    monkeypatch.setattr("nexus.node.etcd.holding.new_reign", made.new_reign)
+    monkeypatch.setattr("nexus.node.etcd.holding.prepared", made.prepared)
     return made
 
 

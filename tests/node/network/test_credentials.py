@@ -233,7 +233,7 @@ async def test_a_revocation_ends_the_connections_that_stand(office: Office) -> N
     ]
     try:
         async with watched(credentials):
-            await until(lambda: credentials._standing.count == 2)
+            await until(lambda: credentials._established.count == 2)
             revoke(office.directory, bad.cert)
             credentials.look_now()
             (reader, _), (other, _) = there

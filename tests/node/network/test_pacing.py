@@ -5,7 +5,7 @@ import pytest
 from nexus.config import Config
 from nexus.node.network import pacing
 from nexus.node.network.pacing import paced
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from node.builders import Crowd, caught_up, run
 from node.roles.test_following import duty_of
 
@@ -39,6 +39,6 @@ async def test_what_is_received_takes_as_long_as_the_rate_says(
 
 
 def test_without_a_rate_nothing_stands_between() -> None:
-    papers = Papers("secret")
+    security = TransportSecurity("secret")
 
-    assert paced(papers, Config()) is papers
+    assert paced(security, Config()) is security

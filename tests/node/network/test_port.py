@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from nexus.config import split_address
 from nexus.errors import ConfigurationError
 from nexus.node.network.connection import Connection
-from nexus.node.network.papers import Papers
 from nexus.node.network.port import MAIN, Port, Serve, Visitor
+from nexus.node.network.security import TransportSecurity
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error, ErrorCode, Message, Ping
 from node.builders import PATIENCE_S, knowing
@@ -21,7 +21,7 @@ from node.test_publisher import HELLO
 
 @asynccontextmanager
 async def open_port(*named: str) -> AsyncIterator[Port]:
-    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S, named=named)
+    port = Port(TransportSecurity(), knowing(), timeout_s=PATIENCE_S, named=named)
     await port.start("127.0.0.1:0")
     try:
         yield port
@@ -106,7 +106,7 @@ async def test_a_database_that_is_closed_turns_visitors_away_and_no_other_does()
 
 async def test_a_port_that_is_taken_is_told_with_its_address() -> None:
     async with open_port() as port:
-        other = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
+        other = Port(TransportSecurity(), knowing(), timeout_s=PATIENCE_S)
 
         with pytest.raises(ConfigurationError, match=f"{port.address} cannot be used"):
             await other.start(port.address)
@@ -141,7 +141,7 @@ async def last_word(peer: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_whoever_comes_while_the_port_stops_is_cut_off(turns: int) -> None:
-    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
+    port = Port(TransportSecurity(), knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     with socket.create_connection(split_address(port.address)) as late:
         late.settimeout(0)

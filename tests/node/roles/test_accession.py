@@ -9,7 +9,7 @@ from e2e.cluster import free_port
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.roles.accession import stand_alone, take_writes
 from nexus.replication.elections.effects import TakeWrites
-from nexus.storage.schema.system import read_membership
+from nexus.storage.schema.system import read_configuration
 from node.builders import crowd_in
 
 
@@ -25,9 +25,9 @@ async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
             replication__peers=f"{own},{other}",
         )
         parts = node._parts
-        parts.standing.catalog.update(cluster_id="c")
+        parts.storage.catalog.update(cluster_id="c")
         await asyncio.to_thread(stand_alone, parts)
-        stored = read_membership(parts.database.writer)
+        stored = read_configuration(parts.database.writer)
         assert stored is not None
         assert stored[0] == parts.database.position.offset == parts.log.durable_offset
         assert stored[1].voters == ((node.node_id, own),)
@@ -57,7 +57,7 @@ async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign
         member=SimpleNamespace(history=EpochHistory(), epoch=Epoch(2)),
         parts=SimpleNamespace(
             events=SimpleNamespace(info=lambda *_: None),
-            standing=SimpleNamespace(
+            storage=SimpleNamespace(
                 catalog=SimpleNamespace(update=lambda **changes: kept.update(changes))
             ),
         ),

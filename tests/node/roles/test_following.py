@@ -17,7 +17,7 @@ from nexus.node.follower import Follower
 from nexus.node.node import Node
 from nexus.node.roles.following import Following
 from nexus.replication.replica import Replica
-from nexus.replication.settings import Identity, ReplicaSettings, Standing
+from nexus.replication.settings import Identity, RecoveredState, ReplicaSettings
 from nexus.storage.database import Database
 from node.builders import (
     Crowd,
@@ -74,7 +74,9 @@ async def test_a_replica_says_what_it_lacks_and_what_it_has_received(
 async def test_a_pause_that_comes_as_a_reign_ends_is_the_new_machines() -> None:
     identity = Identity(node_id=NodeId("n"), cluster_id="", address="n:1")
     looks = ReplicaSettings(addresses=("a:1",))
-    one, other = (Replica(identity, looks, Standing(), lambda: 0.0) for _ in range(2))
+    one, other = (
+        Replica(identity, looks, RecoveredState(), lambda: 0.0) for _ in range(2)
+    )
 
     async def rest() -> None:
         following.machine.pause()

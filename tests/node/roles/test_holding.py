@@ -249,7 +249,7 @@ async def test_a_pause_that_cannot_be_kept_is_none(
     def full(**_: object) -> None:
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(replica._parts.standing.catalog, "update", full)
+    monkeypatch.setattr(replica._parts.storage.catalog, "update", full)
     with pytest.raises(StorageError, match="the disk is full"):
         replica.pause(None)
 

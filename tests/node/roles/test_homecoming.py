@@ -6,7 +6,7 @@ from typing import Any
 
 from e2e.cluster import free_port
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.roles.homecoming import Homecoming
 from nexus.protocol.messages import Hello, Welcome
 from nexus.replication.handshake.announcement import hello_of
@@ -41,7 +41,11 @@ class Asks:
 def asking(directory: Path, asks: Asks) -> tuple[Homecoming, Any, list[Any]]:
     taken: list[Any] = []
     following = SimpleNamespace(machine=asks, take=taken.append)
-    return Homecoming(Papers.of(settings(directory)), timeout_s=60), following, taken
+    return (
+        Homecoming(TransportSecurity.of(settings(directory)), timeout_s=60),
+        following,
+        taken,
+    )
 
 
 async def test_what_it_answers_to_a_hello_decides(crowd: Crowd, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from nexus.errors import DatabaseBusyError, DiskFullError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
 from nexus.node.roles import intake as intake_module
+from nexus.node.roles.installing import install_snapshot
 from nexus.node.roles.intake import IntakeHooks, SnapshotIntake
 from nexus.node.roles.rescue import Rescue
-from nexus.node.streaming.fullsync import install_snapshot
 from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 from nexus.storage.database import Database

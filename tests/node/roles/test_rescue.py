@@ -49,7 +49,7 @@ async def together(old: Node, new: Node) -> None:
 
 def kept_rows(node: Node, found: Divergence) -> list[tuple[Any, ...]]:
     """What the kept copy of the database holds."""
-    path = node._parts.standing.directory.diverged / found.copy
+    path = node._parts.storage.directory.diverged / found.copy
     with closing(
         apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     ) as connection:

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
 from nexus.node.roles import machines
 from nexus.node.roles.shortening import shorten
-from nexus.node.streaming.faces import LinkFace
+from nexus.node.streaming.adapters import ReplicaAdapter
 from nexus.storage.catalog import Base, Catalog
 from nexus.storage.wal import WalSettings, WriteAheadLog
 from storage.logs import batch
@@ -21,7 +21,7 @@ MOST = 8
 END = 40
 
 
-class Face:
+class Adapter:
     """A member's, that knows its voters from one entry on."""
 
     def __init__(self, floor: int, known_from: int = 1) -> None:
@@ -34,7 +34,7 @@ class Face:
     def base_at(self, offset: Offset) -> Base | None:
         if offset < self.known_from:
             return None
-        named = Membership("cluster", (("a", "a:1"),))
+        named = Configuration("cluster", (("a", "a:1"),))
         return Base(offset, EpochHistory(), Offset(self.known_from), named)
 
     def retained(self, first_offset: Offset) -> None:
@@ -57,18 +57,20 @@ class Witness:
         self.before()
         return call()
 
-    async def shorten(self, face: Face) -> None:
+    async def shorten(self, adapter: Adapter) -> None:
         bounds = SimpleNamespace(max_log_size=MOST, hold_size=self.hold)
         config = SimpleNamespace(replication=bounds)
-        standing = SimpleNamespace(catalog=self.catalog)
+        storage = SimpleNamespace(catalog=self.catalog)
         parts = SimpleNamespace(
             log=self.log,
             state=self.catalog.state,
             config=config,
-            standing=standing,
+            storage=storage,
             is_witness=True,
         )
-        await shorten(cast("Parts", parts), cast("LinkFace", face), self.on_worker)
+        await shorten(
+            cast("Parts", parts), cast("ReplicaAdapter", adapter), self.on_worker
+        )
 
 
 @pytest.fixture
@@ -78,21 +80,21 @@ def witness(tmp_path: Path) -> Witness:
 
 
 async def test_the_catalog_says_where_the_log_goes_on(witness: Witness) -> None:
-    face = Face(floor=21)
+    adapter = Adapter(floor=21)
 
-    await witness.shorten(face)
+    await witness.shorten(adapter)
 
     base = witness.catalog.state.base
     assert base is not None
     assert base.offset == 20
     assert 1 < witness.log.first_offset <= 21
-    assert face.begins == witness.log.first_offset
+    assert adapter.begins == witness.log.first_offset
 
 
 async def test_nothing_goes_while_the_voters_of_that_time_are_not_at_hand(
     witness: Witness,
 ) -> None:
-    await witness.shorten(Face(floor=21, known_from=25))
+    await witness.shorten(Adapter(floor=21, known_from=25))
 
     assert witness.catalog.state.base is None
     assert witness.log.first_offset == 1
@@ -102,7 +104,7 @@ async def test_nothing_goes_while_the_voters_of_that_time_are_not_at_hand(
 async def test_only_what_is_old_and_what_all_hold_goes(
     witness: Witness, floor: int
 ) -> None:
-    await witness.shorten(Face(floor=floor))
+    await witness.shorten(Adapter(floor=floor))
 
     assert witness.log.last_offset - witness.log.first_offset + 1 >= MOST
     assert (witness.log.first_offset == 1) is (floor == 1)
@@ -112,7 +114,7 @@ async def test_a_log_that_was_taken_back_meanwhile_is_left_alone(
     witness: Witness,
 ) -> None:
     witness.before = lambda: witness.log.truncate_after(Offset(10))
-    await witness.shorten(Face(floor=21))
+    await witness.shorten(Adapter(floor=21))
     assert witness.catalog.state.base is None
 
 
@@ -122,7 +124,7 @@ async def test_hard_case_11_a_log_that_takes_half_of_its_cap_keeps_what_others_l
     monkeypatch.setattr(machines, "LEAST_FILES", 0)
     witness.hold = witness.log.size_bytes
 
-    await witness.shorten(Face(floor=END - 2))
+    await witness.shorten(Adapter(floor=END - 2))
 
     assert witness.log.entry_count < MOST
     assert witness.log.first_offset <= END - 2

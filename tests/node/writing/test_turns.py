@@ -16,8 +16,8 @@ from nexus.errors import (
 )
 from nexus.model.position import Offset
 from nexus.node.transactions import TransactionManager
+from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.company import Company
 from nexus.node.writing.jobs import Answer
 from nexus.storage.database import Database
 from node.builders import Desk, outcome_of, until, wanted
@@ -72,7 +72,7 @@ async def test_in_sync_mode_a_batch_looks_for_company_before_it_begins(
         await manager.execute(wanted(CREATE))
         asked: list[int] = []
         monkeypatch.setattr(
-            Company, "gather", lambda _, present: asked.append(present())
+            CommitDelay, "gather", lambda _, present: asked.append(present())
         )
         await asyncio.gather(
             *(manager.execute(wanted((INSERT, (n,)))) for n in range(8))

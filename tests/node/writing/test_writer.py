@@ -23,7 +23,7 @@ from nexus.errors import (
 from nexus.model.cluster import Outcome
 from nexus.model.operation import Reigned
 from nexus.model.position import Offset
-from nexus.node.startup import open_standing, redo
+from nexus.node.startup import open_storage, redo
 from nexus.node.telemetry import shortage
 from nexus.node.writing.answers import STORED_ANSWER_LIMIT
 from nexus.node.writing.commitment import Commitment, ReignEndedError
@@ -303,16 +303,16 @@ writer.run_batch([Job(wanted("insert into t(v) values (7)", name="once"))])
     )
     assert ended.returncode == 9
 
-    standing = open_standing(settings(tmp_path / "data"))
+    storage = open_storage(settings(tmp_path / "data"))
     try:
-        assert standing.database.position.offset == 2
-        redo(standing)
-        assert standing.database.position.offset == 3
-        with standing.database.reader() as reader:
+        assert storage.database.position.offset == 2
+        redo(storage)
+        assert storage.database.position.offset == 3
+        with storage.database.reader() as reader:
             assert reader.execute("select v from t").fetchall() == [(7,)]
-        assert standing.database.answer_of("once") is not None
+        assert storage.database.answer_of("once") is not None
     finally:
-        standing.close()
+        storage.close()
 
 
 def test_an_error_that_nobody_foresaw_settles_every_job_of_the_batch(

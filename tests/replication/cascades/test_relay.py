@@ -22,8 +22,8 @@ from nexus.replication.replica import Replica
 from nexus.replication.settings import (
     Identity,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 from replication.examples import ONE_REIGN, TWO_REIGNS, entry, hello, welcome
 
@@ -34,7 +34,7 @@ OWN = Identity(node_id=NodeId("r"), cluster_id="cluster", address="r:1")
 def upstream(held: int = 8, commit: int = 6, **changes: Any) -> Replica:
     """Follows a master that has 10 entries: holds 8 of them, 6 are committed."""
     found = Replica(
-        OWN, ReplicaSettings(addresses=("a:1",)), Standing(), random=lambda: 0.0
+        OWN, ReplicaSettings(addresses=("a:1",)), RecoveredState(), random=lambda: 0.0
     )
     found.start()
     found.connected_to_master(0)
@@ -184,7 +184,9 @@ def test_a_loop_of_nodes_that_all_wait_is_found() -> None:
             MasterSettings(),
         ),
     )
-    alone = Replica(OWN, ReplicaSettings(addresses=("c:1",)), Standing(), lambda: 0.0)
+    alone = Replica(
+        OWN, ReplicaSettings(addresses=("c:1",)), RecoveredState(), lambda: 0.0
+    )
     asked = asks(node_id=NodeId("b"), features=(CASCADE, "waits=b,c"))
     r.hello(PEER, asked, alone, Offset(1), 0)
     waiting = r.waiting(1)

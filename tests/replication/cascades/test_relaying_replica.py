@@ -9,8 +9,8 @@ from nexus.replication.handshake.cascade import CASCADE
 from nexus.replication.settings import (
     Identity,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 from replication.examples import ONE_REIGN, entry, hello, history, welcome
 
@@ -29,7 +29,7 @@ def replica(
     found = RelayingReplica(
         Identity(node_id=NodeId("r"), cluster_id="cluster", address="r:1"),
         ReplicaSettings(addresses=("a:1",), cascades=True),
-        Standing(history=own, durable_offset=Offset(end)),
+        RecoveredState(history=own, durable_offset=Offset(end)),
         lambda: 0.0,
         MasterSettings(),
     )

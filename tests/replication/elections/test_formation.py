@@ -30,8 +30,8 @@ def test_nodes_that_are_all_empty_form_the_same_cluster_each_by_itself() -> None
     assert [type(one) for one in formed] == [Formed] * 3
     assert len(set(formed)) == 1
     assert isinstance(formed[0], Formed)
-    assert formed[0].membership.voters == VOTERS
-    assert formed[0].membership.cluster_id == cluster_id_of(VOTERS)
+    assert formed[0].configuration.voters == VOTERS
+    assert formed[0].configuration.cluster_id == cluster_id_of(VOTERS)
 
 
 def test_a_node_that_was_away_while_the_others_formed_it_forms_the_same() -> None:
@@ -81,7 +81,7 @@ def test_one_node_with_an_imported_database_is_the_founder() -> None:
     assert len(set(formed)) == 1
     assert isinstance(formed[0], Formed)
     assert formed[0].founder == "b"
-    assert formed[0].membership.voters == VOTERS
+    assert formed[0].configuration.voters == VOTERS
 
 
 def test_two_imported_databases_form_nothing() -> None:

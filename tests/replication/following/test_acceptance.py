@@ -13,12 +13,12 @@ from nexus.replication.following.acceptance import (
 )
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.handshake.admission import Refusal
-from nexus.replication.settings import Standing
+from nexus.replication.settings import RecoveredState
 from replication.examples import ONE_REIGN, TWO_REIGNS, history, welcome
 
 
 def log(end: int = 10, of: EpochHistory = ONE_REIGN) -> Incoming:
-    return Incoming(Standing(history=of, durable_offset=Offset(end)))
+    return Incoming(RecoveredState(history=of, durable_offset=Offset(end)))
 
 
 def answer(said: Welcome, own: Incoming, cluster: str = "cluster") -> object:

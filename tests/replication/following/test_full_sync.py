@@ -28,7 +28,7 @@ from nexus.replication.following.full_sync import FullSync
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.keeping import Keeping
 from nexus.replication.following.link import Link, retries
-from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.examples import ONE_REIGN, welcome
 
 POSITION = ONE_REIGN.position_at(Offset(7))
@@ -41,9 +41,9 @@ class Transfer:
 
     def __init__(self, end: int = 5) -> None:
         settings = ReplicaSettings(addresses=("a",))
-        standing = Standing(history=ONE_REIGN, durable_offset=Offset(end))
+        recovered = RecoveredState(history=ONE_REIGN, durable_offset=Offset(end))
         self.link = Link(settings, lambda: 0.0)
-        self.log = Incoming(standing)
+        self.log = Incoming(recovered)
         keeping, wait = Keeping(self.log), retries(settings, lambda: 0.0)
         self.full_sync = FullSync(NodeId("b"), self.link, self.log, keeping, wait)
         self.link.started()

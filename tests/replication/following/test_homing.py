@@ -8,7 +8,7 @@ from nexus.protocol.messages import Error, ErrorCode, Plan
 from nexus.replication.following.homing import ANSWERS, MOST_TIMES, Homing, Reply
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.link import Link
-from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.examples import ONE_REIGN, welcome
 
 HOME, OTHER = "home:1", "other:1"
@@ -24,7 +24,7 @@ class Away:
 
     def __init__(self) -> None:
         end = Offset(5)
-        log = Incoming(Standing(history=ONE_REIGN, durable_offset=end))
+        log = Incoming(RecoveredState(history=ONE_REIGN, durable_offset=end))
         self.log = log
         self.link = Link(SETTINGS, lambda: 0.0)
         self.homing = Homing(NodeId("r"), self.link, log, steady_ms=STEADY_MS)

@@ -4,13 +4,13 @@ from nexus.errors import ProtocolError
 from nexus.model.position import EpochHistory, Offset
 from nexus.protocol.messages import WalEntry
 from nexus.replication.following.incoming import Incoming
-from nexus.replication.settings import Standing
+from nexus.replication.settings import RecoveredState
 from replication.examples import ONE_REIGN, TWO_REIGNS, entry, history, welcome
 
 
 def log(end: int = 0, of: EpochHistory = TWO_REIGNS) -> Incoming:
     """Matched with a master whose log is `of`, up to 20."""
-    incoming = Incoming(Standing(history=of, durable_offset=Offset(end)))
+    incoming = Incoming(RecoveredState(history=of, durable_offset=Offset(end)))
     incoming.met(welcome(end, 20, of, commit_offset=Offset(0)), 0)
     incoming.matched(of)
     return incoming
@@ -47,9 +47,11 @@ def test_the_history_shows_no_reign_whose_entries_have_not_come() -> None:
 
 def test_a_delayed_log_knows_after_a_restart_when_its_entries_were_written() -> None:
     written = ((Offset(1), 1_000_000), (Offset(2), 2_000_000))
-    standing = Standing(history=ONE_REIGN, durable_offset=Offset(2), written=written)
+    recovered = RecoveredState(
+        history=ONE_REIGN, durable_offset=Offset(2), written=written
+    )
 
-    incoming = Incoming(standing, 500)
+    incoming = Incoming(recovered, 500)
     incoming.met(welcome(2, 2, ONE_REIGN), 0)
     incoming.matched(ONE_REIGN)
 
@@ -89,7 +91,7 @@ def test_what_does_not_follow_changes_nothing(
 
 
 def test_nothing_is_taken_before_a_master_has_matched_the_log() -> None:
-    incoming = Incoming(Standing())
+    incoming = Incoming(RecoveredState())
 
     with pytest.raises(ProtocolError):
         incoming.take(entries(1, 1), 0)

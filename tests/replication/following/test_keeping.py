@@ -2,13 +2,13 @@ from nexus.model.position import Offset
 from nexus.replication.effects import Diverged
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.keeping import Keeping
-from nexus.replication.settings import Standing
+from nexus.replication.settings import RecoveredState
 from replication.examples import ONE_REIGN
 
 
 def keeping(end: int) -> Keeping:
-    standing = Standing(history=ONE_REIGN, durable_offset=Offset(end))
-    return Keeping(Incoming(standing))
+    recovered = RecoveredState(history=ONE_REIGN, durable_offset=Offset(end))
+    return Keeping(Incoming(recovered))
 
 
 def test_what_is_not_shared_is_kept_once() -> None:

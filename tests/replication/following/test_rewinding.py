@@ -15,7 +15,7 @@ from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.keeping import Keeping
 from nexus.replication.following.link import Link, retries
 from nexus.replication.following.rewinding import Rewinding
-from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.examples import TWO_REIGNS, welcome
 
 
@@ -26,7 +26,7 @@ class Deposed:
         settings = ReplicaSettings(addresses=("a",))
         self.link = Link(settings, lambda: 0.0)
         self.log = Incoming(
-            Standing(
+            RecoveredState(
                 history=TWO_REIGNS,
                 durable_offset=Offset(end),
                 applied_offset=Offset(applied),

@@ -5,7 +5,7 @@ from nexus.model.position import Offset
 from nexus.protocol.messages import WalAck
 from nexus.replication.effects import MASTER, Apply, Send
 from nexus.replication.replica import Replica
-from nexus.replication.settings import Identity, ReplicaSettings, Standing
+from nexus.replication.settings import Identity, RecoveredState, ReplicaSettings
 from replication.examples import ONE_REIGN, entry, welcome
 
 DELAY_MS = 60_000
@@ -16,7 +16,7 @@ def delayed() -> Replica:
     found = Replica(
         Identity(node_id=NodeId("r"), cluster_id="cluster", address="r:1"),
         ReplicaSettings(addresses=("a:1",), apply_delay_ms=DELAY_MS),
-        Standing(history=ONE_REIGN),
+        RecoveredState(history=ONE_REIGN),
         lambda: 0.0,
     )
     found.start()

@@ -5,9 +5,9 @@ from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import TakeOver, VoteReply
 from nexus.replication.effects import Report, Send, StepDown
 from nexus.replication.elections.effects import PersistVote, VoteRecord
-from nexus.replication.members.effects import MemberStanding
+from nexus.replication.members.effects import RecoveredMember
 from nexus.replication.members.member import Member
-from nexus.replication.settings import Standing
+from nexus.replication.settings import RecoveredState
 from replication.alone import elected, follows, member, only, reigns
 from replication.examples import TWO_REIGNS, entry, welcome
 
@@ -29,12 +29,12 @@ def test_a_higher_epoch_ends_the_reign_before_anything_else() -> None:
 
 def test_an_epoch_that_only_the_log_knows_of_was_met_too() -> None:
     one = member("a", "b")
-    standing = MemberStanding(
-        log=Standing(history=TWO_REIGNS, durable_offset=Offset(20)),
+    recovered = RecoveredMember(
+        log=RecoveredState(history=TWO_REIGNS, durable_offset=Offset(20)),
         record=VoteRecord(Epoch(1), NodeId("b")),
     )
 
-    again = Member(one._identity, one._settings, standing, lambda: 0.0, 0)
+    again = Member(one._identity, one._settings, recovered, lambda: 0.0, 0)
 
     assert again.epoch == 2
     assert again.elector.record.voted_for == ""
@@ -43,8 +43,8 @@ def test_an_epoch_that_only_the_log_knows_of_was_met_too() -> None:
 def test_a_log_that_lacks_what_was_acknowledged_votes_once_it_has_caught_up() -> None:
     one = member("b", "a")
     known = one.configurations
-    standing = MemberStanding(configurations=known, sound=False)
-    again = Member(one._identity, one._settings, standing, lambda: 0.0, 0)
+    recovered = RecoveredMember(configurations=known, sound=False)
+    again = Member(one._identity, one._settings, recovered, lambda: 0.0, 0)
     again.start()
     unsound = again.tick(1_000)
 

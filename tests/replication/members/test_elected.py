@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
 from nexus.replication.effects import (
@@ -37,7 +37,7 @@ def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
 
     def objection(*voters: str) -> str:
         named = tuple((voter, voter) for voter in voters)
-        return one.objection(Membership("cluster", named))
+        return one.objection(Configuration("cluster", named))
 
     assert objection("a", "b") == ""
     assert objection("a") == ""
@@ -47,9 +47,9 @@ def test_only_one_voter_changes_at_a_time_and_never_the_master() -> None:
 
 def test_a_change_waits_for_the_one_before_it() -> None:
     one = member("a", mode=Mode.ASYNC)
-    early = one.objection(Membership("cluster", (("a", "a"),)))
+    early = one.objection(Configuration("cluster", (("a", "a"),)))
     reigns(one, one.tick(1_000), 1_000)
-    both = Membership("cluster", (("a", "a"), ("b", "b")))
+    both = Configuration("cluster", (("a", "a"), ("b", "b")))
 
     one.configured(Offset(2), both, 1_100)
 
@@ -62,7 +62,7 @@ def test_before_its_first_entry_a_master_changes_nothing_and_hands_over_to_nobod
 ):
     one = member("a", "b")
     reigns(one, won(one), 1_030)
-    both = Membership("cluster", (("a", "a"), ("b", "b")))
+    both = Configuration("cluster", (("a", "a"), ("b", "b")))
 
     with pytest.raises(WrongRoleError, match="not begun for clients"):
         one.switchover(NodeId("b"), 1_040)
@@ -87,7 +87,7 @@ def test_a_strong_read_sees_what_was_told_before_the_mode_became_sync() -> None:
     one = member("a", "b", mode=Mode.ASYNC)
     assert only(reigns(one, won(one), 1_030), TakeWrites)
     one.stored(Offset(2), 1_040)  # acknowledged by this node alone
-    both = Membership("cluster", (("a", "a"), ("b", "b")), mode=Mode.SYNC)
+    both = Configuration("cluster", (("a", "a"), ("b", "b")), mode=Mode.SYNC)
 
     one.configured(Offset(3), both, 1_050)
 
@@ -101,7 +101,9 @@ def test_a_sync_quorum_counts_from_the_entry_that_makes_the_mode_sync() -> None:
     reigns(one, won(one), 1_030)
     assert one.master is not None
     assert one.master.quorum == 0
-    named = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")), mode=Mode.SYNC)
+    named = Configuration(
+        "cluster", (("a", "a"), ("b", "b"), ("c", "c")), mode=Mode.SYNC
+    )
 
     one.configured(Offset(2), named, 1_050)
 
@@ -124,7 +126,9 @@ def test_a_quorum_that_is_logged_counts_from_its_entry() -> None:
     one = elected("a", "b", "c")
     follows(one, "b")
     assert one.master is not None
-    named = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")), sync_quorum=3)
+    named = Configuration(
+        "cluster", (("a", "a"), ("b", "b"), ("c", "c")), sync_quorum=3
+    )
 
     objection = one.objection(named)
     too_many = one.objection(replace(named, sync_quorum=4))
@@ -139,7 +143,7 @@ def test_a_quorum_that_is_logged_counts_from_its_entry() -> None:
 
 def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:
     one = elected("a", "b", "c", sync_quorum=1)
-    two = Membership("cluster", (("a", "a"), ("b", "b")))
+    two = Configuration("cluster", (("a", "a"), ("b", "b")))
     assert one.master is not None
     assert one.master.takes_writes
 
@@ -153,10 +157,10 @@ def test_voters_change_by_what_a_majority_holds_whatever_the_quorum() -> None:
 def test_a_change_waits_until_a_majority_holds_the_one_before_it() -> None:
     one = elected("a", "b", "c")
     follows(one, "b")
-    two = Membership("cluster", (("a", "a"), ("b", "b")))
+    two = Configuration("cluster", (("a", "a"), ("b", "b")))
 
     one.configured(Offset(2), two, 1_100)
-    three = Membership("cluster", (("a", "a"), ("b", "b"), ("c", "c")))
+    three = Configuration("cluster", (("a", "a"), ("b", "b"), ("c", "c")))
 
     assert "last change of the configuration" in one.objection(three)
 
@@ -182,7 +186,7 @@ def test_there_are_never_fewer_voters_than_the_quorum_asks_for() -> None:
     one = elected("a", "b", sync_quorum=2)
     follows(one, "b")
 
-    assert "asks for as many" in one.objection(Membership("cluster", (("a", "a"),)))
+    assert "asks for as many" in one.objection(Configuration("cluster", (("a", "a"),)))
 
 
 def pair(mode: Mode) -> Member:

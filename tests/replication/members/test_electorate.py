@@ -3,13 +3,13 @@
 from msgspec.structs import replace
 
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Rows
+from nexus.model.operation import Configuration, Operation, Rows
 from nexus.model.position import Epoch, Offset
-from nexus.replication.members.electorate import Configuration, Electorate
+from nexus.replication.members.electorate import ConfigurationEntry, Electorate
 
-TWO = Membership("cluster", (("a", "at-a"), ("b", "at-b")))
-THREE = Membership("cluster", (*TWO.voters, ("c", "at-c")))
-REST = Membership("cluster", THREE.voters, auto_failover=False)
+TWO = Configuration("cluster", (("a", "at-a"), ("b", "at-b")))
+THREE = Configuration("cluster", (*TWO.voters, ("c", "at-c")))
+REST = Configuration("cluster", THREE.voters, auto_failover=False)
 
 
 def entry(offset: int, operation: Operation) -> Record:
@@ -18,7 +18,7 @@ def entry(offset: int, operation: Operation) -> Record:
 
 
 def formed() -> Electorate:
-    return Electorate((Configuration(Offset(1), TWO),))
+    return Electorate((ConfigurationEntry(Offset(1), TWO),))
 
 
 def test_before_the_first_configuration_nobody_votes() -> None:
@@ -103,7 +103,7 @@ def test_a_snapshot_brings_its_own() -> None:
 
     electorate.replaced(())
     kept = electorate.voters
-    electorate.replaced((Configuration(Offset(9), THREE),))
+    electorate.replaced((ConfigurationEntry(Offset(9), THREE),))
 
     assert kept == ("a", "b")
     assert electorate.voters == ("a", "b", "c")
@@ -111,8 +111,8 @@ def test_a_snapshot_brings_its_own() -> None:
 
 def test_it_remembers_who_has_voted_by_what_it_still_knows() -> None:
     electorate = formed()
-    electorate.configured(Configuration(Offset(3), THREE))
-    electorate.configured(Configuration(Offset(5), TWO))
+    electorate.configured(ConfigurationEntry(Offset(3), THREE))
+    electorate.configured(ConfigurationEntry(Offset(5), TWO))
 
     assert electorate.ever_voted == {"a", "b", "c"}
     assert electorate.voters == ("a", "b")
@@ -122,7 +122,7 @@ def test_the_latest_configuration_names_the_quorum() -> None:
     electorate = formed()
     before = electorate.sync_quorum
 
-    electorate.configured(Configuration(Offset(3), replace(TWO, sync_quorum=0)))
+    electorate.configured(ConfigurationEntry(Offset(3), replace(TWO, sync_quorum=0)))
 
     assert before is None
     assert electorate.sync_quorum == 0

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.protocol.messages import ErrorCode, Ping, VoteReply
 from nexus.replication.effects import Close, Connect, Report, StepDown
@@ -24,7 +24,7 @@ from nexus.replication.members.effects import (
     ReadRefused,
 )
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 from replication.alone import member, only, reigns
 from replication.examples import PEER, entry, hello, welcome
 
@@ -86,7 +86,7 @@ def test_only_a_master_hands_over() -> None:
         one.switchover(NodeId("b"), 0)
 
     assert one.writes_held(Offset(3), 0) == ()
-    assert one.objection(Membership("cluster", ())) == "this node is no master"
+    assert one.objection(Configuration("cluster", ())) == "this node is no master"
 
 
 def test_a_single_master_has_nobody_to_hand_over_to() -> None:
@@ -158,7 +158,7 @@ def test_between_reign_and_replica_late_news_of_either_is_nothing() -> None:
 def test_it_follows_again_from_what_its_log_says() -> None:
     one = deposed()
 
-    effects = one.follow(Standing(durable_offset=Offset(0)))
+    effects = one.follow(RecoveredState(durable_offset=Offset(0)))
 
     assert [type(effect) for effect in effects] == [Connect]
     assert one.replica is not None
@@ -185,7 +185,7 @@ def test_a_replica_whose_database_refuses_an_entry_says_so_and_does_not_stand() 
 
 def test_a_configuration_is_in_force_on_any_node_from_its_append() -> None:
     one = member("a", "b")
-    rests = Membership("cluster", (("a", "a"),), auto_failover=False)
+    rests = Configuration("cluster", (("a", "a"),), auto_failover=False)
 
     effects = one.configured(Offset(3), rests, 0)
 

@@ -13,7 +13,7 @@ from nexus.replication.effects import (
     Store,
 )
 from nexus.replication.members.voting_replica import VotingReplica
-from nexus.replication.settings import ReplicaSettings, Standing
+from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.alone import member
 from replication.examples import (
     ONE_REIGN,
@@ -28,11 +28,11 @@ END = Offset(4)
 
 def welcomed(end: Offset = END, behind: int = 0, hold: int = 0) -> VotingReplica:
     """A replica that a master of epoch 1 streams to."""
-    standing = Standing(
+    recovered = RecoveredState(
         history=ONE_REIGN.truncated_after(end), durable_offset=end, applied_offset=end
     )
     settings = ReplicaSettings(addresses=("a:1",), heartbeat_ms=1_000, hold_bytes=hold)
-    found = VotingReplica(REPLICA_NODE, settings, standing, lambda: 0.0)
+    found = VotingReplica(REPLICA_NODE, settings, recovered, lambda: 0.0)
     found.start()
     found.connected_to_master(0)
     found.receive(welcome(end, end + behind, ONE_REIGN), 0)
@@ -50,11 +50,11 @@ def test_a_met_epoch_is_kept_and_a_lower_one_is_nothing() -> None:
 
 
 def test_the_only_voter_is_not_told_that_it_has_reached_itself() -> None:
-    standing = Standing(
+    recovered = RecoveredState(
         history=ONE_REIGN, durable_offset=Offset(0), applied_offset=Offset(0)
     )
     settings = ReplicaSettings(addresses=(REPLICA_NODE.address,))
-    found = VotingReplica(REPLICA_NODE, settings, standing, lambda: 0.0)
+    found = VotingReplica(REPLICA_NODE, settings, recovered, lambda: 0.0)
     found.start()
     found.connected_to_master(0)
 
@@ -250,11 +250,11 @@ def test_a_full_witness_stores_what_changes_the_voters() -> None:
 
 def test_what_could_not_be_taken_back_keeps_nobody_from_standing() -> None:
     end = Offset(14)
-    standing = Standing(
+    recovered = RecoveredState(
         history=ONE_REIGN.truncated_after(end), durable_offset=end, applied_offset=end
     )
     settings = ReplicaSettings(addresses=("a:1",), heartbeat_ms=1_000)
-    found = VotingReplica(REPLICA_NODE, settings, standing, lambda: 0.0)
+    found = VotingReplica(REPLICA_NODE, settings, recovered, lambda: 0.0)
     found.start()
     found.connected_to_master(0)
     found.receive(welcome(10, 20, TWO_REIGNS, plan=Plan.REWIND), 0)

@@ -17,14 +17,14 @@ from nexus.errors import (
     StorageError,
 )
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Fingerprint, Membership, Reigned, Rows
+from nexus.model.operation import Configuration, Fingerprint, Reigned, Rows
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage.applying.merging import RowApplier
 from nexus.storage.catalog import Catalog, Intent
 from nexus.storage.database import Database
 from nexus.storage.rewinding import rewind as module
 from nexus.storage.rewinding.rewind import cut, rewind
-from nexus.storage.schema.system import write_membership
+from nexus.storage.schema.system import write_configuration
 from nexus.storage.wal import WriteAheadLog
 from storage.deposed import Deposed, Found, state_of
 from storage.logs import all_of
@@ -109,9 +109,9 @@ def test_reigns_configurations_and_answers_after_the_fork_are_gone(
     reign = Reign(Epoch(2), HistoryId("ffff"), "me", Offset(node.end + 1), 0, "promote")
     master.begin()
     master.keep_own(Reigned(reign), reign.first_offset)
-    members = Membership("cluster", (("a", "a:1"),))
+    members = Configuration("cluster", (("a", "a:1"),))
     pair.log(Reigned(reign), members, Fingerprint("f"))
-    write_membership(master.writer, node.end, members)
+    write_configuration(master.writer, node.end, members)
     pair.log(transaction_id="key", answer=b"first")
     master.remember_answer("key", node.end, b"first")
     master.commit(Position(Epoch(2), node.end, HistoryId("ffff")))

@@ -36,6 +36,16 @@ def test_a_statements_error_names_its_place() -> None:
     assert found.index == 3
 
 
+def test_that_no_extension_is_loaded_is_told_with_the_reason() -> None:
+    connection = apsw.Connection(":memory:")
+
+    with pytest.raises(apsw.SQLError) as caught:
+        connection.execute("select load_extension('x')").fetchall()
+
+    found = statement_error(caught.value, 0)
+    assert str(found).startswith("not authorized: a node loads no extensions")
+
+
 def test_an_error_keeps_sqlites_extended_code() -> None:
     connection = apsw.Connection(":memory:")
     connection.execute("create table t(a unique); insert into t values (1)")

@@ -6,7 +6,7 @@ from typing import Any, Final
 from nexus.api.hrana.messages import NamedArg, Value
 from nexus.api.hrana.values import read_value
 from nexus.api.refusals import ArgumentsError
-from nexus.model.statements import remembered, tokens
+from nexus.model.statements import remembered, variables
 
 MOST_PARAMETERS: Final = 32_766
 """Of one statement, as SQLite has it."""
@@ -57,7 +57,7 @@ def parameters(sql: str) -> tuple[str, ...]:
     found: dict[int, str] = {}
     places: dict[str, int] = {}
     last = 0
-    for text in _variables(sql):
+    for text in variables(sql):
         if text == "?":
             place = last + 1
         elif text[0] == "?":
@@ -69,16 +69,3 @@ def parameters(sql: str) -> tuple[str, ...]:
         found.setdefault(place, text)
         last = max(last, place)
     return tuple(found.get(place, "") for place in range(1, last + 1))
-
-
-def _variables(sql: str) -> list[str]:
-    variables: list[str] = []
-    counting = False
-    for kind, text in tokens(sql):
-        if counting and kind == "other" and text.isdecimal():
-            variables[-1] += text
-            continue
-        counting = text == "?"
-        if counting or (kind == "variable" and text[0] != "#"):
-            variables.append(text)
-    return variables

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from typing import Final
 
 import msgspec
@@ -154,9 +154,12 @@ class HranaCalls:
     ) -> AsyncGenerator[bytes, None]:
         async with self._streams.visit(message.baton) as visit:
             yield _encode(CursorAnswer(visit.baton, None)) + b"\n"
+            # Who leaves from here on, with the rows that it wanted, goes on with that.
+            visit.is_told = True
             stream = _bound(visit.stream, request)
-            async for entries in stream.cursor(message.batch):
-                yield b"".join([_encode(entry) + b"\n" for entry in entries])
+            async with aclosing(stream.cursor(message.batch)) as cursor:
+                async for entries in cursor:
+                    yield b"".join([_encode(entry) + b"\n" for entry in entries])
 
     def _stored(self, baton: str | None) -> dict[int, str]:
         stream = self._streams.peek(baton)

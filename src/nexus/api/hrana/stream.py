@@ -1,6 +1,7 @@
 """Carry out the requests of one stream, in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, assert_never
 
 from nexus.api.hrana.arguments import bind, parameters
@@ -104,15 +105,16 @@ class Stream:
             errors.append(failure)
         return BatchResult(results, errors)
 
-    async def cursor(self, batch: Batch) -> AsyncIterator[list[CursorEntry]]:
+    async def cursor(self, batch: Batch) -> AsyncGenerator[list[CursorEntry]]:
         """Run a batch; what it gives, as far as its reader keeps up."""
         conditions = Conditions(self.sql)
         for number, step in enumerate(batch.steps):
             ok = failed = False
             try:
                 if conditions.hold(step.condition):
-                    async for piece in self._step(number, step.stmt):
-                        yield piece
+                    async with aclosing(self._step(number, step.stmt)) as pieces:
+                        async for piece in pieces:
+                            yield piece
                     ok = True
             except NexusError as error:
                 failed = True
@@ -174,7 +176,7 @@ class Stream:
         columns = [Col(*column) for column in told.columns]
         return DescribeResult(params, columns, told.is_explain, told.is_readonly)
 
-    async def _step(self, number: int, stmt: Stmt) -> AsyncIterator[list[CursorEntry]]:
+    async def _step(self, number: int, stmt: Stmt) -> AsyncGenerator[list[CursorEntry]]:
         rows = await self.sql.open(self._statement(stmt))
         try:
             yield [StepBegin(number, write_columns(rows.result))]

@@ -59,12 +59,19 @@ class _Kept:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     timer: asyncio.TimerHandle | None = None
 
+    def stop_timer(self) -> None:
+        """It is in use."""
+        if self.timer is not None:
+            self.timer.cancel()
+
 
 class Visit:
     """One request's use of a stream; `baton` names it for the next."""
 
     def __init__(self, stream: Stream, baton: str) -> None:
         self.stream = stream
+        self.is_told = False
+        """Whether the client has the baton already: it may come again."""
         self._baton = baton
 
     @property
@@ -118,18 +125,20 @@ class Streams:
         """Use the stream that the baton names, or a new one, alone.
 
         The baton is good no more, whatever becomes of this request; if it is broken
-        off, the stream is closed, because nobody will learn the next one. Raises
-        StreamGoneError, BatonUsedError, TooManyStreamsError.
+        off, the stream is closed, because nobody will learn the next one, unless it was
+        told before. Raises StreamGoneError, BatonUsedError, TooManyStreamsError.
         """
         kept = self._begin() if text is None else self._find(text)
         kept.number += 1
-        if kept.timer is not None:
-            kept.timer.cancel()
+        kept.stop_timer()
+        visit = Visit(kept.stream, str(self._baton(kept)))
         try:
             async with kept.turn:
-                yield Visit(kept.stream, str(self._baton(kept)))
-        except BaseException:
-            kept.stream.close()
+                kept.stop_timer()  # who had the turn before may have set it
+                yield visit
+        except BaseException as error:
+            if isinstance(error, Exception) or not visit.is_told:
+                kept.stream.close()
             raise
         finally:
             self._leave(kept)
@@ -181,8 +190,7 @@ class Streams:
             )
 
     def _drop(self, kept: _Kept) -> None:
-        if kept.timer is not None:
-            kept.timer.cancel()
+        kept.stop_timer()
         self._kept.pop(kept.stream_id, None)
         kept.stream.close()
         kept.stream.texts.close()

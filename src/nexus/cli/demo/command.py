@@ -43,7 +43,7 @@ def demo(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a whole cluster on this machine, with a busy shop writing to it."""
+    """Run a whole cluster on this machine, under writes."""
     if as_json and not once:
         raise typer.BadParameter("--json needs --once: without it, nothing ends")
     with signals_unwind():

@@ -25,8 +25,8 @@ from nexus.node.backup.carrying import (
     ReignArchive,
     Source,
 )
-from nexus.node.startup import Standing
-from nexus.node.streaming.fullsync import SnapshotSender
+from nexus.node.startup import Storage
+from nexus.node.streaming.sending import SnapshotSender
 from nexus.node.telemetry.events import EventLog
 from nexus.storage.snapshots.store import SnapshotInfo, SnapshotStore
 
@@ -217,7 +217,7 @@ def store_of(url: str, database: str) -> Store | None:
 def archiving_of(
     store: Store | None,
     settings: ArchiveSettings,
-    standing: Standing,
+    storage: Storage,
     snapshots: SnapshotStore,
     sender: SnapshotSender,
     events: EventLog,
@@ -225,15 +225,15 @@ def archiving_of(
     """What archives, where there is a store; on the node's loop."""
     if store is None:
         return None
-    catalog, loop = standing.catalog, asyncio.get_running_loop()
+    catalog, loop = storage.catalog, asyncio.get_running_loop()
 
     def make() -> Future[SnapshotInfo]:
         made = sender.make(catalog.state.cluster_id)
         return asyncio.run_coroutine_threadsafe(made, loop)
 
     source = Source(
-        standing.log,
-        standing.database,
+        storage.log,
+        storage.database,
         snapshots,
         make,
         lambda: catalog.state.cluster_id,

@@ -46,9 +46,9 @@ class Passages:
         address = self._followed()
         if not address:
             return None
-        papers = self._duties.parts.port.papers
+        security = self._duties.parts.port.security
         with suppress(OSError):
-            return await papers.dial(address, timeout_s=DIAL_TIMEOUT_S)
+            return await security.dial(address, timeout_s=DIAL_TIMEOUT_S)
         return None
 
     async def pass_on(self, visitor: Visitor, master: Connection) -> None:

@@ -40,7 +40,7 @@ class Forming:
                 lambda: vote_welcome(parts, self.history),
                 lambda _sender, _message: None,
             ),
-            papers=parts.port.papers,
+            security=parts.port.security,
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )

@@ -18,7 +18,7 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce, proven_welcome
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.parts import Parts
 from nexus.protocol.messages import (
     VOTES,
@@ -61,10 +61,15 @@ class VoteLinks:
     """All connections for votes of one node; belongs to one event loop."""
 
     def __init__(
-        self, hooks: VoteHooks, *, papers: Papers, heartbeat_ms: int, missed: int
+        self,
+        hooks: VoteHooks,
+        *,
+        security: TransportSecurity,
+        heartbeat_ms: int,
+        missed: int,
     ) -> None:
         self._hooks = hooks
-        self._papers = papers
+        self._security = security
         self._heartbeat_s = heartbeat_ms / 1000
         self._dead_after_s = self._heartbeat_s * missed
         self._dialers: dict[str, asyncio.Task[None]] = {}
@@ -130,7 +135,7 @@ class VoteLinks:
             await connection.refuse(ErrorCode.BUSY, "too many connections for votes")
             return
         connection.send(
-            proven_welcome(welcome, self._papers.secret, hello.nonce, challenge)
+            proven_welcome(welcome, self._security.secret, hello.nonce, challenge)
         )
         connection.handshake_done()
         await self._listen(hello.node_id, connection)
@@ -156,12 +161,12 @@ class VoteLinks:
     async def _introduced(self, address: str) -> tuple[Connection, Welcome]:
         """Connected, with the other node's word; raises what went wrong."""
         limit_s = max(1.0, self._dead_after_s)
-        connection = await self._papers.dial(address, timeout_s=limit_s)
+        connection = await self._security.dial(address, timeout_s=limit_s)
         try:
             hello = self._hooks.hello()
             hello = replace(hello, features=(*hello.features, VOTES))
             answer = await introduce(
-                connection, hello, self._papers.secret, timeout_s=limit_s
+                connection, hello, self._security.secret, timeout_s=limit_s
             )
         except BaseException:
             await connection.close()

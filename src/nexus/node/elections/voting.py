@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nexus.errors import NoMasterError
 from nexus.model.cluster import LinkState, NodeId, Role
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
@@ -36,7 +36,7 @@ from nexus.node.roles.accession import (
 from nexus.node.roles.following import Following
 from nexus.node.roles.machines import member_of
 from nexus.node.roles.reigning import Reigning
-from nexus.node.streaming.faces import LinkFace, PortFace
+from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.effects import (
     MASTER,
@@ -76,19 +76,19 @@ class Voting:
         self.member = member
         self.reigning: Reigning | None = None
         self.parts = parts
-        self.port = PortFace(member, self.take)
+        self.port = MasterAdapter(member, self.take)
         assert member.replica is not None, "a node starts as a replica"
         self.following = Following(
             parts,
             member.replica,
             port=self.port,
-            face=LinkFace(member, self._notice, self._chronicle),
+            adapter=ReplicaAdapter(member, self._notice, self._chronicle),
             others=self._perform,
         )
         replication = parts.config.replication
         self.links = VoteLinks(
             VoteHooks(self._hello, self._welcome, self._heard),
-            papers=parts.port.papers,
+            security=parts.port.security,
             heartbeat_ms=replication.heartbeat_ms,
             missed=replication.missed_heartbeats,
         )
@@ -165,12 +165,12 @@ class Voting:
         return self.member.elector.state is ElectionState.HANDING_OVER
 
     @property
-    def configuration(self) -> tuple[Offset, Membership]:
+    def configuration(self) -> tuple[Offset, Configuration]:
         """What is in force, with its entry's offset."""
         known = self.member.configurations
         if not known:
-            return NO_OFFSET, Membership(self.parts.state.cluster_id, ())
-        return known[-1].offset, known[-1].membership
+            return NO_OFFSET, Configuration(self.parts.state.cluster_id, ())
+        return known[-1].offset, known[-1].configuration
 
     @property
     def voters(self) -> tuple[tuple[str, str], ...]:
@@ -289,7 +289,7 @@ class Voting:
 
     def _chronicle(self) -> Chronicle:
         """After a snapshot was installed; runs between two batches."""
-        return read_chronicle(self.parts.standing)
+        return read_chronicle(self.parts.storage)
 
     # --- Votes -----------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from nexus.model.cluster import LinkState, MembersView, MemberView, NodeId, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
 from nexus.node.etcd.client import EtcdClient, LeaderValue
-from nexus.node.etcd.reign import KeyedReign, new_reign
+from nexus.node.etcd.reign import KeyedReign, prepared
 from nexus.node.etcd.requests import KeyRequests
 from nexus.node.etcd.settings import etcd_settings, leadership_settings
 from nexus.node.parts import Parts
@@ -98,7 +98,7 @@ class Keyholding:
                 "that elect its master; set it to quorum, or begin with another "
                 "data_dir"
             )
-        history = await asyncio.to_thread(log_history, parts.standing)
+        history = await asyncio.to_thread(log_history, parts.storage)
         holding = cls(
             parts, history, EtcdClient(etcd_settings(parts.config.replication))
         )
@@ -302,7 +302,7 @@ class Keyholding:
         elections = self._parts.measures.elections
         elections["started"] += 1
         try:
-            history = await new_reign(self._parts, order)
+            history = await prepared(self._parts, order)
             synced = self.leadership.synced  # it may be another one by now
             required = synced.required if synced else order.synced
             reign = KeyedReign(
@@ -323,7 +323,7 @@ class Keyholding:
         await self._vacate()
         parts = self._parts
         addresses = (address,) if address else parts.master_addresses()
-        parts.standing.catalog.update(role=Role.REPLICA, master_addr=addresses[0])
+        parts.storage.catalog.update(role=Role.REPLICA, master_addr=addresses[0])
         self.following = await Following.begin(parts, addresses)
 
     async def _vacate(self) -> None:

@@ -1,7 +1,6 @@
 """One reign under etcd: its first entry, the opening for clients, its end."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -9,14 +8,14 @@ from typing import Final
 from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
-from nexus.model.position import EpochHistory, Offset, Reign
+from nexus.model.position import EpochHistory, Offset
 from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.roles.accession import append_first
 from nexus.node.roles.machines import master_settings
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import log_history, new_history_id, redo
-from nexus.node.telemetry.telling import tell_of_reign
+from nexus.node.startup import log_history, new_reign, redo
+from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd.effects import EndReign
 from nexus.replication.etcd.effects import Reign as Begin
@@ -65,7 +64,7 @@ class KeyedReign:
         durable = await asyncio.to_thread(
             append_first, self._parts, self._own, (Reigned(self._own),)
         )
-        tell_of_reign(self._parts.events, self.machine.history)
+        record_reign(self._parts.events, self.machine.history)
         self._parts.publisher.stored(durable)
 
     def committed(self, offset: Offset) -> bool:
@@ -79,7 +78,7 @@ class KeyedReign:
         """Bring the database up to the log, and take clients' transactions."""
         if self.machine.deposed is not None:
             return
-        await asyncio.to_thread(redo, self._parts.standing)
+        await asyncio.to_thread(redo, self._parts.storage)
         await asyncio.to_thread(self.reigning.open, self._own)
         self.reigning.take_writes()
         self._parts.events.info("takes_writes", f"of epoch {self._own.epoch}")
@@ -93,25 +92,18 @@ class KeyedReign:
         await self.reigning.leave()
 
 
-async def new_reign(parts: Parts, order: Begin) -> EpochHistory:
+async def prepared(parts: Parts, order: Begin) -> EpochHistory:
     """The history with this reign at its end, durable before it is used.
 
     Raises StorageError.
     """
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
-    history = await asyncio.to_thread(log_history, parts.standing)
-    reign = Reign(
-        order.epoch,
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        _why(parts, order, history),
-        Mode.SYNC,
-    )
+    history = await asyncio.to_thread(log_history, parts.storage)
+    why = _why(parts, order, history)
+    reign = new_reign(parts.storage, order.epoch, why, Mode.SYNC)
     await asyncio.to_thread(
-        parts.standing.catalog.update,
+        parts.storage.catalog.update,
         role=Role.MASTER,
         epoch=order.epoch,
         history_id=reign.history_id,

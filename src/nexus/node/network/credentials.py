@@ -18,7 +18,7 @@ import structlog
 from nexus.config import TlsSettings
 from nexus.errors import ConfigurationError
 from nexus.model.cluster import CERTIFICATE_SOON_S
-from nexus.node.network.standing import Standing
+from nexus.node.network.established import EstablishedConnections
 from nexus.node.telemetry.measures import Measures
 from nexus.tls.contexts import TlsFiles, client_context, rehearse, server_context
 from nexus.tls.revoked import NOTHING, Revoked, read_lists
@@ -67,7 +67,7 @@ class Credentials:
         self._refused = b""
         self._told_s = self._list_told_s = -TELL_EVERY_S
         self._loaded = self._load(self._read())
-        self._standing = Standing(self._loaded.revoked)
+        self._established = EstablishedConnections(self._loaded.revoked)
 
     @classmethod
     def of(cls, settings: TlsSettings) -> "Credentials | None":
@@ -102,7 +102,7 @@ class Credentials:
     def met(self, transport: asyncio.WriteTransport) -> None:
         """A connection stands: it ends when its other side's certificate is revoked."""
         if self._files.crl is not None:
-            self._standing.add(transport)
+            self._established.add(transport)
 
     def look_now(self) -> None:
         """Have `watch` look at the files at once; for the loop."""
@@ -125,8 +125,8 @@ class Credentials:
                 pass
             self._looked.clear()
             if await asyncio.to_thread(self.refresh):
-                self._standing.revoke(self._loaded.revoked)
-            self._standing.forget_closed()
+                self._established.revoke(self._loaded.revoked)
+            self._established.forget_closed()
             self._tell(measures)
 
     def _tell(self, measures: Measures) -> None:

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from nexus.config import Config
 from nexus.node.clock import now_ms
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.replication.timing.throttle import Throttle
 
 
-def paced(papers: Papers, config: Config) -> Papers:
-    """Papers whose connections together keep the rate that is configured, if any."""
+def paced(security: TransportSecurity, config: Config) -> TransportSecurity:
+    """One whose connections together keep the rate that is configured, if any."""
     rate = config.replication.max_receive_rate
     if rate is None:
-        return papers
+        return security
     throttle = Throttle(rate)
 
     async def pace(size: int) -> None:
@@ -21,7 +21,7 @@ def paced(papers: Papers, config: Config) -> Papers:
         if wait_ms:
             await pause(wait_ms / 1_000)
 
-    return replace(papers, pace=pace)
+    return replace(security, pace=pace)
 
 
 async def pause(seconds: float) -> None:

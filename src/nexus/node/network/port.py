@@ -20,7 +20,7 @@ from nexus.node.network.admittance import Admittance
 from nexus.node.network.connection import READ_BYTES, Connection
 from nexus.node.network.door import Door
 from nexus.node.network.listening import Listener, bound_sockets
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.network.tlsport import TlsPort
 from nexus.protocol.calls import Attach
 from nexus.protocol.codec import encode
@@ -59,7 +59,7 @@ class Port:
 
     def __init__(
         self,
-        papers: Papers,
+        security: TransportSecurity,
         admittance: Admittance,
         *,
         timeout_s: float,
@@ -69,12 +69,12 @@ class Port:
         """Where it listens, with the port that the system chose for 0."""
         self.rejections: Counter[str] = Counter()
         """Peers turned away before a machine saw them, by reason."""
-        self.papers = papers
+        self.security = security
         """What this side proves itself with, and a node has to."""
         self.admittance = admittance
         """What a client has to prove, if anything."""
         self._timeout_s = timeout_s
-        self._door = Door(timeout_s=timeout_s, asks_nodes=papers.asks_nodes)
+        self._door = Door(timeout_s=timeout_s, asks_nodes=security.asks_nodes)
         self._databases: dict[str, Serve] = {}
         self._configured = frozenset({MAIN, *named})
         """Who asks for one of these, and comes too early or too late, may try again."""
@@ -114,14 +114,14 @@ class Port:
 
     async def _listen(self, address: str) -> Listener:
         sockets = await bound_sockets(address)
-        credentials = self.papers.credentials
+        credentials = self.security.credentials
         if credentials is None:
             return Listener(sockets, self._meet_plainly)
         return TlsPort(
             sockets,
             credentials,
             self._stream,
-            plain=self._stream if self.papers.is_optional else None,
+            plain=self._stream if self.security.is_optional else None,
             plain_answer=encode(_NOT_TLS),
             door=Door(timeout_s=self._timeout_s),
         )

@@ -22,7 +22,7 @@ from nexus.model.cluster import (
     ReplicaStatus,
     Role,
 )
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
@@ -141,16 +141,16 @@ async def apply_chosen(
 def members(duties: Duties) -> MembersView:
     """The configuration in force here, and who is known to be connected."""
     voting = duties.voting()
-    (offset, membership), own = voting.configuration, duties.parts.state.node_id
+    (offset, configuration), own = voting.configuration, duties.parts.state.node_id
     reigning = voting.reigning
     replicas = reigning.machine.replicas(now_ms()) if reigning else ()
     seen = {replica.id: replica for replica in replicas}
-    voters = dict(membership.voters)
+    voters = dict(configuration.voters)
     learners = {one.id: one.addr for one in replicas if one.id not in voters}
     return MembersView(
-        membership.cluster_id,
+        configuration.cluster_id,
         offset,
-        membership.auto_failover,
+        configuration.auto_failover,
         tuple(
             MemberView(
                 node_id,
@@ -160,7 +160,7 @@ def members(duties: Duties) -> MembersView:
             )
             for node_id, address in (*voters.items(), *learners.items())
         ),
-        membership.sync_quorum,
+        configuration.sync_quorum,
     )
 
 
@@ -176,27 +176,27 @@ async def add_voter(duties: Duties, node_id: str, address: str) -> MembersView:
         )
     if member.voter:
         raise ClusterChangeError(f"{node_id} is a voter already")
-    _, membership = duties.voting().configuration
-    voters = (*membership.voters, (node_id, address or member.addr))
-    return await _configure(duties, replace(membership, voters=voters))
+    _, configuration = duties.voting().configuration
+    voters = (*configuration.voters, (node_id, address or member.addr))
+    return await _configure(duties, replace(configuration, voters=voters))
 
 
 async def remove_voter(duties: Duties, node_id: str) -> MembersView:
     """Have a voter vote no more; it may be dead, and goes on as a learner if not."""
-    _, membership = duties.voting().configuration
-    if node_id not in membership.voter_ids:
-        ids = ", ".join(membership.voter_ids)
+    _, configuration = duties.voting().configuration
+    if node_id not in configuration.voter_ids:
+        ids = ", ".join(configuration.voter_ids)
         raise ClusterChangeError(f"{node_id} is no voter; the voters are {ids}")
-    voters = tuple(one for one in membership.voters if one[0] != node_id)
-    return await _configure(duties, replace(membership, voters=voters))
+    voters = tuple(one for one in configuration.voters if one[0] != node_id)
+    return await _configure(duties, replace(configuration, voters=voters))
 
 
 async def set_auto_failover(duties: Duties, *, enabled: bool) -> MembersView:
     """Begin or end maintenance, for the whole cluster."""
     if isinstance(duties.duty, Keyholding):
         return await duties.duty.set_auto_failover(enabled=enabled)
-    _, membership = duties.voting().configuration
-    return await _configure(duties, replace(membership, auto_failover=enabled))
+    _, configuration = duties.voting().configuration
+    return await _configure(duties, replace(configuration, auto_failover=enabled))
 
 
 async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
@@ -210,10 +210,10 @@ async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
             "with replication.coordinator = 'etcd' the mode is sync, always"
         )
     if isinstance(duties.duty, Voting):
-        _, membership = duties.duty.configuration
-        quorum = membership.sync_quorum if sync_quorum is None else sync_quorum
-        changed = replace(membership, mode=mode, sync_quorum=quorum)
-        if changed != membership:
+        _, configuration = duties.duty.configuration
+        quorum = configuration.sync_quorum if sync_quorum is None else sync_quorum
+        changed = replace(configuration, mode=mode, sync_quorum=quorum)
+        if changed != configuration:
             await _configure(duties, changed)
             _warn_of_losses(duties, changed)
         return
@@ -228,12 +228,13 @@ async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
             await duties.change(duties.role, "mode", mode=mode)
 
 
-def _warn_of_losses(duties: Duties, membership: Membership) -> None:
-    quorum, needed = membership.sync_quorum, majority(len(membership.voters))
+def _warn_of_losses(duties: Duties, configuration: Configuration) -> None:
+    quorum, count = configuration.sync_quorum, len(configuration.voters)
+    needed = majority(count)
     if quorum is not None and 0 < quorum < needed:
         duties.parts.events.warning(
             "quorum_below_majority",
-            f"a write is acknowledged once {quorum} of {len(membership.voters)} voters "
+            f"a write is acknowledged once {quorum} of {count} voters "
             f"hold it: an election does without up to {needed - 1} of them, and what "
             "only those hold is lost then",
         )
@@ -301,7 +302,7 @@ async def read_offset(duties: Duties) -> Offset:
     )
 
 
-async def _configure(duties: Duties, membership: Membership) -> MembersView:
+async def _configure(duties: Duties, configuration: Configuration) -> MembersView:
     """Log the configuration: in force from its append, committed on return.
 
     Raises ClusterChangeError where it cannot be now; one change at a time.
@@ -309,8 +310,8 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
     voting, loop = duties.voting(), duties.parts.loop
     reigning = duties.reigning("the members are the master's to change")
     async with voting.configuring:
-        mode = Mode.named(membership.mode, reigning.mode)
-        objection = voting.member.objection(membership)
+        mode = Mode.named(configuration.mode, reigning.mode)
+        objection = voting.member.objection(configuration)
         if objection:
             raise ClusterChangeError(f"nothing was changed: {objection}")
         # A batch before it may wait for a witness that is at its cap (hard-case 11).
@@ -319,7 +320,7 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
         async def in_force(offset: Offset) -> None:
             if mode is Mode.SYNC:
                 reigning.wait_as(mode)
-            voting.take(voting.member.configured(offset, membership, now_ms()))
+            voting.take(voting.member.configured(offset, configuration, now_ms()))
 
         def before() -> None:
             """On the writer thread: the loop has it before the log has."""
@@ -327,7 +328,7 @@ async def _configure(duties: Duties, membership: Membership) -> MembersView:
             asyncio.run_coroutine_threadsafe(in_force(offset), loop).result()
 
         try:
-            offset = await reigning.manager.write(membership, before)
+            offset = await reigning.manager.write(configuration, before)
             reigning.wait_as(mode)
         except NodeStoppedError as error:
             raise ClusterChangeError(

@@ -18,7 +18,7 @@ from nexus.model.token import (
     token_text,
 )
 from nexus.node.duties import Duties
-from nexus.node.operators.doubt import Doubt
+from nexus.node.operators.indoubt import InDoubtPeriod
 from nexus.protocol.messages import TOKENS
 from nexus.storage.schema.tokens import NO_TOKENS, KnownTokens
 
@@ -34,16 +34,16 @@ class TokenKeeper:
     def __init__(self, duties: Duties) -> None:
         self._duties = duties
         self._changing = asyncio.Lock()
-        self._doubt = Doubt(duties)
+        self._in_doubt = InDoubtPeriod(duties)
 
     def begin(self) -> None:
         """The node starts: what it knows may have been revoked meanwhile."""
-        self._doubt.begin()
+        self._in_doubt.begin()
 
     @property
     def in_doubt(self) -> bool:
         """Whether it does not know yet; never of a named database's node."""
-        return self._doubt.lasts
+        return self._in_doubt.lasts
 
     @property
     def known(self) -> KnownTokens:

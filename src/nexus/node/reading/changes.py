@@ -10,7 +10,7 @@ import msgspec
 from nexus.errors import LogGapError, NodeStoppedError, NotAppliedError
 from nexus.model.change import Change, Place
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.reading.milestones import Milestones
+from nexus.node.reading.waiters import OffsetWaiters
 from nexus.replication.resumption import require_known, require_retained
 from nexus.storage.database import Database
 from nexus.storage.feed.cursor import FeedCursor
@@ -65,11 +65,11 @@ class ChangeFeed:
     """Opens streams of changes; belongs to one event loop."""
 
     def __init__(
-        self, database: Database, log: WriteAheadLog, milestones: Milestones
+        self, database: Database, log: WriteAheadLog, waiters: OffsetWaiters
     ) -> None:
         self._database = database
         self._log = log
-        self._milestones = milestones
+        self._waiters = waiters
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="nexus-changes")
         self._closed = False
 
@@ -129,7 +129,7 @@ class ChangeFeed:
     async def wait(self, offset: Offset, timeout_s: float) -> bool:
         """Whether the entry is applied, now or before the time is up."""
         try:
-            await self._milestones.wait(offset, timeout_s=timeout_s)
+            await self._waiters.wait(offset, timeout_s=timeout_s)
         except TimeoutError:
             return False
         return True

@@ -1,23 +1,22 @@
 """How a voting node comes to reign, and how it gives its reign up."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from nexus.errors import NexusError
 from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership, Operation, Reigned
+from nexus.model.operation import Configuration, Operation, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
-from nexus.node.streaming.faces import PortFace
-from nexus.node.telemetry.telling import tell_of_reign
+from nexus.node.startup import PROMOTION_STEP, new_reign, next_epoch, redo
+from nexus.node.streaming.adapters import MasterAdapter
+from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.elections.effects import (
     BecomeMaster,
@@ -28,7 +27,7 @@ from nexus.replication.elections.effects import (
 from nexus.replication.master import Master
 from nexus.replication.members.effects import MemberEffects
 from nexus.replication.members.member import Member
-from nexus.replication.settings import LogExtent, Standing
+from nexus.replication.settings import LogExtent, RecoveredState
 
 
 class Throne(Protocol):
@@ -43,7 +42,7 @@ class Throne(Protocol):
         """What it works with."""
 
     @property
-    def port(self) -> PortFace:
+    def port(self) -> MasterAdapter:
         """Its member, as its port sees it."""
 
     def take(self, effects: MemberEffects) -> None:
@@ -59,15 +58,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     await voting.following.hold()
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
-    reign = Reign(
-        order.epoch,
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        order.why,
-        member.mode,
-    )
+    reign = new_reign(parts.storage, order.epoch, order.why, member.mode)
     extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
     voting.take(member.reign(reign, extent, now_ms()))
     if member.master is None:  # another epoch was met meanwhile
@@ -75,7 +66,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     voting.reigning = await _enthroned(voting, member.master)
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
-        formed = Membership(
+        formed = Configuration(
             parts.state.cluster_id,
             parts.state.voters,
             mode=member.mode,
@@ -84,7 +75,7 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
-    tell_of_reign(parts.events, member.history)
+    record_reign(parts.events, member.history)
     voting.take(member.stored(durable, now_ms()))
 
 
@@ -160,15 +151,15 @@ async def end_reign(voting: Throne, order: StepDown) -> None:
         await reigning.leave()
     voting.reigning = None
     await _update(parts, role=Role.REPLICA)
-    chronicle = await asyncio.to_thread(read_chronicle, parts.standing)
-    standing = Standing(
+    chronicle = await asyncio.to_thread(read_chronicle, parts.storage)
+    recovered = RecoveredState(
         history=chronicle.history,
         durable_offset=parts.log.durable_offset,
         applied_offset=parts.database.position.offset,
         epoch=parts.state.epoch,
         paused=parts.state.paused,
     )
-    voting.take(voting.member.follow(standing))
+    voting.take(voting.member.follow(recovered))
     assert voting.member.replica is not None, "it has just begun to follow"
     await voting.following.wake(voting.member.replica)
 
@@ -188,33 +179,27 @@ def stand_alone(parts: Parts) -> None:
 
     What its log holds counts as decided, its mode too. Raises StorageError.
     """
-    standing = parts.standing
+    storage = parts.storage
     if not parts.database.stands:
         parts.database.open_writer()
-    redo(standing)
-    known = read_chronicle(standing).configurations
-    logged = known[-1].membership.mode if known else ""
+    redo(storage)
+    known = read_chronicle(storage).configurations
+    logged = known[-1].configuration.mode if known else ""
     mode = Mode.named(logged, parts.config.replication.mode)
-    reign = Reign(
-        next_epoch(standing.catalog, parts.database.history(), step=PROMOTION_STEP),
-        new_history_id(),
-        parts.state.node_id,
-        Offset(parts.log.last_offset + 1),
-        time.time_ns() // 1000,
-        "force",
-        mode,
-    )
+    history = parts.database.history()
+    epoch = next_epoch(storage.catalog, history, step=PROMOTION_STEP)
+    reign = new_reign(storage, epoch, "force", mode)
     voters = ((parts.state.node_id, parts.address),)
-    alone = Membership(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
-    standing.catalog.update(
+    alone = Configuration(parts.state.cluster_id, voters, mode=mode, sync_quorum=0)
+    storage.catalog.update(
         epoch=reign.epoch, history_id=reign.history_id, incomplete=""
     )
     append_first(parts, reign, (Reigned(reign), alone))
-    redo(standing)
+    redo(storage)
 
 
 async def _update(parts: Parts, **changes: Any) -> None:
-    await asyncio.to_thread(parts.standing.catalog.update, **changes)
+    await asyncio.to_thread(parts.storage.catalog.update, **changes)
 
 
 def keep_deposed(parts: Parts, order: StepDown) -> None:
@@ -225,4 +210,4 @@ def keep_deposed(parts: Parts, order: StepDown) -> None:
     """
     follows = {"role": Role.REPLICA, "master_addr": order.master_addr}
     kept = follows if order.master_addr else {}
-    parts.standing.catalog.update(epoch=order.epoch, **kept)
+    parts.storage.catalog.update(epoch=order.epoch, **kept)

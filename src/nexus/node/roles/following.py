@@ -25,8 +25,8 @@ from nexus.node.roles.rescue import Rescue
 from nexus.node.roles.rewinding import take_back
 from nexus.node.roles.shortening import shorten
 from nexus.node.startup import log_history
-from nexus.node.streaming.faces import LinkFace, PortFace
-from nexus.node.streaming.relayface import RelayFace
+from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
+from nexus.node.streaming.relayadapter import RelayAdapter
 from nexus.node.writing.worker import ApplyHooks, ApplyWorker, errand
 from nexus.protocol.messages import Error, Hello, Plan
 from nexus.replication.cascades.relaying_replica import RelayingReplica
@@ -42,7 +42,7 @@ from nexus.replication.effects import (
 )
 from nexus.replication.members.effects import MemberEffect, MemberEffects
 from nexus.replication.replica import Replica
-from nexus.storage.schema.system import read_membership
+from nexus.storage.schema.system import read_configuration
 
 _VISITOR: Final = Peer("visitor")
 
@@ -57,20 +57,20 @@ class Following:
         parts: Parts,
         machine: Replica,
         *,
-        face: LinkFace | None = None,
-        port: PortFace | None = None,
+        adapter: ReplicaAdapter | None = None,
+        port: MasterAdapter | None = None,
         others: Callable[[MemberEffect], Awaitable[None]] | None = None,
     ) -> None:
-        """Where `machine` is a part of a member, the faces are what drivers call.
+        """Where `machine` is a part of a member, the adapters are what drivers call.
 
         `others` performs what only a member asks for.
         """
         self.machine = machine
         self.parts = parts
-        self.port: PortFace | RelayFace | None = port
+        self.port: MasterAdapter | RelayAdapter | None = port
         if isinstance(machine, RelayingReplica):
-            self.port = RelayFace(machine, parts.log, self.take)
-        self._elects = face is not None
+            self.port = RelayAdapter(machine, parts.log, self.take)
+        self._elects = adapter is not None
         self._configured: Callable[[], None] | None = None
         self.worker = self._new_worker()
         self._rescue = Rescue(parts)
@@ -80,7 +80,7 @@ class Following:
             IntakeHooks(self.on_worker, self._restart, lambda: self.follower),
         )
         self.follower = Follower(
-            face or machine,
+            adapter or machine,
             parts.log,
             self.worker,
             FollowerHooks(
@@ -95,7 +95,7 @@ class Following:
                 parts.events,
                 parts.measures.log_sync,
             ),
-            papers=paced(parts.port.papers, parts.config),
+            security=paced(parts.port.security, parts.config),
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
         )
 
@@ -110,7 +110,7 @@ class Following:
 
         `configured` is called once the log that is followed names voters.
         """
-        history = await asyncio.to_thread(log_history, parts.standing)
+        history = await asyncio.to_thread(log_history, parts.storage)
         machine = replica_of(parts, addresses, history)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
@@ -122,7 +122,7 @@ class Following:
 
     def start(self) -> None:
         """Take the database's writer, look for the master, let downstreams come."""
-        if isinstance(self.port, RelayFace):
+        if isinstance(self.port, RelayAdapter):
             self.parts.publisher.reign(self.port)
         self.worker.start()
         self.follower.start()
@@ -241,10 +241,10 @@ class Following:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        face = self.follower.machine
+        adapter = self.follower.machine
         try:
-            if self.parts.is_witness and isinstance(face, LinkFace):
-                await shorten(self.parts, face, self.on_worker)
+            if self.parts.is_witness and isinstance(adapter, ReplicaAdapter):
+                await shorten(self.parts, adapter, self.on_worker)
             else:
                 await self._drop_old()
         except NexusError as error:
@@ -258,11 +258,11 @@ class Following:
         # Nor what may have to be taken back: in async mode a database may be ahead.
         kept = min(database.checkpointed_offset, self.machine.commit_offset)
         floor, relay = Offset(kept + 1), self.port
-        if isinstance(relay, RelayFace):
+        if isinstance(relay, RelayAdapter):
             floor = relay.retention_floor(floor)
         if await self.follower.retain(floor):
             first = wal.first_offset
-            if isinstance(relay, RelayFace):
+            if isinstance(relay, RelayAdapter):
                 relay.retained(first)
             while await self.on_worker(lambda: database.forget_answers_before(first)):
                 pass
@@ -301,7 +301,7 @@ class Following:
     async def _adopt(self, effect: Adopt) -> None:
         welcome = effect.welcome
         await asyncio.to_thread(
-            self.parts.standing.catalog.update,
+            self.parts.storage.catalog.update,
             cluster_id=welcome.cluster_id,
             epoch=max(welcome.epoch, self.parts.state.epoch),
             master_addr=self.machine.master_addr,
@@ -340,11 +340,11 @@ class Following:
         if self._configured is None or not database.stands:
             return
         with database.reader() as reader:
-            if read_membership(reader) is None:
+            if read_configuration(reader) is None:
                 return
         configured, self._configured = self._configured, None
         configured()
 
     def _applied(self, position: Position) -> None:
         self.follower.applied(position)
-        self.parts.milestones.passed(position.offset)
+        self.parts.waiters.passed(position.offset)

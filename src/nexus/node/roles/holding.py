@@ -43,7 +43,7 @@ def pause(replica: Applying) -> None:
 
     Raises StorageError where that cannot be kept; nothing has changed then.
     """
-    replica.parts.standing.catalog.update(paused=True)
+    replica.parts.storage.catalog.update(paused=True)
     replica.follower.drop(Apply)
     replica.follower.take(replica.machine.pause())
     replica.worker.hold()
@@ -51,7 +51,7 @@ def pause(replica: Applying) -> None:
 
 def resume(replica: Applying, *, at_once: bool) -> None:
     """Undo `pause`; `at_once` without waiting for what a delay holds back."""
-    replica.parts.standing.catalog.update(paused=False)
+    replica.parts.storage.catalog.update(paused=False)
     replica.follower.take(replica.machine.resume(now_ms(), at_once=at_once))
 
 

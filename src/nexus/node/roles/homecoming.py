@@ -5,7 +5,7 @@ import asyncio
 from nexus.errors import NexusError
 from nexus.node.clock import now_ms
 from nexus.node.network.handshake import introduce
-from nexus.node.network.papers import Papers
+from nexus.node.network.security import TransportSecurity
 from nexus.node.roles.following import Following
 from nexus.protocol.messages import Hello
 from nexus.replication.following.homing import Homing, Reply
@@ -14,8 +14,8 @@ from nexus.replication.following.homing import Homing, Reply
 class Homecoming:
     """One question at a time, on connections of its own; for one event loop."""
 
-    def __init__(self, papers: Papers, *, timeout_s: float) -> None:
-        self._papers = papers
+    def __init__(self, security: TransportSecurity, *, timeout_s: float) -> None:
+        self._security = security
         self._timeout_s = timeout_s
         self._asking: asyncio.Task[None] | None = None
 
@@ -45,10 +45,10 @@ class Homecoming:
 
     async def _reply(self, address: str, hello: Hello) -> Reply:
         try:
-            connection = await self._papers.dial(address, timeout_s=self._timeout_s)
+            connection = await self._security.dial(address, timeout_s=self._timeout_s)
             try:
                 return await introduce(
-                    connection, hello, self._papers.secret, timeout_s=self._timeout_s
+                    connection, hello, self._security.secret, timeout_s=self._timeout_s
                 )
             finally:
                 await connection.close()

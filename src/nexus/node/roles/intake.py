@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from nexus.errors import DatabaseBusyError, NexusError, StorageError
 from nexus.model.position import EpochHistory, Position
 from nexus.node.parts import Parts
+from nexus.node.roles.installing import install_base, install_snapshot
 from nexus.node.roles.rescue import Rescue
-from nexus.node.streaming.fullsync import install_base, install_snapshot
 from nexus.replication.effects import Install, ReceiveSnapshot, StoreChunk
 
 BUSY_RETRY_S: Final = 1.0
@@ -92,7 +92,7 @@ class SnapshotIntake:
                 parts.failed(error)
         else:
             hooks.follower().installed(position, history)
-            parts.milestones.passed(position.offset)
+            parts.waiters.passed(position.offset)
             # Only the next entries wait for this: the rows can be read already. It has
             # the writer, which whoever hears of an installed snapshot may look into.
             self._shortening = asyncio.ensure_future(hooks.on_worker(self._shorten))
@@ -108,7 +108,7 @@ class SnapshotIntake:
     def _replace(self, copy: Path) -> Installed:
         parts = self._parts
         if parts.is_witness:
-            base = install_base(copy, parts.log, parts.standing.catalog)
+            base = install_base(copy, parts.log, parts.storage.catalog)
             parts.receiver.drop()
             return base
         self._rescue.database()
@@ -116,8 +116,8 @@ class SnapshotIntake:
             copy,
             parts.database,
             parts.log,
-            parts.standing.catalog,
-            work=parts.standing.directory.snapshots / "installing.work",
+            parts.storage.catalog,
+            work=parts.storage.directory.snapshots / "installing.work",
             max_size=parts.config.snapshot.max_size,
         )
         self._rescue.done()

@@ -15,14 +15,14 @@ from nexus.node.startup import log_settings, written
 from nexus.replication.cascades.relaying_replica import RelayingReplica
 from nexus.replication.elections.effects import ElectionSettings, VoteRecord
 from nexus.replication.master import Master
-from nexus.replication.members.effects import MemberSettings, MemberStanding
+from nexus.replication.members.effects import MemberSettings, RecoveredMember
 from nexus.replication.members.member import Member
 from nexus.replication.settings import (
     WITNESS,
     LogExtent,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 
 LEAST_SYNC_QUORUM: Final = 2
@@ -45,13 +45,13 @@ MOST_SPREAD_MS: Final = 1_000
 def member_of(parts: Parts) -> Member:
     """The member as it was when the node stopped; blocks."""
     state, log, database = parts.state, parts.log, parts.database
-    chronicle = read_chronicle(parts.standing)
+    chronicle = read_chronicle(parts.storage)
     identity = parts.identity()
     if parts.is_witness:
         identity = replace(identity, features=(*identity.features, WITNESS))
     voted = state.voted_for if state.voted_epoch == state.epoch else NodeId("")
-    standing = MemberStanding(
-        log=Standing(
+    recovered = RecoveredMember(
+        log=RecoveredState(
             history=chronicle.history,
             durable_offset=log.durable_offset,
             applied_offset=database.position.offset,
@@ -65,7 +65,7 @@ def member_of(parts: Parts) -> Member:
         first_offset=log.first_offset,
         sound=not state.incomplete,
     )
-    return Member(identity, member_settings(parts), standing, random.random, now_ms())
+    return Member(identity, member_settings(parts), recovered, random.random, now_ms())
 
 
 def held_back(parts: Parts) -> tuple[tuple[Offset, int], ...]:
@@ -203,7 +203,7 @@ def replica_of(
             connect_timeout_ms=settings.connect_timeout_ms,
             apply_delay_ms=settings.apply_delay_ms,
         ),
-        Standing(
+        RecoveredState(
             history=history,
             durable_offset=parts.log.durable_offset,
             applied_offset=parts.database.position.offset,

@@ -29,7 +29,7 @@ def role_at_start(parts: Parts) -> Role:
     it reads here why there are two.
     """
     configured = parts.config.replication.role
-    role = effective_role(parts.config, parts.standing.catalog)
+    role = effective_role(parts.config, parts.storage.catalog)
     if role is not configured:
         log.warning(
             "role_differs",

@@ -1,7 +1,6 @@
 """A node in the role of master, or standalone: one reign, its writer, its replicas."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -22,10 +21,10 @@ from nexus.node.roles.lacking import lack_of, refusal_for
 from nexus.node.roles.machines import master_of
 from nexus.node.roles.modes import mode_at_start, pace_s
 from nexus.node.roles.syncs import syncs_told
-from nexus.node.startup import PROMOTION_STEP, new_history_id, next_epoch, redo
-from nexus.node.streaming.faces import PortFace
+from nexus.node.startup import PROMOTION_STEP, new_reign, next_epoch, redo
+from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.telemetry.shortage import Shortage
-from nexus.node.telemetry.telling import tell_of_reign
+from nexus.node.telemetry.transitions import record_reign
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import Commitment
@@ -52,7 +51,7 @@ class Reigning:
         machine: Master,
         mode: Mode,
         *,
-        port: PortFace | None = None,
+        port: MasterAdapter | None = None,
         lease: Callable[[], bool] | None = None,
     ) -> None:
         """`mode` is the log's. Where voters gave the reign, `port` is the member's.
@@ -82,7 +81,7 @@ class Reigning:
             Hooks(
                 stored=syncs_told(parts, self._port, sync=sync, elected=self._elected),
                 applied=parts.on_loop(
-                    parts.milestones.passed, unless=lambda: not parts.milestones.count
+                    parts.waiters.passed, unless=lambda: not parts.waiters.count
                 ),
                 failed=parts.on_loop(parts.failed),
                 fingerprint=parts.verifications.pin,
@@ -112,20 +111,13 @@ class Reigning:
         """
         if not parts.database.stands:
             await asyncio.to_thread(parts.database.open_writer)
-        await asyncio.to_thread(redo, parts.standing)
+        await asyncio.to_thread(redo, parts.storage)
         history = parts.database.history()
         step = 1 if why in ("start", "mode") else PROMOTION_STEP
         mode = mode or mode_at_start(parts, history, why)
-        reign = Reign(
-            next_epoch(parts.standing.catalog, history, step=step),
-            new_history_id(),
-            parts.state.node_id,
-            Offset(parts.log.last_offset + 1),
-            time.time_ns() // 1000,
-            why,
-            mode,
-        )
-        parts.standing.catalog.update(
+        epoch = next_epoch(parts.storage.catalog, history, step=step)
+        reign = new_reign(parts.storage, epoch, why, mode)
+        parts.storage.catalog.update(
             role=role,
             epoch=reign.epoch,
             history_id=reign.history_id,
@@ -137,7 +129,7 @@ class Reigning:
         parts.publisher.reign(reigning.machine)
         await asyncio.to_thread(reigning.manager.start, reign, mode=mode)
         reigning.is_open = True
-        tell_of_reign(parts.events, reigning.history)
+        record_reign(parts.events, reigning.history)
         return reigning
 
     def open(self, reign: Reign) -> None:
@@ -323,14 +315,14 @@ class Reigning:
         self, former: str, heard: Callable[[Welcome | Error], None] | None = None
     ) -> None:
         """Tell a node of this reign, until it answers or the reign ends."""
-        papers = self._parts.port.papers
+        security = self._parts.port.security
         while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
-                connection = await papers.dial(former, timeout_s=ANNOUNCE_EVERY_S)
+                connection = await security.dial(former, timeout_s=ANNOUNCE_EVERY_S)
                 try:
                     answer = await introduce(
-                        connection, hello, papers.secret, timeout_s=ANNOUNCE_EVERY_S
+                        connection, hello, security.secret, timeout_s=ANNOUNCE_EVERY_S
                     )
                 finally:
                     await connection.close()

@@ -26,9 +26,9 @@ async def take_back(parts: Parts, worker: ApplyWorker, to: Position) -> str:
 
     def work() -> None:
         if parts.is_witness:
-            cut(parts.log, parts.standing.catalog, to)
+            cut(parts.log, parts.storage.catalog, to)
         else:
-            rewind(parts.database, parts.log, parts.standing.catalog, to)
+            rewind(parts.database, parts.log, parts.storage.catalog, to)
         worker.restart()
 
     while True:

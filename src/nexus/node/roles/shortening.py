@@ -6,14 +6,14 @@ from typing import Any, Final
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.node.parts import Parts
 from nexus.node.roles.machines import is_crowded
-from nexus.node.streaming.faces import LinkFace
+from nexus.node.streaming.adapters import ReplicaAdapter
 
 SHARE: Final = 16
 """By a sixteenth of what it keeps the log grows before it is shortened again."""
 
 
 async def shorten(
-    parts: Parts, face: LinkFace, on_worker: Callable[[Any], Awaitable[Any]]
+    parts: Parts, adapter: ReplicaAdapter, on_worker: Callable[[Any], Awaitable[Any]]
 ) -> None:
     """Drop the log's oldest segments as far as may be; raises StorageError.
 
@@ -25,10 +25,10 @@ async def shorten(
     wal, base = parts.log, parts.state.base
     crowded = is_crowded(parts)
     most = 0 if crowded else parts.config.replication.max_log_size
-    last = min(face.retention_floor() - 1, wal.last_offset - most)
+    last = min(adapter.retention_floor() - 1, wal.last_offset - most)
     if last - (NO_OFFSET if base is None else base.offset) < max(1, most // SHARE):
         return
-    made = face.base_at(Offset(last))
+    made = adapter.base_at(Offset(last))
     if made is None:
         return
 
@@ -37,8 +37,8 @@ async def shorten(
         fits = wal.first_offset - 1 <= made.offset <= wal.durable_offset
         if parts.state.base is not base or parts.state.intent or not fits:
             return 0
-        parts.standing.catalog.update(base=made)
+        parts.storage.catalog.update(base=made)
         return wal.retain(Offset(made.offset + 1), keeps_newest=not crowded)
 
     if await on_worker(drop):
-        face.retained(wal.first_offset)
+        adapter.retained(wal.first_offset)

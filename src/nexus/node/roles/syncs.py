@@ -11,7 +11,7 @@ from typing import Final
 
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.node.parts import Parts
-from nexus.node.streaming.faces import PortFace
+from nexus.node.streaming.adapters import MasterAdapter
 from nexus.replication.master import Master
 
 SYNCS_PACE_S: Final = 0.005
@@ -59,7 +59,7 @@ class Paced:
 
 
 def syncs_told(
-    parts: Parts, port: Master | PortFace, *, sync: bool, elected: bool
+    parts: Parts, port: Master | MasterAdapter, *, sync: bool, elected: bool
 ) -> Callable[[Offset], None]:
     """The hook for a sync of the log, of one reign.
 

@@ -1,1 +1,1 @@
-"""What both ends of a stream work with: faces, frames, snapshots, screening."""
+"""What both ends of a stream work with: adapters, frames, snapshots, screening."""

@@ -22,8 +22,8 @@ from nexus.errors import (
 )
 from nexus.node.slices import take_short_slices
 from nexus.node.writing.batch import Hooks
+from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import ReignEndedError
-from nexus.node.writing.company import Company
 from nexus.node.writing.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.writing.jobs import Errand, Interactive, Job, Transaction, deliver
 from nexus.node.writing.writer import BatchWriter
@@ -63,7 +63,7 @@ class WriterTurns:
         )
         self._is_over = False
         self._open: InteractiveTransaction | None = None
-        self._company = Company()
+        self._commit_delay = CommitDelay()
         writer.while_late = self._refuse_late
 
     @property
@@ -173,7 +173,7 @@ class WriterTurns:
         Returns the job that ended the gathering, if it cannot share a batch.
         """
         if self._hooks.commitment is not None and self.end is None:
-            self._company.gather(lambda: 1 + self.waiting)
+            self._commit_delay.gather(lambda: 1 + self.waiting)
         jobs = [first]
         carried = None
         while len(jobs) < MAX_BATCH_JOBS:
@@ -192,7 +192,7 @@ class WriterTurns:
             if carried is not None:
                 self._queue.put(carried)  # to be refused with all that waits
             raise
-        self._company.expect(
+        self._commit_delay.expect(
             min(size + self.waiting, MAX_BATCH_JOBS), time.monotonic() - begun
         )
         return carried

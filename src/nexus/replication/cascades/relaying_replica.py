@@ -13,8 +13,8 @@ from nexus.replication.replica import Replica
 from nexus.replication.settings import (
     Identity,
     MasterSettings,
+    RecoveredState,
     ReplicaSettings,
-    Standing,
 )
 
 
@@ -25,11 +25,11 @@ class RelayingReplica(Replica):
         self,
         identity: Identity,
         settings: ReplicaSettings,
-        standing: Standing,
+        recovered: RecoveredState,
         random: Callable[[], float],
         downstream: MasterSettings,
     ) -> None:
-        super().__init__(identity, settings, standing, random)
+        super().__init__(identity, settings, recovered, random)
         self.relay = Relay(identity, downstream)
 
     def _passed_on(self, effects: Effects, now_ms: int) -> Effects:

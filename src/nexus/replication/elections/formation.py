@@ -11,7 +11,7 @@ from hashlib import blake2b
 import msgspec
 
 from nexus.model.cluster import NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, Offset
 
 
@@ -29,7 +29,7 @@ class Sighting(msgspec.Struct, frozen=True):
 class Formed(msgspec.Struct, frozen=True):
     """Every listed node has answered and was of no cluster: these are the voters."""
 
-    membership: Membership
+    configuration: Configuration
     founder: NodeId = NodeId("")
     """Who alone has a database, and so alone may be the first master."""
 
@@ -97,7 +97,7 @@ def _formed(own: NodeId, seen: Mapping[str, Sighting]) -> Formed | Waits:
             f"{len(founders)} of the listed nodes hold an imported database; import "
             "it on one of them, and start the others with an empty directory"
         )
-    return Formed(Membership(cluster_id, voters), *founders)
+    return Formed(Configuration(cluster_id, voters), *founders)
 
 
 def cluster_id_of(voters: tuple[tuple[str, str], ...]) -> str:

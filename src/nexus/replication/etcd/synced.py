@@ -27,8 +27,8 @@ class FollowerView(msgspec.Struct, frozen=True, kw_only=True):
     heard_ms: int
 
 
-class _Standing(msgspec.Struct):
-    """Since when a node has not got on."""
+class _Advance(msgspec.Struct):
+    """Up to where a node got on, and since when it has not."""
 
     acked: Offset
     well_ms: int
@@ -57,7 +57,7 @@ class SyncedNodes:
         self._asked: frozenset[NodeId] | None = None
         self._doubtful: frozenset[NodeId] = frozenset()
         self._doubts = False
-        self._standings: dict[NodeId, _Standing] = {}
+        self._advances: dict[NodeId, _Advance] = {}
         self.heir = NodeId("")
         """Who alone is to stay in the list beside this node: it shall take over."""
 
@@ -102,7 +102,7 @@ class SyncedNodes:
     def presume_dead(self, node_id: NodeId) -> None:
         """This node's lease has run out: it need not be waited for."""
         long_ago = self._began_ms - self._dead_after_ms - 1
-        self._standings[node_id] = _Standing(NO_OFFSET, long_ago)
+        self._advances[node_id] = _Advance(NO_OFFSET, long_ago)
 
     def ask(
         self,
@@ -169,19 +169,19 @@ class SyncedNodes:
     def _note(self, view: FollowerView, durable: Offset, now_ms: int) -> None:
         if not view.streams:
             return
-        before = self._standings.get(view.node_id)
+        before = self._advances.get(view.node_id)
         gets_on = before is None or view.acked != before.acked
         if gets_on or view.acked >= durable:
-            self._standings[view.node_id] = _Standing(view.acked, now_ms)
+            self._advances[view.node_id] = _Advance(view.acked, now_ms)
 
     def _is_well(self, view: FollowerView, now_ms: int) -> bool:
         if not view.streams or now_ms - view.heard_ms > self._dead_after_ms:
             return False
-        return now_ms - self._standings[view.node_id].well_ms <= self._dead_after_ms
+        return now_ms - self._advances[view.node_id].well_ms <= self._dead_after_ms
 
     def _is_given_up(self, node: NodeId, well: set[NodeId], now_ms: int) -> bool:
         if node in well or node == self._node_id:
             return False
-        standing = self._standings.get(node)
-        since_ms = self._began_ms if standing is None else standing.well_ms
+        advance = self._advances.get(node)
+        since_ms = self._began_ms if advance is None else advance.well_ms
         return now_ms - since_ms > self._dead_after_ms

@@ -13,7 +13,7 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.protocol.messages import Ping, WalEntry, Welcome
-from nexus.replication.settings import Standing
+from nexus.replication.settings import RecoveredState
 from nexus.replication.timing.ages import EntryAges
 from nexus.replication.timing.delay import Delay, wanted_ms
 
@@ -21,19 +21,19 @@ from nexus.replication.timing.delay import Delay, wanted_ms
 class Incoming:
     """The offsets of one replica; `applied <= durable <= received` always holds."""
 
-    def __init__(self, standing: Standing, delay_ms: int = 0) -> None:
-        self._history = standing.history
-        self.received = standing.durable_offset
+    def __init__(self, recovered: RecoveredState, delay_ms: int = 0) -> None:
+        self._history = recovered.history
+        self.received = recovered.durable_offset
         """The end of what is stored, or about to be."""
-        self.durable = standing.durable_offset
-        self.applied = standing.applied_offset
-        self.goal = standing.applied_offset
+        self.durable = recovered.durable_offset
+        self.applied = recovered.applied_offset
+        self.goal = recovered.applied_offset
         """Up to where an Apply was asked for."""
         self.entries_received = 0
         self.entries_applied = 0
         self._ages = EntryAges()
         self.delay = Delay(delay_ms)
-        for offset, stamp_us in standing.written:
+        for offset, stamp_us in recovered.written:
             self.delay.note(offset, stamp_us)
         self.master_offset = NO_OFFSET
         self._told_commit = NO_OFFSET

@@ -36,13 +36,13 @@ from nexus.replication.members.effects import (
     MemberEffect,
     MemberEffects,
     MemberSettings,
-    MemberStanding,
+    RecoveredMember,
 )
 from nexus.replication.members.elected import ElectedMaster
-from nexus.replication.members.electorate import Configuration, Electorate
+from nexus.replication.members.electorate import ConfigurationEntry, Electorate
 from nexus.replication.members.lending import Lending
 from nexus.replication.members.voting_replica import VotingReplica
-from nexus.replication.settings import Identity, LogExtent, Standing
+from nexus.replication.settings import Identity, LogExtent, RecoveredState
 
 
 class Composition:
@@ -56,7 +56,7 @@ class Composition:
         self,
         identity: Identity,
         settings: MemberSettings,
-        standing: MemberStanding,
+        recovered: RecoveredMember,
         random: Callable[[], float],
         now_ms: int,
     ) -> None:
@@ -64,17 +64,17 @@ class Composition:
         self._identity = identity
         self._settings = settings
         self._random = random
-        self.electorate = Electorate(standing.configurations)
+        self.electorate = Electorate(recovered.configurations)
         """Whom the log names as voters, and where they are."""
-        self._sound = standing.sound
-        self._first_offset = standing.first_offset
+        self._sound = recovered.sound
+        self._first_offset = recovered.first_offset
         self._witnesses: set[NodeId] = set()
         """Voters that have said they are."""
         self._lending = Lending(identity, settings.master)
         self._relay = Relay(identity, settings.master)
         self._position = ORIGIN
-        record = standing.record
-        known = max(record.epoch, standing.log.epoch, standing.log.history.epoch)
+        record = recovered.record
+        known = max(record.epoch, recovered.log.epoch, recovered.log.history.epoch)
         if known > record.epoch:
             record = VoteRecord(known)
         self.elector = Elector(settings.election, record, self._view, random, now_ms)
@@ -83,7 +83,7 @@ class Composition:
         """The reign, while this node has one."""
         self.replica: VotingReplica | None = None
         """The replica; None while it reigns, and until `follow` after that."""
-        self._followed(standing.log)
+        self._followed(recovered.log)
 
     # --- What is known ---------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Composition:
         return self.electorate.voters
 
     @property
-    def configurations(self) -> tuple[Configuration, ...]:
+    def configurations(self) -> tuple[ConfigurationEntry, ...]:
         """What a later rewind may need of them, oldest first."""
         return self.electorate.configurations
 
@@ -176,7 +176,7 @@ class Composition:
         others = self.electorate.addresses_without(self._identity.node_id)
         return (*ended, Announce(others))
 
-    def follow(self, log: Standing) -> MemberEffects:
+    def follow(self, log: RecoveredState) -> MemberEffects:
         """After a StepDown: the writer has ended, the log stands so; look for a master.
 
         Only what is in the log counts: what was appended, not answered, is in it too.
@@ -185,7 +185,7 @@ class Composition:
         self._followed(log)
         return self.start()
 
-    def _followed(self, log: Standing) -> None:
+    def _followed(self, log: RecoveredState) -> None:
         settings = self._settings.replica
         own_id = self._identity.node_id
         others = self.electorate.addresses_without(own_id)

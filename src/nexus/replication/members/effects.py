@@ -13,8 +13,8 @@ from nexus.replication.elections.effects import (
     ElectionSettings,
     VoteRecord,
 )
-from nexus.replication.members.electorate import Configuration
-from nexus.replication.settings import MasterSettings, ReplicaSettings, Standing
+from nexus.replication.members.electorate import ConfigurationEntry
+from nexus.replication.settings import MasterSettings, RecoveredState, ReplicaSettings
 
 
 class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +42,12 @@ class MemberSettings(msgspec.Struct, frozen=True, kw_only=True):
         return dead_after_ms - dead_after_ms * self.drift_percent // 100
 
 
-class MemberStanding(msgspec.Struct, frozen=True, kw_only=True):
+class RecoveredMember(msgspec.Struct, frozen=True, kw_only=True):
     """What the disk says when the node starts."""
 
-    log: Standing = Standing()
+    log: RecoveredState = RecoveredState()
     record: VoteRecord = VoteRecord()
-    configurations: tuple[Configuration, ...] = ()
+    configurations: tuple[ConfigurationEntry, ...] = ()
     """Every one in the log, oldest first; before it what the snapshot or the forming
     of the cluster said."""
     first_offset: Offset = Offset(1)

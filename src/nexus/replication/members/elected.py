@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from nexus.model.cluster import Mode, NodeId
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Message, Pong
 from nexus.replication.effects import Apply, Effects, Peer, StepDown
@@ -137,12 +137,12 @@ class ElectedMaster(Master):
         )
         return tuple(effect for effects in told for effect in effects)
 
-    def objection(self, membership: Membership) -> str:
+    def objection(self, configuration: Configuration) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
-        voters = {NodeId(node_id) for node_id, _ in membership.voters}
+        voters = {NodeId(node_id) for node_id, _ in configuration.voters}
         held = self._streams.held_by_majority
-        in_sync = Mode.named(membership.mode, self._own.mode) is Mode.SYNC
-        least = self._asked(membership.sync_quorum) if in_sync else 0
+        in_sync = Mode.named(configuration.mode, self._own.mode) is Mode.SYNC
+        least = self._asked(configuration.sync_quorum) if in_sync else 0
         if not held or not self.takes_writes:
             return "this reign's first entry is not committed yet; try again soon"
         if held < self._electorate.offset:

@@ -6,21 +6,21 @@ import msgspec
 
 from nexus.model.cluster import NodeId
 from nexus.model.entry import Record, configuration_of
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Offset
 
 
-class Configuration(msgspec.Struct, frozen=True):
+class ConfigurationEntry(msgspec.Struct, frozen=True):
     """A configuration entry, with its place in the log."""
 
     offset: Offset
-    membership: Membership
+    configuration: Configuration
 
 
 class Electorate:
     """The configurations of one log, in force from their append on."""
 
-    def __init__(self, configurations: Iterable[Configuration]) -> None:
+    def __init__(self, configurations: Iterable[ConfigurationEntry]) -> None:
         """Oldest first; the first one is what the log (or the cluster) began with.
 
         The memory is bounded by `settled`.
@@ -37,8 +37,8 @@ class Electorate:
         """Whom any configuration names that is still known."""
         return frozenset(
             NodeId(voter)
-            for configuration in self._known
-            for voter, _ in configuration.membership.voters
+            for entry in self._known
+            for voter, _ in entry.configuration.voters
         )
 
     @property
@@ -49,20 +49,20 @@ class Electorate:
     @property
     def auto_failover(self) -> bool:
         """False in maintenance: only operators begin elections."""
-        return not self._known or self._known[-1].membership.auto_failover
+        return not self._known or self._known[-1].configuration.auto_failover
 
     @property
     def mode(self) -> str:
         """What acknowledgements mean, whoever reigns; empty: nobody has said."""
-        return self._known[-1].membership.mode if self._known else ""
+        return self._known[-1].configuration.mode if self._known else ""
 
     @property
     def sync_quorum(self) -> int | None:
         """Voters that must hold an entry in sync mode; None: nobody has said."""
-        return self._known[-1].membership.sync_quorum if self._known else None
+        return self._known[-1].configuration.sync_quorum if self._known else None
 
     @property
-    def configurations(self) -> tuple[Configuration, ...]:
+    def configurations(self) -> tuple[ConfigurationEntry, ...]:
         """All that are known, oldest first."""
         return tuple(self._known)
 
@@ -77,19 +77,18 @@ class Electorate:
     def appended(self, records: Iterable[Record]) -> bool:
         """These are about to be stored; whether the voters are others now."""
         found = [
-            Configuration(record.offset, membership)
+            ConfigurationEntry(record.offset, configuration)
             for record in records
-            if (membership := configuration_of(record.payload)) is not None
+            if (configuration := configuration_of(record.payload)) is not None
         ]
-        for configuration in found:
-            self.configured(configuration)
+        for entry in found:
+            self.configured(entry)
         return bool(found)
 
-    def configured(self, configuration: Configuration) -> None:
+    def configured(self, entry: ConfigurationEntry) -> None:
         """The entry is about to be appended; known ones from there on are void."""
-        self._known = [
-            one for one in self._known if one.offset < configuration.offset
-        ] + [configuration]
+        kept = [one for one in self._known if one.offset < entry.offset]
+        self._known = [*kept, entry]
 
     def settled(self, commit: Offset) -> None:
         """Up to `commit` nothing is undone: older ones need not be known.
@@ -106,9 +105,9 @@ class Electorate:
         kept = [one for one in self._known[1:] if one.offset <= last_kept]
         self._known = first + kept
 
-    def replaced(self, configurations: Iterable[Configuration]) -> None:
+    def replaced(self, configurations: Iterable[ConfigurationEntry]) -> None:
         """The log is another one: what its snapshot says holds (if it says so)."""
         self._known = list(configurations) or self._known
 
     def _latest(self) -> tuple[tuple[str, str], ...]:
-        return self._known[-1].membership.voters if self._known else ()
+        return self._known[-1].configuration.voters if self._known else ()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId, ReplicaStatus
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset, Position
 from nexus.protocol.messages import (
     Error,
@@ -32,7 +32,7 @@ from nexus.replication.handshake.announcement import answered
 from nexus.replication.master import Master
 from nexus.replication.members.composition import Composition
 from nexus.replication.members.effects import MemberEffects, ReadRefused
-from nexus.replication.members.electorate import Configuration
+from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.replication.settings import WITNESS, LogExtent
 
 
@@ -290,7 +290,7 @@ class Member(Composition):
         self,
         position: Position,
         history: EpochHistory,
-        configurations: Iterable[Configuration],
+        configurations: Iterable[ConfigurationEntry],
         now_ms: int,
     ) -> MemberEffects:
         """Database and log stand at the snapshot's position, with its voters."""
@@ -323,17 +323,17 @@ class Member(Composition):
 
     # --- The configuration, and strong reads -----------------------------------------
 
-    def objection(self, membership: Membership) -> str:
+    def objection(self, configuration: Configuration) -> str:
         """Why this cannot be the configuration now; empty if it can (hard-case 3)."""
         if self.master is None:
             return "this node is no master"
-        return self.master.objection(membership)
+        return self.master.objection(configuration)
 
     def configured(
-        self, offset: Offset, membership: Membership, now_ms: int
+        self, offset: Offset, configuration: Configuration, now_ms: int
     ) -> MemberEffects:
         """The master is about to append this entry: it is in force from now on."""
-        self.electorate.configured(Configuration(offset, membership))
+        self.electorate.configured(ConfigurationEntry(offset, configuration))
         self._reconfigured()
         if self.master is None:
             return ()

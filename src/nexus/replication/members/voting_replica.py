@@ -10,7 +10,12 @@ from nexus.protocol.messages import Error, Ping, WalEntry
 from nexus.replication.effects import Effects
 from nexus.replication.members.room import Room
 from nexus.replication.replica import Replica
-from nexus.replication.settings import FETCHES, Identity, ReplicaSettings, Standing
+from nexus.replication.settings import (
+    FETCHES,
+    Identity,
+    RecoveredState,
+    ReplicaSettings,
+)
 
 
 class VotingReplica(Replica):
@@ -23,10 +28,10 @@ class VotingReplica(Replica):
         self,
         identity: Identity,
         settings: ReplicaSettings,
-        standing: Standing,
+        recovered: RecoveredState,
         random: Callable[[], float],
     ) -> None:
-        super().__init__(identity, settings, standing, random)
+        super().__init__(identity, settings, recovered, random)
         self.room = Room(settings.hold_bytes)
 
     @property

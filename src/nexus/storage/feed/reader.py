@@ -9,8 +9,8 @@ from nexus.errors import StorageError
 from nexus.model.change import Change, ChangeKind, Place, TableShape
 from nexus.model.entry import Payload, Record
 from nexus.model.operation import (
+    Configuration,
     Fingerprint,
-    Membership,
     Operation,
     Pragma,
     Reigned,
@@ -118,7 +118,7 @@ class EntryReader:
                 yield ("sequence", own) if self._shows(table) else None
             case Pragma(name=name, old=old, new=new):
                 yield "pragma", {"name": name, "old": old, "new": new}
-            case Reigned() | Fingerprint() | Membership() | Tokens():
+            case Reigned() | Fingerprint() | Configuration() | Tokens():
                 pass  # the cluster's matter
             case _:
                 assert_never(operation)

@@ -26,7 +26,7 @@ from zlib import crc32
 from nexus.errors import CorruptLogError, StorageError
 from nexus.model.entry import Record
 from nexus.model.position import Epoch, Offset
-from nexus.storage.disk import reserve, write_at
+from nexus.storage.disk import reserve, sync_file, write_at
 
 MAGIC: Final = b"NEXUSWAL"
 VERSION: Final = 1
@@ -136,7 +136,7 @@ class Segment:
         try:
             reserve(fd, size)
             write_at(fd, _encode_header(first_offset, _new_salt()), 0)
-            os.fsync(fd)
+            sync_file(fd)
         except OSError:
             with suppress(OSError):
                 path.unlink()
@@ -235,7 +235,7 @@ class Segment:
         hole before a mark. Raises OSError.
         """
         os.ftruncate(fd, end)
-        os.fsync(fd)
+        sync_file(fd)
         self.end = end
         self._index = [entry for entry in self._index if entry[0] <= last_kept + 1]
         self.size = end
@@ -244,7 +244,7 @@ class Segment:
         """Room on the disk for `size` bytes; raises OSError, and nothing is lost."""
         if size > self.size:
             reserve(fd, size)
-            os.fsync(fd)
+            sync_file(fd)
             self.size = os.fstat(fd).st_size
 
     def trim(self, fd: int) -> None:

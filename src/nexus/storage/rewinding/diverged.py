@@ -2,7 +2,6 @@
 
 import base64
 import math
-import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from nexus.errors import NotFoundError
 from nexus.model.entry import Record
 from nexus.model.operation import Rows
 from nexus.model.position import EpochHistory, Offset, Position
-from nexus.storage.disk import storage_errors, sync_directory
+from nexus.storage.disk import storage_errors, sync_directory, sync_file
 from nexus.storage.sqlite.connections import storage_error
 
 COPIES_KEPT: Final = 3
@@ -107,7 +106,7 @@ class DivergedStore:
                 reader.execute("vacuum into ?", (str(part),))
             with storage_errors(f"keeping {copy.name}"):
                 with part.open("rb") as file:
-                    os.fsync(file.fileno())
+                    sync_file(file.fileno())
                 part.rename(copy)
                 sync_directory(self._directory)
         except apsw.Error as error:
@@ -169,7 +168,7 @@ def _write_rows(path: Path, records: Iterable[Record], history: EpochHistory) ->
 
 def _sync(file: BinaryIO) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    sync_file(file.fileno())
 
 
 def _rows_of(record: Record, history: EpochHistory) -> Iterator[dict[str, Any]]:

@@ -15,8 +15,8 @@ import msgspec
 from nexus.errors import DatabaseBusyError, DiskFullError, LogGapError, RewindError
 from nexus.model.entry import Payload, Record
 from nexus.model.operation import (
+    Configuration,
     Fingerprint,
-    Membership,
     Operation,
     Pragma,
     Reigned,
@@ -232,7 +232,7 @@ class _Undoing:
                 self._writer.execute(f"pragma {name} = {int(old)}")
             case Tokens(changes=changes):
                 take_tokens_back(self._writer, changes)
-            case Schema() | Reigned() | Membership() | Fingerprint():
+            case Schema() | Reigned() | Configuration() | Fingerprint():
                 pass  # refused before, or known to `forget_after` by its offset
             case _:
                 assert_never(operation)

@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import (
     ORIGIN,
     Epoch,
@@ -122,7 +122,9 @@ def write_reign(connection: apsw.Connection, reign: Reign) -> None:
     )
 
 
-def read_membership(connection: apsw.Connection) -> tuple[Offset, Membership] | None:
+def read_configuration(
+    connection: apsw.Connection,
+) -> tuple[Offset, Configuration] | None:
     """The configuration at the applied position, with its entry's offset."""
     row = connection.execute(
         'select "offset", configuration from nexus_membership '
@@ -130,16 +132,16 @@ def read_membership(connection: apsw.Connection) -> tuple[Offset, Membership] | 
     ).fetchone()
     if row is None:
         return None
-    return Offset(row[0]), msgspec.json.decode(row[1], type=Membership)
+    return Offset(row[0]), msgspec.json.decode(row[1], type=Configuration)
 
 
-def write_membership(
-    connection: apsw.Connection, offset: Offset, membership: Membership
+def write_configuration(
+    connection: apsw.Connection, offset: Offset, configuration: Configuration
 ) -> None:
     """Store a configuration, within the caller's transaction."""
     connection.execute(
         "insert or replace into nexus_membership values (?, ?)",
-        (offset, msgspec.json.encode(membership).decode()),
+        (offset, msgspec.json.encode(configuration).decode()),
     )
 
 

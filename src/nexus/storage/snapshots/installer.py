@@ -4,7 +4,6 @@ An open database is never replaced by a rename: whoever has it open would stay o
 old file for ever, without an error.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,10 +13,10 @@ import apsw
 
 from nexus.errors import DatabaseBusyError, SnapshotError
 from nexus.storage.database import Database
-from nexus.storage.disk import storage_errors, sync_directory
+from nexus.storage.disk import storage_errors, sync_directory, sync_file
 from nexus.storage.snapshots.copier import DATABASE_NAME, MANIFEST_NAME
 from nexus.storage.snapshots.file import Manifest, extract, read_manifest
-from nexus.storage.sqlite.connections import storage_error
+from nexus.storage.sqlite.connections import storage_error, synced_commits
 
 
 def install(archive: Path, target: Path, work: Path, *, max_size: int) -> Manifest:
@@ -75,7 +74,7 @@ def manifest_beside(copy: Path) -> Manifest:
 def _move(copy: Path, target: Path) -> None:
     """Rename a database's file, durable on return; nothing stands at `target`."""
     with copy.open("rb") as file:
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     for leftover in ("-wal", "-shm", "-journal"):
         # Of a database that somebody removed: SQLite would take it for this one's.
         target.with_name(target.name + leftover).unlink(missing_ok=True)
@@ -114,11 +113,8 @@ def _check(manifest: Manifest, copy: Path, max_size: int) -> None:
 
 
 def _replace_content(source: Path, writer: apsw.Connection) -> None:
-    writer.pragma("synchronous", 2)
-    try:
+    with synced_commits(writer):
         _copy_pages(source, writer)
-    finally:
-        writer.pragma("synchronous", 1)
 
 
 def _copy_pages(source: Path, writer: apsw.Connection) -> None:

@@ -21,6 +21,13 @@ _OF_THE_DISK: Final = (
 )
 
 
+_REASONS: Final = {
+    "not authorized": "not authorized: a node loads no extensions, so that what one of "
+    "them can run, all can",
+}
+"""What SQLite says, where it says too little."""
+
+
 def statement_error(error: apsw.Error, index: int) -> NexusError:
     """SQLite's error as one of ours, with its message and the statement's index."""
     if isinstance(error, _OF_THE_DISK):
@@ -31,7 +38,7 @@ def statement_error(error: apsw.Error, index: int) -> NexusError:
     # apsw's own complaints (a missing binding) have no code of SQLite's.
     code = getattr(error, "extendedresult", None)
     return kind(
-        str(error),
+        _REASONS.get(str(error), str(error)),
         index=index,
         sqlite_errorcode=code,
         error_offset=error_offset(error),

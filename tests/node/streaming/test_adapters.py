@@ -1,4 +1,4 @@
-"""A member has two faces; the effects of both reach the one queue of its node."""
+"""A member has two adapters; the effects of both reach the one queue of its node."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from nexus.model.position import ORIGIN, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle
 from nexus.node.clock import now_ms
 from nexus.node.roles.machines import member_of
-from nexus.node.streaming.faces import LinkFace, PortFace
+from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.protocol.messages import Pong
 from nexus.replication.effects import Close, Connect, Disconnect, Peer
 from nexus.replication.handshake.announcement import hello_of
@@ -29,12 +29,14 @@ async def test_both_faces_speak_for_the_same_member(tmp_path: Path) -> None:
         )
         parts = node._parts
         voters = ((node.node_id, own), ("other", other))
-        parts.standing.catalog.update(cluster_id="c", voters=voters)
+        parts.storage.catalog.update(cluster_id="c", voters=voters)
         member = member_of(parts)
         taken: list[MemberEffect] = []
         noticed: list[MemberEffect] = []
-        port = PortFace(member, taken.extend)
-        link = LinkFace(member, noticed.extend, lambda: Chronicle(EpochHistory(), ()))
+        port = MasterAdapter(member, taken.extend)
+        link = ReplicaAdapter(
+            member, noticed.extend, lambda: Chronicle(EpochHistory(), ())
+        )
 
         started = link.start()
         assert [type(effect) for effect in started] == [Connect]

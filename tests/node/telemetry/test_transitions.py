@@ -8,7 +8,7 @@ from nexus.model.cluster import Role
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
 from nexus.node.node import Node
 from nexus.node.telemetry.events import EventLog
-from nexus.node.telemetry.telling import WHYS, LinkTale, tell_of_reign
+from nexus.node.telemetry.transitions import WHYS, LinkEvents, record_reign
 from nexus.replication.effects import Level
 from node.builders import Crowd, caught_up, run, until
 from node.electing import CREATE, master_among, voters, written
@@ -26,7 +26,7 @@ def test_a_reign_tells_its_epoch_and_why_it_began(why: str) -> None:
     events = EventLog()
 
     begun = Reign(Epoch(7), HistoryId("h"), "n1", Offset(12), 0, why, "sync")
-    tell_of_reign(events, EpochHistory((FIRST, begun)))
+    record_reign(events, EpochHistory((FIRST, begun)))
 
     (event,) = events.since(0)
     assert event.kind == "reign_began"
@@ -39,7 +39,7 @@ def test_the_first_master_has_replaced_nobody(*, imported: bool) -> None:
     before = (replace(FIRST, why="import"),) if imported else ()
     begun = Reign(Epoch(2), HistoryId("h"), "n1", Offset(2), 0, "failover", "sync")
 
-    tell_of_reign(events, EpochHistory((*before, begun)))
+    record_reign(events, EpochHistory((*before, begun)))
 
     (event,) = events.since(0)
     assert event.detail.endswith("the voters have elected it, the first one")
@@ -100,7 +100,7 @@ def test_an_attempt_that_fails_is_a_line_of_the_log_and_no_event() -> None:
     events = EventLog()
 
     with capture_logs() as lines:
-        LinkTale(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
+        LinkEvents(events).ended(Level.WARNING, "10.0.0.9:1 does not answer")
 
     assert events.since(0) == ()
     assert lines[0]["event"] == "master_not_reached"

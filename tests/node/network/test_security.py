@@ -12,8 +12,8 @@ from certificates import Office
 from nexus.config import Config, split_address
 from nexus.model.secret import Secret
 from nexus.node.network.connection import Connection
-from nexus.node.network.papers import Papers
 from nexus.node.network.port import MAIN, Port
+from nexus.node.network.security import TransportSecurity
 from nexus.protocol.codec import encode
 from nexus.protocol.messages import Error, ErrorCode, Ping
 from nexus.tls.contexts import client_context
@@ -23,34 +23,34 @@ from node.test_publisher import HELLO
 
 
 def test_without_a_certificate_all_is_plain() -> None:
-    papers = Papers.of(Config(cluster_secret=Secret("hush")))
+    security = TransportSecurity.of(Config(cluster_secret=Secret("hush")))
 
-    assert (papers.secret, papers.client, papers.scheme) == ("hush", None, "http")
-    assert not papers.asks_nodes
+    assert (security.secret, security.client, security.scheme) == ("hush", None, "http")
+    assert not security.asks_nodes
 
 
 def test_with_one_the_api_is_https_and_nodes_are_asked(office: Office) -> None:
-    papers = Papers.of(Config(tls=office.settings()))
+    security = TransportSecurity.of(Config(tls=office.settings()))
 
-    assert papers.client is not None
-    assert (papers.scheme, papers.asks_nodes) == ("https", True)
+    assert security.client is not None
+    assert (security.scheme, security.asks_nodes) == ("https", True)
 
 
 def test_while_nodes_change_over_who_speaks_plainly_is_a_node_too(
     office: Office,
 ) -> None:
     settings = msgspec.structs.replace(office.settings(), mode="optional")
-    papers = Papers.of(Config(tls=settings))
+    security = TransportSecurity.of(Config(tls=settings))
 
-    assert papers.client is not None
-    assert (papers.scheme, papers.asks_nodes) == ("http", False)
-    assert papers.speaks_tls
-    assert not Papers().speaks_tls
+    assert security.client is not None
+    assert (security.scheme, security.asks_nodes) == ("http", False)
+    assert security.speaks_tls
+    assert not TransportSecurity().speaks_tls
 
 
-async def said(port: Port, papers: Papers) -> object:
+async def said(port: Port, security: TransportSecurity) -> object:
     """What the port answers to this node's Hello."""
-    connection = await papers.dial(port.address, timeout_s=PATIENCE_S)
+    connection = await security.dial(port.address, timeout_s=PATIENCE_S)
     try:
         connection.send(HELLO)
         return await connection.receive_one(timeout_s=PATIENCE_S)
@@ -61,13 +61,13 @@ async def said(port: Port, papers: Papers) -> object:
 async def test_only_a_node_of_the_ca_is_taken_for_a_node(
     office: Office, tmp_path: Path
 ) -> None:
-    papers = Papers.of(Config(tls=office.settings()))
+    security = TransportSecurity.of(Config(tls=office.settings()))
     strange = Office.opened(tmp_path / "other")
-    port = Port(papers, knowing(), timeout_s=PATIENCE_S)
+    port = Port(security, knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     port.open_to(MAIN, greeter(7))
     try:
-        assert await said(port, papers) == Ping(7)
+        assert await said(port, security) == Ping(7)
         for files in (office.client(), office.nobody()):
             context = client_context(files)
             connection = await Connection.open(
@@ -80,8 +80,8 @@ async def test_only_a_node_of_the_ca_is_taken_for_a_node(
             assert answer.code == ErrorCode.UNAUTHORISED
             assert "has shown no node's certificate" in answer.message
         with pytest.raises(OSError, match="of a CA that is not trusted here"):
-            await said(port, Papers.of(Config(tls=strange.settings())))
-        plain = await said(port, Papers())
+            await said(port, TransportSecurity.of(Config(tls=strange.settings())))
+        plain = await said(port, TransportSecurity())
         assert isinstance(plain, Error)
         assert "this port speaks TLS" in plain.message
     finally:
@@ -91,11 +91,11 @@ async def test_only_a_node_of_the_ca_is_taken_for_a_node(
 async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
     office: Office,
 ) -> None:
-    port = Port(Papers(), knowing(), timeout_s=PATIENCE_S)
+    port = Port(TransportSecurity(), knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     try:
         with pytest.raises(OSError, match="it does not speak TLS on this port"):
-            await said(port, Papers.of(Config(tls=office.settings())))
+            await said(port, TransportSecurity.of(Config(tls=office.settings())))
     finally:
         await port.stop()
     assert port.rejections.total() == 1
@@ -103,8 +103,10 @@ async def test_a_port_that_speaks_plainly_is_told_to_who_speaks_tls(
 
 async def test_while_nodes_change_over_each_meets_each(office: Office) -> None:
     settings = office.settings()
-    plain, protected = Papers(), Papers.of(Config(tls=settings))
-    changing = Papers.of(Config(tls=msgspec.structs.replace(settings, mode="optional")))
+    plain, protected = TransportSecurity(), TransportSecurity.of(Config(tls=settings))
+    changing = TransportSecurity.of(
+        Config(tls=msgspec.structs.replace(settings, mode="optional"))
+    )
     meetings = [
         (changing, changing),
         (changing, plain),
@@ -126,8 +128,8 @@ async def test_a_port_stops_while_it_waits_for_farewells(office: Office) -> None
     failures: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: failures.append(context))
-    papers = Papers.of(Config(tls=office.settings()))
-    port = Port(papers, knowing(), timeout_s=PATIENCE_S)
+    security = TransportSecurity.of(Config(tls=office.settings()))
+    port = Port(security, knowing(), timeout_s=PATIENCE_S)
     await port.start("127.0.0.1:0")
     stranger = client_context(office.client())
 

@@ -1,34 +1,27 @@
-"""Snapshots on their way: the master's side sends, the replica's side installs."""
+"""Snapshots on their way to replicas, also while they are still being made."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from nexus.errors import NexusError, SnapshotError
-from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
+from nexus.model.position import EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
-from nexus.node.streaming.faces import PortFace
-from nexus.node.streaming.relayface import RelayFace
+from nexus.node.streaming.adapters import MasterAdapter
+from nexus.node.streaming.relayadapter import RelayAdapter
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.messages import SnapshotChunk, SnapshotComplete, SnapshotMeta
 from nexus.replication.effects import Effects, SendSnapshot
 from nexus.replication.master import Master
-from nexus.storage.catalog import Base, Catalog, Intent
 from nexus.storage.database import Database
-from nexus.storage.schema import system
 from nexus.storage.snapshots.store import (
     Begun,
     SnapshotInfo,
     SnapshotStore,
-    install_into,
-    manifest_beside,
 )
-from nexus.storage.sqlite.connections import open_reader
 from nexus.storage.wal import WriteAheadLog
 
 GROWTH_POLL_S: Final = 0.02
@@ -58,7 +51,7 @@ class _Way:
 
     connection: Connection
     order: SendSnapshot
-    machine: Master | PortFace | RelayFace
+    machine: Master | MasterAdapter | RelayAdapter
     perform: Callable[[Effects], None]
     measures: Measures
 
@@ -123,7 +116,7 @@ class SnapshotSender:
         self,
         connection: Connection,
         order: SendSnapshot,
-        machine: Master | PortFace | RelayFace,
+        machine: Master | MasterAdapter | RelayAdapter,
         perform: Callable[[Effects], None],
         cluster_id: str,
     ) -> None:
@@ -221,59 +214,3 @@ class SnapshotSender:
             )
         self._events.info("snapshot_made", f"{info.id}, {info.compressed_size:,} bytes")
         return info
-
-
-def install_snapshot(
-    copy: Path,
-    database: Database,
-    wal: WriteAheadLog,
-    catalog: Catalog,
-    *,
-    work: Path,
-    max_size: int,
-) -> Position:
-    """Put a received snapshot into database and log; runs on the writer's thread.
-
-    The intent stands in the catalog while the two differ: at the next start the
-    position found in the database tells which of them is right. Raises SnapshotError or
-    StorageError; if the intent still stands then, the node must start again. After a
-    DatabaseBusyError it can be tried again.
-    """
-    target = manifest_beside(copy).position
-    database.set_mode_applying()
-    catalog.update(intent=Intent("full_sync", database.position, target))
-    try:
-        manifest = install_into(copy, database, work, max_size=max_size)
-    except NexusError:
-        # The database is as it was. Left standing, the intent would have a later start
-        # empty the log, if the entries of the log had led there by then.
-        catalog.update(intent=None)
-        raise
-    wal.reset(manifest.position.offset)
-    # The log may end before where it ended at the last clean stop.
-    catalog.update(intent=None, log_watermark=wal.durable_offset)
-    return database.position
-
-
-def install_base(
-    copy: Path, wal: WriteAheadLog, catalog: Catalog
-) -> tuple[Position, EpochHistory]:
-    """Have a witness's log go on where a received snapshot stands; blocks.
-
-    Nothing of its rows is kept. The catalog comes first: a crash before the log is
-    reset is mended at the next start.
-    """
-    with closing(open_reader(copy)) as reader:
-        position = system.read_position(reader)
-        history = system.read_history(reader)
-        stored = system.read_membership(reader)
-    if stored is None:
-        raise SnapshotError(
-            "the snapshot names no voters, so a witness has no place in that cluster"
-        )
-    base = Base(position.offset, history, *stored)
-    intent = Intent("full_sync", ORIGIN, position)
-    catalog.update(base=base, intent=intent, log_watermark=NO_OFFSET)
-    wal.reset(position.offset)
-    catalog.update(intent=None, log_watermark=wal.durable_offset)
-    return position, history

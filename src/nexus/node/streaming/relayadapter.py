@@ -21,7 +21,7 @@ from nexus.replication.members.effects import MemberEffects
 from nexus.storage.wal import WriteAheadLog
 
 
-class RelayFace:
+class RelayAdapter:
     """What the publisher calls on a `Master`, answered by a replica's relay."""
 
     def __init__(

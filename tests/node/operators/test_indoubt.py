@@ -8,7 +8,7 @@ from nexus.errors import TokenInDoubtError
 from nexus.model.token import Principal, TokenRole
 from nexus.node.network.admittance import Admittance
 from nexus.node.node import Node
-from nexus.node.operators import doubt
+from nexus.node.operators import indoubt
 from node.builders import Crowd, run, until
 
 FOR_EVER_S = 1e9
@@ -43,7 +43,7 @@ async def with_a_token(crowd: Crowd) -> tuple[Node, Node, str]:
 async def test_a_replica_never_takes_a_token_that_was_revoked_while_it_was_down(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "LEAST_S", FOR_EVER_S)
+    monkeypatch.setattr(indoubt, "LEAST_S", FOR_EVER_S)
     master, replica, text = await with_a_token(crowd)
     await replica.stop()
     await master.tokens.revoke(next(iter(master.tokens.known)))
@@ -60,7 +60,7 @@ async def test_a_replica_never_takes_a_token_that_was_revoked_while_it_was_down(
 async def test_a_token_is_good_again_once_the_replica_has_what_its_master_had(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "LEAST_S", FOR_EVER_S)
+    monkeypatch.setattr(indoubt, "LEAST_S", FOR_EVER_S)
     master, replica, text = await with_a_token(crowd)
     await replica.stop()
 
@@ -76,7 +76,7 @@ async def test_a_token_is_good_again_once_the_replica_has_what_its_master_had(
 async def test_where_no_master_answers_what_is_known_is_good_after_a_while(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "LEAST_S", FOR_EVER_S)
+    monkeypatch.setattr(indoubt, "LEAST_S", FOR_EVER_S)
     master, replica, text = await with_a_token(crowd)
     address = master._parts.address
     await replica.stop()
@@ -87,14 +87,14 @@ async def test_where_no_master_answers_what_is_known_is_good_after_a_while(
     with pytest.raises(TokenInDoubtError, match="ask another node"):
         let_in(again, text)
     later = SimpleNamespace(monotonic=lambda: 2 * FOR_EVER_S)
-    monkeypatch.setattr(doubt, "time", later)
+    monkeypatch.setattr(indoubt, "time", later)
     assert let_in(again, text)
 
 
 async def test_a_master_knows_at_once(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "LEAST_S", FOR_EVER_S)
+    monkeypatch.setattr(indoubt, "LEAST_S", FOR_EVER_S)
     node = await crowd.node("node")
     _, text = await node.tokens.create(TokenRole.ADMIN, "ops", lasts_s=0)
     await node.stop()
@@ -107,7 +107,7 @@ async def test_a_master_knows_at_once(
 async def test_a_revocation_that_was_received_holds_over_a_restart(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "LEAST_S", 0.0)
+    monkeypatch.setattr(indoubt, "LEAST_S", 0.0)
     master, replica, text = await with_a_token(crowd)
     address = master._parts.address
     late = {

@@ -1,27 +1,18 @@
-"""Snapshots on their way: what is sent, and what a crash while installing leaves."""
+"""What is sent of snapshots to replicas that ask for one."""
 
 import asyncio
-import itertools
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
-from nexus.config import Config
-from nexus.errors import DiskFullError, SnapshotError, StorageError
+from nexus.errors import StorageError
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Position
 from nexus.node.network.connection import Connection
-from nexus.node.startup import Standing, open_standing
-from nexus.node.streaming import fullsync
-from nexus.node.streaming.fullsync import SnapshotSender, install_snapshot
+from nexus.node.streaming.sending import SnapshotSender
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.protocol.messages import (
@@ -33,228 +24,18 @@ from nexus.protocol.messages import (
 from nexus.replication.effects import Effect, Effects, Report, SendSnapshot
 from nexus.replication.master import Master
 from nexus.replication.settings import LogExtent, MasterSettings
-from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.snapshots.copier import Packed
 from nexus.storage.snapshots.packing import Packer
-from nexus.storage.snapshots.receiver import SnapshotReceiver
 from nexus.storage.snapshots.store import (
     Begun,
     SnapshotInfo,
-    SnapshotSettings,
     SnapshotStore,
 )
 from nexus.storage.wal import WriteAheadLog
 from replication.examples import MASTER_NODE, PEER, history
-from storage.logs import ROOMY, batch, file_size_limit
-from storage.snapshotting import MAX_SIZE, fill, generation_of, opened, position
-
-BEFORE, TARGET, LOG_END = 10, 12, 15
-"""The database stands at BEFORE, its log ends at LOG_END, the snapshot is of TARGET:
-an offset that the log holds too, from another history."""
-
-INSTALLER = dedent(
-    """
-    import os, signal, sys
-    from pathlib import Path
-    from node.streaming.test_fullsync import dying_before, arrived, put
-    from nexus.config import Config
-    from nexus.node.startup import open_standing
-
-    root, step = Path(sys.argv[1]), int(sys.argv[2])
-    standing = open_standing(Config(data_dir=root / "data"))
-    receiver = arrived(root, standing)
-    dying_before(step)
-    put(standing, receiver)
-    os.kill(os.getpid(), signal.SIGUSR1)
-    """
-)
-"""Receives the snapshot, and dies while it installs it, before the step it is told."""
-
-
-def dying_before(step: int) -> None:
-    """Have this process end before one of the steps that installing takes."""
-    left = itertools.count(step, -1)
-
-    def counted(owner: object, name: str) -> None:
-        call = getattr(owner, name)
-
-        def die_or_call(*arguments: object, **options: object) -> object:
-            if next(left) == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **options)
-
-        setattr(owner, name, die_or_call)
-
-    counted(SnapshotReceiver, "finish")
-    counted(Catalog, "update")
-    counted(fullsync, "install_into")
-    counted(Database, "reload")
-    counted(WriteAheadLog, "reset")
-    counted(SnapshotReceiver, "drop")
-
-
-def store_at(root: Path) -> SnapshotStore:
-    """The master's snapshots."""
-    directory = root / "master"
-    directory.mkdir(exist_ok=True)
-    return SnapshotStore(directory, SnapshotSettings(chunk_size=4096))
-
-
-def prepare(root: Path) -> None:
-    """A master's snapshot of TARGET; a replica at BEFORE, its log at LOG_END."""
-    with opened(root / "master.db") as database:
-        fill(database, generation=TARGET)
-        store_at(root).make(database, "c")
-    standing = open_standing(Config(data_dir=root / "data"))
-    fill(standing.database, generation=BEFORE)
-    standing.log.append(batch(1, LOG_END))
-    standing.log.sync()
-    standing.close()
-
-
-def arrived(root: Path, standing: Standing) -> SnapshotReceiver:
-    """A receiver to which all chunks have come."""
-    store = store_at(root)
-    info = store.latest()
-    assert info is not None
-    receiver = SnapshotReceiver(standing.directory.snapshots)
-    meta = store.meta(info)
-    receiver.begin(meta)
-    for index in range(meta.chunk_count):
-        receiver.add(store.chunk(info, index))
-    return receiver
-
-
-def put(standing: Standing, receiver: SnapshotReceiver) -> Position:
-    """Install what has arrived."""
-    installed = install_snapshot(
-        receiver.finish(),
-        standing.database,
-        standing.log,
-        standing.catalog,
-        work=standing.directory.snapshots / "installing.work",
-        max_size=MAX_SIZE,
-    )
-    receiver.drop()
-    return installed
-
-
-@contextmanager
-def replica(root: Path) -> Iterator[Standing]:
-    """The replica's parts, opened as at a start."""
-    standing = open_standing(Config(data_dir=root / "data"))
-    try:
-        yield standing
-    finally:
-        standing.close()
-
-
-def assert_as_before(standing: Standing) -> None:
-    assert generation_of(standing.database.writer) == BEFORE
-    assert standing.database.position == position(BEFORE)
-    assert (standing.log.first_offset, standing.log.last_offset) == (1, LOG_END)
-    assert standing.catalog.state.intent is None
-
-
-def assert_installed(standing: Standing) -> None:
-    assert generation_of(standing.database.writer) == TARGET
-    assert standing.database.position == position(TARGET)
-    assert standing.log.entry_count == 0
-    assert standing.log.last_offset == TARGET
-    assert standing.catalog.state.intent is None
-
-
-def test_an_installed_snapshot_replaces_rows_and_log(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        assert put(standing, arrived(tmp_path, standing)) == position(TARGET)
-
-        assert_installed(standing)
-        assert list(standing.directory.snapshots.iterdir()) == []
-    with replica(tmp_path) as standing:
-        assert_installed(standing)
-
-
-def test_a_crash_before_any_step_is_mended_at_the_next_start(tmp_path: Path) -> None:
-    died = []
-    for step in itertools.count():
-        root = tmp_path / str(step)
-        root.mkdir()
-        prepare(root)
-        ended = subprocess.run(
-            [sys.executable, "-c", INSTALLER, str(root), str(step)],
-            check=False,
-            env={"PYTHONPATH": ":".join(sys.path)},
-        ).returncode
-        if ended == -signal.SIGUSR1:
-            break
-        assert ended == -signal.SIGKILL
-        with replica(root) as standing:
-            new = standing.database.position == position(TARGET)
-            died.append(new)
-            (assert_installed if new else assert_as_before)(standing)
-            SnapshotReceiver(standing.directory.snapshots).close()
-            assert put(standing, arrived(root, standing)) == position(TARGET)
-            assert_installed(standing)
-
-    assert died == [False, False, False, True, True, True, True]
-
-
-def test_an_install_that_fails_leaves_no_intent(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
-        limit = standing.database.path.stat().st_size
-        with file_size_limit(limit), pytest.raises((StorageError, SnapshotError)):
-            put(standing, receiver)
-
-        assert_as_before(standing)
-
-
-def test_a_refused_snapshot_cuts_nothing_from_the_log_at_a_later_start(
-    tmp_path: Path,
-) -> None:
-    prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
-        with pytest.raises(SnapshotError, match=r"snapshot\.max_size"):
-            install_snapshot(
-                receiver.finish(),
-                standing.database,
-                standing.log,
-                standing.catalog,
-                work=tmp_path / "work",
-                max_size=1,
-            )
-        # Entries that were acknowledged are applied after all.
-        fill(standing.database, generation=BEFORE + 1)
-
-    with replica(tmp_path) as standing:
-        assert standing.database.position == position(BEFORE + 1)
-        assert standing.log.last_offset == LOG_END
-
-
-def test_a_log_that_cannot_be_reset_leaves_the_intent_for_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_room(*_: object) -> None:
-        raise DiskFullError("no room for a segment")
-
-    prepare(tmp_path)
-    with replica(tmp_path) as standing:
-        receiver = arrived(tmp_path, standing)
-        with monkeypatch.context() as patched:
-            patched.setattr(WriteAheadLog, "reset", no_room)
-            with pytest.raises(DiskFullError):
-                put(standing, receiver)
-        assert standing.catalog.state.intent is not None
-
-    with replica(tmp_path) as standing:
-        assert_installed(standing)
-
-
-# --- The master's side --------------------------------------------------------------
+from storage.logs import ROOMY
+from storage.snapshotting import fill, opened, position, store_at
 
 OWN = history((3, "h", 1))
 FORKED = history((3, "h", 1), (4, "other", 5))

@@ -1,4 +1,4 @@
-"""Events put into words where a sentence takes more than one line of code."""
+"""The events of a node's transitions, in words: reigns begin, links come and go."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ PLANS: Final = {
 }
 
 
-def tell_of_reign(events: EventLog, history: EpochHistory) -> None:
+def record_reign(events: EventLog, history: EpochHistory) -> None:
     """This node reigns from now on; its reign is the last of the history."""
     reign = history.reigns[-1]
     why = WHYS.get(reign.why, reign.why)
@@ -34,7 +34,7 @@ def tell_of_reign(events: EventLog, history: EpochHistory) -> None:
     )
 
 
-class LinkTale:
+class LinkEvents:
     """Which master has welcomed this node, until the link to it ends."""
 
     def __init__(self, events: EventLog) -> None:

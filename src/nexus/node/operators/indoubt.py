@@ -17,7 +17,7 @@ LEAST_S: Final = 5.0
 """A connection over a slow network, with TLS, may take so long."""
 
 
-class Doubt:
+class InDoubtPeriod:
     """From one start of a node on, until it knows; for its event loop."""
 
     def __init__(self, duties: Duties) -> None:

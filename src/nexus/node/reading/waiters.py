@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nexus.model.position import Offset
 
 
-class Milestones:
+class OffsetWaiters:
     """Who waits for which offset; belongs to one event loop."""
 
     def __init__(self, applied: Callable[[], Offset]) -> None:

@@ -11,7 +11,7 @@ from nexus.node.network.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class TransportSecurity:
     """One pair for all connections of a process."""
 
     secret: str = ""
@@ -24,7 +24,7 @@ class Papers:
     """What is read of connections that are dialled waits for it."""
 
     @classmethod
-    def of(cls, config: Config) -> "Papers":
+    def of(cls, config: Config) -> "TransportSecurity":
         """As the configuration says; ConfigurationError for files of no use."""
         is_optional = config.tls.mode == "optional"
         return cls(config.cluster_secret, Credentials.of(config.tls), is_optional)

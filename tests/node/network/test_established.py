@@ -7,7 +7,7 @@ from typing import cast
 import structlog
 
 from certificates import Office
-from nexus.node.network.standing import Standing
+from nexus.node.network.established import EstablishedConnections
 from nexus.tls.contexts import TlsFiles
 from nexus.tls.revocation import revoke
 from nexus.tls.revoked import Revoked, read_lists
@@ -36,8 +36,8 @@ class Transport:
         self.aborted = True
 
 
-def added(standing: Standing, transport: Transport) -> Transport:
-    standing.add(cast("asyncio.WriteTransport", transport))
+def added(established: EstablishedConnections, transport: Transport) -> Transport:
+    established.add(cast("asyncio.WriteTransport", transport))
     return transport
 
 
@@ -50,28 +50,28 @@ def test_whose_certificate_is_revoked_is_cut_off_and_the_others_stay(
     office: Office,
 ) -> None:
     good, bad = office.node("good"), office.node("bad")
-    standing = Standing()
+    established = EstablishedConnections()
     stays = [Transport(good), Transport(), Transport(bad, tls=False)]
     for each in stays:
-        added(standing, each)
-    goes = added(standing, Transport(bad))
+        added(established, each)
+    goes = added(established, Transport(bad))
 
     with structlog.testing.capture_logs() as logs:
-        standing.revoke(revoked(office, bad))
-    standing.forget_closed()
+        established.revoke(revoked(office, bad))
+    established.forget_closed()
 
     assert goes.aborted
     assert not any(each.aborted for each in stays)
     assert [(each["event"], each["peer"]) for each in logs] == [
         ("connection_revoked", "h:1")
     ]
-    assert standing.count == len(stays)
+    assert established.count == len(stays)
 
 
 def test_who_shook_hands_by_the_list_of_before_is_cut_off_too(office: Office) -> None:
     bad = office.node("bad")
-    standing = Standing(revoked(office, bad))
+    established = EstablishedConnections(revoked(office, bad))
 
-    late = added(standing, Transport(bad))
+    late = added(established, Transport(bad))
 
     assert late.aborted

@@ -16,7 +16,7 @@ from nexus.replication.members.member import Member
 from nexus.storage.catalog import Base
 
 
-class PortFace:
+class MasterAdapter:
     """What the publisher calls on a `Master`; nothing is left for it to perform."""
 
     def __init__(self, member: Member, take: Callable[[MemberEffects], None]) -> None:
@@ -93,7 +93,7 @@ class PortFace:
         return ()
 
 
-class LinkFace:
+class ReplicaAdapter:
     """What the follower's driver calls on a `Replica`; it performs all effects."""
 
     def __init__(
@@ -131,7 +131,7 @@ class LinkFace:
         if not named:
             return None
         history = self._member.history.truncated_after(offset)
-        return Base(offset, history, named[-1].offset, named[-1].membership)
+        return Base(offset, history, named[-1].offset, named[-1].configuration)
 
     def start(self) -> MemberEffects:
         """Look for the master."""

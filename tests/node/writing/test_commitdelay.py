@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus.node.writing.company import GATHER_LIMIT_S, GATHER_STEP_S, Company
+from nexus.node.writing.commitdelay import GATHER_LIMIT_S, GATHER_STEP_S, CommitDelay
 
 
 class Moments:
@@ -25,15 +25,15 @@ class Moments:
 
 
 def gathered(moments: Moments, *, clients: int, took_s: float) -> None:
-    company = Company(moments.clock, moments.sleep)
-    company.expect(clients, took_s)
-    company.gather(moments.present)
+    delay = CommitDelay(moments.clock, moments.sleep)
+    delay.expect(clients, took_s)
+    delay.gather(moments.present)
 
 
 def test_the_first_batch_waits_for_nobody() -> None:
     moments = Moments(present=1, most=64)
 
-    Company(moments.clock, moments.sleep).gather(moments.present)
+    CommitDelay(moments.clock, moments.sleep).gather(moments.present)
 
     assert moments.now_s == 0
 

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from nexus.model.entry import Payload, Record, encode_payload
-from nexus.model.operation import Membership
+from nexus.model.operation import Configuration
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.apply import Applier
 from nexus.storage.database import Database
 from nexus.storage.schema import system
 
-FIRST = Membership("cluster", (("a", "a:1"), ("b", "b:1"), ("c", "c:1")))
-SECOND = Membership("cluster", (("a", "a:1"), ("b", "b:1")), auto_failover=False)
+FIRST = Configuration("cluster", (("a", "a:1"), ("b", "b:1"), ("c", "c:1")))
+SECOND = Configuration("cluster", (("a", "a:1"), ("b", "b:1")), auto_failover=False)
 
 
-def entry(offset: int, membership: Membership) -> Record:
-    payload = Payload(1, "", b"", (membership,))
+def entry(offset: int, configuration: Configuration) -> Record:
+    payload = Payload(1, "", b"", (configuration,))
     return Record(Epoch(1), Offset(offset), encode_payload(payload))
 
 
@@ -23,12 +23,12 @@ def test_the_last_configuration_that_was_applied_is_the_one_in_force(
 ) -> None:
     database = Database.open(tmp_path / "nexus.db")
     try:
-        assert system.read_membership(database.writer) is None
+        assert system.read_configuration(database.writer) is None
         database.set_mode_applying()
         applied = Applier(database).apply([entry(1, FIRST), entry(2, SECOND)])
         assert applied == Position(Epoch(1), Offset(2), HistoryId(""))
-        assert system.read_membership(database.writer) == (2, SECOND)
+        assert system.read_configuration(database.writer) == (2, SECOND)
         database.writer.execute('delete from nexus_membership where "offset" > 1')
-        assert system.read_membership(database.writer) == (1, FIRST)
+        assert system.read_configuration(database.writer) == (1, FIRST)
     finally:
         database.close()

@@ -1,19 +1,19 @@
-"""How long a batch waits for the clients that are about to write, too."""
+"""Group commit: how long a batch waits for clients that are about to write, too."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 GATHER_SHARE: Final = 0.5
-"""In sync mode a batch waits for company at most this share of what the last took."""
+"""In sync mode a batch waits for others at most this share of what the last took."""
 
 GATHER_LIMIT_S: Final = 0.002
 GATHER_STEP_S: Final = 0.0002
 """Its looks at the queue meanwhile: woken by each client it would cost them more."""
 
 
-class Company:
-    """How many clients write at once: worth a moment's wait before a slow batch.
+class CommitDelay:
+    """As many clients as write at once are worth a moment's wait before a slow batch.
 
     Those that were answered write again at once, as a rule, but a moment after the
     next batch could begin: without a wait two halves take turns, at twice the price.

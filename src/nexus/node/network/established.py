@@ -14,7 +14,7 @@ from nexus.tls.revoked import NOTHING, Revoked
 log = structlog.get_logger(__name__)
 
 
-class Standing:
+class EstablishedConnections:
     """Those of one process, both ways; for its loop."""
 
     def __init__(self, revoked: Revoked = NOTHING) -> None:
