@@ -215,8 +215,8 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
-        stands = self.parts.database.stands or self.parts.is_witness
-        return unready(self.machine, max_lag, stands=stands)
+        base, witness = self.parts.database, self.parts.is_witness
+        return unready(self.machine, max_lag, stands=base.stands, witness=witness)
 
     def write_refusal(self) -> NexusError:
         """The error of a write that came here."""
