@@ -7,7 +7,8 @@ from nexus.model.cluster import NodeStatus, Role
 from nexus.model.position import Offset
 from nexus.node.reading.viewing import Rows
 from nexus.node.reading.views import Description
-from nexus.node.sqlstream import SqlStream, State
+from nexus.node.sqlstream import SqlStream
+from nexus.node.streamtransaction import State
 from nexus.storage.capture import Statement, StatementResult
 
 RESULT = StatementResult(("a", "b"), [(1, "x")], 0, 7, ("INTEGER", None))

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from api.fake_node import FakeNode
 from nexus.api.server import HttpServer
 from nexus.config import Config, LimitSettings
-from nexus.node.sqlstream import State
+from nexus.node.streamtransaction import State
 from node.builders import until
 
 ONE = {"type": "execute", "stmt": {"sql": "select 1"}}
