@@ -18,9 +18,14 @@ class FakeStream(SqlStream):
     """Answers every statement in the same way."""
 
     def __init__(self) -> None:
-        self.state = State.AUTOCOMMIT
+        self.stands = State.AUTOCOMMIT
         self.last_position = None
         self.may_write = True
+
+    @property
+    @override
+    def state(self) -> State:
+        return self.stands
 
     @override
     async def run(self, statement: Statement) -> StatementResult:
@@ -36,7 +41,7 @@ class FakeStream(SqlStream):
 
     @override
     def close(self) -> None:
-        self.state = State.AUTOCOMMIT
+        self.stands = State.AUTOCOMMIT
 
 
 class FakeSql:

@@ -93,7 +93,7 @@ async def test_an_idle_websocket_gives_way_and_a_transaction_does_not(
         for client in (busy, idle):
             await greeted(client)
             await asked(client, type="open_stream", stream_id=1)
-        node.streams[0].state = State.WRITING
+        node.streams[0].stands = State.WRITING
 
         answer = await another.get("/health")
 

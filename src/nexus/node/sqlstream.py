@@ -60,7 +60,7 @@ class SqlStream:
     @property
     def is_autocommit(self) -> bool:
         """Whether no transaction is open, as SQLite's own get_autocommit tells."""
-        return self._transaction.state is State.AUTOCOMMIT
+        return self.state is State.AUTOCOMMIT
 
     async def run(self, statement: Statement) -> StatementResult:
         """Run one statement; raises NexusError.

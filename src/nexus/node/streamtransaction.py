@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NoReturn
 
 import apsw
 
@@ -158,7 +157,7 @@ class StreamTransaction:
         if view is not None:
             self._viewing.give_up(view)
 
-    def _lose(self, error: NexusError) -> NoReturn:
+    def _lose(self, error: NexusError) -> None:
         self.end()
         self.state, self.loss = State.LOST, error
         raise error
