@@ -115,7 +115,7 @@ bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; ab
 chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) CROWD=$(CROWD) \
 		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
-		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
+		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_network.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py

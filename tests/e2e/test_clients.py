@@ -60,6 +60,7 @@ class Client(threading.Thread):
         self.join(120)
         if self.failure is not None:
             raise self.failure
+        assert not self.is_alive(), f"lane {self.lane} waits: {self.told}"
 
     @override
     def run(self) -> None:

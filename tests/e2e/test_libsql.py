@@ -298,6 +298,7 @@ def test_a_killed_master_costs_a_client_no_write_and_does_none_twice(
     goes_on(python)
     python.over.set()
     python.join(60.0)
+    assert not python.is_alive(), "a client waits for its last answer"
     told: Told = [*python.told, *map(tuple, result_of(script))]
 
     with native:  # what is undecided is decided once this is acknowledged

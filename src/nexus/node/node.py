@@ -206,7 +206,11 @@ class Node(Orders):
         """GET /replication/replica/stats; WrongRoleError on a master."""
         acting = self._duties.acting
         if not isinstance(acting, Following | Forming | Resting):
-            raise WrongRoleError("this node is no replica; ask one of its replicas")
+            known = [one.http_url or one.id for one in self.replicas()]
+            named = ", ".join(known) or "it has none"
+            raise WrongRoleError(
+                f"this node is no replica; ask one of its replicas ({named})"
+            )
         return acting.stats()
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:

@@ -6,6 +6,7 @@ import pytest
 
 from nexus.model.position import Offset
 from nexus.node.writing.commitment import Commitment, ReignEndedError
+from node.builders import PATIENCE_S
 
 
 def test_what_the_quorum_holds_already_is_not_waited_for() -> None:
@@ -32,7 +33,7 @@ def test_an_offset_never_goes_back() -> None:
 
 
 def test_a_waiting_thread_wakes_at_its_offset_and_not_before() -> None:
-    commitment = Commitment(1.0)
+    commitment = Commitment(PATIENCE_S)
     found: list[bool] = []
     waiting = threading.Thread(target=lambda: found.append(commitment.wait(Offset(5))))
     waiting.start()
@@ -40,7 +41,7 @@ def test_a_waiting_thread_wakes_at_its_offset_and_not_before() -> None:
     commitment.reached(Offset(4))
     assert not found
     commitment.reached(Offset(6))
-    waiting.join(30)
+    waiting.join(PATIENCE_S)
     assert found == [True]
 
 
