@@ -35,7 +35,8 @@ from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.node.slices import take_short_slices
-from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.sqlstream import SqlStream
+from nexus.node.streamtransaction import StreamHost
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
