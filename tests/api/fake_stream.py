@@ -7,7 +7,8 @@ from nexus.model.cluster import NodeStatus, Role
 from nexus.model.position import Offset
 from nexus.node.reading.viewing import Rows
 from nexus.node.reading.views import Description
-from nexus.node.sqlstream import SqlStream, State
+from nexus.node.sqlstream import SqlStream
+from nexus.node.streamtransaction import State
 from nexus.storage.capture import Statement, StatementResult
 
 RESULT = StatementResult(("a", "b"), [(1, "x")], 0, 7, ("INTEGER", None))
@@ -17,9 +18,14 @@ class FakeStream(SqlStream):
     """Answers every statement in the same way."""
 
     def __init__(self) -> None:
-        self.state = State.AUTOCOMMIT
+        self.stands = State.AUTOCOMMIT
         self.last_position = None
         self.may_write = True
+
+    @property
+    @override
+    def state(self) -> State:
+        return self.stands
 
     @override
     async def run(self, statement: Statement) -> StatementResult:
@@ -35,7 +41,7 @@ class FakeStream(SqlStream):
 
     @override
     def close(self) -> None:
-        self.state = State.AUTOCOMMIT
+        self.stands = State.AUTOCOMMIT
 
 
 class FakeSql:

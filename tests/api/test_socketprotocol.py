@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from api.fake_node import FakeNode
 from nexus.api.server import HttpServer
 from nexus.config import Config, LimitSettings
-from nexus.node.sqlstream import State
+from nexus.node.streamtransaction import State
 from node.builders import until
 
 ONE = {"type": "execute", "stmt": {"sql": "select 1"}}
@@ -93,7 +93,7 @@ async def test_an_idle_websocket_gives_way_and_a_transaction_does_not(
         for client in (busy, idle):
             await greeted(client)
             await asked(client, type="open_stream", stream_id=1)
-        node.streams[0].state = State.WRITING
+        node.streams[0].stands = State.WRITING
 
         answer = await another.get("/health")
 

@@ -54,6 +54,16 @@ def test_any_other_time_is_wrong_usage(run: Run, start: Start, text: str) -> Non
     assert "like 90d" in ended.error
 
 
+def test_no_token_is_wanted_for_longer_than_a_node_takes(
+    run: Run, start: Start
+) -> None:
+    node = start()
+    ended = run("token", "create", node.url, "--role", "read", "--expires", "3651d")
+    assert ended.status == 2
+    assert "--expires is at most 3650d" in ended.error
+    assert node.bodies("/tokens") == []
+
+
 def test_tokens_are_listed(run: Run, start: Start) -> None:
     node = start().on("GET /tokens", LIST)
 

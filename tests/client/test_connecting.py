@@ -45,6 +45,25 @@ def test_a_url_of_another_scheme_is_no_directory(target: str) -> None:
         nexus.connect(target)
 
 
+@pytest.mark.parametrize("target", ["", ":memory:"])
+def test_no_database_is_in_memory(target: str) -> None:
+    with pytest.raises(nexus.ProgrammingError, match="makes one"):
+        nexus.connect(target)
+
+
+def test_a_database_file_is_answered_with_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "nexus.db"
+    path.touch()
+    with pytest.raises(nexus.ProgrammingError, match=str(tmp_path.resolve()) + ","):
+        nexus.connect(path)
+
+
+def test_a_path_may_be_of_bytes(tmp_path: Path) -> None:
+    with pytest.raises(nexus.OperationalError) as caught:
+        nexus.connect(bytes(tmp_path / "nowhere"))
+    assert caught.value.code == "no_database"
+
+
 def test_a_factory_makes_the_connection_and_may_fail(tmp_path: Path) -> None:
     class Mine(nexus.Connection):
         pass

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from nexus.client.exceptions import DataError, translated
 from nexus.client.exchange import Exchange
 from nexus.client.rest import RestOfRows
 from nexus.client.session import Statement
-from nexus.errors import ConstraintError, StatementError
+from nexus.errors import ConstraintError, ProtocolError, StatementError
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.protocol.calls import Commit, Done, Execute, Failed, Fetch, Rows
 
@@ -111,6 +112,18 @@ def test_what_cannot_be_sent_is_an_error_of_the_statement() -> None:
 
     with pytest.raises(StatementError, match="too large"):
         execute(Exchange(), Full(), "select 1")
+
+
+def test_what_is_too_large_for_a_request_is_told_as_sqlite_tells_it() -> None:
+    class Full(FakeLink):
+        @override
+        def ask(self, request_id: int, request: Any) -> None:
+            raise ProtocolError("an Execute frame of 9 bytes is over the limit")
+
+    statement = Statement("select ?", ("x",))
+    with pytest.raises(StatementError, match="send them in parts") as caught:
+        Exchange().execute(Full(), [statement])  # type: ignore[arg-type]
+    assert isinstance(translated(caught.value), DataError)
 
 
 def test_only_what_runs_is_interrupted() -> None:

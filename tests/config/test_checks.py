@@ -53,6 +53,12 @@ def test_what_does_not_go_with_etcd_is_refused(
         loaded(**{**UNDER_ETCD, **changed})
 
 
+@pytest.mark.parametrize("address", ["localhost", "10.0.0.1", "[::1]"])
+def test_the_http_address_has_a_port(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"no port; write HOST:PORT"):
+        loaded(http_addr=address)
+
+
 @pytest.mark.parametrize("role", ["replica", "witness"])
 def test_a_replica_needs_a_master_or_voters(role: str) -> None:
     with pytest.raises(ConfigurationError, match="no master to follow"):

@@ -42,7 +42,7 @@ def test_the_stats_have_the_fields_of_the_interface() -> None:
 def test_a_replicas_row_has_the_fields_of_the_interface() -> None:
     assert ReplicaStatus.__struct_fields__ == words(
         "id addr http_url voter last_ack_offset applied_offset lag lag_seconds "
-        "healthy connected_seconds bytes_sent state apply_delay_ms full"
+        "healthy connected_seconds bytes_sent state apply_delay_ms full no_space"
     )
 
 

@@ -141,13 +141,14 @@ async def test_a_transaction_is_all_or_nothing_and_names_its_statement(
 async def test_one_by_one_the_first_failure_ends_the_request_and_keeps_the_rest(
     place: Place,
 ) -> None:
-    with pytest.raises(ConstraintError):
+    with pytest.raises(ConstraintError) as refused:
         await place.run(
             "insert into t(v) values (1)",
             "insert into t(v) values (1)",
             "insert into t(v) values (2)",
             transaction=False,
         )
+    assert refused.value.index == 1
     assert (await place.run("select v from t")).results[0].rows == [(1,)]
 
 

@@ -1,6 +1,7 @@
 """Nodes in one process: start and stop, roles at run time, promotion, deposition."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ async def test_a_master_takes_writes_and_says_how_it_fares(crowd: Crowd) -> None
     assert node.ready(None) == (True, "")
     assert len(node.history().reigns) == 1
     assert node.master_stats().current_offset == 2
-    with pytest.raises(WrongRoleError):
+    with pytest.raises(WrongRoleError, match=r"one of its replicas \(it has none\)"):
         node.replica_stats()
 
 
@@ -199,6 +200,9 @@ async def test_a_replica_follows_and_refuses_writes_naming_its_master(
     assert status.master_id == master.node_id
     assert replica.ready(0) == (True, "")
     assert replica.replica_stats().entries_applied >= 2
+    (known,) = master.replicas()
+    with pytest.raises(WrongRoleError, match=re.escape(f"({known.http_url})")):
+        master.replica_stats()
     error = await refused(replica, INSERT)
     assert isinstance(error, ReadOnlyReplicaError)
     assert error.master_url == status.master_url

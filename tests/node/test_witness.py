@@ -40,8 +40,29 @@ async def test_a_witness_makes_the_majority_and_keeps_no_rows(crowd: Crowd) -> N
     assert status.state is LinkState.STREAMING
     assert witness.replica_stats().entries_received == response.offset
     assert not (witness.config.data_dir / "nexus.db").exists()
+    assert witness.ready(None) == (
+        False,
+        "this node is a witness: it has no database to read",
+    )
     with pytest.raises(ClusterChangeError, match="is a witness"):
         await master.switch_over(witness.node_id)
+
+
+async def test_a_witness_is_not_promoted_by_force_either(crowd: Crowd) -> None:
+    master, _, witness = await with_witness(crowd)
+    before = witness.status()
+
+    for refused in (
+        witness.promote(force=True),
+        witness.promote(force=False),
+        witness.losses(),
+    ):
+        with pytest.raises(WrongRoleError, match="never reigns; nothing was changed"):
+            await refused
+
+    after = witness.status()
+    assert (after.epoch, after.wal_offset) == (before.epoch, before.wal_offset)
+    assert master.status().role is Role.MASTER
 
 
 async def test_what_only_a_witness_has_beside_the_dead_master_is_not_lost(

@@ -20,6 +20,9 @@ app: Final = typer.Typer(
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
+MOST_SECONDS: Final = 3_650 * UNITS["d"]
+"""What a node takes: ten years."""
+
 _DURATION: Final = re.compile(r"(\d{1,9})([smhd])")
 
 Named = Annotated[
@@ -116,7 +119,10 @@ def seconds_of(option: str, text: str) -> int:
         if not text:
             return 0
         raise typer.BadParameter(f"{option} is a number and s, m, h or d, like 90d")
-    return int(match[1]) * UNITS[match[2]]
+    seconds = int(match[1]) * UNITS[match[2]]
+    if seconds > MOST_SECONDS:
+        raise typer.BadParameter(f"{option} is at most {MOST_SECONDS // UNITS['d']}d")
+    return seconds
 
 
 def _id_of(remote: Remote, token: str) -> str:

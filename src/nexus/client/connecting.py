@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,7 +22,7 @@ there, so that their sessions go through it."""
 
 
 def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
-    target: str | PathLike[str],
+    target: str | bytes | PathLike[str],
     /,
     timeout: float | None = None,
     detect_types: int = 0,
@@ -52,7 +52,7 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
     """
     try:
         trust = Trust(tls, ca_file, cert_file, key_file)
-        session = _session(fspath(target), timeout, token or secret, trust)
+        session = _session(fsdecode(target), timeout, token or secret, trust)
     except NexusError as error:
         raise translated(error) from error
     try:
@@ -82,6 +82,16 @@ def _session(
             f"cluster's is {SCHEME}HOST:PORT, with a node's replication.bind_addr"
         )
     directory = Path(target).resolve()
+    if directory.is_file():
+        raise RequestError(
+            f"{target} is a file; a target is a node's data directory, such as "
+            f"{directory.parent}, or {SCHEME}HOST:PORT"
+        )
+    if not target or target == ":memory:":
+        raise RequestError(
+            "a node keeps its database on the disk: nexus.open(directory) makes one, "
+            "and its node.connect() is a connection to it"
+        )
     own = in_this_process.get(directory)
     if own is not None:
         return own()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nexus.client.link import Link
 from nexus.client.rest import RestOfRows
-from nexus.client.session import Result, Statement
+from nexus.client.session import TOO_BIG, Result, Statement
 from nexus.errors import ProtocolError, StatementError
 from nexus.model.position import NO_OFFSET, Offset, Position
 from nexus.model.statements import StatementKind, classify
@@ -99,7 +99,13 @@ class Exchange:
         self.ended = False
         try:
             link.ask(request_id, request)
-        except (UnicodeEncodeError, OverflowError, ProtocolError) as error:
+        except ProtocolError as error:
+            raise StatementError(
+                "the statement and its parameters are too large for one request "
+                f"({error}); send them in parts",
+                sqlite_errorcode=TOO_BIG,
+            ) from error
+        except (UnicodeEncodeError, OverflowError) as error:
             raise StatementError(str(error)) from error
 
     def _next(self, link: Link, request_id: int) -> Rows | Done:

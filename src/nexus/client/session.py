@@ -20,6 +20,9 @@ Value = int | float | str | bytes | None
 BUSY_SNAPSHOT: Final = 517
 """https://www.sqlite.org/rescode.html#busy_snapshot"""
 
+TOO_BIG: Final = 18
+"""https://www.sqlite.org/rescode.html#toobig"""
+
 Row = tuple[Value, ...]
 """One row, or the parameters of one run of a statement."""
 

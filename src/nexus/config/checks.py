@@ -172,6 +172,11 @@ def _may_be(own: str, peer: str) -> bool:
 
 def _check_addresses(config: Config) -> None:
     http, bind = config.http_addr, config.replication.bind_addr
+    if http.endswith("]") or ":" not in http:
+        # The port that an address has by default is the other one's.
+        raise ConfigurationError(
+            f"http_addr = '{http}' has no port; write HOST:PORT, like 127.0.0.1:15474"
+        )
     if split_address(http) == split_address(bind) and split_address(http)[1]:
         raise ConfigurationError(
             f"http_addr and replication.bind_addr = '{http}' are the same; give each "

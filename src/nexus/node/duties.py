@@ -26,6 +26,7 @@ from nexus.node.roles.accession import keep_deposed, stand_alone
 from nexus.node.roles.following import Following
 from nexus.node.roles.modes import role_at_start, warn_of_mode, warn_of_quorum
 from nexus.node.roles.reigning import Reigning
+from nexus.node.tasks import Tasks
 from nexus.node.transactions import TransactionManager
 from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
@@ -47,7 +48,7 @@ class Duties:
         self.stopping = False
         self.changing = asyncio.Lock()
         self._role = config.replication.role
-        self._background: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     # --- What it is now --------------------------------------------------------------
 
@@ -338,11 +339,8 @@ class Duties:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this beside all else, until it ends or the node stops."""
-        task = self.parts.loop.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._tasks.spawn(work)
 
     def cancel_tasks(self) -> None:
         """End what runs beside."""
-        for task in list(self._background):
-            task.cancel()
+        self._tasks.cancel()

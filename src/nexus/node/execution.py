@@ -5,7 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from nexus.errors import NotAppliedError, RequestError
+from nexus.errors import (
+    NotAppliedError,
+    RefusedStatementError,
+    RequestError,
+    StatementError,
+)
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
 from nexus.node.reading.querying import query
@@ -113,7 +118,11 @@ class Executor:
         last = Answer([], None)
         for index, statement in enumerate(statements):
             name = request.transaction_id and f"{request.transaction_id}/{index}"
-            answer = await manager.execute(Transaction((statement,), name))
+            try:
+                answer = await manager.execute(Transaction((statement,), name))
+            except (StatementError, RefusedStatementError) as error:
+                error.index = index
+                raise
             results += answer.results
             last = answer if answer.position is not None else last
         return _response(

@@ -35,7 +35,8 @@ from nexus.node.requests import SqlRequest, SqlResponse
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.node.slices import take_short_slices
-from nexus.node.sqlstream import SqlStream, StreamHost
+from nexus.node.sqlstream import SqlStream
+from nexus.node.streamtransaction import StreamHost
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
@@ -205,7 +206,11 @@ class Node(Orders):
         """GET /replication/replica/stats; WrongRoleError on a master."""
         acting = self._duties.acting
         if not isinstance(acting, Following | Forming | Resting):
-            raise WrongRoleError("this node is no replica; ask one of its replicas")
+            known = [one.http_url or one.id for one in self.replicas()]
+            named = ", ".join(known) or "it has none"
+            raise WrongRoleError(
+                f"this node is no replica; ask one of its replicas ({named})"
+            )
         return acting.stats()
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:

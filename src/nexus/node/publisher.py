@@ -25,6 +25,7 @@ from nexus.node.network.port import Port, Visitor
 from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.streaming.framing import Framer
 from nexus.node.streaming.relayadapter import RelayAdapter
+from nexus.node.tasks import Tasks
 from nexus.node.telemetry.events import EventLog
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import (
@@ -108,7 +109,7 @@ class Publisher:
         self._database = database
         self._links: dict[Peer, _Link] = {}
         self._numbers = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._framer = Framer()
 
     def start(self, wal: WriteAheadLog) -> None:
@@ -120,9 +121,7 @@ class Publisher:
         """Say goodbye to every visitor."""
         self._port.close_to(self._database)
         await self.retire("this node is stopping")
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
 
     @property
     def rejected(self) -> int:
@@ -198,10 +197,7 @@ class Publisher:
         self._tasks.add(task)
         if self._database:
             bind_contextvars(database=self._database)
-        try:
-            await self._meet(visitor)
-        finally:
-            self._tasks.discard(task)
+        await self._meet(visitor)
 
     async def _meet(self, visitor: Visitor) -> None:
         connection, hello = visitor.connection, visitor.hello
@@ -305,19 +301,13 @@ class Publisher:
         tell("replica_closed", peer=effect.peer, reason=effect.message)
         link.connection.send(goodbye)
         self._end(link)
-        self._spawn(link.connection.close())
+        self._tasks.spawn(link.connection.close())
 
     def _start_transfer(self, effect: SendSnapshot) -> None:
         link = self._links.get(effect.peer)
         if link is not None:
             transfer = self._hooks.send_snapshot(link.connection, effect)
-            link.transfer = self._spawn(transfer)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            link.transfer = self._tasks.spawn(transfer)
 
     def _leave(self, link: _Link) -> None:
         self._links.pop(link.peer, None)

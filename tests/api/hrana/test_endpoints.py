@@ -98,10 +98,9 @@ async def test_a_baton_that_is_not_ours_is_told_apart_from_nothing(
         "",
         "nonsense",
         "a.b.c.d",
-        ".".join([*parts[:3], "0" * 64]),
-        ".".join([parts[0], parts[1], "7", parts[3]]),
-        ".".join([parts[0], "other", *parts[2:]]),
-        ".".join(["n0", *parts[1:]]),
+        ".".join([parts[0], parts[1], f"{parts[2]}t", "0" * 64]),
+        ".".join([parts[0], "other", "7t", parts[3]]),
+        ".".join(["n0", parts[1], "7t", parts[3]]),
         f"{talk.baton}.",
     )
     for baton in forged:
@@ -479,6 +478,56 @@ class Leaderless(FakeNode):
         raise NoMasterError("an election is under way")
 
 
+@pytest.mark.parametrize("path", ["/v2/pipeline", "/v3/pipeline", "/v3/cursor"])
+async def test_a_stream_that_is_lost_alone_is_told_to_be_closed(
+    talk: Talk, path: str
+) -> None:
+    await talk.say(execute("select 1"))
+    assert talk.baton is not None
+    node, _, number, seal = talk.baton.split(".")
+    for lost in (f"{node}.other.{number}.{seal}", f"n0.other.1.{seal}"):
+        requests = [execute("delete from t"), {"type": "get_autocommit"}]
+        body = {"baton": lost, "requests": requests, "batch": {"steps": []}}
+        answer = await talk.post(path, body)
+        first, *rest = map(msgspec.json.decode, answer.text.splitlines())
+
+        assert (answer.status_code, first["baton"]) == (200, None)
+        told = rest or first["results"]
+        assert [each["error"]["code"] for each in told] == ["STREAM_EXPIRED"] * (
+            1 if rest else 2
+        )
+
+
+async def test_who_has_lost_a_transaction_is_told_so_until_it_ends_it(
+    talk: Talk,
+) -> None:
+    await talk.say(execute("begin"), execute("insert into t(v) values (1)"))
+    assert talk.baton is not None
+    node, _, number, seal = talk.baton.split(".")
+    assert number.endswith("t")
+    lost = f"{node}.other.{number}.{seal}"
+    insert = execute("insert into t(v) values (2)")
+    within = await talk.post("/v3/pipeline", {"baton": lost, "requests": [insert]})
+    ends = [execute("rollback"), {"type": "get_autocommit"}, CLOSE]
+    ended = await talk.post("/v3/pipeline", {"baton": lost, "requests": ends})
+
+    assert (within.status_code, within.json()["code"]) == (404, "STREAM_EXPIRED")
+    assert (ended.status_code, ended.json()["baton"]) == (200, None)
+    told = [each["error"]["code"] for each in ended.json()["results"]]
+    assert told == ["STREAM_EXPIRED"] * 3
+    await talk.say(execute("rollback"))
+    assert not talk.baton.split(".")[2].endswith("t")
+
+
+async def test_a_cursor_that_begins_a_transaction_says_so_in_its_baton(
+    talk: Talk,
+) -> None:
+    for sql, holds in (("select 1", False), ("begin", True), ("select 1", True)):
+        await talk.cursor({"stmt": stmt(sql)})
+        assert talk.baton is not None
+        assert talk.baton.split(".")[2].endswith("t") is holds
+
+
 async def test_a_fault_of_ours_is_told_as_one_and_raised_for_the_log(
     tmp_path: Path,
 ) -> None:
@@ -490,7 +539,7 @@ async def test_a_fault_of_ours_is_told_as_one_and_raised_for_the_log(
 async def test_without_a_master_a_node_answers_for_itself(tmp_path: Path) -> None:
     async with talk_to(Leaderless(tmp_path)) as talk:
         assert await talk.rows("select 1") == [["1", "x"]]
-        other = await talk.post("/v2/pipeline", {"baton": "n9.a.1.b", "requests": []})
+        other = await talk.post("/v2/pipeline", {"baton": "n9.a.1t.b", "requests": []})
 
     assert (other.status_code, other.json()["code"]) == (404, "STREAM_EXPIRED")
 

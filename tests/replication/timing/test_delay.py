@@ -30,16 +30,57 @@ def delay(*at_ms: int, arrived_ms: int = 0, delay_ms: int = HOUR_MS) -> Delay:
     return found
 
 
-def test_an_entry_is_ripe_once_the_masters_clock_shows_the_delay_more() -> None:
+def test_an_entry_is_ripe_once_it_is_so_old_by_the_masters_clock() -> None:
+    """The clock shows ten minutes past noon when they come."""
     found = delay(NOON_MS, NOON_MS + 60_000)
-    found.told(NOON_MS * 1000, 5_000)
+    found.told((NOON_MS + 605_000) * 1000, 5_000)
 
-    assert found.ripe(END, 5_000 + HOUR_MS - 5_001) == 0
+    assert found.ripe(END, HOUR_MS - 600_001) == 0
+    assert found.ripe(END, HOUR_MS - 600_000) == 1
+    assert found.ripe(END, HOUR_MS - 540_001) == 1
+    assert found.ripe(END, HOUR_MS - 540_000) == 2
+
+
+@pytest.mark.parametrize("leap_ms", [365 * 24 * HOUR_MS, -HOUR_MS])
+def test_no_leap_of_a_clock_and_no_other_master_moves_what_has_come(
+    leap_ms: int,
+) -> None:
+    found = Delay(HOUR_MS)
+    found.told(NOON_MS * 1000, 0)
+    found.received([written(1, NOON_MS)], 0)
+    found.received([written(2, NOON_MS + 60_000)], 60_000)
+
+    found.told((NOON_MS + 60_000 + leap_ms) * 1000, 60_000)
+
     assert found.ripe(END, HOUR_MS - 1) == 0
-    found.told((NOON_MS + HOUR_MS) * 1000, 10_000)
-    assert found.ripe(END, 10_000) == 1
-    assert found.ripe(END, 10_000 + 59_999) == 1
-    assert found.ripe(END, 10_000 + 60_000) == 2
+    assert found.ripe(END, HOUR_MS) == 1
+    assert found.ripe(END, HOUR_MS + 60_000) == 2
+
+
+def test_what_comes_while_no_clock_is_known_is_dated_by_the_next_one() -> None:
+    found = Delay(HOUR_MS)
+    found.told(NOON_MS * 1000, 0)
+    found.received([written(1, NOON_MS)], 0)
+    found.told(0, 1_000)
+    found.received([written(2, NOON_MS + 60_000)], 120_000)
+
+    found.told((NOON_MS + 180_000) * 1000, 180_000)
+
+    assert found.ripe(END, HOUR_MS) == 1
+    assert found.ripe(END, HOUR_MS + 60_000) == 2
+
+
+def test_what_was_here_at_the_start_is_as_old_as_the_first_clock_says() -> None:
+    found = Delay(HOUR_MS)
+    for offset, at_ms in ((1, NOON_MS), (2, NOON_MS + 60_000)):
+        found.note(Offset(offset), at_ms * 1000)
+
+    found.told((NOON_MS + 600_000) * 1000, 500)
+    found.told((NOON_MS + 90 * HOUR_MS) * 1000, 600)
+
+    assert found.ripe(END, 500 + HOUR_MS - 600_001) == 0
+    assert found.ripe(END, 500 + HOUR_MS - 600_000) == 1
+    assert found.ripe(END, 500 + HOUR_MS - 540_000) == 2
 
 
 def test_no_entry_waits_longer_than_the_delay_after_it_has_come() -> None:
@@ -108,13 +149,19 @@ def test_of_entries_taken_back_nothing_is_known(end: int, left: int) -> None:
 
 def test_neighbours_share_a_mark_and_are_as_young_as_the_youngest() -> None:
     found = delay(NOON_MS, NOON_MS + 3_000, delay_ms=HOUR_MS)
-    found.told(NOON_MS * 1000, 0)
+    found.told((NOON_MS + HOUR_MS + 2_000) * 1000, 0)
+    assert found.ripe(END, 999) == 0
+    assert found.ripe(END, 1_000) == 2
 
-    assert found.ripe(END, 0) == 0
-    found.told((NOON_MS + HOUR_MS + 2_999) * 1000, 0)
-    assert found.ripe(END, 0) == 0
-    found.told((NOON_MS + HOUR_MS + 3_000) * 1000, 0)
-    assert found.ripe(END, 0) == 2
+
+def test_a_neighbour_that_comes_later_makes_its_mark_younger() -> None:
+    found = Delay(HOUR_MS)
+    found.told(NOON_MS * 1000, 0)
+    found.received([written(1, NOON_MS)], 0)
+    found.received([written(2, NOON_MS + 2_000)], 2_000)
+
+    assert found.ripe(END, HOUR_MS + 1_999) == 0
+    assert found.ripe(END, HOUR_MS + 2_000) == 2
 
 
 def test_of_wild_clocks_no_more_is_remembered_than_there_is_room_for() -> None:

@@ -25,6 +25,14 @@ def make(path: Path) -> Path:
     return path
 
 
+def test_a_writer_s_syncs_reach_the_drive_itself_on_macos_too(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path / "a.db")
+
+    assert writer.pragma("fullfsync") == 1
+    assert writer.pragma("checkpoint_fullfsync") == 1
+    writer.close()
+
+
 def test_readers_are_lent_again_and_never_more_than_agreed(tmp_path: Path) -> None:
     pool = ReaderPool(make(tmp_path / "a.db"), 2)
     waiting = threading.Event()

@@ -25,6 +25,7 @@ from nexus.api.forward import EPOCH, OFFSET, Forwarder
 from nexus.api.hrana.counting import require_few
 from nexus.api.hrana.failures import refusal
 from nexus.api.hrana.lines import LinesResponse
+from nexus.api.hrana.lost import lost_cursor, lost_pipeline
 from nexus.api.hrana.messages import (
     Batch,
     BatchBody,
@@ -47,6 +48,7 @@ from nexus.api.hrana.streams import Streams
 from nexus.api.refusals import AnswerLostError, StreamGoneError
 from nexus.api.security import Gate
 from nexus.errors import NexusError
+from nexus.model.statements import CONTROL, classify
 from nexus.model.token import Principal, TokenRole
 
 PRINCIPAL: Final = "nexus.principal"
@@ -125,6 +127,14 @@ class HranaCalls:
 
     async def _pipeline(self, request: Request, body: bytes) -> Response:
         message = _read(PipelineBody, body)
+        try:
+            return await self._carry_out(request, message, body)
+        except StreamGoneError as error:
+            return lost_pipeline(message, error)
+
+    async def _carry_out(
+        self, request: Request, message: PipelineBody, body: bytes
+    ) -> Response:
         require_few(message.requests, self._stored(message.baton), most=self._most)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
@@ -140,6 +150,14 @@ class HranaCalls:
 
     async def _cursor(self, request: Request, body: bytes) -> Response:
         message = _read(CursorBody, body)
+        try:
+            return await self._run_cursor(request, message, body)
+        except StreamGoneError as error:
+            return lost_cursor(message, error)
+
+    async def _run_cursor(
+        self, request: Request, message: CursorBody, body: bytes
+    ) -> Response:
         check_count(len(message.batch.steps), most=self._most)
         if self._streams.is_foreign(message.baton):
             return await self._pass_on(self._owner(), request, body)
@@ -153,7 +171,8 @@ class HranaCalls:
         self, request: Request, message: CursorBody
     ) -> AsyncGenerator[bytes, None]:
         async with self._streams.visit(message.baton) as visit:
-            yield _encode(CursorAnswer(visit.baton, None)) + b"\n"
+            baton = visit.baton_if(may_begin=_may_begin(message.batch))
+            yield _encode(CursorAnswer(baton, None)) + b"\n"
             # Who leaves from here on, with the rows that it wanted, goes on with that.
             visit.is_told = True
             stream = _bound(visit.stream, request)
@@ -270,6 +289,12 @@ def _bound(stream: Stream, request: Request) -> Stream:
     """The stream, which does what this caller may."""
     stream.sql.may_write = _may_write(request)
     return stream
+
+
+def _may_begin(batch: Batch) -> bool:
+    """Whether a transaction may be open behind it that was not before."""
+    texts = (step.stmt.sql for step in batch.steps)
+    return any(text is None or classify(text) in CONTROL for text in texts)
 
 
 async def _supported(_request: Request, _body: bytes) -> Response:

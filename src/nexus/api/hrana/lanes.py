@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus.api.hrana.dialogue import OfStream
-from nexus.api.hrana.failures import failure_of
+from nexus.api.hrana.failures import ToldError, failure_of
 from nexus.api.hrana.messages import (
     AutocommitRequest,
     Batch,
@@ -118,10 +118,11 @@ class Lane:
         body = _encode(PipelineBody([request, AutocommitRequest()], self._baton))
         answer = _decode(await self._passing.pass_on(master, self._headers, body))
         result, state = answer.results
+        if isinstance(state, ErrorResult):  # it is said of a stream that is no more
+            raise ToldError(state.error)
         self._baton = answer.baton
         self._in_transaction = not (
-            isinstance(state, OkResult)
-            and isinstance(state.response, AutocommitResponse)
+            isinstance(state.response, AutocommitResponse)
             and state.response.is_autocommit
         )
         return result

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from typing_extensions import override
@@ -23,6 +23,7 @@ MOST_STREAMS: Final = 4_096
 """Kept at once; each costs some kilobytes."""
 
 _PARTS: Final = 4
+_HOLDS: Final = "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,26 @@ class Baton:
     stream_id: str
     number: int
     seal: str
+    holds: bool = False
+    """Whether a transaction may be open in it. Not sealed: it tells whether more is
+    lost with the stream than the stream."""
 
     @classmethod
     def of(cls, text: str) -> "Baton | None":
         """What the text says; None where it is no baton at all."""
         parts = text.split(".")
-        if len(parts) != _PARTS or not (parts[2].isascii() and parts[2].isdecimal()):
+        if len(parts) != _PARTS:
             return None
-        return cls(parts[0], parts[1], int(parts[2][:18]), parts[3])
+        number = parts[2].removesuffix(_HOLDS)
+        if not (number.isascii() and number.isdecimal()):
+            return None
+        holds = number != parts[2]
+        return cls(parts[0], parts[1], int(number[:18]), parts[3], holds)
 
     @override
     def __str__(self) -> str:
-        return f"{self.node_id}.{self.stream_id}.{self.number}.{self.seal}"
+        number = f"{self.number}{_HOLDS}" if self.holds else f"{self.number}"
+        return f"{self.node_id}.{self.stream_id}.{number}.{self.seal}"
 
 
 @dataclass(slots=True)
@@ -68,7 +77,7 @@ class _Kept:
 class Visit:
     """One request's use of a stream; `baton` names it for the next."""
 
-    def __init__(self, stream: Stream, baton: str) -> None:
+    def __init__(self, stream: Stream, baton: Baton) -> None:
         self.stream = stream
         self.is_told = False
         """Whether the client has the baton already: it may come again."""
@@ -77,7 +86,12 @@ class Visit:
     @property
     def baton(self) -> str | None:
         """For the client's next request; None once the stream is closed."""
-        return None if self.stream.is_closed else self._baton
+        return None if self.stream.is_closed else self.baton_if(may_begin=False)
+
+    def baton_if(self, *, may_begin: bool) -> str:
+        """The same where what is told later may begin a transaction."""
+        holds = may_begin or not self.stream.sql.is_autocommit
+        return str(replace(self._baton, holds=holds))
 
 
 class Streams:
@@ -131,7 +145,7 @@ class Streams:
         kept = self._begin() if text is None else self._find(text)
         kept.number += 1
         kept.stop_timer()
-        visit = Visit(kept.stream, str(self._baton(kept)))
+        visit = Visit(kept.stream, self._baton(kept))
         try:
             async with kept.turn:
                 kept.stop_timer()  # who had the turn before may have set it

@@ -5,19 +5,18 @@ the follower's queue, and at once where nothing waits there and nothing blocks.
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from msgspec.structs import replace
 
-from nexus.errors import NoMasterError
 from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.operation import Configuration
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.elections.ballots import Ballots
+from nexus.node.elections.pendingreads import PendingReads
 from nexus.node.elections.votelinks import (
     VoteHooks,
     VoteLinks,
@@ -37,6 +36,7 @@ from nexus.node.roles.following import Following
 from nexus.node.roles.machines import member_of
 from nexus.node.roles.reigning import Reigning
 from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
+from nexus.node.tasks import Tasks
 from nexus.protocol.messages import Error, Hello, Welcome
 from nexus.replication.effects import (
     MASTER,
@@ -97,8 +97,8 @@ class Voting:
         self._ballots = Ballots(parts.measures, parts.state.node_id)
         self._cluster_id = parts.state.cluster_id
         self._stale = stale
-        self._reads: dict[str, asyncio.Future[Offset]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._reads = PendingReads()
+        self._tasks = Tasks()
 
     @classmethod
     async def begin(cls, parts: Parts, stale: Callable[[], None]) -> "Voting":
@@ -117,13 +117,11 @@ class Voting:
     async def leave(self) -> None:
         """End all of it; what was acknowledged is durable."""
         await self.links.close()
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.cancel()
         if self.reigning is not None:
             await self.reigning.leave()
         await self.following.leave()
-        for waiting in self._reads.values():
-            waiting.cancel()
+        self._reads.cancel()
 
     async def withdraw(self, reason: str) -> None:
         """This node has failed: be silent, so that the others elect another master."""
@@ -262,7 +260,7 @@ class Voting:
             case SendVote():
                 self.links.send(effect.to, effect.message)
             case ReadReady() | ReadRefused():
-                self._answer_read(effect)
+                self._reads.answer(effect)
             case Announce():
                 self._announce(effect)
             case _:
@@ -313,25 +311,9 @@ class Voting:
 
     async def read_offset(self) -> Offset:
         """What a strong read that begins now must see; raises NoMasterError."""
-        read_id = uuid.uuid4().hex
-        waiting = self._reads[read_id] = self.parts.loop.create_future()
-        try:
-            self.take(self.member.read(read_id, now_ms()))
-            offset: Offset = await waiting
-            return offset
-        finally:
-            del self._reads[read_id]
-
-    def _answer_read(self, answer: ReadReady | ReadRefused) -> None:
-        waiting = self._reads.get(answer.read_id)
-        if waiting is None or waiting.done():
-            return
-        if isinstance(answer, ReadReady):
-            waiting.set_result(answer.offset)
-        else:
-            waiting.set_exception(
-                NoMasterError(f"{answer.reason}; nothing was read, try again soon")
-            )
+        return await self._reads.wait(
+            lambda read_id: self.take(self.member.read(read_id, now_ms()))
+        )
 
     def _announce(self, order: Announce) -> None:
         reigning = self.reigning
@@ -345,6 +327,4 @@ class Voting:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this beside all else, until it ends or this node leaves."""
-        task = self.parts.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(work)

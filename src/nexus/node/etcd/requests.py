@@ -3,15 +3,14 @@
 Each request is a task of its own: one that hangs keeps no other from its answer.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
 from nexus.errors import EtcdError
 from nexus.node.clock import now_ms
 from nexus.node.etcd.client import EtcdClient, LeaderValue
+from nexus.node.tasks import Tasks
 from nexus.replication.etcd.effects import (
     ChangeList,
     GrantLease,
@@ -46,7 +45,7 @@ class KeyRequests:
         self._value = value
         self._take = take
         self._is_whole = is_whole
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._trouble = ""
         """Why etcd does not answer, said once."""
         self.answered = False
@@ -54,14 +53,11 @@ class KeyRequests:
 
     def ask(self, request: Request) -> None:
         """Send it; the leadership hears of the answer, or that there is none."""
-        self._spawn(self._ask(request))
+        self._tasks.spawn(self._ask(request))
 
     async def cancel(self) -> None:
         """Wait for no answer any more."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
 
     async def _ask(self, request: Request) -> None:
         sent_ms = now_ms()
@@ -132,8 +128,3 @@ class KeyRequests:
                 return machine.take_unanswered()
             case ChangeList():
                 return machine.change_unanswered(request.leader)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

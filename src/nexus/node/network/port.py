@@ -22,6 +22,7 @@ from nexus.node.network.door import Door
 from nexus.node.network.listening import Listener, bound_sockets
 from nexus.node.network.security import TransportSecurity
 from nexus.node.network.tlsport import TlsPort
+from nexus.node.tasks import Tasks
 from nexus.protocol.calls import Attach
 from nexus.protocol.codec import encode
 from nexus.protocol.databases import database_of
@@ -80,7 +81,7 @@ class Port:
         """Who asks for one of these, and comes too early or too late, may try again."""
         self._server: Listener | None = None
         self._is_closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def start(self, address: str) -> None:
         """Listen; raises ConfigurationError where the address cannot be had."""
@@ -100,9 +101,7 @@ class Port:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
 
     def open_to(self, database: str, serve: Serve) -> None:
         """From now on hand the visitors of this database to `serve`."""
@@ -142,9 +141,7 @@ class Port:
         if self._is_closed:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._meet(Connection(reader, writer)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._tasks.spawn(self._meet(Connection(reader, writer)))
         # One that is cancelled before its first step has closed nothing.
         task.add_done_callback(lambda _: writer.transport.abort())
 

@@ -12,7 +12,7 @@ from nexus.node.operators import governing
 from nexus.node.operators.governing import Handover
 from nexus.node.operators.guests import Guests
 from nexus.node.operators.losses import Losses, losses
-from nexus.node.operators.promotion import promote, promote_too
+from nexus.node.operators.promotion import promote, promote_too, require_no_witness
 from nexus.node.parts import Parts
 from nexus.node.report import node_status
 
@@ -57,6 +57,7 @@ class Orders:
 
     async def losses(self) -> Losses:
         """What a forced promotion of this node may lose; changes nothing."""
+        require_no_witness(self._duties)
         return await losses(self._duties)
 
     async def promote(self, *, force: bool) -> NodeStatus:

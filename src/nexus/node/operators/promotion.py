@@ -22,6 +22,7 @@ ELECTION_DEAD_TIMES: Final = 4
 async def promote(duties: Duties, *, force: bool) -> None:
     """Make this replica the master; see Node.promote."""
     duty = duties.duty
+    require_no_witness(duties)
     if isinstance(duty, Voting) and duties.parts.config.replication.apply_delay_ms:
         raise WrongRoleError(
             "this voter is a delayed replica, which never reigns; nothing was changed. "
@@ -44,6 +45,15 @@ async def promote(duties: Duties, *, force: bool) -> None:
         await duties.change(Role.MASTER, "force" if force else "promote")
         duties.spawn(duties.reigning().announce(former))
         return None
+
+
+def require_no_witness(duties: Duties) -> None:
+    """Raise WrongRoleError on a witness: by force too it has no rows to reign over."""
+    if duties.parts.is_witness:
+        raise WrongRoleError(
+            "this node is a witness: it keeps the log and no database, and never "
+            "reigns; nothing was changed. Promote a node that has the rows"
+        )
 
 
 async def promote_too(duties: Duties, *, force: bool) -> None:

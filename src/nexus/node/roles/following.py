@@ -10,7 +10,7 @@ from nexus.errors import (
     NexusError,
 )
 from nexus.model.cluster import ReplicaStats, ReplicaStatus
-from nexus.model.position import EpochHistory, Offset, Position
+from nexus.model.position import EpochHistory, Position
 from nexus.node.clock import now_ms
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.network.connection import Connection
@@ -23,7 +23,7 @@ from nexus.node.roles.machines import mode_of, replica_of
 from nexus.node.roles.referral import no_master, referral, unready
 from nexus.node.roles.rescue import Rescue
 from nexus.node.roles.rewinding import take_back
-from nexus.node.roles.shortening import shorten
+from nexus.node.roles.shortening import retain
 from nexus.node.startup import log_history
 from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.node.streaming.relayadapter import RelayAdapter
@@ -215,8 +215,8 @@ class Following:
 
     def ready(self, max_lag: int | None) -> str:
         """Why this replica should not be read from; empty if it may."""
-        stands = self.parts.database.stands or self.parts.is_witness
-        return unready(self.machine, max_lag, stands=stands)
+        base, witness = self.parts.database, self.parts.is_witness
+        return unready(self.machine, max_lag, stands=base.stands, witness=witness)
 
     def write_refusal(self) -> NexusError:
         """The error of a write that came here."""
@@ -241,31 +241,11 @@ class Following:
 
     async def retain(self) -> None:
         """Drop what retention no longer keeps."""
-        adapter = self.follower.machine
         try:
-            if self.parts.is_witness and isinstance(adapter, ReplicaAdapter):
-                await shorten(self.parts, adapter, self.on_worker)
-            else:
-                await self._drop_old()
+            await retain(self)
         except NexusError as error:
             # A full disk, say: the next tick tries again.
             log.warning("log_not_shortened", reason=str(error))
-
-    async def _drop_old(self) -> None:
-        database, wal = self.parts.database, self.parts.log
-        # Only what the database file holds, synced, may leave the log.
-        await self.on_worker(database.checkpoint)
-        # Nor what may have to be taken back: in async mode a database may be ahead.
-        kept = min(database.checkpointed_offset, self.machine.commit_offset)
-        floor, relay = Offset(kept + 1), self.port
-        if isinstance(relay, RelayAdapter):
-            floor = relay.retention_floor(floor)
-        if await self.follower.retain(floor):
-            first = wal.first_offset
-            if isinstance(relay, RelayAdapter):
-                relay.retained(first)
-            while await self.on_worker(lambda: database.forget_answers_before(first)):
-                pass
 
     def visited(self, hello: Hello) -> Error | None:
         """A Hello at a replica's door; an announcement may give it a new master."""

@@ -6,11 +6,15 @@ from nexus.node.clock import now_ms
 from nexus.replication.replica import Replica
 
 
-def unready(machine: Replica, max_lag: int | None, *, stands: bool) -> str:
+def unready(
+    machine: Replica, max_lag: int | None, *, stands: bool, witness: bool
+) -> str:
     """Why a replica should not be read from; empty if it may.
 
-    `stands`: it has a database, or shall have none.
+    `stands`: it has a database; a witness never has.
     """
+    if witness:
+        return "this node is a witness: it has no database to read"
     if not stands:
         return "this replica has no database yet"
     state, lag = machine.state, machine.lag(now_ms())

@@ -1,21 +1,68 @@
-"""How a witness, which has no database, drops what no other voter needs of its log."""
+"""What of its log a replica drops: what its database, or every voter, holds."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from nexus.model.position import NO_OFFSET, Offset
+from nexus.node.follower import Follower
 from nexus.node.parts import Parts
 from nexus.node.roles.machines import is_crowded
-from nexus.node.streaming.adapters import ReplicaAdapter
+from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
+from nexus.node.streaming.relayadapter import RelayAdapter
+from nexus.replication.replica import Replica
 
 SHARE: Final = 16
 """By a sixteenth of what it keeps the log grows before it is shortened again."""
 
 
+class Retaining(Protocol):
+    """The replica, as far as its log is concerned."""
+
+    machine: Replica
+    port: MasterAdapter | RelayAdapter | None
+
+    @property
+    def parts(self) -> Parts:
+        """What it works with."""
+
+    @property
+    def follower(self) -> Follower:
+        """What performs its machine's effects."""
+
+    async def on_worker(self, call: Any) -> Any:
+        """Call it on the thread that owns the database, between two batches."""
+
+
+async def retain(replica: Retaining) -> None:
+    """Drop what retention no longer keeps; raises StorageError."""
+    machine = replica.follower.machine
+    if replica.parts.is_witness and isinstance(machine, ReplicaAdapter):
+        await shorten(replica.parts, machine, replica.on_worker)
+    else:
+        await _drop_old(replica)
+
+
+async def _drop_old(replica: Retaining) -> None:
+    database, wal = replica.parts.database, replica.parts.log
+    # Only what the database file holds, synced, may leave the log.
+    await replica.on_worker(database.checkpoint)
+    # Nor what may have to be taken back: in async mode a database may be ahead.
+    kept = min(database.checkpointed_offset, replica.machine.commit_offset)
+    floor, relay = Offset(kept + 1), replica.port
+    if isinstance(relay, RelayAdapter):
+        floor = relay.retention_floor(floor)
+    if await replica.follower.retain(floor):
+        first = wal.first_offset
+        if isinstance(relay, RelayAdapter):
+            relay.retained(first)
+        while await replica.on_worker(lambda: database.forget_answers_before(first)):
+            pass
+
+
 async def shorten(
     parts: Parts, adapter: ReplicaAdapter, on_worker: Callable[[Any], Awaitable[Any]]
 ) -> None:
-    """Drop the log's oldest segments as far as may be; raises StorageError.
+    """Drop a witness's oldest segments as far as may be; raises StorageError.
 
     Where it takes half of what it may, that is all that every voter holds.
 

@@ -1,8 +1,8 @@
 """A delayed replica's window: which of the entries it holds are old enough to apply.
 
-An entry is, once the master's clock shows that much more than when it was written, or
-once it has been here for so long. The first needs no clock of this node's; the second
-ends every wait, whatever the masters' clocks say, and needs none of a master's.
+How old an entry is when it comes, the master's clock tells; from then on this node
+counts by its own, which never jumps. So no clock that is set, and no other master's,
+lets through early what has come already, and nothing waits longer than the delay.
 """
 
 from collections import deque
@@ -46,10 +46,21 @@ def wanted_ms(delay_ms: int) -> int:
 class _Mark:
     """Neighbouring entries, all as old as the youngest of them."""
 
-    __slots__ = ("arrived_ms", "first_arrived_ms", "first_stamp_ms", "last", "stamp_ms")
+    __slots__ = (
+        "arrived_ms",
+        "due_ms",
+        "first_arrived_ms",
+        "first_stamp_ms",
+        "last",
+        "stamp_ms",
+    )
 
-    def __init__(self, last: Offset, stamp_ms: int, arrived_ms: int) -> None:
+    def __init__(
+        self, last: Offset, stamp_ms: int, arrived_ms: int, due_ms: int | None
+    ) -> None:
         self.last = last
+        self.due_ms = due_ms
+        """When it is old enough; None: no master's clock was known since it came."""
         self.stamp_ms = self.first_stamp_ms = stamp_ms
         self.arrived_ms = self.first_arrived_ms = arrived_ms
 
@@ -63,6 +74,8 @@ class Delay:
         self._marks: deque[_Mark] = deque()
         self.ahead_ms: int | None = None
         """What the master's clock shows more than this node's; None: nobody said."""
+        self._lacks_dates = False
+        """Whether a mark may be without its `due_ms`."""
         self._ripe = NO_OFFSET
         self._released = NO_OFFSET
 
@@ -73,11 +86,22 @@ class Delay:
         """
         stamp_ms = stamp_us // 1_000
         newest = self._marks[-1] if self._marks else None
+        due_ms = self._due(stamp_ms, now_ms)
         if newest is None or not self._joins(newest, stamp_ms, now_ms):
-            self._marks.append(_Mark(offset, stamp_ms, now_ms))
-            return
-        newest.last, newest.arrived_ms = offset, now_ms
-        newest.stamp_ms = max(newest.stamp_ms, stamp_ms)
+            self._marks.append(_Mark(offset, stamp_ms, now_ms, due_ms))
+        else:
+            newest.last, newest.arrived_ms = offset, now_ms
+            newest.stamp_ms = max(newest.stamp_ms, stamp_ms)
+            both = due_ms is not None and newest.due_ms is not None
+            newest.due_ms = max(newest.due_ms or 0, due_ms or 0) if both else None
+        self._lacks_dates = self._lacks_dates or self._marks[-1].due_ms is None
+
+    def _due(self, stamp_ms: int, arrived_ms: int) -> int | None:
+        """When an entry is old enough, as far as that is known now."""
+        if self.ahead_ms is None or arrived_ms == NOT_YET:
+            return None
+        age_ms = max(0, arrived_ms + self.ahead_ms - stamp_ms)
+        return arrived_ms + self.delay_ms - age_ms
 
     def _joins(self, newest: _Mark, stamp_ms: int, now_ms: int) -> bool:
         """Whether an entry is counted with the newest mark."""
@@ -97,6 +121,18 @@ class Delay:
     def told(self, clock_us: int, now_ms: int) -> None:
         """The master's clock shows this; 0: it is one that does not say."""
         self.ahead_ms = clock_us // 1_000 - now_ms if clock_us else None
+        if self.ahead_ms is None or not self._lacks_dates:
+            return
+        self._lacks_dates = False
+        for mark in self._marks:
+            if mark.due_ms is None:
+                self._comes(mark, now_ms)
+                mark.due_ms = self._due(mark.stamp_ms, mark.arrived_ms)
+
+    def _comes(self, mark: _Mark, now_ms: int) -> None:
+        """What was here at the start counts as come now."""
+        if mark.arrived_ms == NOT_YET:
+            mark.arrived_ms = mark.first_arrived_ms = now_ms
 
     def ripe(self, end: Offset, now_ms: int) -> Offset:
         """The last entry, up to `end`, that is old enough, or was released."""
@@ -105,8 +141,7 @@ class Delay:
         marks = self._marks
         while marks:
             mark = marks[0]
-            if mark.arrived_ms == NOT_YET:
-                mark.arrived_ms = mark.first_arrived_ms = now_ms
+            self._comes(mark, now_ms)
             if not self._is_ripe(mark, now_ms):
                 break
             self._ripe = mark.last
@@ -114,12 +149,8 @@ class Delay:
         return min(end, max(self._ripe, self._released))
 
     def _is_ripe(self, mark: _Mark, now_ms: int) -> bool:
-        if now_ms - mark.arrived_ms >= self.delay_ms:
-            return True
-        ahead_ms = self.ahead_ms
-        if ahead_ms is None:
-            return False
-        return now_ms + ahead_ms - mark.stamp_ms >= self.delay_ms
+        latest_ms = mark.arrived_ms + self.delay_ms
+        return now_ms >= (latest_ms if mark.due_ms is None else mark.due_ms)
 
     def release(self, through: Offset) -> None:
         """An operator wants everything up to this entry applied now."""

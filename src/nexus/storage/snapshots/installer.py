@@ -16,7 +16,7 @@ from nexus.storage.database import Database
 from nexus.storage.disk import storage_errors, sync_directory, sync_file
 from nexus.storage.snapshots.copier import DATABASE_NAME, MANIFEST_NAME
 from nexus.storage.snapshots.file import Manifest, extract, read_manifest
-from nexus.storage.sqlite.connections import storage_error
+from nexus.storage.sqlite.connections import storage_error, synced_commits
 
 
 def install(archive: Path, target: Path, work: Path, *, max_size: int) -> Manifest:
@@ -113,11 +113,8 @@ def _check(manifest: Manifest, copy: Path, max_size: int) -> None:
 
 
 def _replace_content(source: Path, writer: apsw.Connection) -> None:
-    writer.pragma("synchronous", 2)
-    try:
+    with synced_commits(writer):
         _copy_pages(source, writer)
-    finally:
-        writer.pragma("synchronous", 1)
 
 
 def _copy_pages(source: Path, writer: apsw.Connection) -> None:

@@ -107,7 +107,8 @@ class Access:
         if self._writer is None:
             raise NoDatabaseError(
                 f"this node has no database yet: {self.path} comes with the first "
-                "snapshot or entry of its master; read on another node, or try again"
+                "snapshot or entry of its master (on a witness never); read on another "
+                "node, or try again"
             )
         return self._writer
 

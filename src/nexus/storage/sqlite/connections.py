@@ -58,6 +58,9 @@ def open_writer(path: Path, functions: Functions = NO_FUNCTIONS) -> apsw.Connect
             "Nexus needs a local disk"
         )
     connection.pragma("synchronous", _NORMAL)  # the node's own log is synced before
+    # macOS has a drive write what it keeps in its own cache only when told so.
+    connection.pragma("fullfsync", 1)
+    connection.pragma("checkpoint_fullfsync", 1)
     connection.pragma("wal_autocheckpoint", 0)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     functions.add_to(connection)
