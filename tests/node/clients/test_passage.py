@@ -7,7 +7,7 @@ from nexus.node.network.security import TransportSecurity
 from nexus.protocol.calls import Attached, Execute, Fetch, Query, Rows
 from nexus.protocol.messages import Error, ErrorCode
 from nexus.protocol.passage import TO_MASTER
-from node.builders import Crowd, run, until
+from node.builders import Crowd, caught_up, run, until
 from node.calling import ATTACH, Client, connected
 
 ASKING = replace(ATTACH, features=(TO_MASTER,))
@@ -76,8 +76,8 @@ async def test_a_replica_without_its_master_serves_the_client_itself(
     crowd: Crowd,
 ) -> None:
     master = await crowd.node("master")
-    await run(master, "create table t(v)")
     replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, "create table t(v)"))
     async with connected(replica) as client:
         await passed_on(client)
         await master.stop()

@@ -84,3 +84,7 @@ def test_hard_case_11_only_a_replica_has_a_log_with_a_cap() -> None:
 
 def test_a_master_tells_nobody_of_a_full_disk_that_a_replica_of_its_past_met() -> None:
     assert elected("a", "b").lacks_space(100) == ()
+
+
+def test_a_replica_without_a_master_keeps_its_full_disk_to_itself() -> None:
+    assert member("a", "b").lacks_space(100) == ()

@@ -64,6 +64,17 @@ def test_the_only_voter_is_not_told_that_it_has_reached_itself() -> None:
     assert isinstance(again, Connect)
 
 
+def test_a_voter_that_others_refuse_says_why() -> None:
+    found = welcomed()
+    found.disconnected("gone")
+    found.connected_to_master(5)
+
+    report, *_ = found.receive(Error("cluster", "not yours"), 10)
+
+    assert isinstance(report, Report)
+    assert "not yours" in report.detail
+
+
 def test_a_loan_is_asked_for_and_given_back() -> None:
     replica = member("a", "b").replica
     assert replica is not None

@@ -57,6 +57,19 @@ def test_no_leap_of_a_clock_and_no_other_master_moves_what_has_come(
     assert found.ripe(END, HOUR_MS + 60_000) == 2
 
 
+def test_what_comes_while_no_clock_is_known_is_dated_by_the_next_one() -> None:
+    found = Delay(HOUR_MS)
+    found.told(NOON_MS * 1000, 0)
+    found.received([written(1, NOON_MS)], 0)
+    found.told(0, 1_000)
+    found.received([written(2, NOON_MS + 60_000)], 120_000)
+
+    found.told((NOON_MS + 180_000) * 1000, 180_000)
+
+    assert found.ripe(END, HOUR_MS) == 1
+    assert found.ripe(END, HOUR_MS + 60_000) == 2
+
+
 def test_what_was_here_at_the_start_is_as_old_as_the_first_clock_says() -> None:
     found = Delay(HOUR_MS)
     for offset, at_ms in ((1, NOON_MS), (2, NOON_MS + 60_000)):
