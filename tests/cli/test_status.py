@@ -54,6 +54,17 @@ def test_a_replica_without_a_database_says_so(run: Run, start: Start) -> None:
     assert f"{node.url}: no route; this node has no database yet" in output
 
 
+def test_a_witness_lacks_no_database(run: Run, start: Start) -> None:
+    node = start().on(
+        "GET /replication/status", node_status("witness", has_database=False)
+    )
+
+    output = run("status", node.url).output
+
+    assert "witness" in output
+    assert "no database" not in output
+
+
 @pytest.mark.parametrize(
     ("days", "told"),
     [

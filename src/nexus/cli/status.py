@@ -108,7 +108,8 @@ def _problem(view: NodeView) -> str:
     if view.error:
         return view.error
     told = [str(view.status.get("last_error", ""))]
-    if not view.status.get("has_database", True):
+    witness = view.status.get("role") == "witness"
+    if not (witness or view.status.get("has_database", True)):
         told.append("this node has no database yet")
     told.append(_certificate(view.status.get("certificate_expires")))
     told.append(_revocation_list(view.status.get("revocation_list_ends")))

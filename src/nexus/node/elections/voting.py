@@ -183,7 +183,12 @@ class Voting:
         allowed, mode = in_force and configured, self.member.mode
         report = replace(report, auto_failover=allowed, mode=mode)
         if self.parts.is_witness and report.state is LinkState.PAUSED:
-            # It applies nothing, ever: that is no pause.
+            # It applies nothing, ever: that is no pause, and no lag.
+            parts = self.parts
+            applied = parts.database.position.offset
+            lag = max(0, report.lag - (parts.log.durable_offset - applied))
+            seconds = report.lag_seconds if lag else 0.0
+            report = replace(report, lag=lag, lag_seconds=seconds)
             report = replace(report, state=LinkState.STREAMING, paused=False)
             return replace(report, last_error=self._complaint or report.last_error)
         if self.member.elector.state in CAMPAIGNS:

@@ -4,6 +4,7 @@ from nexus.model.cluster import LinkState, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import Hello, WalAck
 from nexus.replication.effects import Peer, Stream
+from nexus.replication.settings import WITNESS
 from nexus.replication.timing.ages import EntryAges
 from nexus.replication.timing.delay import delay_of, wanted_ms
 
@@ -27,6 +28,7 @@ class Progress:
         "gone_ms",
         "heard_ms",
         "http_url",
+        "is_witness",
         "moved_ms",
         "next_offset",
         "no_space",
@@ -46,6 +48,8 @@ class Progress:
         """It says that it may reign: under etcd, which has no voters."""
         self.delay_ms = 0
         """By how much it applies later on purpose."""
+        self.is_witness = False
+        """It keeps the log alone: what it lacks of that is its lag."""
         self.paused = False
         self.full = False
         """It is a witness whose log has reached its cap: it stores nothing more."""
@@ -102,6 +106,7 @@ class Progress:
         self.http_url = hello.http_url
         self.voter = hello.voter
         self.delay_ms = delay_of(hello.features)
+        self.is_witness = WITNESS in hello.features
         self.heard_ms = self.pinged_ms = self.connected_ms = self.moved_ms = now_ms
         self._sending_stop = NO_OFFSET
 
@@ -224,7 +229,8 @@ class Progress:
     ) -> ReplicaStatus:
         """Its row in the list of replicas."""
         late_ms = wanted_ms(self.delay_ms)
-        age_ms = ages.age_ms(self.applied, now_ms)
+        reached = self.acked if self.is_witness else self.applied
+        age_ms = ages.age_ms(reached, now_ms)
         due = ages.known_at(now_ms - late_ms) if late_ms else durable
         up_ms = 0 if self.peer is None else now_ms - self.connected_ms
         return ReplicaStatus(
@@ -234,7 +240,7 @@ class Progress:
             voter=self.voter or self.node_id in voters,
             last_ack_offset=self.acked,
             applied_offset=self.applied,
-            lag=max(0, due - self.applied),
+            lag=max(0, due - reached),
             lag_seconds=max(0, age_ms - late_ms) / 1000,
             healthy=self.is_healthy(now_ms, dead_after_ms, ages),
             connected_seconds=up_ms / 1000,
