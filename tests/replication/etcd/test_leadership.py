@@ -200,6 +200,26 @@ def test_a_read_before_the_lease_is_granted_decides_nothing() -> None:
     assert seen(machine, FREE) == ()
 
 
+@pytest.mark.parametrize(
+    "newer",
+    [
+        Keys(synced=SyncedKey(nodes=(B,), revision=9)),
+        Keys(leader=key(B, 9, 78), synced=LISTED),
+    ],
+    ids=["not listed any more", "another has the key"],
+)
+def test_hard_case_4_what_is_read_on_the_way_can_keep_a_node_from_the_key(
+    newer: Keys,
+) -> None:
+    machine = leadership()
+    seen(machine, FREE)
+    machine.left(Epoch(0))
+    seen(machine, newer)
+
+    assert granted(machine)[0] == RevokeLease(LEASE)
+    assert machine.stage is Stage.FOLLOWS
+
+
 def test_without_an_answer_it_gives_up_when_the_lease_is_over() -> None:
     machine = on_its_way()
 

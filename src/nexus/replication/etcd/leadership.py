@@ -130,7 +130,7 @@ class Leadership:
         self._lease.granted(lease_id, ttl_ms=ttl_ms, sent_ms=sent_ms)
         if self._lease.is_over(now_ms):
             return self._gives_up("the lease had run out when etcd's answer came")
-        return self._takes()
+        return self._takes_what_is_free()
 
     def not_granted(self, reason: str) -> KeyEffects:
         """No lease: follow on."""
@@ -306,9 +306,12 @@ class Leadership:
 
     def _seen_while_taking(self, keys: Keys) -> KeyEffects:
         """After a request whose outcome was unknown."""
-        if taken := self._own_key(keys):
-            return taken
-        free = keys.leader is None and self._may_stand()
+        return self._own_key(keys) or self._takes_what_is_free()
+
+    def _takes_what_is_free(self) -> KeyEffects:
+        # Since this node began to leave, another list may have been read: etcd compares
+        # only whether the list is the one that was read last, not who stands in it.
+        free = self._keys.leader is None and self._may_stand()
         return self._takes() if free else self._gives_up("")
 
     def _own_key(self, keys: Keys) -> KeyEffects:
