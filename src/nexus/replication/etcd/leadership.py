@@ -130,7 +130,7 @@ class Leadership:
         self._lease.granted(lease_id, ttl_ms=ttl_ms, sent_ms=sent_ms)
         if self._lease.is_over(now_ms):
             return self._gives_up("the lease had run out when etcd's answer came")
-        return self._takes_what_is_free()
+        return self._takes()
 
     def not_granted(self, reason: str) -> KeyEffects:
         """No lease: follow on."""
@@ -301,18 +301,15 @@ class Leadership:
         return self._own.founds if synced is None else self._own.node_id in synced.nodes
 
     def _takes(self) -> KeyEffects:
+        # Etcd checks that no newer list is there, not that this node stands in it.
+        if self._keys.leader is not None or not self._may_stand():
+            return self._gives_up("")
         first = SyncedKey(nodes=(self._own.node_id,), epoch_base=self._epoch)
         return (TakeKey(self._lease.lease_id, self._keys.synced or first),)
 
     def _seen_while_taking(self, keys: Keys) -> KeyEffects:
         """After a request whose outcome was unknown."""
-        return self._own_key(keys) or self._takes_what_is_free()
-
-    def _takes_what_is_free(self) -> KeyEffects:
-        # Since this node began to leave, another list may have been read: etcd compares
-        # only whether the list is the one that was read last, not who stands in it.
-        free = self._keys.leader is None and self._may_stand()
-        return self._takes() if free else self._gives_up("")
+        return self._own_key(keys) or self._takes()
 
     def _own_key(self, keys: Keys) -> KeyEffects:
         """What follows if a request without an answer was carried out after all."""
