@@ -220,6 +220,14 @@ def test_hard_case_4_what_is_read_on_the_way_can_keep_a_node_from_the_key(
     assert machine.stage is Stage.FOLLOWS
 
 
+def test_an_answer_that_a_read_has_overtaken_gives_no_key_back() -> None:
+    machine = on_its_way()
+    seen(machine, Keys(leader=key(A, 9), synced=LISTED))
+
+    assert machine.key_taken(key(A, 9), LISTED) == ()
+    assert machine.may_acknowledge(100)
+
+
 def test_without_an_answer_it_gives_up_when_the_lease_is_over() -> None:
     machine = on_its_way()
 

@@ -357,7 +357,11 @@ UNLISTED = (22116758, 22116773, 22117576)
 """A node took the key with a list that it had read on the way, and did not stand in."""
 
 
-@pytest.mark.parametrize("seed", [*seeds(60), *UNLISTED])
+LATE = (940566561, 940567139)
+"""A late answer had a master give back the key with which it reigned."""
+
+
+@pytest.mark.parametrize("seed", [*seeds(60), *UNLISTED, *LATE])
 def test_whoever_takes_over_has_all_that_was_acknowledged(seed: int) -> None:
     world = World(seed)
 

@@ -140,8 +140,9 @@ class Leadership:
 
     def key_taken(self, leader: LeaderKey, synced: SyncedKey) -> KeyEffects:
         """This node has the key, and stood in the list at that moment."""
-        if self.stage is not Stage.GRANTED or leader.lease_id != self._lease.lease_id:
-            return (RevokeLease(leader.lease_id),)
+        own = leader.lease_id == self._lease.lease_id  # perhaps a read was faster
+        if self.stage is not Stage.GRANTED or not own:
+            return () if own else (RevokeLease(leader.lease_id),)
         epoch = Epoch(synced.epoch_base + leader.revision)
         if epoch <= self._epoch:
             self._not_before_ms = self._lease.until_ms
