@@ -99,6 +99,18 @@ async def test_a_master_welcomes_a_hello(crowd: Crowd) -> None:
     assert welcome.master_id == master.node_id
 
 
+async def test_a_sync_that_is_told_late_takes_nothing_back(crowd: Crowd) -> None:
+    master = await crowd.node("master")
+    await run(master, "create table t(id integer primary key)")
+    await told(master, HELLO)  # as somebody comes, the loop reads the log's end itself
+
+    master.duties.parts.publisher.stored(Offset(1))
+
+    replica = await crowd.replica("replica", master)
+    await caught_up(replica, await run(master, "insert into t values (1)"))
+    assert await count(replica) == 1
+
+
 async def test_a_replica_names_the_master_that_it_knows(crowd: Crowd) -> None:
     master = await crowd.node("master")
     replica = await crowd.replica("replica", master)

@@ -156,9 +156,10 @@ class Publisher:
         return [one.node_id for one in hellos if feature not in one.features]
 
     def stored(self, offset: Offset) -> None:
-        """The log is durable up to `offset`."""
+        """The log is durable up to `offset`, or further: this loop may be told late."""
         if self.machine is not None:
-            self.perform(self.machine.stored(offset, now_ms()))
+            durable = max(offset, self._log.durable_offset)
+            self.perform(self.machine.stored(durable, now_ms()))
 
     def tick(self) -> None:
         """Heartbeats and dead peers."""
