@@ -108,9 +108,7 @@ class Etcd:
         return ",".join(member.url for member in self.members)
 
     def start(self, member: Member) -> None:
-        peers = ",".join(
-            f"{one.name}={one.peer_url}" for one in self.members
-        )
+        peers = ",".join(f"{one.name}={one.peer_url}" for one in self.members)
         options = {
             "name": member.name,
             "data-dir": str(member.directory),
