@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from e2e.cluster import NodeProcess, master_of
@@ -134,7 +133,10 @@ def replica_without_master(scene: KeyedScene) -> None:
     master, replica = scene.master, scene.some_replica()
     scene.part(replica.host, [master.host], to=scene.chance.random() < 0.7)
     scene.linger(0.5 * LEASE_S, 2 * LEASE_S)
-    scene.chance.choice([master.kill, partial(scene.part_from_etcd, master)])()
+    if scene.chance.random() < 0.5:
+        master.kill()
+    else:
+        scene.part_from_etcd(master)
     scene.linger(LEASE_S, 3 * LEASE_S)
 
 
