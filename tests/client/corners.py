@@ -31,6 +31,11 @@ def shows(name: str, look: Callable[[Any], Any], **options: Any) -> None:
     CORNERS[name] = lambda side: look(side.connect(**options))
 
 
+def assign(target: Any, name: str, value: Any) -> Any:
+    """`setattr`, as an expression among others."""
+    return setattr(target, name, value)
+
+
 def steps(*texts: str | tuple[str, Any], **options: Any) -> Behaviour:
     """After each statement: rows, rowcount, lastrowid, names, transaction."""
 
@@ -365,12 +370,12 @@ shows(
 )
 shows(
     "a cursor whose connection has another row factory",
-    lambda c: (k := c.execute(THREE), setattr(c, "row_factory", dict), k.fetchone())[2],
+    lambda c: (k := c.execute(THREE), assign(c, "row_factory", dict), k.fetchone())[2],
 )
 shows(
     "row_factory is dict",
     lambda c: (
-        setattr(
+        assign(
             c,
             "row_factory",
             lambda k, r: dict(zip([d[0] for d in k.description], r, strict=True)),
@@ -381,21 +386,21 @@ shows(
 shows(
     "row_factory of one column",
     lambda c: (
-        setattr(c, "row_factory", lambda _, r: r[0]),
+        assign(c, "row_factory", lambda _, r: r[0]),
         c.execute(THREE).fetchall(),
     )[1],
 )
 shows(
     "row_factory that gives None",
     lambda c: (
-        setattr(c, "row_factory", lambda *_: None),
+        assign(c, "row_factory", lambda *_: None),
         c.execute(THREE).fetchall(),
         c.execute(THREE).fetchone(),
     )[1:],
 )
 shows(
     "a factory that gives None ends no loop",
-    lambda c: (setattr(c, "row_factory", lambda *_: None), len(list(c.execute(THREE))))[
+    lambda c: (assign(c, "row_factory", lambda *_: None), len(list(c.execute(THREE))))[
         1
     ],
 )
@@ -404,7 +409,7 @@ shows("text_factory is deleted", lambda c: tried(lambda: delattr(c, "text_factor
 shows(
     "text_factory of a subclass",
     lambda c: (
-        setattr(c, "text_factory", lambda raw: raw.decode().upper()),
+        assign(c, "text_factory", lambda raw: raw.decode().upper()),
         c.execute("select 'a', x'61', 1, null").fetchall(),
     )[1],
 )
@@ -412,7 +417,7 @@ shows(
     "text_factory for a cursor that was made before",
     lambda c: (
         k := c.cursor(),
-        setattr(c, "text_factory", bytes),
+        assign(c, "text_factory", bytes),
         k.execute("select 'a'").fetchall(),
     )[2],
 )
@@ -449,13 +454,13 @@ shows("a connection has no len", lambda c: tried(lambda: len(c)))
 shows("a connection is a condition", bool)
 shows(
     "a level is set to lower case",
-    lambda c: (setattr(c, "isolation_level", "immediate"), c.isolation_level)[1],
+    lambda c: (assign(c, "isolation_level", "immediate"), c.isolation_level)[1],
 )
 shows(
     "a level in a transaction",
     lambda c: (
         c.execute(INSERT, (1,)),
-        setattr(c, "isolation_level", "EXCLUSIVE"),
+        assign(c, "isolation_level", "EXCLUSIVE"),
         c.in_transaction,
     )[1:],
 )
@@ -569,7 +574,9 @@ def a_subclass_of_a_date(side: Side) -> Any:
 
 @behaves
 def a_row_of_a_subclass(side: Side) -> Any:
-    class Mine(side.module.Row):  # type: ignore[misc]
+    base: Any = side.module.Row
+
+    class Mine(base):  # type: ignore[misc]
         def first(self) -> Any:
             return self[0]
 
@@ -614,7 +621,9 @@ def a_row_by_a_name_beyond_ascii(side: Side) -> Any:
 def a_cursor_of_a_connection_of_another_class(side: Side) -> Any:
     connection = side.connect()
 
-    class Mine(side.module.Cursor):  # type: ignore[misc]
+    base: Any = side.module.Cursor
+
+    class Mine(base):  # type: ignore[misc]
         def execute(self, *given: Any) -> Any:
             super().execute(*given)
             return self
