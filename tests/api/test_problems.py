@@ -2,7 +2,7 @@ import msgspec
 
 from nexus import errors
 from nexus.api import refusals
-from nexus.api.problems import failure_response, problem_of, problem_response
+from nexus.api.problems import problem_of, problem_response, unexpected
 
 
 def test_an_error_unknown_to_the_table_is_told_as_the_one_above_it() -> None:
@@ -37,4 +37,4 @@ def test_headers_of_an_error_are_sent_with_it() -> None:
 
 
 def test_a_bug_is_told_without_its_innards() -> None:
-    assert failure_response().status_code == 500
+    assert problem_response(unexpected()).status_code == 500

@@ -6,6 +6,7 @@ from nexus.model.statements import (
     StatementKind,
     classify,
     identifiers,
+    parameters,
     split,
     tail,
     variables,
@@ -79,3 +80,23 @@ def test_behind_the_last_token_there_is_nothing() -> None:
 )
 def test_variables_are_found_outside_of_text_alone(sql: str, found: list[str]) -> None:
     assert variables(sql) == found
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select 1", ()),
+        ("select ?2, ?, :a, ?2, :a", ("", "?2", "?", ":a")),
+        ("select ?, ?1", ("?1",)),
+    ],
+)
+def test_parameters_have_the_places_that_sqlite_gives_them(
+    sql: str, found: tuple[str, ...]
+) -> None:
+    assert parameters(sql, most=9) == found
+
+
+@pytest.mark.parametrize("sql", ["select ?0", "select ?10"])
+def test_a_parameter_beyond_the_last_place_is_none(sql: str) -> None:
+    with pytest.raises(ValueError, match=r"between \?1 and \?9"):
+        parameters(sql, most=9)

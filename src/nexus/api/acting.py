@@ -76,7 +76,7 @@ CALLS: Final = (
         "POST",
         "/cluster/nodes/{id}/{action}",
         "act",
-        "Make a node of this cluster do what its own POST /replication/… does.",
+        "Make a node of this cluster carry out a call of its own API.",
         {200: Answer("What that node answered.")},
         _act,
         parameters=(
@@ -85,7 +85,7 @@ CALLS: Final = (
                 "action",
                 "path",
                 {"type": "string", "enum": sorted(ACTIONS)},
-                "The call; its body is that call's body.",
+                "The last part of that call's path; the body is its body.",
             ),
         ),
         problems=(NotFoundError, AnswerLostError),

@@ -37,7 +37,7 @@ from nexus.api.hrana.endpoints import HranaCalls
 from nexus.api.lookout import Lookout
 from nexus.api.metrics import exposition as metrics
 from nexus.api.openapi import calls_about
-from nexus.api.problems import failure_response, problem_response
+from nexus.api.problems import problem_response, unexpected
 from nexus.api.refusals import MethodNotAllowedError, NoSuchCallError
 from nexus.api.security import Gate, require
 from nexus.api.sql import SqlEndpoint
@@ -75,10 +75,8 @@ class Application:
         admittance = Admittance(
             node.config, lambda: node.tokens.known, lambda: node.tokens.in_doubt
         )
-        gate, bodies = (
-            Gate(node.config, admittance),
-            BodyReader(limit=node.config.limits.request_bytes),
-        )
+        gate = Gate(node.config, admittance)
+        bodies = BodyReader(limit=node.config.limits.request_bytes)
         self._forwarder = Forwarder(node)
         self._sql = SqlEndpoint(node, gate, bodies, self._forwarder)
         self._hrana = HranaCalls(node, gate, bodies, self._forwarder)
@@ -177,7 +175,7 @@ class PathEndpoint:
         except ClientGoneError:
             return
         except Exception:
-            await failure_response()(scope, receive, send)
+            await problem_response(unexpected())(scope, receive, send)
             raise
         await response(scope, receive, send)
 

@@ -43,7 +43,7 @@ _PASSED_BACK: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Master:
+class MasterApi:
     """Where the master's API is."""
 
     url: str
@@ -71,7 +71,7 @@ class Forwarder:
             met=security.met,
             may_be_plain=security.is_optional,
         )
-        self._master = Master("", ("", 0), b"")
+        self._master = MasterApi("", ("", 0), b"")
 
     async def forward(
         self,
@@ -128,7 +128,7 @@ class Forwarder:
 
     def _require_master(
         self, error: ReadOnlyReplicaError, headers: Mapping[bytes, bytes]
-    ) -> Master:
+    ) -> MasterApi:
         """Where the write goes; NoMasterError where it would go round in a circle."""
         if FORWARDED_BY in headers and PASSED_UP_BY not in headers:
             raise NoMasterError(
@@ -148,7 +148,7 @@ class Forwarder:
         return self._master
 
     def _head(
-        self, master: Master, headers: Mapping[bytes, bytes], body: bytes, path: str
+        self, master: MasterApi, headers: Mapping[bytes, bytes], body: bytes, path: str
     ) -> bytes:
         secret = self._node.config.cluster_secret
         credential = credential_for(headers, secret, TokenRole.WRITE)
@@ -156,7 +156,7 @@ class Forwarder:
         return master.head % (path.encode(), named, len(body))
 
     @contextmanager
-    def _said_of(self, master: Master) -> Iterator[Master]:
+    def _said_of(self, master: MasterApi) -> Iterator[MasterApi]:
         """Say of what goes wrong whether anything may have happened."""
         forwarded = self._node.measures.forwarded
         try:
@@ -196,7 +196,7 @@ class Forwarder:
             return f"the master is at {status.master_url} now"
         return ""
 
-    def _master_at(self, url: str) -> Master:
+    def _master_at(self, url: str) -> MasterApi:
         try:
             target = read_node_url(url, speaks_tls=self._node.security.speaks_tls)
         except ValueError as error:
@@ -209,7 +209,7 @@ class Forwarder:
         head = "\r\n".join(lines).replace("%", "%%").encode()
         start = f"POST {target.path.replace('%', '%%')}%b HTTP/1.1\r\n"
         length = b"\r\n%bcontent-length: %d\r\n\r\n"
-        return Master(url, target.address, start.encode() + head + length)
+        return MasterApi(url, target.address, start.encode() + head + length)
 
     def close(self) -> None:
         """Close the connections."""

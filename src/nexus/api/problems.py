@@ -7,7 +7,8 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from nexus import errors
-from nexus.api.statuses import row_of
+from nexus.api.refusals import AnswerLostError
+from nexus.api.statuses import headers_of, row_of
 
 MOST_OF_A_DETAIL: Final = 4_096
 """Characters; some errors repeat what a caller has sent."""
@@ -63,21 +64,25 @@ def problem_of(error: errors.NexusError, *, master_url: str = "") -> Problem:
 
 def problem_response(error: errors.NexusError, *, master_url: str = "") -> Response:
     """The error as an HTTP response."""
-    row = row_of(type(error))
-    headers = dict(getattr(error, "headers", {}))
-    if row.retry_after_s:
-        headers["Retry-After"] = str(row.retry_after_s)
     return Response(
         _encode(problem_of(error, master_url=master_url)),
-        status_code=row.status,
-        headers=headers,
+        status_code=row_of(type(error)).status,
+        headers=headers_of(error),
         media_type=MEDIA_TYPE,
     )
 
 
-def failure_response() -> Response:
+def unexpected() -> errors.NexusError:
     """What a client is told of a bug; the log tells the rest."""
-    return problem_response(errors.NexusError("an unexpected error; it is in the log"))
+    return errors.NexusError("an unexpected error; it is in the node's log")
+
+
+def cut_off() -> AnswerLostError:
+    """What a client is told whose request was under way when its node stopped."""
+    return AnswerLostError(
+        "the node stopped before it could answer: what was to be written may be done "
+        "or not"
+    )
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -1,4 +1,4 @@
-"""What only the HTTP side can refuse: each is the caller's, but for the last five.
+"""What only the HTTP side can refuse: a RequestError is the caller's own mistake.
 
 `headers` are sent with the answer.
 """

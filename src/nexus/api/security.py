@@ -21,12 +21,13 @@ BEARER: Final = b"bearer "
 FORWARDED_BY: Final = b"nexus-forwarded-by"
 """Names the node that passed the call on; such a call is not passed on again."""
 
-_TELLING: Final = frozenset((b"authorization", b"origin"))
-"""What says more of a caller than that it is there."""
 
 FORWARDED_FOR: Final = b"nexus-forwarded-for"
 """Whom that node had let in, and what they may do, where the cluster's secret stands
 for their credential: `write anonymous`."""
+
+_TELLING: Final = frozenset((b"authorization", b"origin"))
+"""What says more of a caller than that it is there."""
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by name in lower case; of a repeated one the last."""
@@ -143,11 +144,11 @@ def credential_for(headers: Headers, secret: str, role: TokenRole) -> bytes:
     if not secret:
         return b""
     client = SECRET if given == secret else ANONYMOUS
-    lines = (f"authorization: Bearer {secret}", f"{_FOR}: {role} {client.who}", "")
-    return "\r\n".join(lines).encode()
-
-
-_FOR: Final = FORWARDED_FOR.decode()
+    return b"authorization: Bearer %b\r\n%b: %b\r\n" % (
+        secret.encode(),
+        FORWARDED_FOR,
+        f"{role} {client.who}".encode(),
+    )
 
 
 def bearer(headers: Headers) -> str:

@@ -25,7 +25,7 @@ from nexus.api.bodies import (
 from nexus.api.calls import Answer, Call
 from nexus.api.facade import NodeFacade
 from nexus.api.forward import Forwarder
-from nexus.api.problems import failure_response, problem_response
+from nexus.api.problems import cut_off, problem_response, unexpected
 from nexus.api.refusals import AnswerLostError
 from nexus.api.security import Gate, Headers, require
 from nexus.api.values import TRANSACTION_ID_LIMIT, encode_response, read_params
@@ -50,10 +50,6 @@ from nexus.errors import (
 from nexus.model.statements import StatementKind, classify
 from nexus.model.token import Principal, TokenRole
 from nexus.node.requests import SqlRequest, SqlResponse
-
-_CUT_OFF: Final = (
-    "the node stopped before it could answer: what was to be written may be done or not"
-)
 
 LEAST_AGAIN_S: Final = 5.0
 
@@ -94,10 +90,10 @@ class SqlEndpoint:
         except asyncio.CancelledError:
             # The server ends this task when a stop has waited long enough; not raised
             # again, because the task ends here and the log needs no trace of it.
-            response = problem_response(AnswerLostError(_CUT_OFF))
+            response = problem_response(cut_off())
         except Exception:
             answered(HTTPStatus.INTERNAL_SERVER_ERROR)
-            await failure_response()(scope, receive, send)
+            await problem_response(unexpected())(scope, receive, send)
             raise
         answered(response.status_code)
         await response(scope, receive, send)

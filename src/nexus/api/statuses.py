@@ -306,6 +306,15 @@ TABLE: Final[dict[type[errors.NexusError], Row]] = {
 }
 
 
+def headers_of(error: errors.NexusError) -> dict[str, str]:
+    """The headers of an answer that tells of this error: its own, and Retry-After."""
+    headers = dict(getattr(error, "headers", {}))
+    retry_after_s = row_of(type(error)).retry_after_s
+    if retry_after_s:
+        headers["Retry-After"] = str(retry_after_s)
+    return headers
+
+
 def row_of(kind: type[errors.NexusError]) -> Row:
     """The table's row of this kind of error, or of the nearest kind above it."""
     return next(TABLE[base] for base in kind.__mro__ if base in TABLE)

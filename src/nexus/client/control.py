@@ -80,8 +80,7 @@ class Control:
 
     def commit(self) -> None:
         """Commit what is open; durable on return."""
-        state = self._leave()
-        if state is State.TAKEN:
+        if self._leave() is State.TAKEN:
             self.session.commit()
 
     def rollback(self) -> None:

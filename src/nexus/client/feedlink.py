@@ -4,14 +4,13 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import httpx
 import msgspec
 
-from nexus import errors
 from nexus.client.jsonvalues import read_value
 from nexus.errors import (
     ChangesGoneError,
@@ -22,6 +21,7 @@ from nexus.errors import (
     RequestError,
 )
 from nexus.model.change import Change
+from nexus.protocol.failures import KINDS, error_like
 from nexus.tls.words import reason_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -33,12 +33,6 @@ MOST_LINE_BYTES: Final = 1 << 30
 """Of one change: SQLite's longest values, written as base64, are far beyond sense."""
 
 Query = Sequence[tuple[str, str | int]]
-
-_ERRORS: Final[Mapping[str, type[NexusError]]] = {
-    kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, NexusError)
-}
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -57,10 +51,8 @@ class Problem(msgspec.Struct, frozen=True):
         if self.code == PositionLostError.code:
             return PositionLostError(self.detail, resume_from=self.resume_from)
         is_mine = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.CONFLICT
-        kind = _ERRORS.get(self.code, RequestError if is_mine else NexusError)
-        error = kind.__new__(kind, self.detail)
-        Exception.__init__(error, self.detail)
-        return error
+        unknown = RequestError if is_mine else NexusError
+        return error_like(KINDS.get(self.code, unknown), self.detail)
 
 
 _change_of: Final = msgspec.json.Decoder(Change).decode

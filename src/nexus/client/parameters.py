@@ -15,7 +15,7 @@ from nexus.model.statements import (
     classify,
     has_several,
     identifiers,
-    variables,
+    parameters,
     words,
 )
 
@@ -160,30 +160,18 @@ def _read(sql: str) -> Plan:
     return Plan(
         sql,
         kind,
-        _parameters(sql),
+        _names(sql),
         inserts=bool(verbs & {"insert", "replace"}),
         changes_rows=first not in ("", "with"),
     )
 
 
-def _parameters(sql: str) -> tuple[str | None, ...]:
-    """The parameters' names by place (https://www.sqlite.org/lang_expr.html#varparam).
-
-    `?` takes the next place, `?5` the fifth, a name the next one at its first use.
-    """
-    found: dict[int, str | None] = {}
-    places: dict[str, int] = {}
-    highest = 0
-    for text in variables(sql):
-        number = int(text[1:]) if text[0] == "?" and text[1:] else 0
-        if text == "?":
-            place = highest + 1
-        else:
-            place = number or places.setdefault(text, highest + 1)
-            found.setdefault(place, text[1:])
-        if place > MOST_PARAMETERS:
-            raise OperationalError(
-                f"variable number must be between ?1 and ?{MOST_PARAMETERS}"
-            )
-        highest = max(highest, place)
-    return tuple([found.get(place) for place in range(1, highest + 1)])
+def _names(sql: str) -> tuple[str | None, ...]:
+    """The parameters' names by place, without the sign."""
+    try:
+        written = parameters(sql, most=MOST_PARAMETERS)
+    except ValueError:
+        raise OperationalError(
+            f"variable number must be between ?1 and ?{MOST_PARAMETERS}"
+        ) from None
+    return tuple([text[1:] or None for text in written])

@@ -18,7 +18,7 @@ from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.session import Result, Statement
 from nexus.client.target import Target, read_target
-from nexus.client.trust import Trust
+from nexus.client.trust import NOTHING_SAID, Trust
 from nexus.errors import (
     ConnectionLostError,
     NexusError,
@@ -56,7 +56,6 @@ ELSEWHERE: Final = (
 UNDECIDED_PAUSE_S: Final = 0.05
 """Before a write is asked for again whose outcome its node does not know yet."""
 
-_NOTHING_SAID: Final = Trust()
 
 Found = TypeVar("Found")
 
@@ -78,7 +77,7 @@ class RemoteSession:
         *,
         timeout_s: float | None = None,
         secret: str = "",
-        trust: Trust = _NOTHING_SAID,
+        trust: Trust = NOTHING_SAID,
     ) -> "RemoteSession":
         """Connect to the first node that answers.
 

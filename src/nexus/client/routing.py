@@ -97,10 +97,7 @@ class Routing:
 
     def suits(self, address: str, purpose: Purpose) -> bool:
         """Whether a connection to this node is one to go on using."""
-        node = self._nodes[address]
-        if purpose is Purpose.WRITE or self._read is ReadFrom.MASTER:
-            return node.is_master
-        return True
+        return self._nodes[address].is_master or not self._wants_master(purpose)
 
     def is_cut_off(self, now_ms: int) -> bool:
         """Whether a master is named, and has not been reached for a while."""

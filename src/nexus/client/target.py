@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from nexus.client.trust import NAMES, Trust, trust_of
+from nexus.client.trust import NAMES, NOTHING_SAID, Trust, trust_of
 from nexus.errors import RequestError
 from nexus.model.secret import Secret
 
@@ -18,7 +18,6 @@ DEFAULT_PORT: Final = 15475
 TIMEOUT_S: Final = 30.0
 """Longer than an election among nodes with the default heartbeats."""
 
-_NOTHING_SAID: Final = Trust()
 
 _MOST_PORT: Final = 65535
 
@@ -53,7 +52,7 @@ def read_target(
     *,
     timeout_s: float | None = None,
     secret: str = "",
-    trust: Trust = _NOTHING_SAID,
+    trust: Trust = NOTHING_SAID,
 ) -> Target:
     """The target that a URL names; what is given beside it goes before.
 

@@ -65,6 +65,9 @@ class Trust(msgspec.Struct, frozen=True):
         return client_context(TlsFiles(cert, key, ca))
 
 
+NOTHING_SAID: Final = Trust()
+
+
 def trust_of(options: dict[str, str]) -> Trust:
     """What the query of a URL says; raises ValueError for what it cannot say."""
     wanted = options.get("tls")

@@ -46,9 +46,8 @@ class EmbeddedNode:
         except BaseException:
             self._stop_loop()
             raise
-        self._directories = [config.data_dir.resolve()]
-        in_this_process[self._directories[0]] = partial(NodeSession, self._node)
-        for node in self._node.named.values():
+        self._directories: list[Path] = []
+        for node in (self._node, *self._node.named.values()):
             directory = node.config.data_dir.resolve()
             self._directories.append(directory)
             in_this_process[directory] = partial(NodeSession, node)

@@ -196,6 +196,31 @@ def variables(sql: str) -> list[str]:
     return found
 
 
+def parameters(sql: str, *, most: int) -> tuple[str, ...]:
+    """The parameters by place, as they are written; "" at a place that none has.
+
+    `?` takes the next place, `?5` the fifth, a name the next one at its first use
+    (https://www.sqlite.org/lang_expr.html#varparam). Raises ValueError for a place
+    that is not between 1 and `most`.
+    """
+    found: dict[int, str] = {}
+    named: dict[str, int] = {}
+    last = 0
+    for text in variables(sql):
+        if text == "?":
+            place = last + 1
+        elif text[0] == "?":
+            place = int(text[1:])
+        else:
+            place = named.setdefault(text, last + 1)
+        if not 1 <= place <= most:
+            raise ValueError(f"a parameter is between ?1 and ?{most}")
+        if found.get(place, "?") == "?":
+            found[place] = text
+        last = max(last, place)
+    return tuple([found.get(place, "") for place in range(1, last + 1)])
+
+
 def tail(sql: str, count: int) -> str:
     """What follows the first `count` tokens, semicolons not counted."""
     for match in _TOKEN.finditer(sql):

@@ -39,11 +39,18 @@ def failed_of(error: NexusError, request_id: int, *, ended: bool = False) -> Fai
 
 def error_of(failed: Failed) -> NexusError:
     """The error as it was raised on the node; of an unknown code, the plainest."""
-    kind = KINDS.get(failed.code, NexusError)
-    error = kind.__new__(kind, failed.message)
-    Exception.__init__(error, failed.message)
-    known = {name: failed.details[name] for name in TOLD if name in failed.details}
-    for name, value in (_DEFAULTS.get(kind, {}) | known).items():
+    error = error_like(KINDS.get(failed.code, NexusError), failed.message)
+    for name in TOLD:
+        if name in failed.details:
+            setattr(error, name, failed.details[name])
+    return error
+
+
+def error_like(kind: type[NexusError], message: str) -> NexusError:
+    """An error of this kind, with all attributes that its catchers rely on."""
+    error = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    for name, value in _DEFAULTS.get(kind, {}).items():
         setattr(error, name, value)
     return error
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 from nexus.api.hrana.messages import NamedArg, Value
 from nexus.api.hrana.values import read_value
 from nexus.api.refusals import ArgumentsError
-from nexus.model.statements import remembered, variables
+from nexus.model.statements import parameters as numbered
+from nexus.model.statements import remembered
 
 MOST_PARAMETERS: Final = 32_766
 """Of one statement, as SQLite has it."""
@@ -49,23 +50,11 @@ def _place_of(name: str, names: Sequence[str]) -> int:
 
 @remembered
 def parameters(sql: str) -> tuple[str, ...]:
-    """The parameters by place, as they are written; "" at a place that none has.
+    """The statement's parameters by place, "" at one that none has.
 
-    `?` takes the next place, `?5` the fifth, a name the next one at its first use
-    (https://www.sqlite.org/lang_expr.html#varparam). Raises ArgumentsError.
+    Raises ArgumentsError where SQLite has no such place.
     """
-    found: dict[int, str] = {}
-    places: dict[str, int] = {}
-    last = 0
-    for text in variables(sql):
-        if text == "?":
-            place = last + 1
-        elif text[0] == "?":
-            place = int(text[1:])
-        else:
-            place = places.setdefault(text, last + 1)
-        if not 1 <= place <= MOST_PARAMETERS:
-            raise ArgumentsError(f"a parameter is between ?1 and ?{MOST_PARAMETERS}")
-        found.setdefault(place, text)
-        last = max(last, place)
-    return tuple(found.get(place, "") for place in range(1, last + 1))
+    try:
+        return numbered(sql, most=MOST_PARAMETERS)
+    except ValueError as error:
+        raise ArgumentsError(str(error)) from None

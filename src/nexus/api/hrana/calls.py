@@ -19,10 +19,8 @@ from nexus.api.refusals import (
     TooManyStreamsError,
 )
 from nexus.api.sql import OF_STATEMENTS
-from nexus.errors import (
-    NexusError,
-    NoMasterError,
-)
+from nexus.api.streams import JSON_LINES
+from nexus.errors import NexusError, NoMasterError
 from nexus.model.token import TokenRole
 
 _OF_STREAMS: Final = (
@@ -34,7 +32,7 @@ _OF_STREAMS: Final = (
 )
 
 
-def _post(  # one row for each call
+def _post(
     path: str,
     name: str,
     summary: str,
@@ -95,7 +93,7 @@ CALLS: Final = (
         "/v3/cursor",
         "hrana_3_cursor",
         "Hrana 3: run a batch on a stream, its rows as they are read.",
-        Answer("Lines of JSON.", media_type="application/x-ndjson"),
+        Answer("Lines of JSON.", media_type=JSON_LINES),
         CursorBody,
         _OF_STREAMS,
     ),

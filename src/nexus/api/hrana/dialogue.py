@@ -56,7 +56,7 @@ Request = OpenStream | CloseStream | OfStream | StoreSqlRequest | CloseSqlReques
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """Who the client is: the cluster secret, where the node wants it."""
+    """Who the client is: its token, or the cluster's secret, where the node asks."""
 
     jwt: str | None = None
 

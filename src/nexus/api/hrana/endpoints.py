@@ -45,7 +45,8 @@ from nexus.api.hrana.routing import batch_needs_master, needs_master
 from nexus.api.hrana.socket import SocketHost
 from nexus.api.hrana.stream import Stream
 from nexus.api.hrana.streams import Streams
-from nexus.api.refusals import AnswerLostError, StreamGoneError
+from nexus.api.problems import cut_off, unexpected
+from nexus.api.refusals import StreamGoneError
 from nexus.api.security import Gate
 from nexus.errors import NexusError
 from nexus.model.statements import CONTROL, classify
@@ -56,9 +57,6 @@ PRINCIPAL: Final = "nexus.principal"
 
 CURSOR: Final = "/v3/cursor"
 
-_CUT_OFF: Final = (
-    "the node stopped before it could answer: what was to be written may be done or not"
-)
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -257,10 +255,9 @@ class _Endpoint:
         except asyncio.CancelledError:
             # The server ends this task when a stop has waited long enough; not raised
             # again, because the task ends here and the log needs no trace of it.
-            response = refusal(AnswerLostError(_CUT_OFF))
+            response = refusal(cut_off())
         except Exception:
-            bug = NexusError("an unexpected error; it is in the log")
-            await refusal(bug)(scope, receive, send)
+            await refusal(unexpected())(scope, receive, send)
             raise
         await response(scope, receive, send)
 

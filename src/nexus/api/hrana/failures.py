@@ -13,7 +13,7 @@ from starlette.responses import Response
 from nexus import errors
 from nexus.api.calls import JSON
 from nexus.api.hrana.results import HranaError
-from nexus.api.statuses import row_of
+from nexus.api.statuses import headers_of, row_of
 
 _LIBSQL: Final = {
     "transaction_expired": "TRANSACTION_TIMEOUT",
@@ -52,13 +52,9 @@ def failure_of(error: errors.NexusError) -> HranaError:
 
 def refusal(error: errors.NexusError) -> Response:
     """The error as an answer of its own: the stream, if there was one, is gone."""
-    row = row_of(type(error))
-    headers = dict(getattr(error, "headers", {}))
-    if row.retry_after_s:
-        headers["Retry-After"] = str(row.retry_after_s)
     return Response(
         _encode(failure_of(error)),
-        status_code=row.status,
-        headers=headers,
+        status_code=row_of(type(error)).status,
+        headers=headers_of(error),
         media_type=JSON,
     )

@@ -1,13 +1,12 @@
 """The answer of a cursor: lines, any number of them."""
 
 from collections.abc import AsyncGenerator
-from typing import Final
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-LINES: Final = "application/x-ndjson"
+from nexus.api.streams import JSON_LINES
 
 
 class LinesResponse(StreamingResponse):
@@ -15,7 +14,7 @@ class LinesResponse(StreamingResponse):
 
     def __init__(self, first: bytes, lines: AsyncGenerator[bytes, None]) -> None:
         self._lines = lines
-        super().__init__(_after(first, lines), media_type=LINES)
+        super().__init__(_after(first, lines), media_type=JSON_LINES)
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from nexus.api.calls import json_response
 from nexus.api.hrana.failures import failure_of
-from nexus.api.hrana.lines import LINES
 from nexus.api.hrana.messages import CloseRequest, CursorBody, PipelineBody
 from nexus.api.hrana.results import (
     CursorAnswer,
@@ -22,6 +21,7 @@ from nexus.api.hrana.results import (
 )
 from nexus.api.hrana.streams import Baton
 from nexus.api.refusals import StreamGoneError
+from nexus.api.streams import JSON_LINES
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -41,7 +41,7 @@ def lost_cursor(message: CursorBody, error: StreamGoneError) -> Response:
         raise error
     lines = (CursorAnswer(None, None), CursorError(failure_of(error)))
     content = b"".join([_encode(line) + b"\n" for line in lines])
-    return Response(content, media_type=LINES)
+    return Response(content, media_type=JSON_LINES)
 
 
 def _held(text: str | None) -> bool:

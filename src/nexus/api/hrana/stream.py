@@ -62,8 +62,8 @@ from nexus.node.sqlstream import SqlStream
 from nexus.storage.capture import Statement
 
 ANSWER_BYTES: Final = 32 << 20
-"""Of the rows of one statement; a cursor gives any number of those that are read from a
-view, as all are but those of a transaction that holds the writer."""
+"""Of one statement's rows. A cursor has no such bound, but in a transaction that holds
+the writer: elsewhere its rows are read from a view, as they are asked for."""
 
 
 class Stream:

@@ -21,9 +21,14 @@ MAIN: Final = "main"
 _TRANSLATED: Final = re.compile(r'"__\[SCHEMA_([^\]]+)\]\.')
 
 
+def is_main(schema: str | None) -> bool:
+    """Whether names of this schema stand as they are: it is none of ours."""
+    return schema in (None, "", MAIN)
+
+
 def joined(name: str, schema: str | None) -> str:
     """An object's name in the database."""
-    return name if schema in (None, "", MAIN) else f"{schema}.{name}"
+    return name if is_main(schema) else f"{schema}.{name}"
 
 
 def parted(name: str) -> tuple[str | None, str]:
@@ -40,7 +45,7 @@ class Preparer(SQLiteIdentifierPreparer):
         self, table: Any, use_schema: bool = True, name: str | None = None
     ) -> str:
         schema = self.schema_for_object(table)
-        if self.omit_schema or schema in (None, "", MAIN):
+        if self.omit_schema or is_main(schema):
             return super().format_table(table, use_schema=False, name=name)
         # Also where use_schema is False: the prefix is a part of the name.
         return self.quote_identifier(f"{schema}.{table.name if name is None else name}")
@@ -55,8 +60,9 @@ class Preparer(SQLiteIdentifierPreparer):
 
         def prefix(match: re.Match[str]) -> str:
             schema = names.get(match[1], match[1])
-            own = schema in (None, "", MAIN)
-            return '"' if own else f'"{self._escape_identifier(str(schema))}.'
+            return (
+                '"' if is_main(schema) else f'"{self._escape_identifier(str(schema))}.'
+            )
 
         return _TRANSLATED.sub(prefix, statement)
 
@@ -68,7 +74,7 @@ class Compiler(SQLiteCompiler):
 
     @override
     def visit_table(self, table: Any, *args: Any, **options: Any) -> Any:
-        if self.preparer.schema_for_object(table) in (None, "", MAIN):
+        if is_main(self.preparer.schema_for_object(table)):
             return super().visit_table(table, *args, **{**options, "use_schema": False})
         if options.get("from_linter"):
             options["from_linter"].froms[table] = table.fullname
@@ -84,7 +90,7 @@ class Compiler(SQLiteCompiler):
         table = column.table
         if include_table and table is not None and table.named_with_column:
             schema = self.preparer.schema_for_object(table)
-            if schema not in (None, "", MAIN):
+            if not is_main(schema):
                 options["include_table"] = False
                 name = super().visit_column(column, *args, **options)
                 return f"{self.preparer.format_table(table)}.{name}"
@@ -103,7 +109,7 @@ class DdlCompiler(SQLiteDDLCompiler):
     def _prepared_index_name(self, index: Any, include_schema: bool = False) -> str:
         table = index.table
         schema = None if table is None else self.preparer.schema_for_object(table)
-        if not include_schema or schema in (None, "", MAIN):
+        if not include_schema or is_main(schema):
             return str(super()._prepared_index_name(index))
         quoted = self.preparer.format_index(index)
         (name,) = self.preparer.unformat_identifiers(quoted)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import reflection
 from typing_extensions import override
 
-from nexus.client.sqlalchemy.naming import MAIN, joined, parted
+from nexus.client.sqlalchemy.naming import MAIN, is_main, joined, parted
 
 _OBJECTS = "select name from sqlite_master where type = ? order by name"
 
@@ -94,7 +94,7 @@ class Reflection(SQLiteDialect_pysqlite):
         self, connection: Any, table_name: str, schema: str | None = None, **kw: Any
     ) -> Any:
         indexes = super().get_indexes(connection, joined(table_name, schema), **kw)
-        if schema in (None, "", MAIN):
+        if is_main(schema):
             return indexes
         prefix = f"{schema}."
         return [{**i, "name": i["name"].removeprefix(prefix)} for i in indexes]
@@ -115,7 +115,7 @@ class Reflection(SQLiteDialect_pysqlite):
 
 def _within(schema: str | None, names: Iterable[str], *, internal: bool) -> list[str]:
     """The names of a schema's objects, among all names."""
-    wanted = None if schema in (None, "", MAIN) else schema
+    wanted = None if is_main(schema) else schema
     parts = [parted(name) for name in names if internal or not _is_internal(name)]
     return [name for owner, name in parts if owner == wanted]
 
