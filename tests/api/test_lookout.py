@@ -167,6 +167,22 @@ async def test_another_node_at_a_known_address_takes_the_place_of_the_first(
     assert sorted(second) == ["n1", "r2"]
 
 
+async def test_a_node_whose_address_another_one_has_now_is_told_as_such(
+    node: FakeNode,
+) -> None:
+    status = replace(STATUS, node_id="r2", master_id="n1")
+    answer = reply(msgspec.json.encode(NodeFigures(at_us=1, status=status)))
+    async with listening(answer, answer) as other:
+        node.replica_url = other.url  # of r1, which was there before
+        seen_from = Lookout(node)
+        await seen_from.look()
+        seen = by_id(await seen_from.look())
+
+    assert sorted(seen) == ["n1", "r1", "r2"]
+    assert seen["r2"].error == ""
+    assert f"another node, r2, answers at {other.url}" in seen["r1"].error
+
+
 async def test_a_slow_node_keeps_nobody_from_seeing_the_others(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

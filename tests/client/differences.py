@@ -1,6 +1,8 @@
 """Where a connection deliberately does not do what one of sqlite3 does."""
 
+import pickle
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, Final
 
 from client.behaviours import Behaviour, Side
@@ -51,7 +53,7 @@ def _(side: Side) -> Any:
     return tried(lambda: connection.execute("attach ':memory:' as m").fetchall())
 
 
-@differs("`total_changes` and triggers", 2, 1)
+@differs("`total_changes`, triggers and cascades", 2, 1)
 def _(side: Side) -> Any:
     connection = side.connect()
     connection.execute(
@@ -99,12 +101,63 @@ def _(side: Side) -> Any:
     return failed, open_still
 
 
-@differs("`last_insert_rowid()` outside a transaction", [(7,)], [(0,)])
+@differs(
+    "`last_insert_rowid()` and `changes()` outside a transaction", [(7, 1)], [(0, 0)]
+)
 def _(side: Side) -> Any:
     connection = side.connect()
     connection.execute("insert into t(id) values (7)")
     connection.commit()
-    return connection.execute("select last_insert_rowid()").fetchall()
+    return connection.execute("select last_insert_rowid(), changes()").fetchall()
+
+
+@differs(
+    "`OR FAIL` and `RAISE(FAIL)` outside a transaction",
+    ("IntegrityError", [(None,), (None,)]),
+    ("IntegrityError", [(None,)]),
+)
+def _(side: Side) -> Any:
+    connection = side.connect(isolation_level=None)
+    connection.execute("insert into t(id) values (2)")
+    insert = "insert or fail into t(id) values (1), (2), (3)"
+    return tried(lambda: connection.execute(insert)), held(connection)
+
+
+@differs("rows not yet fetched, and later changes", [(2,), (3,)], [(2,)])
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.executemany(INSERT, [(1,), (2,)])
+    connection.commit()
+    cursor = connection.execute("select a from t order by id")
+    cursor.fetchone()
+    connection.execute(INSERT, (3,))
+    rows = cursor.fetchall()
+    connection.rollback()
+    return rows
+
+
+@differs("`text_factory` set between fetches", [(b"b",)], [("b",)])
+def _(side: Side) -> Any:
+    connection = side.connect()
+    cursor = connection.execute("values ('a'), ('b')")
+    cursor.fetchone()
+    connection.text_factory = bytes
+    return cursor.fetchall()
+
+
+@differs("parameters in a mapping that is no `dict`", "ProgrammingError", [(1,)])
+def _(side: Side) -> Any:
+    connection = side.connect()
+    named = MappingProxyType({"a": 1})
+    return tried(lambda: connection.execute("select :a", named).fetchall())
+
+
+@differs("`Row` and `pickle`", "TypeError", (7,))
+def _(side: Side) -> Any:
+    connection = side.connect()
+    connection.row_factory = side.module.Row
+    row = connection.execute("select 7").fetchone()
+    return tried(lambda: tuple(pickle.loads(pickle.dumps(row))))
 
 
 @differs(

@@ -20,6 +20,7 @@ from client.behaviours import (
     kind_of,
 )
 from client.calls import CALLS
+from client.corners import CORNERS
 from client.differences import DIFFERENCES
 from nexus.client.converters import adapters, converters
 from nexus.client.local import LocalSession
@@ -106,9 +107,10 @@ def clear(connection: nexus.Connection) -> None:
     connection.execute("pragma user_version = 0")
     for kind, name in connection.execute(
         "select type, name from sqlite_schema where type in ('table', 'view') "
-        "and name not like 'sqlite_%' and name not like 'nexus\\_%' escape '\\'"
+        "and name not like 'sqlite_%' and name not like 'nexus\\_%' escape '\\' "
+        "order by sql not like 'create virtual%'"  # their own tables go with them
     ).fetchall():
-        connection.execute(f'drop {kind} "{name}"')
+        connection.execute(f'drop {kind} if exists "{name}"')
     connection.execute("pragma foreign_keys = on")
 
 
@@ -164,6 +166,7 @@ BEHAVIOURS: dict[str, Behaviour] = (
         for name, texts in STATEMENTS.items()
     }
     | CALLS
+    | CORNERS
 )
 
 

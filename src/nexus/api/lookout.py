@@ -7,7 +7,7 @@ node that was seen once stays in view when it dies, as long as others name it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -184,13 +184,14 @@ class Lookout:
             if view.figures is not None and not view.error
         ]
         named = dict(_named(answering))
+        here = {one.url: key for key, one in self._views.items() if not one.error}
         for key, view in list(self._views.items()):
             if view.error and key not in named and key != own:
                 del self._views[key]
         for node_id, (url, addr) in named.items():
             known = self._views.get(node_id)
             if known is None:
-                known = NodeView(node_id=node_id, url=url, error=_why(url, addr))
+                known = NodeView(node_id=node_id, url=url, error=_why(url, addr, here))
             self._views[node_id] = msgspec.structs.replace(
                 known, url=known.url or url, addr=addr or known.addr
             )
@@ -215,10 +216,16 @@ def _named(answering: Iterable[NodeFigures]) -> Iterable[tuple[str, tuple[str, s
             yield replica.id, (replica.http_url, replica.addr)
 
 
-def _why(url: str, addr: str) -> str:
+def _why(url: str, addr: str, here: Mapping[str, str]) -> str:
+    """Why nothing is known of a node; `here` are the ids of those that answer."""
+    if url in here:
+        return (
+            f"another node, {here[url]}, answers at {url}; if this one's disk is lost, "
+            "make a voter of that one and remove this one"
+        )
     if url:
         return f"{url} does not answer"
-    return f"{addr} has not said since then where its API is"
+    return f"{addr} is not connected to any node that answers, nor is its API known"
 
 
 def _read(url: str, answer: Received) -> NodeFigures:

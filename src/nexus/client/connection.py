@@ -82,7 +82,7 @@ class Connection(Unsupported):
 
         With any other, one begins before the first statement that changes rows.
         """
-        self.require_open()
+        _ = self._opened  # raises once it is closed; any thread may ask
         return self._isolation_level
 
     @isolation_level.setter
@@ -110,13 +110,11 @@ class Connection(Unsupported):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        self.require_open()
         return self._opened.in_transaction
 
     @property
     def total_changes(self) -> int:
         """How many rows this connection's statements have changed."""
-        self.require_open()
         return self._opened.total_changes
 
     @property
@@ -246,7 +244,7 @@ class Connection(Unsupported):
         return control
 
     def __enter__(self) -> Self:
-        self.require_open()
+        _ = self._opened
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> Literal[False]:

@@ -122,8 +122,8 @@ def converter_for(
 
 def shown_name(name: str, detect_types: int) -> str:
     """A column's name as `description` shows it: without ` [type]`."""
-    if detect_types & PARSE_COLNAMES and " [" in name:
-        return name.partition(" [")[0]
+    if detect_types & PARSE_COLNAMES and "[" in name:
+        return name.partition("[")[0].removesuffix(" ")
     return name
 
 

@@ -5,17 +5,31 @@ from itertools import islice
 from operator import index
 from typing import Any, Final, Protocol, Self
 
+from typing_extensions import override
+
 from nexus.client.control import Control
 from nexus.client.converters import converter_for, shown_name, to_bytes
 from nexus.client.exceptions import ProgrammingError, translated
 from nexus.client.parameters import Plan, bind, bind_all, plan_for
 from nexus.client.session import Result, Row, Statement
 from nexus.errors import NexusError
+from nexus.model.pragmas import setting_of
 from nexus.model.statements import StatementKind, split
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _NOTHING: Final = Result()
+
+_CHANGES_NOTHING: Final = (
+    StatementKind.READ,
+    StatementKind.BEGIN,
+    StatementKind.COMMIT,
+    StatementKind.ROLLBACK,
+    StatementKind.SAVEPOINT,
+    StatementKind.RELEASE,
+    StatementKind.ROLLBACK_TO,
+)
+"""Kinds that SQLite itself calls read-only."""
 
 
 class Owner(Protocol):
@@ -112,7 +126,9 @@ class Cursor:
             raise _no_text("executemany() argument 1", sql)
         self._forget()
         plan = plan_for(sql)
-        if plan.kind is StatementKind.READ:
+        if plan.kind in _CHANGES_NOTHING or (
+            plan.kind is StatementKind.PRAGMA and not setting_of(sql)[1]
+        ):
             raise ProgrammingError("executemany() can only execute DML statements.")
         self._locked = True
         try:
@@ -182,6 +198,10 @@ class Cursor:
             raise ProgrammingError("Recursive use of cursors not allowed.")
         self._forget()
         self._closed = True
+
+    @override
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot pickle or copy a cursor: its rows are read but once")
 
     def __iter__(self) -> Self:
         return self

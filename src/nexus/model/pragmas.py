@@ -44,9 +44,13 @@ _WITH_ARGUMENT: Final = frozenset({
 })  # fmt: skip
 
 _WITHOUT_ARGUMENT: Final = frozenset({
+    "analysis_limit",
     "application_id",
+    "auto_vacuum",
+    "automatic_index",
     "busy_timeout",
     "cache_size",
+    "cell_size_check",
     "collation_list",
     "compile_options",
     "data_version",
@@ -55,15 +59,28 @@ _WITHOUT_ARGUMENT: Final = frozenset({
     "foreign_keys",
     "freelist_count",
     "function_list",
+    "ignore_check_constraints",
     "journal_mode",
+    "legacy_alter_table",
+    "locking_mode",
+    "max_page_count",
+    "mmap_size",
     "module_list",
     "page_count",
     "page_size",
+    "pragma_list",
+    "read_uncommitted",
     "recursive_triggers",
+    "reverse_unordered_selects",
     "schema_version",
+    "secure_delete",
     "synchronous",
     "temp_store",
+    "threads",
+    "trusted_schema",
     "user_version",
+    "wal_autocheckpoint",
+    "writable_schema",
 })  # fmt: skip
 
 _MENDS: Final = {

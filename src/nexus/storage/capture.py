@@ -260,7 +260,9 @@ class Capture:
             self._writer.execute(f"savepoint {self._own_name(len(self._savepoints))}")
             return
         if name not in self._savepoints:
-            raise RefusedStatementError(f"no such savepoint: {name}")
+            raise StatementError(
+                f"no such savepoint: {name}", sqlite_errorcode=apsw.SQLITE_ERROR
+            )
         depth = len(self._savepoints) - self._savepoints[::-1].index(name)
         if kind is StatementKind.RELEASE:
             self._writer.execute(f"release {self._own_name(depth)}")
