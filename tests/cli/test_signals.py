@@ -1,6 +1,5 @@
 """A signal that would end the program at once unwinds it instead."""
 
-import os
 import signal
 
 import pytest
@@ -15,7 +14,6 @@ def test_a_signal_unwinds_and_the_handlers_of_before_come_back(
     before = signal.getsignal(number)
 
     with pytest.raises(KeyboardInterrupt), signals_unwind():
-        os.kill(os.getpid(), number)
-        signal.pause()
+        signal.raise_signal(number)
 
     assert signal.getsignal(number) is before
