@@ -185,6 +185,7 @@ class Lookout:
         ]
         named = dict(_named(answering))
         here = {one.url: key for key, one in self._views.items() if not one.error}
+        here.pop("", None)  # of a node that has not said where its API is
         for key, view in list(self._views.items()):
             if view.error and key not in named and key != own:
                 del self._views[key]
