@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote, base_url
-from nexus.errors import NodeUnreachableError
+from nexus.cli.remote import CALL_ERRORS, Remote, base_url
 
 MOST_NODES: Final = 100
 """A cluster that names more than this sends us in circles."""
@@ -119,7 +118,7 @@ def _members(view: NodeView | None, secret: str) -> list[dict[str, Any]]:
     with Remote(view.url, secret) as remote:
         try:
             answer = remote.get("/cluster/members", timeout=STATUS_TIMEOUT_S)
-        except (NodeUnreachableError, NodeCallError):
+        except CALL_ERRORS:
             return []  # of a release that has no members, or it has gone meanwhile
     return list(answer.get("members", ()))
 
@@ -159,7 +158,7 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
             if status.get("role") == "master" or relays:
                 answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
                 replicas = tuple(answer.get("replicas", ()))
-        except (NodeUnreachableError, NodeCallError) as error:
+        except CALL_ERRORS as error:
             return NodeView(url=url, named=named, error=str(error))
     return NodeView(url=url, named=named, status=status, replicas=replicas)
 
