@@ -38,10 +38,13 @@ def list_members(
     """Show who votes, as the log of the node at URL says."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.get("/cluster/members")
+        if as_json:
+            print_json(answer)
+            return
         status = remote.get("/replication/status")
     own_master = status.get("role") == "master"
-    _tell(answer, as_json=as_json, knows_connected=own_master)
-    if not (as_json or own_master):
+    _tell(answer, as_json=False, knows_connected=own_master)
+    if not own_master:
         master = status.get("master_url") or "the master's URL"
         print(f"who is connected, the master knows: nexus member list {master}")
 
