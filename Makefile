@@ -112,15 +112,15 @@ bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minu
 bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
 
-chaos: $(VENV)/.ready ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
+chaos: $(VENV)/.ready $(VENV)/.etcd ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) CROWD=$(CROWD) \
 		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
-		tests/e2e/test_crash.py tests/e2e/test_full_sync.py tests/e2e/test_network.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
+		tests/e2e/test_crash.py tests/e2e/test_etcd_faults.py tests/e2e/test_full_sync.py tests/e2e/test_network.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py
 
-clusters: $(VENV)/.ready $(VENV)/.browser ## what make test has no time for of browsers, TLS and upgrades; some minutes
+clusters: $(VENV)/.ready $(VENV)/.etcd $(VENV)/.browser ## what make test has no time for of browsers, TLS, etcd and upgrades; some minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m campaign --timeout 300 tests/e2e
 
 # Microsoft's emulator of Azure is 360 MB of Node: a job of its own.

@@ -1,4 +1,4 @@
-"""A real etcd of three members on loopback.
+"""A real etcd of three members, on loopback or each on a machine of its own.
 
 It is Debian's etcd-server. Where it is missing and this is root, as in CI, it is
 installed; anybody else is told how to get it.
@@ -7,8 +7,9 @@ installed; anybody else is told how to get it.
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from e2e.cluster import CLIENT, free_port, wait_until
+from e2e.namespaces import Machine
 
 MEMBERS = ("one", "two", "three")
 
@@ -54,11 +56,35 @@ class Member:
     directory: Path
     client_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
+    machine: Machine | None = None
+    """Where it runs; None: beside the test."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
+    def host(self) -> str:
+        return self.machine.address if self.machine else "127.0.0.1"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.client_port}"
+        return f"http://{self.host}:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://{self.host}:{self.peer_port}"
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def pause(self) -> None:
+        """Stop it where it stands: SIGSTOP."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on: SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -69,9 +95,12 @@ class Member:
 class Etcd:
     """Three members; each can be killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, machines: Sequence[Machine] = ()) -> None:
+        """The members run on these machines, or all on loopback."""
         self.program = etcd_program()
         self.members = [Member(name, directory / name) for name in MEMBERS]
+        for member, machine in zip(self.members, machines, strict=False):
+            member.machine = machine
         directory.mkdir()
 
     @property
@@ -79,26 +108,25 @@ class Etcd:
         return ",".join(member.url for member in self.members)
 
     def start(self, member: Member) -> None:
-        peers = ",".join(
-            f"{one.name}=http://127.0.0.1:{one.peer_port}" for one in self.members
-        )
-        peer_url = f"http://127.0.0.1:{member.peer_port}"
+        peers = ",".join(f"{one.name}={one.peer_url}" for one in self.members)
         options = {
             "name": member.name,
             "data-dir": str(member.directory),
             "listen-client-urls": member.url,
             "advertise-client-urls": member.url,
-            "listen-peer-urls": peer_url,
-            "initial-advertise-peer-urls": peer_url,
+            "listen-peer-urls": member.peer_url,
+            "initial-advertise-peer-urls": member.peer_url,
             "initial-cluster": peers,
             "heartbeat-interval": "100",
             "election-timeout": "1500",
             "log-level": "error",
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
+        machine = member.machine
+        enter = ["nsenter", f"--net={machine.namespace}"] if machine else []
         with member.directory.with_suffix(".log").open("ab") as log:
             member.process = subprocess.Popen(
-                [self.program, *arguments], stdout=log, stderr=log
+                [*enter, self.program, *arguments], stdout=log, stderr=log
             )
 
     def start_all(self) -> None:
@@ -119,9 +147,9 @@ class Etcd:
 
 
 @contextmanager
-def etcd_on_loopback(directory: Path) -> Iterator[Etcd]:
+def running_etcd(directory: Path, machines: Sequence[Machine] = ()) -> Iterator[Etcd]:
     """Started, and every member ended at the end."""
-    etcd = Etcd(directory)
+    etcd = Etcd(directory, machines)
     try:
         etcd.start_all()
         yield etcd

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster import Cluster, NodeProcess, fingerprints, wait_until
-from e2e.etcd import Etcd, etcd_on_loopback
+from e2e.etcd import Etcd, running_etcd
 
 LIMIT_S = 90.0
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:
-    with etcd_on_loopback(tmp_path / "etcd") as running:
+    with running_etcd(tmp_path / "etcd") as running:
         yield running
 
 

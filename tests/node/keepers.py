@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from e2e.etcd import Etcd, etcd_on_loopback
+from e2e.etcd import Etcd, running_etcd
 from nexus.model.cluster import LinkState, Role
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.node import Node
@@ -63,7 +63,7 @@ def streams(node: Node) -> bool:
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     directory: Path = tmp_path_factory.mktemp("real") / "etcd"
-    with etcd_on_loopback(directory) as running:
+    with running_etcd(directory) as running:
         yield running
 
 

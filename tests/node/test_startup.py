@@ -140,6 +140,22 @@ def test_hard_case_12_a_replica_whose_log_is_gone_is_incomplete(tmp_path: Path) 
         assert storage.log.entry_count == 0
 
 
+def test_an_incomplete_replica_whose_snapshot_has_come_needs_no_other_one(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path, Role.REPLICA) as storage:
+        storage.catalog.update(incomplete="its log was lost", refilled=True)
+        assert not storage.catalog.state.needs_full_sync
+        storage.log.append(batch(1, 5))
+        storage.log.sync()
+    for segment in DataDirectory(tmp_path).wal.glob("*.wal"):
+        segment.unlink()
+
+    with standing_at(tmp_path, Role.REPLICA) as storage:
+        needed = storage.catalog.state.needs_full_sync
+        assert needed == storage.catalog.state.incomplete != "its log was lost"
+
+
 def test_hard_case_2_a_witness_whose_log_begins_after_its_base_is_incomplete(
     tmp_path: Path,
 ) -> None:

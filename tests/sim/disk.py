@@ -80,6 +80,8 @@ class Disk:
         """As far as the catalog knows that the log was once durable."""
         self.incomplete = False
         """In the catalog: log and database were lost, and are not all there again."""
+        self.refilled = False
+        """In the catalog: a full sync came since then."""
         self.lost: set[Record] = set()
         """What it held, and acknowledged, before it was wiped."""
         self.checked = 0
@@ -139,6 +141,7 @@ class Disk:
 
     def restart(self, copy: Copy) -> list[Record]:
         """The log begins behind a snapshot, synced; what is gone and not in it."""
+        self.refilled = True
         gone = [
             one
             for one in self.log
@@ -196,7 +199,7 @@ class Disk:
         self.watermark = NO_OFFSET
         self.lost.update(self.rows, self.log[: self.synced])
         self.intent = None
-        self.incomplete = True
+        self.incomplete, self.refilled = True, False
         self.first = Offset(1)
         self.log, self.rows = [], []
         self.synced = self.rows_synced = self.checked = 0

@@ -629,7 +629,7 @@ def standing_of(disk: Disk) -> RecoveredState:
         durable_offset=disk.durable,
         applied_offset=disk.applied,
         epoch=disk.record.epoch,
-        incomplete=disk.incomplete,
+        incomplete=disk.incomplete and not disk.refilled,
         paused=disk.chosen is not None,
         written=tuple((one.offset, 0) for one in disk.log[disk.applied :]),
     )

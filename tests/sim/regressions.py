@@ -10,6 +10,9 @@ PAUSES: Final = {
     234: "an operator chose the entry to apply up to, a rewind took it back, and "
     "another one that had got its offset was applied",
     487: "the same, with an entry that a restarted master had logged",
+    116963044: "no matter of pauses: a voter that was started anew after its full "
+    "sync, before it had caught up, asked for another one, which the master could not "
+    "give before that voter had acknowledged an entry",
 }
 """Of `plan_of`, since operators pause replicas in it."""
 

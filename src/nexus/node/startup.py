@@ -151,7 +151,7 @@ def _set_aside(directory: DataDirectory, catalog: Catalog, reason: str) -> None:
     The catalog comes first: a crash in between leaves an incomplete node too. The
     database stays where its readers have it until a snapshot replaces it.
     """
-    catalog.update(incomplete=reason, log_watermark=NO_OFFSET)
+    catalog.update(incomplete=reason, refilled=False, log_watermark=NO_OFFSET)
     kept = directory.diverged / f"log-{time.time_ns()}"
     with storage_errors(f"setting {directory.wal} aside"):
         directory.wal.rename(kept)
@@ -210,7 +210,7 @@ def _agree(
             "data directory, or start with an empty one"
         )
     if intent is not None:
-        catalog.update(intent=None)
+        catalog.update(intent=None, refilled=replaced or state.refilled)
 
 
 def redo(storage: Storage) -> None:

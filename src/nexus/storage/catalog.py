@@ -78,6 +78,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     """The log was durable up to here at the last clean stop."""
     incomplete: str = ""
     """Why this node lacks what it had acknowledged; it neither votes nor stands."""
+    refilled: bool = False
+    """A full sync came since then: what is lacking now, its master's log has."""
     paused: bool = False
     """An operator has stopped the apply; until it is resumed, or this node reigns."""
     intent: Intent | None = None
@@ -85,6 +87,11 @@ class CatalogState(msgspec.Struct, frozen=True):
     """Only on a witness whose log does not begin with the first entry."""
     layout: int = LAYOUT
     """Of the whole data directory; the first release wrote none, and had 1."""
+
+    @property
+    def needs_full_sync(self) -> str:
+        """Why only a snapshot mends this node; empty if what it has is sound."""
+        return "" if self.refilled else self.incomplete
 
 
 class Catalog:

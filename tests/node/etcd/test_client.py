@@ -12,7 +12,7 @@ import pytest
 
 from certificates import Office
 from e2e.cluster import free_port
-from e2e.etcd import Etcd, etcd_on_loopback
+from e2e.etcd import Etcd, running_etcd
 from nexus.errors import ConfigurationError, EtcdError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
@@ -27,7 +27,7 @@ NOBODY = f"http://127.0.0.1:{free_port()}"
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     directory: Path = tmp_path_factory.mktemp("real") / "etcd"
-    with etcd_on_loopback(directory) as running:
+    with running_etcd(directory) as running:
         yield running
 
 

@@ -5,12 +5,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from e2e.cluster import free_port
+from nexus.model.cluster import NodeId, Role
+from nexus.model.operation import Operation
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
-from nexus.node.roles.accession import stand_alone, take_writes
+from nexus.node.clock import now_ms
+from nexus.node.elections.voting import Voting
+from nexus.node.parts import Parts
+from nexus.node.roles import accession
+from nexus.node.roles.accession import append_first, stand_alone, take_writes
+from nexus.protocol.messages import VoteReply
 from nexus.replication.elections.effects import TakeWrites
 from nexus.storage.schema.system import read_configuration
-from node.builders import crowd_in
+from node.builders import Crowd, crowd_in, until
 
 
 async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
@@ -67,3 +76,33 @@ async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign
 
     assert opened == [own]
     assert kept["history_id"] == "h"
+
+
+async def test_who_is_deposed_while_its_first_entry_is_synced_does_not_fail(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, deposed = asyncio.get_running_loop(), False
+    own = f"127.0.0.1:{free_port()}"
+    node = await crowd.node(
+        "n", "replica", replication__bind_addr=own, replication__peers=own
+    )
+
+    async def met_another_epoch() -> None:
+        duty = node._duties.duty
+        assert isinstance(duty, Voting)
+        news = VoteReply(Epoch(9), granted=False)
+        duty.take(duty.member.vote(NodeId("b"), news, now_ms()))
+
+    def first(parts: Parts, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+        nonlocal deposed
+        if not deposed:
+            deposed = True
+            asyncio.run_coroutine_threadsafe(met_another_epoch(), loop).result()
+        return append_first(parts, reign, operations)
+
+    monkeypatch.setattr(accession, "append_first", first)
+
+    await until(lambda: node.status().role is Role.MASTER and node.status().epoch > 9)
+
+    assert deposed
+    assert not node.status().last_error

@@ -131,6 +131,7 @@ def assert_as_before(storage: Storage) -> None:
     assert storage.database.position == position(BEFORE)
     assert (storage.log.first_offset, storage.log.last_offset) == (1, LOG_END)
     assert storage.catalog.state.intent is None
+    assert not storage.catalog.state.refilled
 
 
 def assert_installed(storage: Storage) -> None:
@@ -138,6 +139,7 @@ def assert_installed(storage: Storage) -> None:
     assert storage.database.position == position(TARGET)
     assert storage.log.entry_count == 0
     assert storage.log.last_offset == TARGET
+    assert storage.catalog.state.refilled
     assert storage.catalog.state.intent is None
 
 

@@ -61,9 +61,10 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
     reign = new_reign(parts.storage, order.epoch, order.why, member.mode)
     extent = LogExtent(parts.log.first_offset, parts.log.durable_offset)
     voting.take(member.reign(reign, extent, now_ms()))
-    if member.master is None:  # another epoch was met meanwhile
+    machine = member.master
+    if machine is None:  # another epoch was met meanwhile
         return
-    voting.reigning = await _enthroned(voting, member.master)
+    voting.reigning = await _enthroned(voting, machine)
     operations: list[Operation] = [Reigned(reign)]
     if not member.configurations[-1].offset:
         formed = Configuration(
@@ -75,7 +76,8 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
     durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
-    record_reign(parts.events, member.history)
+    # The member may have been deposed meanwhile, and have no history just now.
+    record_reign(parts.events, machine.history)
     voting.take(member.stored(durable, now_ms()))
 
 

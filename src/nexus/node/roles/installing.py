@@ -44,7 +44,7 @@ def install_snapshot(
         raise
     wal.reset(manifest.position.offset)
     # The log may end before where it ended at the last clean stop.
-    catalog.update(intent=None, log_watermark=wal.durable_offset)
+    catalog.update(intent=None, refilled=True, log_watermark=wal.durable_offset)
     return database.position
 
 
@@ -68,5 +68,5 @@ def install_base(
     intent = Intent("full_sync", ORIGIN, position)
     catalog.update(base=base, intent=intent, log_watermark=NO_OFFSET)
     wal.reset(position.offset)
-    catalog.update(intent=None, log_watermark=wal.durable_offset)
+    catalog.update(intent=None, refilled=True, log_watermark=wal.durable_offset)
     return position, history

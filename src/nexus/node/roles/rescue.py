@@ -56,7 +56,7 @@ class Rescue:
         made, database = self._made, self._parts.database
         if not database.stands or database.position == self._copied:
             return
-        incomplete = self._parts.state.incomplete
+        incomplete = self._parts.state.needs_full_sync
         if incomplete and made is None:
             made = self._parts.diverged.export(
                 (),
