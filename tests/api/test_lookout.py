@@ -76,6 +76,16 @@ async def test_a_silent_node_that_nobody_names_is_forgotten(tmp_path: Path) -> N
     assert "does not answer" in seen["r2"].error
 
 
+async def test_who_has_no_url_is_not_taken_for_another(replica: FakeNode) -> None:
+    voter = MemberView(id="v9", addr="127.0.0.1:9", voter=True, connected=False)
+    configuration = replace(replica.configuration, members=(voter,))
+    replica.configuration = configuration
+
+    seen = by_id(await Lookout(replica).look())
+
+    assert "127.0.0.1:9 is not connected" in seen["v9"].error
+
+
 async def test_a_voter_of_which_only_the_address_is_known_is_in_view(
     node: FakeNode,
 ) -> None:
