@@ -14,9 +14,9 @@ import uvloop
 
 from nexus.cli.bench.bed import only_failures
 from nexus.cli.bench.report import machine
-from nexus.cli.demo.command import signals_unwind
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.serve import SWITCH_INTERVAL_S
+from nexus.cli.signals import signals_unwind
 from nexus.cli.terminal import console, plain_table
 from peers import mariadb, ourselves, postgresql
 from peers.report import HEADINGS, Score, Scores, markdown, objections, rows

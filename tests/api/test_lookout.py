@@ -76,6 +76,16 @@ async def test_a_silent_node_that_nobody_names_is_forgotten(tmp_path: Path) -> N
     assert "does not answer" in seen["r2"].error
 
 
+async def test_who_has_no_url_is_not_taken_for_another(replica: FakeNode) -> None:
+    voter = MemberView(id="v9", addr="127.0.0.1:9", voter=True, connected=False)
+    configuration = replace(replica.configuration, members=(voter,))
+    replica.configuration = configuration
+
+    seen = by_id(await Lookout(replica).look())
+
+    assert "127.0.0.1:9 is not connected" in seen["v9"].error
+
+
 async def test_a_voter_of_which_only_the_address_is_known_is_in_view(
     node: FakeNode,
 ) -> None:
@@ -85,7 +95,7 @@ async def test_a_voter_of_which_only_the_address_is_known_is_in_view(
     seen = by_id(await Lookout(node).look())
 
     assert (seen["v9"].url, seen["v9"].addr) == ("", "127.0.0.1:9")
-    assert "127.0.0.1:9" in seen["v9"].error
+    assert seen["v9"].error.startswith("127.0.0.1:9 is not connected to any node")
 
 
 async def test_events_of_all_nodes_are_kept_once_in_the_order_of_arrival(
@@ -165,6 +175,22 @@ async def test_another_node_at_a_known_address_takes_the_place_of_the_first(
 
     assert sorted(first) == ["n1", "r1"]
     assert sorted(second) == ["n1", "r2"]
+
+
+async def test_a_node_whose_address_another_one_has_now_is_told_as_such(
+    node: FakeNode,
+) -> None:
+    status = replace(STATUS, node_id="r2", master_id="n1")
+    answer = reply(msgspec.json.encode(NodeFigures(at_us=1, status=status)))
+    async with listening(answer, answer) as other:
+        node.replica_url = other.url  # of r1, which was there before
+        seen_from = Lookout(node)
+        await seen_from.look()
+        seen = by_id(await seen_from.look())
+
+    assert sorted(seen) == ["n1", "r1", "r2"]
+    assert seen["r2"].error == ""
+    assert f"another node, r2, answers at {other.url}" in seen["r1"].error
 
 
 async def test_a_slow_node_keeps_nobody_from_seeing_the_others(

@@ -8,6 +8,7 @@ import httpx
 from api.company import PATIENCE_S, company
 from api.fake_node import FakeNode, client_of
 from nexus.api.server import HttpServer
+from nexus.model.token import TokenRole
 
 
 async def test_every_node_tells_the_whole_cluster(tmp_path: Path) -> None:
@@ -15,6 +16,35 @@ async def test_every_node_tells_the_whole_cluster(tmp_path: Path) -> None:
         for client in (both.at_master, both.at_replica):
             seen = (await client.get("/cluster")).json()
             assert [node["node_id"] for node in seen["nodes"]] == ["n1", "r1"]
+
+
+async def test_with_tokens_and_no_secret_a_viewers_token_opens_the_other_nodes(
+    tmp_path: Path,
+) -> None:
+    async with company(tmp_path) as both:
+        token = both.master.tokens.make(TokenRole.READ)
+        both.replica.tokens.known.update(both.master.tokens.known)
+        bearer = {"Authorization": f"Bearer {token}"}
+        for client in (both.at_master, both.at_replica):
+            assert (await client.get("/cluster")).status_code == 401
+            listed = (await client.get("/cluster", headers=bearer)).json()
+            path = "/cluster/events"
+            async with client.stream("GET", path, headers=bearer) as answer:
+                lines = answer.aiter_lines()
+                while (await anext(lines)) != "event: looked":
+                    pass
+            assert [node["error"] for node in listed["nodes"]] == ["", ""]
+
+
+async def test_what_lets_nobody_in_is_shown_to_no_other_node(tmp_path: Path) -> None:
+    async with company(tmp_path) as both:
+        other = both.replica.tokens.make(TokenRole.READ)
+        for given in ("Bearer no-token", f"Basic {other}"):
+            seen = await both.at_master.get(
+                "/cluster", headers={"Authorization": given}
+            )
+            by_id = {node["node_id"]: node for node in seen.json()["nodes"]}
+            assert "answers 401" in by_id["r1"]["error"]
 
 
 async def test_a_nodes_figures_are_one_answer(node: FakeNode) -> None:

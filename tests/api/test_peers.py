@@ -10,6 +10,7 @@ from nexus.api.connections import ConnectionLimits
 from nexus.api.peers import Peers, PeerSilentError
 from nexus.config import Config
 from nexus.model.secret import Secret
+from nexus.model.token import token_text
 from nexus.node.network.security import TransportSecurity
 
 
@@ -52,6 +53,20 @@ async def test_without_a_secret_nothing_is_proven(node: FakeNode) -> None:
         peers.close()
 
     assert "authorization" not in other.requests[0][1]
+
+
+@pytest.mark.parametrize("secret", ["", "s" * 16])
+async def test_a_callers_token_speaks_only_where_no_secret_does(
+    node: FakeNode, secret: str
+) -> None:
+    node.config = Config(cluster_secret=Secret(secret))
+    token = token_text("0123456789", b"x" * 32)
+    async with listening() as other:
+        peers = Peers(node)
+        await peers.get(other.url, "/health", token)
+        peers.close()
+
+    assert other.requests[0][1]["authorization"] == f"Bearer {secret or token}"
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,14 @@ def test_where_tokens_exist_or_are_required_a_call_needs_one(address: str) -> No
         assert gate.check({}, None) is ANONYMOUS
 
 
+def test_what_is_no_token_is_told_from_none() -> None:
+    gate = gate_on(LOCAL, "", TOKENS)
+    with pytest.raises(UnauthorisedError, match="neither a token nor the cluster"):
+        gate.admit("nexus_mistyped")
+    with pytest.raises(UnauthorisedError, match="the call carries neither"):
+        gate.admit("")
+
+
 @pytest.mark.parametrize("needed", list(TokenRole))
 @pytest.mark.parametrize("role", list(TokenRole))
 def test_a_token_opens_what_its_role_covers(role: TokenRole, needed: TokenRole) -> None:

@@ -114,6 +114,22 @@ def test_voters_that_are_shown_by_their_urls_are_not_shown_twice(start: Start) -
     assert [view.url for view in views if view.error] == [url, "10.0.0.3:15475"]
 
 
+def test_a_voter_whose_address_another_node_has_now_is_shown_as_gone(
+    start: Start,
+) -> None:
+    master, newcomer = start(), start()
+    joined(master, newcomer)
+    newcomer.on("GET /replication/status", node_status("replica", node_id="new"))
+    rows = [{"id": name, "http_url": newcomer.url} for name in ("one", "new")]
+    master.on("GET /replication/replicas", {"replicas": rows})
+    master.on("GET /cluster/members", members("one"))
+
+    views = look_for_all([master.url], "")
+
+    assert [view.url for view in views] == [master.url, newcomer.url, "10.0.0.1:15475"]
+    assert f"another node, new, answers at {newcomer.url}" in views[2].error
+
+
 def test_a_voter_that_was_named_and_is_silent_is_shown_once(start: Start) -> None:
     master = start()
     joined(master)

@@ -30,11 +30,26 @@ LINES = [
 
 def test_members_are_listed_with_their_votes(run: Run, start: Start) -> None:
     node = start().on("GET /cluster/members", MEMBERS)
+    node.on("GET /replication/status", {"role": "master"})
 
     ended = run("member", "list", node.url)
 
     assert ended.status == 0
     assert ended.output.splitlines() == LINES
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1:15474", ""])
+def test_a_replica_does_not_say_who_is_not_connected(
+    run: Run, start: Start, url: str
+) -> None:
+    node = start().on("GET /cluster/members", MEMBERS)
+    node.on("GET /replication/status", {"role": "replica", "master_url": url})
+
+    *lines, last = run("member", "list", node.url).output.splitlines()
+
+    assert lines == [line.removesuffix("  not connected") for line in LINES]
+    where = url or "the master's URL"
+    assert last.endswith(f"nexus member list {where}")
 
 
 @pytest.mark.parametrize(

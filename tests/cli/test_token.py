@@ -19,8 +19,10 @@ ABOUT = {
     "expires_at": None,
 }
 NEW = {"token": "nexus_0123456789_secret", "about": ABOUT}
-DATED = {**ABOUT, "id": "00000000aa", "name": "", "expires_at": "2026-02-01T00:00:00Z"}
+DATED = {**ABOUT, "id": "00000000aa", "name": "", "expires_at": "2996-02-01T00:00:00Z"}
 LIST = {"tokens": [ABOUT, DATED]}
+OVER = {**ABOUT, "id": "00000000bb", "expires_at": "2000-01-01T00:00:00+00:00"}
+TO_COME = {**ABOUT, "id": "00000000cc", "expires_at": "2999-01-01T00:00:00+00:00"}
 
 
 def test_a_new_token_alone_is_on_standard_output(run: Run, start: Start) -> None:
@@ -42,7 +44,7 @@ def test_a_time_has_a_unit(run: Run, start: Start, text: str, seconds: int) -> N
 
     ended = run("token", "create", node.url, "--role", "read", "--expires", text)
 
-    assert "until 2026-02-01" in ended.error
+    assert "until 2996-02-01" in ended.error
     assert node.bodies("/tokens")[0]["expires_s"] == seconds
 
 
@@ -64,6 +66,17 @@ def test_no_token_is_wanted_for_longer_than_a_node_takes(
     assert node.bodies("/tokens") == []
 
 
+def test_a_token_that_has_expired_is_told_from_one_that_is_valid(
+    run: Run, start: Start
+) -> None:
+    node = start().on("GET /tokens", {"tokens": [OVER, TO_COME]})
+
+    over, to_come = run("token", "list", node.url).output.splitlines()
+
+    assert over == "00000000bb  write  expired 2000-01-01T00:00:00+00:00  shop"
+    assert to_come == "00000000cc  write  until 2999-01-01T00:00:00+00:00  shop"
+
+
 def test_tokens_are_listed(run: Run, start: Start) -> None:
     node = start().on("GET /tokens", LIST)
 
@@ -71,7 +84,7 @@ def test_tokens_are_listed(run: Run, start: Start) -> None:
 
     assert ended.output.splitlines() == [
         "0123456789  write  for good  shop",
-        "00000000aa  write  until 2026-02-01T00:00:00Z",
+        "00000000aa  write  until 2996-02-01T00:00:00Z",
     ]
 
 

@@ -7,7 +7,7 @@ node that was seen once stays in view when it dies, as long as others name it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -58,14 +58,22 @@ class Lookout:
         """The id of each node's latest event that is known."""
         self._events: deque[tuple[int, ClusterEvent]] = deque(maxlen=MOST_EVENTS)
         self._number = 0
+        self._silence: dict[str, str] = {}
+        """Why nobody answers at a URL."""
+        self._token = ""
+        """Of who has looked last: a node that asks for one wants it from this one."""
         self._looked_at = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
         self.name = f"{time.time_ns() // 1000:x}"
         """Of this lookout's numbering of events: a restart begins another one."""
 
-    async def look(self) -> ClusterView:
-        """The cluster as of at most PERIOD_S ago; whoever asks meanwhile shares."""
+    async def look(self, token: str = "") -> ClusterView:
+        """The cluster as of at most PERIOD_S ago; whoever asks meanwhile shares.
+
+        The others are asked with the caller's token where there is no cluster secret.
+        """
+        self._token = token or self._token
         if self._looking is None or self._looking.done():
             loop = asyncio.get_running_loop()
             wait_s = self._looked_at + PERIOD_S - loop.time()
@@ -114,6 +122,7 @@ class Lookout:
                 break
             await self._ask_all(to_ask)
         self._forget(own)
+        self._silence = {url: why for url, why in self._silence.items() if url in asked}
         self._looked_at = asyncio.get_running_loop().time()
 
     async def _ask_all(self, urls: set[str]) -> None:
@@ -145,16 +154,20 @@ class Lookout:
         known = next((one for one in self._views.values() if one.url == url), None)
         since = self._latest.get(known.node_id, 0) if known else 0
         try:
-            answer = await self._peers.get(url, f"{FIGURES}?events_since={since}")
+            answer = await self._peers.get(
+                url, f"{FIGURES}?events_since={since}", self._token
+            )
             if answer.status == HTTPStatus.NOT_FOUND:  # a release before this one
-                answer = await self._peers.get(url, STATUS)
+                answer = await self._peers.get(url, STATUS, self._token)
             figures = as_reached(_read(url, answer), host_of(url))
         except PeerSilentError as error:
+            self._silence[url] = str(error)
             if known is not None:
                 self._views[known.node_id] = msgspec.structs.replace(
                     known, error=str(error)
                 )
             return
+        self._silence.pop(url, None)
         if known is not None and known.node_id != figures.status.node_id:
             del self._views[known.node_id]  # another node has this address now
         self._see(figures, url)
@@ -184,16 +197,31 @@ class Lookout:
             if view.figures is not None and not view.error
         ]
         named = dict(_named(answering))
+        here = {one.url: key for key, one in self._views.items() if not one.error}
+        here.pop("", None)  # of a node that has not said where its API is
         for key, view in list(self._views.items()):
             if view.error and key not in named and key != own:
                 del self._views[key]
         for node_id, (url, addr) in named.items():
             known = self._views.get(node_id)
             if known is None:
-                known = NodeView(node_id=node_id, url=url, error=_why(url, addr))
+                known = NodeView(
+                    node_id=node_id, url=url, error=self._why(url, addr, here)
+                )
             self._views[node_id] = msgspec.structs.replace(
                 known, url=known.url or url, addr=addr or known.addr
             )
+
+    def _why(self, url: str, addr: str, here: Mapping[str, str]) -> str:
+        """Why nothing is known of a node; `here` are the ids of those that answer."""
+        if url in here:
+            return (
+                f"another node, {here[url]}, answers at {url}; if this one's disk is "
+                "lost, make a voter of that one and remove this one"
+            )
+        if url:
+            return self._silence.get(url, f"{url} does not answer")
+        return f"{addr} is not connected to any node that answers, nor is its API known"
 
     def _view(self) -> ClusterView:
         if not self._views:
@@ -213,12 +241,6 @@ def _named(answering: Iterable[NodeFigures]) -> Iterable[tuple[str, tuple[str, s
     for figures in views:
         for replica in figures.replicas:
             yield replica.id, (replica.http_url, replica.addr)
-
-
-def _why(url: str, addr: str) -> str:
-    if url:
-        return f"{url} does not answer"
-    return f"{addr} has not said since then where its API is"
 
 
 def _read(url: str, answer: Received) -> NodeFigures:

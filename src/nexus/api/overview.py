@@ -21,7 +21,9 @@ from nexus.api.facade import Pieces
 from nexus.api.figures import ClusterView, NodeFigures, figures_of
 from nexus.api.reached import as_reached, reached_by
 from nexus.api.refusals import TooManyConsumersError
+from nexus.api.security import bearer
 from nexus.api.watchers import ClusterWatcher, EventWatcher
+from nexus.model.token import read_token
 from nexus.node.telemetry.events import NodeEvent
 
 
@@ -38,15 +40,22 @@ async def _node(context: Context, request: Request) -> Response:
 
 
 async def _cluster(context: Context, request: Request) -> Response:
-    view = await context.lookout.look()
+    view = await context.lookout.look(_token_of(request))
     return json_response(as_reached(view, reached_by(request)))
 
 
 async def _cluster_events(context: Context, request: Request) -> Response:
     last_id = request.headers.get("last-event-id", "")
     host = reached_by(request)
-    watcher = ClusterWatcher(context.lookout, last_id, host=host)
+    token = _token_of(request)
+    watcher = ClusterWatcher(context.lookout, last_id, host=host, token=token)
     return _stream(context, watcher)
+
+
+def _token_of(request: Request) -> str:
+    """The token that let the caller in; empty: none did, or the secret."""
+    given = bearer(dict(request.headers.raw))
+    return given if read_token(given) is not None else ""
 
 
 async def _events(context: Context, request: Request) -> Response:

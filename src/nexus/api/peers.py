@@ -11,7 +11,7 @@ from nexus.api.connections import (
 )
 from nexus.api.facade import NodeFacade
 from nexus.api.nodeurls import read_node_url
-from nexus.api.security import FORWARDED_BY, Headers, credential_for
+from nexus.api.security import BEARER, FORWARDED_BY, Headers, credential_for
 from nexus.model.token import TokenRole
 
 LOOK: Final = ConnectionLimits(
@@ -40,9 +40,14 @@ class Peers:
             may_be_plain=security.is_optional,
         )
 
-    async def get(self, url: str, path: str) -> Received:
-        """The answer to this GET; raises PeerSilentError."""
-        return await self._exchange("GET", url, path, b"", {})
+    async def get(self, url: str, path: str, token: str = "") -> Received:
+        """The answer to this GET; raises PeerSilentError.
+
+        `token` is a caller's, for where no cluster secret speaks for this node.
+        """
+        asks = {b"authorization": BEARER + token.encode()} if token else {}
+        headers = {} if self._node.config.cluster_secret else asks
+        return await self._exchange("GET", url, path, b"", headers)
 
     async def post(
         self, url: str, path: str, body: bytes, headers: Headers

@@ -102,13 +102,7 @@ class Gate:
             return principal
         if read_token(credential) is None and not self.asks:
             return ANONYMOUS
-        raise UnauthorisedError(
-            "the token is not known here: it was revoked, it has expired, or this "
-            "node has not heard of it (a witness knows none: take the cluster secret)"
-            if read_token(credential)
-            else "this node lets nobody in without a token or the cluster secret, and "
-            "the call carries neither"
-        )
+        raise UnauthorisedError(_refusal(credential))
 
     def still_admits(self, principal: Principal) -> bool:
         """Whether whoever was let in before would be let in now."""
@@ -130,6 +124,21 @@ class Gate:
             )
         known = TokenRole(role) if role in set(TokenRole) else TokenRole.WRITE
         return principal.capped(known, client or f"node {sender}")
+
+
+def _refusal(credential: str) -> str:
+    """Why nobody is let in with that."""
+    if read_token(credential):
+        return (
+            "the token is not known here: it was revoked, it has expired, or this node "
+            "has not heard of it (a witness knows none: take the cluster secret)"
+        )
+    if credential:
+        return "what the call carries is neither a token nor the cluster secret"
+    return (
+        "this node lets nobody in without a token or the cluster secret, and the call "
+        "carries neither"
+    )
 
 
 def credential_for(headers: Headers, secret: str, role: TokenRole) -> bytes:

@@ -30,16 +30,18 @@ _encode: Final = msgspec.json.Encoder().encode
 class ClusterWatcher:
     """One watcher of a cluster; `last_id` is the last event that it has seen.
 
-    `host` is where it has reached this node.
+    `host` is where it has reached this node, `token` what it was let in with.
 
     Events: `cluster` (a ClusterView), then `node` (a NodeView, when it has changed),
     `gone` (an id), `happened` (a ClusterEvent, the only one with an id), and `looked`
     after each look.
     """
 
-    def __init__(self, lookout: Lookout, last_id: str = "", *, host: str = "") -> None:
+    def __init__(
+        self, lookout: Lookout, last_id: str = "", *, host: str = "", token: str = ""
+    ) -> None:
         self._lookout = lookout
-        self._host = host
+        self._host, self._token = host, token
         name, _, number = last_id.partition("-")
         is_ours = name == lookout.name and _PLACE.fullmatch(number)
         self._number = int(number) if is_ours else 0
@@ -54,7 +56,7 @@ class ClusterWatcher:
             return b"".join((_message("cluster", view), *self._happened()))
         if self._sent:
             await asyncio.sleep(PERIOD_S)
-        view = as_reached(await self._lookout.look(), self._host)
+        view = as_reached(await self._lookout.look(self._token), self._host)
         return b"".join((*self._changes(view), *self._happened(), _message("looked")))
 
     def _changes(self, view: ClusterView) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from nexus.storage.apply import Applier
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
-from nexus.storage.importing.beginning import as_cluster_of_its_own, begin_at
+from nexus.storage.importing.beginning import begin_at, leave_cluster, new_cluster_id
 from nexus.storage.snapshots.extraction import Extractor
 from nexus.storage.snapshots.file import Manifest, verified
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
@@ -156,11 +156,12 @@ def restore(
         plan = _fetch_snapshot(store, found, plan, directory, max_size)
         with closing(Database.open(directory.database, functions=functions)) as made:
             _apply(store, plan.pieces, made)
-            known = found.inventory.cluster_id
-            cluster_id = known if as_replica else as_cluster_of_its_own(made)
+            if not as_replica:
+                leave_cluster(made)
             position = made.position
             made.empty_wal()
-        begin_at(directory, cluster_id, position)
+        known = found.inventory.cluster_id
+        begin_at(directory, known if as_replica else new_cluster_id(), position)
         stage.publish()
     return Restored(
         found.inventory.cluster_id,

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 import nexus
+from nexus.cli.helptext import plain
 from nexus.cli.terminal import print_error
 from nexus.cli.trust import with_trust
 from nexus.errors import NexusError
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Says why in one line where it is not done."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        get_command(application(given)).main(args=given, prog_name="nexus")
+        plain(get_command(application(given))).main(args=given, prog_name="nexus")
     except SystemExit as ended:
         if ended.code in (None, DONE, WRONG_USAGE):
             return int(ended.code or DONE)

@@ -20,7 +20,7 @@ from nexus.archive.restoring import Moment, read_history
 from nexus.archive.stores import Store
 from nexus.archive.verifying import Verified
 from nexus.archive.verifying import verify as verify_archive
-from nexus.cli.cluster import NodeView, look
+from nexus.cli.cluster import WRITERS, NodeView, look
 from nexus.cli.moments import (
     OfCluster,
     OfHistory,
@@ -195,7 +195,7 @@ def _at_the_node(
 
 
 def _is_master(view: NodeView) -> bool:
-    return not view.error and view.role in ("master", "standalone")
+    return not view.error and view.role in WRITERS
 
 
 def _await_archive(

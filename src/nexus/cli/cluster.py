@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote, base_url
-from nexus.errors import NodeUnreachableError
+from nexus.cli.remote import CALL_ERRORS, Remote, base_url
 
 MOST_NODES: Final = 100
 """A cluster that names more than this sends us in circles."""
@@ -70,8 +69,10 @@ def _absent(views: tuple[NodeView, ...], secret: str) -> Iterator[NodeView]:
     asked = asked or next(iter(answering), None)
     members = [one for one in _members(asked, secret) if one.get("voter")]
     shown = {view.status.get("node_id") for view in views}
+    moved_in = _moved_in(views)
     # These are in the table, by their URLs, whether they answer or not.
-    shown |= {row.get("id") for view in views for row in view.replicas if _url(row)}
+    rows = (row for view in views for row in view.replicas)
+    shown |= {row.get("id") for row in rows if _url(row)} - set(moved_in)
     silent = {_host(view.url) for view in views if view.error}
     hosts = [_host(str(one.get("addr"))) for one in members]
     for one, host in zip(members, hosts, strict=True):
@@ -81,9 +82,34 @@ def _absent(views: tuple[NodeView, ...], secret: str) -> Iterator[NodeView]:
             url=str(one.get("addr")),
             named=False,
             status={"node_id": one.get("id")},
-            error=f"{one.get('addr')}: this voter is not connected to any node that "
-            "answers; start it, or see its log",
+            error=f"{one.get('addr')}: {_where(moved_in.get(one.get('id')))}",
         )
+
+
+def _moved_in(views: tuple[NodeView, ...]) -> dict[Any, NodeView]:
+    """Who answers at the URL of a replica and is another node; by the replica's id."""
+    answering = {view.url: view for view in views if not view.error}
+    rows = [row for view in views for row in view.replicas if _url(row)]
+    found = ((row.get("id"), answering.get(base_url(_url(row)))) for row in rows)
+    return {
+        key: view
+        for key, view in found
+        if view is not None and view.status.get("node_id") != key
+    }
+
+
+def _where(other: NodeView | None) -> str:
+    """What is known of a voter that no view is of; `other` answers at its URL."""
+    if other is not None:
+        return (
+            f"this voter is gone: another node, {other.status.get('node_id')}, answers "
+            f"at {other.url}. If its disk is lost, make a voter of that one and remove "
+            "this one (nexus member)"
+        )
+    return (
+        "this voter is not connected to any node that answers; start it, or see its "
+        "log. If its disk is lost, make a voter of another node and remove this one"
+    )
 
 
 def _members(view: NodeView | None, secret: str) -> list[dict[str, Any]]:
@@ -92,7 +118,7 @@ def _members(view: NodeView | None, secret: str) -> list[dict[str, Any]]:
     with Remote(view.url, secret) as remote:
         try:
             answer = remote.get("/cluster/members", timeout=STATUS_TIMEOUT_S)
-        except (NodeUnreachableError, NodeCallError):
+        except CALL_ERRORS:
             return []  # of a release that has no members, or it has gone meanwhile
     return list(answer.get("members", ()))
 
@@ -132,7 +158,7 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
             if status.get("role") == "master" or relays:
                 answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
                 replicas = tuple(answer.get("replicas", ()))
-        except (NodeUnreachableError, NodeCallError) as error:
+        except CALL_ERRORS as error:
             return NodeView(url=url, named=named, error=str(error))
     return NodeView(url=url, named=named, status=status, replicas=replicas)
 

@@ -7,16 +7,16 @@ from nexus.cli.check import (
     report_document,
     require_file,
 )
-from nexus.cli.options import AsJson, DataDirectory
+from nexus.cli.options import AsJson, NodeDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, print_json
-from nexus.storage.directory import DataDirectory as Directory
+from nexus.storage.directory import DataDirectory
 from nexus.storage.importing.importer import import_database
 from nexus.storage.importing.preflight import check
 
 
 def import_file(
-    file: DatabaseFile, data: DataDirectory, *, as_json: AsJson = False
+    file: DatabaseFile, data: NodeDirectory, *, as_json: AsJson = False
 ) -> None:
     """Make a node's data directory from an existing database file."""
     require_file(file)
@@ -27,7 +27,7 @@ def import_file(
         else:
             console().print(findings_table(report))
         raise NotDoneError(refusal(file, report))
-    import_database(file, Directory(data))
+    import_database(file, DataDirectory(data))
     if as_json:
         print_json({"data_dir": str(data), **report_document(report)})
         return

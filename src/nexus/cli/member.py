@@ -38,7 +38,15 @@ def list_members(
     """Show who votes, as the log of the node at URL says."""
     with Remote(url, known_secret(secret_file)) as remote:
         answer = remote.get("/cluster/members")
-    _tell(answer, as_json=as_json)
+        if as_json:
+            print_json(answer)
+            return
+        status = remote.get("/replication/status")
+    own_master = status.get("role") == "master"
+    _tell(answer, as_json=False, knows_connected=own_master)
+    if not own_master:
+        master = status.get("master_url") or "the master's URL"
+        print(f"who is connected, the master knows: nexus member list {master}")
 
 
 @app.command("add")
@@ -96,14 +104,18 @@ def maintenance(
     _tell(answer, as_json=as_json)
 
 
-def _tell(view: Any, *, as_json: bool) -> None:
-    """The members in force, a line each; and what is not as usual."""
+def _tell(view: Any, *, as_json: bool, knows_connected: bool = True) -> None:
+    """The members in force, a line each; and what is not as usual.
+
+    Only a master knows who is connected: the others see no one but themselves.
+    """
     if as_json:
         print_json(view)
         return
     for each in view["members"]:
         votes = "voter" if each["voter"] else "learner"
-        reached = "" if each["connected"] else "not connected"
+        silent = knows_connected and not each["connected"]
+        reached = "not connected" if silent else ""
         print(f"{each['id']}  {votes:<7}  {each['addr']}  {reached}".rstrip())
     if not view["auto_failover"]:
         print("in maintenance: nothing replaces a dead master by itself")

@@ -1,5 +1,6 @@
 """Change what a node does: promote, switchover, mode, pause, resume, snapshot."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -185,7 +186,7 @@ def _switch(
     replica: str | None,
     wish: dict[str, Any],
     *,
-    secret_file: Any,
+    secret_file: Path | None,
     as_json: bool,
 ) -> None:
     body = wish if replica is None else wish | {"replica": replica}

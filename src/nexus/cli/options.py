@@ -29,7 +29,7 @@ SecretFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataDirectory = Annotated[
+NodeDirectory = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="The node's data directory.")
 ]
 FunctionModules = Annotated[

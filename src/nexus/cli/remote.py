@@ -46,6 +46,10 @@ class NodeCallError(NotDoneError):
         self.error_offset = error_offset
 
 
+CALL_ERRORS: Final = (NodeUnreachableError, NodeCallError)
+"""What a call of a `Remote` raises where the node has not done it."""
+
+
 def known_secret(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
     """A token or the secret, from a file or the environment; empty: there is none."""
     if file is not None:
@@ -89,7 +93,7 @@ def _without_password(url: str) -> str:
 
 
 class Remote:
-    """One node; calls raise NodeUnreachableError or NodeCallError."""
+    """One node; calls raise CALL_ERRORS."""
 
     def __init__(self, url: str, secret: str = "") -> None:
         self.url = base_url(url)

@@ -10,14 +10,13 @@ from nexus.archive.opening import is_archive_url, open_store
 from nexus.archive.restoring import Moment, Restored
 from nexus.archive.restoring import restore as restore_moment
 from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
-from nexus.cli.options import AsJson, DataDirectory, FunctionModules
+from nexus.cli.options import AsJson, FunctionModules, NodeDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
 from nexus.storage.database import Database
-from nexus.storage.directory import DataDirectory as Directory
-from nexus.storage.directory import DirectoryLock
-from nexus.storage.importing.beginning import as_cluster_of_its_own, begin_at
+from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.importing.beginning import begin_at, leave_cluster, new_cluster_id
 from nexus.storage.snapshots.file import Manifest
 from nexus.storage.snapshots.installer import install
 from nexus.storage.sqlite.functions import Functions
@@ -39,7 +38,7 @@ MaxSize = Annotated[
 
 def restore(  # noqa: PLR0913 - each is an option of the command
     archive: ArchiveName,
-    data: DataDirectory,
+    data: NodeDirectory,
     max_size: MaxSize = "10GiB",
     *,
     to_offset: ToOffset = None,
@@ -126,7 +125,7 @@ def restore_archive(
         raise NotDoneError(
             f"there is no file '{archive}'; name a snapshot's {ARCHIVE_SUFFIX}"
         )
-    directory = Directory(data)
+    directory = DataDirectory(data)
     if directory.database.exists() or directory.catalog.exists():
         raise NotDoneError(
             f"'{data}' holds a node's data already; move it away, or name another "
@@ -143,9 +142,9 @@ def restore_archive(
         work = directory.snapshots / "restoring"
         manifest = install(archive, directory.database, work, max_size=max_size)
         with closing(Database.open(directory.database, functions=functions)) as made:
-            cluster_id = as_cluster_of_its_own(made)
+            leave_cluster(made)
             made.empty_wal()
-        begin_at(directory, cluster_id, manifest.position)
+        begin_at(directory, new_cluster_id(), manifest.position)
     finally:
         lock.release()
     return manifest

@@ -27,10 +27,11 @@ from nexus.errors import NodeStoppedError
 from nexus.node.node import Node
 
 SWITCH_INTERVAL_S: Final = 0.0005
-log = structlog.get_logger(__name__)
-
+"""So long a thread waits at most for another one that has the interpreter."""
 STOP_TIMEOUT_S: Final = 15.0
 """A clean stop ends the batch at hand and closes the files; so long it may take."""
+
+log = structlog.get_logger(__name__)
 
 
 @with_setting_flags

@@ -89,7 +89,9 @@ def init(
 
 @app.command()
 def issue(  # noqa: PLR0913 - each is an option by its name
-    name: Annotated[str, typer.Argument(help="Whose it is; also names the files.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose it is; also names the files.")
+    ],
     directory: Directory = DIRECTORY,
     host: Hosts = None,
     days: Days = None,

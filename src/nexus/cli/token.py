@@ -1,6 +1,7 @@
 """Make, list, revoke and rotate the tokens that let clients in."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -67,8 +68,9 @@ def list_tokens(
     if as_json:
         print_json(answer)
         return
+    now = datetime.now(UTC)
     for token in answer["tokens"]:
-        ends = f"until {token['expires_at']}" if token["expires_at"] else "for good"
+        ends = _validity(token["expires_at"], now)
         print(f"{token['id']}  {token['role']:<5}  {ends}  {token['name']}".rstrip())
 
 
@@ -123,6 +125,13 @@ def seconds_of(option: str, text: str) -> int:
     if seconds > MOST_SECONDS:
         raise typer.BadParameter(f"{option} is at most {MOST_SECONDS // UNITS['d']}d")
     return seconds
+
+
+def _validity(expires_at: str | None, now: datetime) -> str:
+    if not expires_at:
+        return "for good"
+    expired = datetime.fromisoformat(expires_at) <= now
+    return f"{'expired' if expired else 'until'} {expires_at}"
 
 
 def _id_of(remote: Remote, token: str) -> str:

@@ -16,7 +16,7 @@ WAITER = """
 import sys, time
 from pathlib import Path
 from nexus.cli.bench.apart import apart
-from nexus.cli.demo.command import signals_unwind
+from nexus.cli.signals import signals_unwind
 
 def wait(here):
     try:

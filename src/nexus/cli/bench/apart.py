@@ -6,8 +6,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from nexus.cli.demo.command import signals_unwind
 from nexus.cli.outcome import NotDoneError
+from nexus.cli.signals import signals_unwind
 
 Answer = TypeVar("Answer")
 

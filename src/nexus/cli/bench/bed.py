@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from typing_extensions import override
 
 from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
@@ -26,6 +25,7 @@ INSERT: Final = "insert into bench(number, text) values (?, ?)"
 TEXT: Final = "a row is about as long as this one: fifty characters"
 
 PATIENT_MS: Final = 1_000
+"""Of voters' heartbeats: a busy machine must not cost a master its reign."""
 FOLLOW_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.05
 
@@ -124,19 +124,11 @@ async def running(
         await node.stop()
 
 
-class PatientVoter(NodeProcess):
-    """A node that elects; a busy machine must not cost a master its reign."""
-
-    @override
-    def command(self) -> list[str]:
-        return [*super().command(), "--heartbeat-ms", str(PATIENT_MS)]
-
-
 @asynccontextmanager
 async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
     """Voters in sync mode: the master in this process, the others in theirs."""
     names = [f"n{number + 1}" for number in range(others + 1)]
-    place, *rest = [PatientVoter(name, root, master=None) for name in names]
+    place, *rest = [NodeProcess(name, root, master=None) for name in names]
     peers = tuple(one.bind_addr for one in (place, *rest))
     settings = {
         "replication__role": "standalone",  # the election decides
@@ -148,7 +140,7 @@ async def electing(root: Path, *, others: int) -> AsyncIterator[Cluster]:
     await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
     try:
         for one in rest:
-            one.peers = peers
+            one.heartbeat_ms, one.peers = PATIENT_MS, peers
             one.start()
         await node.start()
         for one in rest:

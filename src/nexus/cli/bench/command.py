@@ -37,9 +37,9 @@ from nexus.cli.bench.report import (
     markdown,
     table,
 )
-from nexus.cli.demo.command import signals_unwind
 from nexus.cli.options import AsJson
 from nexus.cli.serve import SWITCH_INTERVAL_S
+from nexus.cli.signals import signals_unwind
 from nexus.cli.terminal import console, print_json
 
 MEASURE: Final[dict[str, Callable[[Bed], Awaitable[dict[str, Measured]]]]] = {

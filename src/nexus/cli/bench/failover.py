@@ -10,32 +10,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from typing_extensions import override
-
 from nexus.cli.bench.bed import FOLLOW_TIMEOUT_S, INSERT, SCHEMA, TEXT, Bed
 from nexus.cli.bench.report import Measured
 from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote
-from nexus.errors import NodeUnreachableError
+from nexus.cli.remote import CALL_ERRORS, Remote
 
 VOTERS: Final = 3
 CLIENTS: Final = 4
 HEARTBEAT_MS: Final = 100
+"""A dead master is noticed after three."""
 POLL_S: Final = 0.02
 RETRY_S: Final = 0.005
 AFTERWARDS_S: Final = 0.5
 """Writes go on for so long after a switchover, before its longest gap is looked for."""
-
-
-class Voter(NodeProcess):
-    """A node that elects; a dead master is noticed after three heartbeats."""
-
-    heartbeat_ms = HEARTBEAT_MS
-
-    @override
-    def command(self) -> list[str]:
-        return [*super().command(), "--heartbeat-ms", str(self.heartbeat_ms)]
 
 
 class Writers:
@@ -76,7 +64,7 @@ class Writers:
             sent = time.perf_counter()
             try:
                 remotes[turn % len(remotes)].post("/sql", {"statements": [statement]})
-            except (NodeUnreachableError, NodeCallError):
+            except CALL_ERRORS:
                 turn += 1
                 self._enough.wait(RETRY_S)
             else:
@@ -113,10 +101,14 @@ def _told(found: Sequence[float], heartbeat_ms: int = HEARTBEAT_MS) -> str:
 
 
 @contextmanager
-def electing(root: Path, *, heartbeat_ms: int = HEARTBEAT_MS) -> Iterator[list[Voter]]:
+def electing(
+    root: Path, *, heartbeat_ms: int = HEARTBEAT_MS
+) -> Iterator[list[NodeProcess]]:
     """Nodes that have elected, with the benchmark's table; all are ended."""
     root.mkdir(exist_ok=True)
-    nodes = [Voter(f"n{number + 1}", root, master=None) for number in range(VOTERS)]
+    nodes = [
+        NodeProcess(f"n{number + 1}", root, master=None) for number in range(VOTERS)
+    ]
     try:
         for node in nodes:
             node.heartbeat_ms = heartbeat_ms
@@ -131,7 +123,7 @@ def electing(root: Path, *, heartbeat_ms: int = HEARTBEAT_MS) -> Iterator[list[V
         stop_all(nodes)
 
 
-def kill_masters(nodes: Sequence[Voter], times: int) -> list[float]:
+def kill_masters(nodes: Sequence[NodeProcess], times: int) -> list[float]:
     """Seconds from each kill to the first write that another master acknowledged."""
     found = []
     writers = Writers(nodes)
@@ -147,7 +139,7 @@ def kill_masters(nodes: Sequence[Voter], times: int) -> list[float]:
     return found
 
 
-def hand_over(nodes: Sequence[Voter], times: int) -> list[float]:
+def hand_over(nodes: Sequence[NodeProcess], times: int) -> list[float]:
     """The longest time without an acknowledged write in each switchover."""
     found = []
     writers = Writers(nodes)
@@ -167,22 +159,22 @@ def hand_over(nodes: Sequence[Voter], times: int) -> list[float]:
     return found
 
 
-def complete(nodes: Sequence[Voter]) -> Voter:
+def complete(nodes: Sequence[NodeProcess]) -> NodeProcess:
     """The master, once all others stream from it."""
 
-    def look() -> Voter | None:
+    def look() -> NodeProcess | None:
         for node in nodes:
             with Remote(node.url) as remote:
                 try:
                     replicas = remote.get("/replication/replicas")["replicas"]
-                except (NodeUnreachableError, NodeCallError):
+                except CALL_ERRORS:
                     continue
             streaming = [one for one in replicas if one["state"] == "streaming"]
             if len(streaming) == len(nodes) - 1:
                 return node
         return None
 
-    found: Voter = _wait(look, "a master that all others follow")
+    found: NodeProcess = _wait(look, "a master that all others follow")
     return found
 
 

@@ -13,9 +13,8 @@ from nexus.archive.restoring import Moment, restore
 from nexus.cli.bench.bed import INSERT, SCHEMA, TEXT
 from nexus.cli.demo.processes import NodeProcess
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote
+from nexus.cli.remote import CALL_ERRORS, Remote
 from nexus.config import SnapshotSettings
-from nexus.errors import NodeUnreachableError
 
 PATIENCE_S: Final = 60.0
 """An empty database is archived in a moment, on a loaded machine in some seconds."""
@@ -52,7 +51,7 @@ class Client(threading.Thread):
             while True:
                 try:
                     told = remote.post("/sql", {"statements": [statement]})
-                except (NodeUnreachableError, NodeCallError):
+                except CALL_ERRORS:
                     return
                 self.acknowledged.append((told["offset"], time.perf_counter()))
 

@@ -11,9 +11,8 @@ from nexus.cli.bench.fullsync import fill
 from nexus.cli.bench.report import Measured
 from nexus.cli.demo.processes import NodeProcess, stop_all
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote
+from nexus.cli.remote import CALL_ERRORS, Remote
 from nexus.cli.terminal import size
-from nexus.errors import NodeUnreachableError
 from nexus.storage.directory import DataDirectory
 from nexus.storage.importing.importer import import_database
 
@@ -117,7 +116,7 @@ def _wait(node: NodeProcess, what: str, wanted: dict[str, Any]) -> None:
         while time.monotonic() < deadline:
             try:
                 status = remote.get("/replication/status")
-            except (NodeUnreachableError, NodeCallError):
+            except CALL_ERRORS:
                 status = {}
             if wanted.items() <= status.items():
                 return

@@ -1,13 +1,11 @@
 """The command `nexus demo`."""
 
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -19,6 +17,7 @@ from nexus.cli.demo.seller import chinook_shop
 from nexus.cli.demo.view import View
 from nexus.cli.options import AsJson
 from nexus.cli.outcome import NotDoneError
+from nexus.cli.signals import signals_unwind
 from nexus.cli.terminal import console, print_json
 
 DEFAULT_DATA: Final = Path("demo-data")
@@ -133,21 +132,3 @@ def how_to_go_on(nodes: Sequence[NodeProcess]) -> str:
             "stop          Ctrl-C   (the data stays)",
         ]
     )
-
-
-@contextmanager
-def signals_unwind() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this program as Ctrl-C does, so that no node is left."""
-
-    def unwind(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {
-        number: signal.signal(number, unwind)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

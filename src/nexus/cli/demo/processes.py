@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import NodeCallError, Remote
-from nexus.errors import NodeUnreachableError
+from nexus.cli.remote import CALL_ERRORS, Remote
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -45,6 +44,7 @@ class NodeProcess:
         self.http_addr = f"127.0.0.1:{free_port()}"
         self.bind_addr = f"127.0.0.1:{free_port()}"
         self.master = master
+        self.heartbeat_ms = HEARTBEAT_MS
         self.peers: tuple[str, ...] = ()
         """The replication addresses of all voters, where the nodes elect."""
         self.log = root / f"{name}.log"
@@ -67,7 +67,7 @@ class NodeProcess:
         """The command line that starts it; anybody could type it."""
         arguments = [*NEXUS, "serve", "--data-dir", str(self.data_dir)]
         arguments += ["--http-addr", self.http_addr, "--bind-addr", self.bind_addr]
-        arguments += ["--heartbeat-ms", str(HEARTBEAT_MS)]
+        arguments += ["--heartbeat-ms", str(self.heartbeat_ms)]
         if self.peers:
             return [*arguments, "--peers", ",".join(self.peers), "--mode", "sync"]
         if self.master is None:
@@ -104,7 +104,7 @@ class NodeProcess:
                     break
                 try:
                     remote.get("/replication/status")
-                except (NodeUnreachableError, NodeCallError):
+                except CALL_ERRORS:
                     time.sleep(POLL_S)
                 else:
                     return

@@ -10,8 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from nexus.cli.remote import NodeCallError, Remote
-from nexus.errors import NodeUnreachableError
+from nexus.cli.remote import CALL_ERRORS, Remote
 
 TILLS: Final = 4
 """Clients that sell at the same time; the master groups their commits."""
@@ -112,7 +111,7 @@ class Shop:
         while not self._closing.is_set():
             try:
                 answer = nodes[0].post("/sql", sale)
-            except (NodeUnreachableError, NodeCallError) as error:
+            except CALL_ERRORS as error:
                 self._last_error = str(error)
                 nodes.rotate(-1)
                 self._closing.wait(RETRY_S)

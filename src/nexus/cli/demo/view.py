@@ -11,10 +11,9 @@ from rich.text import Text
 
 from nexus.cli.demo.processes import NodeProcess
 from nexus.cli.demo.seller import Shop
-from nexus.cli.remote import NodeCallError, Remote
+from nexus.cli.remote import CALL_ERRORS, Remote
 from nexus.cli.status import STATE_STYLES
 from nexus.cli.terminal import count, plain_table, seconds
-from nexus.errors import NodeUnreachableError
 
 ASK_TIMEOUT_S: Final = 1.0
 SMOOTHING: Final = 0.5
@@ -51,7 +50,7 @@ class Reading:
         """Ask the node; what does not answer has no status."""
         try:
             self.status = self.remote.get("/replication/status", timeout=ASK_TIMEOUT_S)
-        except (NodeUnreachableError, NodeCallError):
+        except CALL_ERRORS:
             self.status = {}
             return
         self.rate.measure(self.status["applied_offset"], time.monotonic())

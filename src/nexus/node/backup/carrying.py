@@ -185,7 +185,9 @@ class ReignArchive:
             self._made_at_s = time.monotonic()
             self.snapshots += 1
             self.snapshot_error = ""
-            self._events.info("archive_snapshot", f"{name} of {size} bytes")
+            self._events.info(
+                "archive_snapshot", f"up to entry {name.offset}: {size:,} bytes"
+            )
 
     def _make(self, made: "Future[tuple[SnapshotName, int]]") -> None:
         try:

@@ -25,10 +25,14 @@ def begin_at(directory: DataDirectory, cluster_id: str, position: Position) -> N
         )
 
 
-def as_cluster_of_its_own(database: Database) -> str:
-    """Have a restored database belong to no cluster of before; the id of a new one.
+def leave_cluster(database: Database) -> None:
+    """Delete the voters that a restored database names: they are another cluster's.
 
-    Its history goes on in another way than the old one's, so they must not mix.
+    What it goes on with is not what they go on with, so the two must not mix.
     """
     database.writer.execute("delete from nexus_membership")
+
+
+def new_cluster_id() -> str:
+    """A name for a cluster that no other has."""
     return uuid.uuid4().hex[:16]

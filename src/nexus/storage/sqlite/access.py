@@ -235,5 +235,5 @@ def _unopened(path: Path, error: apsw.Error) -> StorageError:
         )
     if isinstance(error, apsw.IOError) and not shutil.disk_usage(path.parent).free:
         # SQLite says no more of the shared memory that it could not make.
-        return DiskFullError(f"{what}: the disk is full; free space and start again")
+        return DiskFullError(f"{what}: the disk is full; free some space")
     return storage_error(what, error)

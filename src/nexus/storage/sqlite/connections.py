@@ -202,7 +202,7 @@ def require_version() -> None:
 def storage_error(what: str, error: apsw.Error) -> StorageError:
     """SQLite's error as one of ours, with its message."""
     if isinstance(error, apsw.FullError):
-        return DiskFullError(f"{what}: the disk is full; free space and start again")
+        return DiskFullError(f"{what}: the disk is full; free some space")
     return StorageError(f"{what}: {error}")
 
 

@@ -35,6 +35,17 @@ test("another master begins anew, and so does one that was started again", () =>
   assert.equal(rates.current("commits"), null);
 });
 
+test("the largest lag is told with whose it is once it is late", () => {
+  const rates = new Rates();
+  assert.equal(rates.furthest(), null);
+  rates.take(stateAt(100, 50), 1);
+  assert.deepEqual(rates.furthest(), { seconds: 0.5, of: "" });
+  for (const [late, of] of /** @type {const} */ ([[2, "at most"], [90, "at most, far"]])) {
+    rates.take(after(stateAt(101, 50), "node", view("far", "replica", { lag_seconds: late })), 2);
+    assert.deepEqual(rates.furthest(), { seconds: late, of });
+  }
+});
+
 test("without a master there is no rate", () => {
   const rates = new Rates();
   rates.take(stateAt(100, 50), 1);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { after, healthOf, lagOf, masterOf, MOST_EVENTS, nodesOf, nothing, othersOf, roleOf, stateOf, streamsOf, votersOf } from "../../../../src/nexus/api/dashboard/page/state.js";
+import { after, healthOf, lagOf, masterOf, MOST_EVENTS, nodesOf, nothing, othersOf, roleOf, stateOf, streamsOf, troubleOf, votersOf } from "../../../../src/nexus/api/dashboard/page/state.js";
 import { replica, view, voters } from "./cluster.js";
 
 const of = (/** @type {any[]} */ ...nodes) => after(nothing(), "cluster", { seen_by: nodes[0].node_id, nodes });
@@ -49,6 +49,17 @@ test("health names what is worst", () => {
   assert.equal(healthOf(of(master, view("b", "replica", { paused: true }))).tone, "warn");
   assert.equal(healthOf(of(master, view("b", "replica", { state: "reconnecting" }))).words, "A node needs a hand");
   assert.equal(healthOf(of(master, { ...view("b", "replica"), error: "x" })).words, "1 of 2 nodes answer");
+});
+
+test("a node that has something to say is not drawn as well, and the cluster neither", () => {
+  const full = view("b", "replica", { last_error: "the disk is full" });
+  assert.deepEqual(stateOf(full), { word: "streaming", tone: "warn" });
+  assert.equal(troubleOf(full), "the disk is full");
+  assert.deepEqual(healthOf(of(view("a", "master"), full)), { words: "A node needs a hand", tone: "warn" });
+  const unarchived = view("a", "master", { archive: { offset: 1, lag: 9, lag_seconds: 3, last_error: "the bucket refuses" } });
+  assert.equal(troubleOf(unarchived), "archive: the bucket refuses");
+  assert.equal(healthOf(of(unarchived)).words, "A node needs a hand");
+  assert.equal(troubleOf({ ...full, error: "gone" }), "gone");
 });
 
 test("the largest lag is that of replicas that answer", () => {

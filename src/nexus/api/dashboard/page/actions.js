@@ -76,7 +76,7 @@ function heirs(state) {
         "label",
         { class: "choice" },
         element("input", { type: "radio", name: "heir", value: node.node_id, checked: place === 0 }),
-        element("span", { class: "id", title: node.node_id }, node.node_id),
+        element("span", {}, element("span", { class: "id", title: node.node_id }, node.node_id), element("span", { class: "dim" }, host(node.url) || node.addr)),
         element("span", { class: "dim" }, node.figures?.status.lag ? `${count(node.figures.status.lag)} behind` : "up to date"),
       ),
     ),

@@ -18,7 +18,7 @@ const RATED = [
   { title: "Bytes streamed", unit: "a second", name: "bytes", write: bytes, least: 1000 },
 ];
 
-const LINES = ["--accent", "--warn", "--ok", "--bad", "--muted"];
+const LINES = ["--accent", "--line-2", "--line-3", "--line-4", "--muted"];
 
 /** All charts of the page. */
 export class Charts {
@@ -42,20 +42,19 @@ export class Charts {
     const times = samples.map((one) => one.time);
     RATED.forEach(({ name, unit, write, least }, place) => {
       const values = this.rates.smooth(name);
-      this.draw(place, [times, values], [name], { write, least }, this.rates.has(name) ? write(this.rates.current(name)) : "–", unit);
+      this.draw(place, [times, values], [name], { write, least }, this.rates.has(name) ? write(this.rates.current(name)) : "–", unit, this.rates.before ? "no figures yet" : "no master");
     });
     const ids = [...new Set(samples.flatMap((one) => Object.keys(one.lags)))].sort();
     const lags = ids.map((id) => samples.map((one) => one.lags[id] ?? null));
-    const present = Object.values(samples.at(-1)?.lags ?? {});
-    const most = present.length ? seconds(Math.max(...present)) : "–";
-    this.draw(RATED.length, [times, ...lags], ids.map(shortId), { write: shortSeconds, least: 1 }, most, present.length > 1 ? "at most" : "");
+    const last = this.rates.furthest();
+    this.draw(RATED.length, [times, ...lags], ids.map(shortId), { write: shortSeconds, least: 1 }, last ? seconds(last.seconds) : "–", last?.of ?? "", "no replica answers");
   }
 
-  /** @param {number} place @param {any[]} data @param {string[]} names @param {Axis} axis @param {string} now @param {string} unit */
-  draw(place, data, names, axis, now, unit) {
+  /** @param {number} place @param {any[]} data @param {string[]} names @param {Axis} axis @param {string} now @param {string} unit @param {string} none what is said instead of the unit where there is no figure */
+  draw(place, data, names, axis, now, unit, none) {
     const one = this.charts[place];
     one.now.toggleAttribute("data-empty", now === "–");
-    one.now.replaceChildren(now, element("small", {}, now === "–" ? "no figures yet" : unit));
+    one.now.replaceChildren(now, element("small", {}, now === "–" ? none : unit));
     const lines = names.join(" ");
     if (one.chart === null || one.lines !== lines) {
       one.chart?.destroy();

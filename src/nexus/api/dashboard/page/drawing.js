@@ -48,6 +48,7 @@ function nodeAt(node, box, votes) {
   const status = node.figures?.status;
   const role = status?.role ?? "unknown";
   const fits = Math.floor((box.width - 34) / 7.7);
+  const spare = Math.floor((box.width - 43) / 6.7) - Math.ceil(Math.min(fits, shortId(node.node_id).length) * 1.16) - 1;
   const second = status ? `epoch ${count(status.epoch)} · offset ${count(status.wal_offset)}` : host(node.url) || node.addr;
   return drawn(
     "g",
@@ -56,7 +57,7 @@ function nodeAt(node, box, votes) {
     drawn("rect", { class: "box", width: box.width, height: box.height, rx: 10 }),
     drawn("circle", { class: "dot", cx: 17, cy: 21, r: 4.5 }),
     drawn("text", { class: "name", x: 29, y: 25 }, cut(shortId(node.node_id), fits)),
-    drawn("text", { class: "tone", x: box.width - 14, y: 25, "text-anchor": "end" }, answers(node) ? "" : "silent"),
+    drawn("text", { class: answers(node) ? "dim" : "tone", x: box.width - 14, y: 25, "text-anchor": "end" }, answers(node) ? cut(host(node.url), spare) : "silent"),
     drawn("text", { x: 29, y: 44 }, cut(`${roleOf(node, votes)} · ${word}`, Math.floor((box.width - 40) / 6.6))),
     drawn("text", { class: "dim", x: 29, y: 61 }, cut(second, Math.floor((box.width - 40) / 6.3))),
   );

@@ -1,6 +1,7 @@
 /** Rates out of counters: two looks at a node, and the time between them. Pure. */
 
-import { masterOf } from "./state.js";
+import { shortId } from "./format.js";
+import { LATE_S, masterOf } from "./state.js";
 
 export const WINDOW_S = 300;
 const CALM_S = 3;
@@ -69,6 +70,15 @@ export class Rates {
   /** @param {Rate} name */
   current(name) {
     return this.smooth(name).at(-1) ?? null;
+  }
+
+  /** The largest lag of the last look, and whose it is where several have one; null: no replica answers. */
+  furthest() {
+    const lags = Object.entries(this.samples.at(-1)?.lags ?? {}).sort(([, a], [, b]) => b - a);
+    if (!lags.length) return null;
+    const [id, most] = lags[0];
+    if (lags.length === 1) return { seconds: most, of: "" };
+    return { seconds: most, of: most < LATE_S ? "at most" : `at most, ${shortId(id)}` };
   }
 
   /** Whether anything was seen of this figure. @param {Rate} name */

@@ -19,7 +19,7 @@ import { seconds } from "./format.js";
 export const MOST_EVENTS = 300;
 
 /** A replica that is further behind is worth a colour. */
-const LATE_S = 5;
+export const LATE_S = 5;
 
 /** @returns {State} */
 export const nothing = () => ({ seenBy: "", nodes: new Map(), events: [] });
@@ -92,8 +92,16 @@ export function stateOf(node) {
   if (status.paused) return { word: "paused", tone: "warn" };
   if (reigns(node)) return { word: "takes writes", tone: "ok" };
   const word = status.state.replace("_", " ");
-  if (status.state === "streaming") return { word, tone: status.has_database || status.role === "witness" ? "ok" : "warn" };
+  const well = (status.has_database || status.role === "witness") && !status.last_error;
+  if (status.state === "streaming") return { word, tone: well ? "ok" : "warn" };
   return { word, tone: ["reconnecting", "stopped"].includes(status.state) ? "bad" : "warn" };
+}
+
+/** What is wrong with a node, or with its archive; empty: nothing. @param {NodeView} node */
+export function troubleOf(node) {
+  if (node.error) return node.error;
+  const { last_error = "", archive = null } = node.figures?.status ?? {};
+  return [last_error, archive?.last_error && `archive: ${archive.last_error}`].filter(Boolean).join("; ");
 }
 
 /** One line for the whole cluster. @param {State} state @returns {{words: string, tone: Tone}} */
@@ -105,6 +113,7 @@ export function healthOf(state) {
   if (masters.length > 1) return { words: "Two masters", tone: "bad" };
   if (silent) return { words: `${nodes.length - silent} of ${nodes.length} nodes answer`, tone: "bad" };
   if (nodes.some((node) => stateOf(node).tone === "bad")) return { words: "A node needs a hand", tone: "bad" };
+  if (nodes.some((node) => troubleOf(node))) return { words: "A node needs a hand", tone: "warn" };
   if (nodes.some((node) => stateOf(node).tone === "warn")) return { words: "Busy", tone: "warn" };
   return { words: "All well", tone: "ok" };
 }

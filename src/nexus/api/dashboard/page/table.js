@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { count, host, seconds, shortId } from "./format.js";
-import { answers, masterOf, nodesOf, reigns, roleOf, stateOf, votersOf } from "./state.js";
+import { answers, masterOf, nodesOf, reigns, roleOf, stateOf, troubleOf, votersOf } from "./state.js";
 
 /** @typedef {import("./words.js").Action} Action */
 
@@ -100,13 +100,6 @@ export function offersOf(node, state) {
   if (status.role === "replica" || status.role === "master") offers.push(status.paused ? ["resume", "Resume…"] : ["pause", "Pause…"]);
   if (status.has_database) offers.push(["snapshot", "Snapshot…"]);
   return offers;
-}
-
-/** @param {import("./state.js").NodeView} node */
-function troubleOf(node) {
-  if (node.error) return node.error;
-  const { last_error = "", archive = null } = node.figures?.status ?? {};
-  return [last_error, archive?.last_error && `archive: ${archive.last_error}`].filter(Boolean).join("; ");
 }
 
 /** Put the rows in their order; one that is in place is left alone. @param {HTMLElement} body @param {HTMLElement[]} rows */
