@@ -1,7 +1,7 @@
 """How a voting node comes to reign, and how it gives its reign up."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from nexus.errors import NexusError
@@ -136,9 +136,9 @@ def hold_writes(voting: Throne, order: HoldWrites) -> None:
 
 
 async def _drain(voting: Throne, reigning: Reigning) -> None:
-    last: Callable[[], Offset] = lambda: voting.parts.log.last_offset  # noqa: E731
+    log = voting.parts.log
     try:
-        end: Offset = await reigning.manager.run(last)
+        end: Offset = await reigning.manager.run(lambda: log.last_offset)
     except NexusError:
         return  # the reign has ended meanwhile
     voting.take(voting.member.writes_held(end, now_ms()))

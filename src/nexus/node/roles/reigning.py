@@ -14,7 +14,7 @@ from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
-from nexus.node.network.handshake import introduce
+from nexus.node.network.handshake import answer_to
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.roles.lacking import lack_of, refusal_for
@@ -319,13 +319,9 @@ class Reigning:
         while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
-                connection = await security.dial(former, timeout_s=ANNOUNCE_EVERY_S)
-                try:
-                    answer = await introduce(
-                        connection, hello, security.secret, timeout_s=ANNOUNCE_EVERY_S
-                    )
-                finally:
-                    await connection.close()
+                answer = await answer_to(
+                    hello, former, security, timeout_s=ANNOUNCE_EVERY_S
+                )
             except (OSError, TimeoutError, NexusError):
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
                 continue
