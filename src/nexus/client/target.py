@@ -129,7 +129,7 @@ def split_host(address: str) -> tuple[str, int]:
 
 
 def _without_brackets(rest: str) -> str:
-    """What follows `nexus://`, where `[a:1,b:2]` is `a:1,b:2`: SQLAlchemy needs them."""
+    """What follows `nexus://`, with `a:1` for `[a:1]`, which SQLAlchemy needs."""
     found = _IN_BRACKETS.match(rest)
     if found is None:
         return rest
