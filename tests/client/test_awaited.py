@@ -106,3 +106,34 @@ async def test_what_connecting_raises_is_raised() -> None:
 
     with pytest.raises(nexus.OperationalError, match="nobody"):
         await Connection.open(refuses)
+
+
+async def test_who_is_cancelled_leaves_nothing_running_however_often(
+    connection: Connection,
+) -> None:
+    goes_on, interrupts = threading.Event(), []
+
+    class Noting:
+        def interrupt(self) -> None:
+            interrupts.append(1)
+            if len(interrupts) > 3:
+                goes_on.set()
+            raise nexus.ProgrammingError("Cannot operate on a closed database.")
+
+    own, connection._connection = connection._connection, Noting()  # type: ignore[assignment]
+    begun = threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        return goes_on.wait(60)
+
+    task = asyncio.create_task(connection.call(work))
+    assert await asyncio.to_thread(begun.wait, 60)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    connection._connection = own
+    assert goes_on.is_set()

@@ -13,7 +13,7 @@ from client.scripted import ATTACHED, ScriptedNode
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.target import ReadFrom, Target
-from nexus.errors import HandshakeRefusedError, NoMasterError
+from nexus.errors import HandshakeRefusedError, NoMasterError, StatementError
 from nexus.protocol.calls import Attach, Attached
 from nexus.protocol.messages import Message
 from nexus.protocol.passage import TO_MASTER
@@ -29,6 +29,18 @@ def silence(_: Message) -> list[Message]:
 def links_to(*nodes: ScriptedNode, read: ReadFrom = ReadFrom.MASTER) -> Links:
     addresses = tuple(node.address for node in nodes)
     return Links(Target(addresses, read=read, timeout_s=5))
+
+
+def test_a_search_is_given_up_when_another_thread_says_so() -> None:
+    with ScriptedNode(silence, REPLICA) as node:
+        links = links_to(node)
+        timer = threading.Timer(0.2, links.halt.set)
+        timer.start()
+
+        with pytest.raises(StatementError, match="interrupted"):
+            links.find(Purpose.WRITE, now_ms() + 600_000)
+        timer.join()
+        links.close()
 
 
 def soon() -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from client.interrupts import interrupted_while
 from client.test_control import NotingSession
 from nexus.client.local import LocalSession, published_address
 from nexus.client.session import Result, Session, Statement
@@ -122,6 +123,20 @@ def test_a_query_sees_the_writes_of_its_session(
     node.apply()
     assert count(session) == 1
     assert session.last_position == node.last_position
+
+
+def test_a_query_that_waits_for_its_sessions_writes_can_be_interrupted(
+    node: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = LocalSession(tmp_path, node.opened, timeout_s=600)
+    node.applies = False
+    monkeypatch.setattr(node, "commit", node.write)
+    patient.begin()
+    patient.commit()
+
+    with pytest.raises(StatementError, match="interrupted"):
+        interrupted_while(patient.interrupt, lambda: count(patient))
+    patient.close()
 
 
 @pytest.mark.parametrize("lock", [None, "4711\n"], ids=["no lock", "no address"])

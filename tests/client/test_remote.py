@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import nexus
+from client.interrupts import interrupted_while
 from client.scripted import ATTACHED, ScriptedNode
 from nexus.client.remote import RemoteSession
 from nexus.client.session import Statement
@@ -217,6 +218,53 @@ def test_another_thread_can_interrupt(session: RemoteSession) -> None:
         rows(session, Statement(ENDLESS))
     timer.join()
     session.interrupt()
+    assert rows(session) == [(0,)]
+
+
+@pytest.mark.parametrize("call", ["read", "run", "begin"])
+def test_what_no_node_answers_can_be_interrupted(call: str) -> None:
+    with ScriptedNode(lambda _: None) as node:
+        session = RemoteSession.open(node.url, timeout_s=600)
+        calls: dict[str, Callable[[], Any]] = {
+            "read": lambda: session.read(COUNT),
+            "run": lambda: session.run([INSERT]),
+            "begin": session.begin,
+        }
+
+        expected = {"read": StatementError, "run": OutcomeUnknownError}
+        with pytest.raises(expected.get(call, NoMasterError), match=r"interrupt|sent"):
+            interrupted_while(session.interrupt, calls[call])
+        session.close()
+
+
+def test_a_commit_that_nobody_tells_of_can_be_interrupted() -> None:
+    def dies_at_commit(message: Message) -> list[Message] | None:
+        if isinstance(message, Begin):
+            return [Done(message.request_id)]
+        if isinstance(message, Execute):
+            return [Done(message.request_id, ((1, 1),))]
+        return None
+
+    with ScriptedNode(dies_at_commit) as node:
+        session = RemoteSession.open(node.url, timeout_s=600)
+        session.begin()
+        session.run_inside(INSERT)
+
+        with pytest.raises(OutcomeUnknownError, match="or until interrupted"):
+            interrupted_while(session.interrupt, session.commit)
+        session.close()
+
+
+def test_rows_that_are_being_fetched_can_be_interrupted(session: RemoteSession) -> None:
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) "
+    found = session.read(Statement(endless + "select i, zeroblob(999) from n"))
+
+    def fetch_all() -> None:
+        for _ in found.rows:
+            pass
+
+    with pytest.raises(StatementError, match="interrupted"):
+        interrupted_while(session.interrupt, fetch_all)
     assert rows(session) == [(0,)]
 
 

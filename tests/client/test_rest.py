@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from nexus.client.link import LinkLostError
-from nexus.client.rest import RestOfRows
-from nexus.errors import ConnectionLostError, TransactionExpiredError
+from nexus.client.rest import RestOfRows, Waiting
+from nexus.errors import ConnectionLostError, StatementError, TransactionExpiredError
 from nexus.protocol.calls import Done, Failed, Fetch, Rows
 
 
@@ -16,6 +17,7 @@ class FakeLink:
     def __init__(self, *answers: Any) -> None:
         self.said: list[Any] = []
         self.forgotten: list[int] = []
+        self.cancelled: list[int] = []
         self._answers = list(answers)
 
     def say(self, message: Any) -> None:
@@ -30,9 +32,12 @@ class FakeLink:
     def forget(self, request_id: int) -> None:
         self.forgotten.append(request_id)
 
+    def cancel(self, request_id: int) -> None:
+        self.cancelled.append(request_id)
+
 
 def rest(link: Any, *, more: bool = True) -> RestOfRows:
-    return RestOfRows(link, 1, Rows(1, 0, ("v",), [(1,)], more))
+    return RestOfRows(link, 1, Rows(1, 0, ("v",), [(1,)], more), Waiting())
 
 
 def test_pieces_follow_one_another_to_the_end() -> None:
@@ -58,6 +63,26 @@ def test_what_is_closed_or_dropped_is_let_go() -> None:
     rest(dropped)
 
     assert closed.forgotten == dropped.forgotten == [1]
+
+
+def test_rows_that_are_waited_for_can_be_interrupted() -> None:
+    waiting = Waiting()
+
+    class Slow(FakeLink):
+        @override
+        def answer(self, request_id: int) -> Any:
+            waiting.interrupt()
+            return super().answer(request_id)
+
+    link = Slow(Failed(1, "sql", "interrupted"))
+    found = RestOfRows(link, 1, Rows(1, 0, ("v",), [(1,)], more=True), waiting)  # type: ignore[arg-type]
+    waiting.interrupt()
+
+    assert next(found) == (1,)
+    with pytest.raises(StatementError, match="interrupted"):
+        next(found)
+    waiting.interrupt()
+    assert link.cancelled == [1]
 
 
 def test_an_error_ends_the_rows() -> None:

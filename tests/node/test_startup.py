@@ -18,11 +18,11 @@ from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Reigned
 from nexus.model.position import ORIGIN, Epoch, HistoryId, Offset, Reign
+from nexus.node.chronicle import read_chronicle
 from nexus.node.startup import (
     PROMOTION_STEP,
     Storage,
     effective_role,
-    log_history,
     log_settings,
     new_history_id,
     new_reign,
@@ -288,7 +288,7 @@ def test_the_history_reaches_to_the_end_of_the_log(tmp_path: Path) -> None:
         storage.log.sync()
 
         assert storage.database.history().epoch == 1
-        history = log_history(storage)
+        history = read_chronicle(storage).history
         assert [found.epoch for found in history.reigns] == [1, 2]
         assert next_epoch(storage.catalog, history) == 3
         storage.catalog.update(epoch=Epoch(7))

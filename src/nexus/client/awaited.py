@@ -10,8 +10,11 @@ from typing import Any, Final, Self, TypeVar
 from nexus.client.awaited_changes import Changes
 from nexus.client.connection import Connection as BlockingConnection
 from nexus.client.cursor import Cursor as BlockingCursor
-from nexus.client.exceptions import InterfaceError
+from nexus.client.exceptions import InterfaceError, ProgrammingError
 from nexus.model.position import Position
+
+INTERRUPT_EVERY_S: Final = 0.05
+"""What was cancelled may have been between two steps that can be interrupted."""
 
 ROWS_AT_ONCE: Final = 256
 """Rows that an iteration takes from its thread in one go."""
@@ -123,10 +126,17 @@ class Connection:
         except asyncio.CancelledError:
             # Not left running behind the back of who uses the connection next.
             if not doing.cancel():
-                self._connection.interrupt()
-                await asyncio.wait([awaited])
+                await self._ended(awaited)
                 awaited.exception()  # it is known: nobody need be told of it
             raise
+
+    async def _ended(self, awaited: "asyncio.Future[Any]") -> None:
+        """Have it end, however often who waits for it is cancelled."""
+        while not awaited.done():
+            with contextlib.suppress(ProgrammingError):  # it is being closed
+                self._connection.interrupt()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([awaited], timeout=INTERRUPT_EVERY_S)
 
     async def __aenter__(self) -> Self:
         return self

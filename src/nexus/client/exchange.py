@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nexus.client.link import Link
-from nexus.client.rest import RestOfRows
+from nexus.client.rest import RestOfRows, Waiting
 from nexus.client.session import TOO_BIG, Result, Statement
 from nexus.errors import ProtocolError, StatementError
 from nexus.model.position import NO_OFFSET, Offset, Position
@@ -22,7 +22,7 @@ class Exchange:
         self.ended = False
         """Whether the last error ended the interactive transaction."""
         self._last_id = 0
-        self._running: tuple[Link, int] | None = None
+        self._waiting = Waiting()
 
     def new_id(self) -> int:
         """Of a request that is about to be made."""
@@ -54,18 +54,18 @@ class Exchange:
         )
         is_query = len(statements) == 1 and classify(statements[0].sql) in _QUERIES
         found = [Result() for _ in statements]
-        self._running = (link, request_id)
+        self._waiting.request = (link, request_id)
         try:
             self._ask(link, request_id, asked)
             while isinstance(piece := self._next(link, request_id), Rows):
                 if piece.more and is_query:
-                    rows = RestOfRows(link, request_id, piece)
+                    rows = RestOfRows(link, request_id, piece, self._waiting)
                     return [Result(piece.columns, rows, -1, 0, piece.decltypes)]
                 found[piece.index] = _with_more(found[piece.index], piece)
                 if piece.more:
                     link.say(Fetch(request_id))
         finally:
-            self._running = None
+            self._waiting.request = None
         self.remember(piece)
         return [
             Result(result.columns, result.rows, affected, rowid, result.decltypes)
@@ -74,21 +74,18 @@ class Exchange:
 
     def done(self, link: Link, request_id: int, request: Message) -> Done:
         """Ask for what has no rows; raises LinkLostError, or the node's error."""
-        self._running = (link, request_id)
+        self._waiting.request = (link, request_id)
         try:
             self._ask(link, request_id, request)
             answer = self._next(link, request_id)
         finally:
-            self._running = None
+            self._waiting.request = None
         assert isinstance(answer, Done), "it has no rows"
         return answer
 
     def interrupt(self) -> None:
-        """Have the running request end with an error; from any thread."""
-        running = self._running
-        if running is not None:
-            link, request_id = running
-            link.cancel(request_id)
+        """Have end what is waited for, with an error; from any thread."""
+        self._waiting.interrupt()
 
     def remember(self, done: Done) -> None:
         """What was written, if anything was, stands at this place."""

@@ -1,10 +1,12 @@
 """Keep connections to the nodes of a cluster, one to each that is of use; it blocks."""
 
+import threading
 import time
 from typing import Final
 
 from nexus.client.link import Link, LinkLostError, UnfitError
 from nexus.client.routing import CUT_OFF_MS, Purpose, Routing, Wait
+from nexus.client.session import interrupted
 from nexus.client.target import Target
 from nexus.errors import HandshakeRefusedError, NoMasterError
 
@@ -25,6 +27,8 @@ class Links:
         self._target = target
         self._open: dict[str, Link] = {}
         self._of: dict[Purpose, Link] = {}
+        self.halt = threading.Event()
+        """Set by any thread: end the search."""
         self._passage_ready_ms = 0
         """When a replica may be asked again for a passage to its master."""
         self._refused: dict[str, str] = {}
@@ -33,7 +37,8 @@ class Links:
     def find(self, purpose: Purpose, deadline_ms: int) -> Link:
         """A link to a node that suits; raises NoMasterError after the deadline.
 
-        HandshakeRefusedError where a node refuses this client for good.
+        HandshakeRefusedError where a node refuses this client for good, StatementError
+        where the search was halted.
         """
         link = self._of.get(purpose)
         if link is not None and not link.is_lost:
@@ -46,13 +51,15 @@ class Links:
             if isinstance(step, Wait):
                 if step.until_ms >= deadline_ms:
                     raise self._nobody(purpose, reason)
-                time.sleep(max(0, step.until_ms - now_ms()) / 1000)
+                self.halt.wait(max(0, step.until_ms - now_ms()) / 1000)
+                self._require_going()
                 continue
             found = self._try(step.address, purpose, deadline_ms)
             if isinstance(found, Link):
                 self._of[purpose] = found
                 return found
             reason = found
+            self._require_going()
             if now_ms() >= deadline_ms:
                 raise self._nobody(purpose, reason)
 
@@ -168,6 +175,10 @@ class Links:
         if self._open.get(link.address) is link:
             del self._open[link.address]
         self._of = {p: kept for p, kept in self._of.items() if kept is not link}
+
+    def _require_going(self) -> None:
+        if self.halt.is_set():
+            raise interrupted()
 
     def _nobody(self, purpose: Purpose, reason: str) -> NoMasterError:
         what = "takes writes" if purpose is Purpose.WRITE else "answers queries"

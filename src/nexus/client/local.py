@@ -5,6 +5,7 @@ node to run. All else goes to the node whose directory it is, or from there to t
 master; a query then waits until the file holds what this session has written.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,13 @@ from typing import Final, TypeVar
 
 from nexus.client.changes import ChangesSource, Feed, Wanted
 from nexus.client.reading import Reader
-from nexus.client.session import Result, Session, Statement, overtaken
+from nexus.client.session import (
+    Result,
+    Session,
+    Statement,
+    interrupted,
+    overtaken,
+)
 from nexus.errors import NodeStoppedError, NoMasterError, NotAppliedError
 from nexus.model.position import Offset, Position
 
@@ -46,6 +53,8 @@ class LocalSession:
         self._foreign_keys = True
         self._held: int | None = None
         """The applied offset of the state that is held."""
+        self._halt = threading.Event()
+        """Set by any thread: wait no longer for the file."""
         self._awaited: Offset | None = None
         """The last write of this session, until the file was seen to hold it."""
 
@@ -131,6 +140,7 @@ class LocalSession:
 
     def interrupt(self) -> None:
         """End what runs; from any thread."""
+        self._halt.set()
         self._reader.interrupt()
         if self._node is not None:
             self._node.interrupt()
@@ -193,6 +203,7 @@ class LocalSession:
 
     def _await_own_writes(self, offset: Offset) -> None:
         """Return once the file holds this entry; NotAppliedError after the timeout."""
+        self._halt.clear()
         deadline = time.monotonic() + self._timeout_s
         while True:
             applied = self._applied(self._reader.read)
@@ -205,7 +216,8 @@ class LocalSession:
                     f"session has written entry {offset}; is its node running, and "
                     "connected to the master?"
                 )
-            time.sleep(_LOOK_AGAIN_S)
+            if self._halt.wait(_LOOK_AGAIN_S):
+                raise interrupted()
 
 
 def published_address(directory: Path) -> str | None:

@@ -5,7 +5,6 @@ again: queries, and writes under an id that a node does once. What became of a C
 whose answer was lost is asked for by such an id as well.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -16,7 +15,7 @@ from nexus.client.feedlink import FeedLink
 from nexus.client.link import Link, LinkLostError
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
-from nexus.client.session import Result, Statement
+from nexus.client.session import Result, Statement, interrupted
 from nexus.client.target import Target, read_target
 from nexus.client.trust import NOTHING_SAID, Trust
 from nexus.errors import (
@@ -30,6 +29,7 @@ from nexus.errors import (
     QuorumLostError,
     ReadOnlyReplicaError,
     RequestError,
+    StatementError,
     TransactionExpiredError,
     TransactionLostError,
     WritesStoppedError,
@@ -107,6 +107,7 @@ class RemoteSession:
 
     def read(self, statement: Statement) -> Result:
         """Run a query where the URL says; it sees this session's own writes."""
+        self._links.halt.clear()
         deadline_ms = self._deadline_ms()
         while True:
             link = self._links.find(Purpose.READ, deadline_ms)
@@ -165,12 +166,13 @@ class RemoteSession:
 
     def _write(self, attempt: Callable[[Link], Found]) -> Found:
         """Have the master do it; again, elsewhere, until it is known to be done."""
+        self._links.halt.clear()
         deadline_ms = self._deadline_ms()
         unknown: OutcomeUnknownError | None = None
         while True:
             try:
                 link = self._links.find(Purpose.WRITE, deadline_ms)
-            except NoMasterError as error:
+            except (NoMasterError, StatementError) as error:
                 raise unknown or error from None
             try:
                 return attempt(link)
@@ -188,7 +190,7 @@ class RemoteSession:
             except OutcomeUnknownError as error:
                 unknown = error
                 self._check(deadline_ms, unknown)
-                time.sleep(UNDECIDED_PAUSE_S)
+                self._links.halt.wait(UNDECIDED_PAUSE_S)
 
     # --- A transaction ----------------------------------------------------------------
 
@@ -266,11 +268,11 @@ class RemoteSession:
 
         try:
             done = self._write(attempt)
-        except (NoMasterError, OutcomeUnknownError, *ELSEWHERE) as error:
+        except (StatementError, OutcomeUnknownError, *ELSEWHERE) as error:
             raise OutcomeUnknownError(
-                f"COMMIT was sent, and no master could tell within "
-                f"{self._target.timeout_s:g} s what became of it ({cause}; {error}): "
-                "it may be done or not; read whether it is there",
+                f"COMMIT was sent, and no master has told what became of it, within "
+                f"{self._target.timeout_s:g} s or until interrupted ({cause}; "
+                f"{error}): it may be done or not; read whether it is there",
                 offset=getattr(cause, "offset", 0),
             ) from cause
         if not done.offset:
@@ -292,6 +294,7 @@ class RemoteSession:
 
     def interrupt(self) -> None:
         """End the statement that runs, with an error; from any thread."""
+        self._links.halt.set()
         self._exchange.interrupt()
 
     def close(self) -> None:
@@ -309,9 +312,11 @@ class RemoteSession:
         return now_ms() + round(self._target.timeout_s * 1000)
 
     def _check(self, deadline_ms: int, error: NexusError) -> None:
-        """Raise the error if there is no time for another try."""
+        """Raise the error if there is no time, or no wish, for another try."""
         if now_ms() >= deadline_ms:
             raise error
+        if self._links.halt.is_set():
+            raise error if isinstance(error, OutcomeUnknownError) else interrupted()
 
 
 class _Transaction:

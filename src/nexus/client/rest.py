@@ -10,12 +10,31 @@ from nexus.protocol.calls import Failed, Fetch, Rows
 from nexus.protocol.failures import error_of
 
 
+class Waiting:
+    """What a session waits for just now, so that another thread can have it end."""
+
+    __slots__ = ("request",)
+
+    def __init__(self) -> None:
+        self.request: tuple[Link, int] | None = None
+
+    def interrupt(self) -> None:
+        """Have it end with an error."""
+        request = self.request
+        if request is not None:
+            link, request_id = request
+            link.cancel(request_id)
+
+
 class RestOfRows:
     """An iterator over a query's rows; closed or dropped, its node forgets them."""
 
-    def __init__(self, link: Link, request_id: int, first: Rows) -> None:
+    def __init__(
+        self, link: Link, request_id: int, first: Rows, waiting: Waiting
+    ) -> None:
         self._link = link
         self._request_id = request_id
+        self._waiting = waiting
         self._rows: Iterator[Row] = iter(first.rows)
         self._more = first.more
 
@@ -48,6 +67,7 @@ class RestOfRows:
 
     def _fetch(self) -> None:
         self._more = False
+        self._waiting.request = (self._link, self._request_id)
         try:
             self._link.say(Fetch(self._request_id))
             answer = self._link.answer(self._request_id)
@@ -65,3 +85,5 @@ class RestOfRows:
                 f"the rows that were left went with their node ({error}); read them "
                 "anew"
             ) from error
+        finally:
+            self._waiting.request = None

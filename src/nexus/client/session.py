@@ -20,6 +20,9 @@ Value = int | float | str | bytes | None
 BUSY_SNAPSHOT: Final = 517
 """https://www.sqlite.org/rescode.html#busy_snapshot"""
 
+INTERRUPT: Final = 9
+"""https://www.sqlite.org/rescode.html#interrupt"""
+
 TOO_BIG: Final = 18
 """https://www.sqlite.org/rescode.html#toobig"""
 
@@ -125,3 +128,8 @@ def overtaken() -> StatementError:
         "back and begin it again, with BEGIN IMMEDIATE",
         sqlite_errorcode=BUSY_SNAPSHOT,
     )
+
+
+def interrupted() -> StatementError:
+    """As SQLite says it."""
+    return StatementError("interrupted", sqlite_errorcode=INTERRUPT)

@@ -16,10 +16,7 @@ def advice(config: Config) -> Iterator[str]:
     quorum, voters = replication.sync_quorum, len(replication.peers)
     majority = voters // 2 + 1
     if voters and voters % 2 == 0:
-        yield (
-            f"{voters} voters in replication.peers survive no more failures than "
-            f"{voters - 1} do: add one, a witness is enough"
-        )
+        yield f"replication.peers: {of_even_voters(voters)}"
     if replication.apply_delay_ms >= WORTH_TELLING_MS:
         yield (
             f"replication.apply_delay_ms = {replication.apply_delay_ms}: the log keeps "
@@ -39,3 +36,11 @@ def advice(config: Config) -> Iterator[str]:
             "UNSAFE: replication.sync_quorum = 1 acknowledges what this node alone "
             "holds: if it is lost, acknowledged writes are lost; set it to 2 or more"
         )
+
+
+def of_even_voters(count: int) -> str:
+    """What to tell of so many voters, an even number."""
+    return (
+        f"{count} voters survive no more failures than {count - 1} do: add one, a "
+        "witness is enough"
+    )

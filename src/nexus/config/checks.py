@@ -1,4 +1,4 @@
-"""What no configuration may combine, and what this version cannot do yet."""
+"""What no configuration may combine."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address

@@ -1,13 +1,13 @@
 """What a node's database and log say together of reigns and configurations."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
 from nexus.model.entry import is_own
 from nexus.model.operation import Configuration, Operation, Reigned
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
-from nexus.node.startup import APPLY_BYTES, Storage
+from nexus.node.logreading import records_from
+from nexus.node.startup import Storage
 from nexus.replication.members.electorate import ConfigurationEntry
 from nexus.storage.schema import system
 from nexus.storage.wal import WriteAheadLog
@@ -51,15 +51,10 @@ def read_chronicle(storage: Storage) -> Chronicle:
 
 def _beyond(log: WriteAheadLog, applied: Offset) -> Iterator[tuple[Offset, Operation]]:
     """What the log holds that is not applied."""
-    start = Offset(applied + 1)
-    if start > log.last_offset:
-        return
-    with closing(log.cursor(start)) as cursor:
-        while cursor.offset <= log.last_offset:
-            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
-                if is_own(record.payload):
-                    for operation in record.decoded().operations:
-                        yield record.offset, operation
+    for record in records_from(log, Offset(applied + 1)):
+        if is_own(record.payload):
+            for operation in record.decoded().operations:
+                yield record.offset, operation
 
 
 def has_voters(storage: Storage) -> bool:

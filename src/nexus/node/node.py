@@ -15,6 +15,7 @@ from nexus.model.cluster import (
 )
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.clients.callers import Callers
+from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
 from nexus.node.elections.forming import Forming
 from nexus.node.elections.resting import Resting
@@ -22,7 +23,6 @@ from nexus.node.elections.voting import Voting
 from nexus.node.figures import Figures, figures_of
 from nexus.node.guest import Guest
 from nexus.node.network.security import TransportSecurity
-from nexus.node.operators import governing
 from nexus.node.operators.guests import Guests
 from nexus.node.operators.orders import Orders
 from nexus.node.operators.tokens import TokenKeeper
@@ -37,6 +37,7 @@ from nexus.node.roles.reigning import Reigning
 from nexus.node.slices import take_short_slices
 from nexus.node.sqlstream import SqlStream
 from nexus.node.streamtransaction import StreamHost
+from nexus.node.strongreads import read_offset
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
@@ -214,8 +215,14 @@ class Node(Orders):
         return acting.stats()
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
-        """GET /replication/replicas; WrongRoleError on a replica."""
-        return governing.replicas(self._duties)
+        """GET /replication/replicas: a master's, or those that follow this replica.
+
+        WrongRoleError on a replica that nobody follows.
+        """
+        acting = self._duties.acting
+        if isinstance(acting, Following) and (found := acting.downstreams):
+            return found
+        return self._duties.reigning().machine.replicas(now_ms())
 
     def figures(self) -> Figures:
         """What it holds and who is connected; may block, any thread may ask."""
@@ -248,9 +255,7 @@ class Node(Orders):
         """
         parts = self._parts
         if request.consistency == "strong":
-            at_least = max(
-                await governing.read_offset(self._duties), request.min_offset or 0
-            )
+            at_least = max(await read_offset(self._duties), request.min_offset or 0)
             request = replace(request, min_offset=at_least)
         return await parts.executor.execute(request, self.writer, parts.state.epoch)
 

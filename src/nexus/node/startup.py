@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from nexus.model.position import (
     Offset,
     Reign,
 )
+from nexus.node.logreading import records_from
 from nexus.storage.apply import Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
@@ -240,32 +241,8 @@ def apply_logged(log: WriteAheadLog, database: Database, applier: Applier) -> No
 
 def foresee(log: WriteAheadLog, database: Database) -> None:
     """Heed what the log says beyond the database already: that tokens are revoked."""
-    start = Offset(database.position.offset + 1)
-    if not database.stands or start > log.last_offset:
-        return
-    with closing(log.cursor(start)) as cursor:
-        while cursor.offset <= log.last_offset:
-            database.foresee(cursor.read(Offset(log.last_offset + 1), APPLY_BYTES))
-
-
-def log_history(storage: Storage) -> EpochHistory:
-    """The reigns of the database and of what the log holds beyond it."""
-    history = storage.database.history()
-    log = storage.log
-    start = Offset(storage.database.position.offset + 1)
-    if start > log.last_offset:
-        return history
-    cursor = log.cursor(start)
-    try:
-        while cursor.offset <= log.last_offset:
-            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
-                for operation in record.decoded().operations[:1]:
-                    reign = getattr(operation, "reign", None)
-                    if reign is not None:
-                        history = history.begun(reign)
-    finally:
-        cursor.close()
-    return history
+    if database.stands:
+        database.foresee(records_from(log, Offset(database.position.offset + 1)))
 
 
 def written(
@@ -277,18 +254,13 @@ def written(
     """
     found: list[tuple[Offset, int]] = []
     began_us = 0
-    cursor = log.cursor(start)
-    try:
-        while cursor.offset <= log.last_offset:
-            for record in cursor.read(Offset(log.last_offset + 1), APPLY_BYTES):
-                at_us = written_us(record.payload)
-                if found and abs(at_us - began_us) < spacing_us:
-                    found[-1] = (record.offset, max(found[-1][1], at_us))
-                else:
-                    began_us = at_us
-                    found.append((record.offset, at_us))
-    finally:
-        cursor.close()
+    for record in records_from(log, start):
+        at_us = written_us(record.payload)
+        if found and abs(at_us - began_us) < spacing_us:
+            found[-1] = (record.offset, max(found[-1][1], at_us))
+        else:
+            began_us = at_us
+            found.append((record.offset, at_us))
     return tuple(found)
 
 

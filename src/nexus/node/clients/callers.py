@@ -16,16 +16,16 @@ from nexus.node.clients.caller import Caller
 from nexus.node.clients.passage import Passages
 from nexus.node.clients.pending import Pending
 from nexus.node.clients.tenure import placed
-from nexus.node.duties import Duties
+from nexus.node.duty import CurrentDuty
 from nexus.node.network.addresses import reachable, reachable_url
 from nexus.node.network.admittance import Admittance
 from nexus.node.network.port import Visitor
 from nexus.node.network.rates import Rates
-from nexus.node.operators.governing import read_offset
 from nexus.node.reading.pieces import Reading
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.node.startup import RESTING_READERS
+from nexus.node.strongreads import read_offset
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.answers import position_of
@@ -56,7 +56,7 @@ class Callers:
 
     def __init__(
         self,
-        duties: Duties,
+        duties: CurrentDuty,
         measures: Measures,
         limits: LimitSettings,
         *,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from nexus.model.token import Principal
-from nexus.node.duties import Duties
+from nexus.node.duty import CurrentDuty
 from nexus.node.network.connection import Connection
 from nexus.node.network.port import Visitor
 from nexus.node.roles.following import Following
@@ -28,7 +28,7 @@ LOOK_EVERY_S: Final = 0.25
 class Passages:
     """Those of one database of this node; for its loop."""
 
-    def __init__(self, duties: Duties) -> None:
+    def __init__(self, duties: CurrentDuty) -> None:
         self._duties = duties
         self._passed: dict[Connection, Principal] = {}
 

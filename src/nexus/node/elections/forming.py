@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from nexus.config.advice import of_even_voters
 from nexus.errors import NexusError, NoMasterError, ReadOnlyReplicaError
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import EpochHistory, Offset
@@ -122,8 +123,4 @@ def warn_of_peers(parts: Parts, voters: Mapping[str, str]) -> None:
     if peers and set(peers) != set(voters.values()):
         log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
     if voters and len(voters) % 2 == 0:
-        log.warning(
-            "even_voters",
-            detail=f"{len(voters)} voters survive no more failures than "
-            f"{len(voters) - 1} do: add one, a witness is enough",
-        )
+        log.warning("even_voters", detail=of_even_voters(len(voters)))

@@ -21,6 +21,7 @@ from nexus.errors import (
 )
 from nexus.model.cluster import LinkState, MembersView, MemberView, NodeId, Role
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.etcd.client import EtcdClient, LeaderValue
 from nexus.node.etcd.reign import KeyedReign, prepared
@@ -30,7 +31,6 @@ from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import log_history
 from nexus.replication.effects import Report, StepDown
 from nexus.replication.etcd.effects import (
     EndReign,
@@ -98,10 +98,9 @@ class Keyholding:
                 "that elect its master; set it to quorum, or begin with another "
                 "data_dir"
             )
-        history = await asyncio.to_thread(log_history, parts.storage)
-        holding = cls(
-            parts, history, EtcdClient(etcd_settings(parts.config.replication))
-        )
+        known = await asyncio.to_thread(read_chronicle, parts.storage)
+        client = EtcdClient(etcd_settings(parts.config.replication))
+        holding = cls(parts, known.history, client)
         parts.before_replacing.append(holding.renounce)
         await holding._follow("")
         holding._mover = asyncio.create_task(holding._move_all())

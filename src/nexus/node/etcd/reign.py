@@ -9,12 +9,13 @@ from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.parts import Parts
 from nexus.node.roles.accession import append_first
 from nexus.node.roles.machines import master_settings
 from nexus.node.roles.reigning import Reigning
-from nexus.node.startup import log_history, new_reign, redo
+from nexus.node.startup import new_reign, redo
 from nexus.node.telemetry.transitions import record_reign
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd.effects import EndReign
@@ -99,7 +100,7 @@ async def prepared(parts: Parts, order: Begin) -> EpochHistory:
     """
     if not parts.database.stands:
         await asyncio.to_thread(parts.database.open_writer)
-    history = await asyncio.to_thread(log_history, parts.storage)
+    history = (await asyncio.to_thread(read_chronicle, parts.storage)).history
     why = _why(parts, order, history)
     reign = new_reign(parts.storage, order.epoch, why, Mode.SYNC)
     await asyncio.to_thread(

@@ -17,6 +17,7 @@ from nexus.model.token import ANONYMOUS, Principal
 from nexus.node.network.addresses import reachable, reachable_url
 from nexus.node.network.admittance import SECRET, Admittance
 from nexus.node.network.connection import Connection
+from nexus.node.network.security import TransportSecurity
 from nexus.protocol.calls import Attach
 from nexus.protocol.codec import history_for_handshake
 from nexus.protocol.messages import (
@@ -155,6 +156,20 @@ async def introduce(
         )
     url = reachable_url(answer.http_url, connection.peer_host)
     return msgspec.structs.replace(answer, http_url=url)
+
+
+async def answer_to(
+    hello: Hello, address: str, security: TransportSecurity, *, timeout_s: float
+) -> Welcome | Error:
+    """What the node at this address says to a Hello; the connection ends with that.
+
+    `timeout_s` is for each of its steps. Raises OSError, TimeoutError or NexusError.
+    """
+    connection = await security.dial(address, timeout_s=timeout_s)
+    try:
+        return await introduce(connection, hello, security.secret, timeout_s=timeout_s)
+    finally:
+        await connection.close()
 
 
 def proven_welcome(

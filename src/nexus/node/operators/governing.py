@@ -10,8 +10,6 @@ from msgspec.structs import replace
 from nexus.errors import (
     ClusterChangeError,
     NodeStoppedError,
-    NoMasterError,
-    RequestError,
     WrongRoleError,
 )
 from nexus.model.cluster import (
@@ -19,21 +17,14 @@ from nexus.model.cluster import (
     MemberView,
     Mode,
     NodeId,
-    ReplicaStatus,
-    Role,
 )
 from nexus.model.operation import Configuration
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.duties import Duties
-from nexus.node.elections.forming import Forming
-from nexus.node.elections.resting import Resting
 from nexus.node.elections.voting import Voting
 from nexus.node.etcd.handover import hand_key_over
 from nexus.node.etcd.holding import Keyholding
-from nexus.node.operators.losses import losses
-from nexus.node.roles.following import Following
-from nexus.node.roles.holding import apply_until
 from nexus.replication.quorum import majority
 
 HANDOVER_DEAD_TIMES: Final = 4
@@ -89,53 +80,6 @@ def _followed(voting: Voting) -> str:
     if voting.reigning is not None or not machine.is_connected or not machine.master:
         return ""
     return machine.master.master_id
-
-
-def replicas(duties: Duties) -> tuple[ReplicaStatus, ...]:
-    """A master's replicas, or those that follow this one."""
-    acting = duties.acting
-    if isinstance(acting, Following) and (found := acting.downstreams):
-        return found
-    return duties.reigning().machine.replicas(now_ms())
-
-
-def pause(duties: Duties, replica: str | None) -> None:
-    """A replica applies no more; a master streams no more, to one or to all."""
-    acting = duties.acting
-    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
-        _require_database(duties)
-        acting.pause()
-    else:
-        duties.reigning("another's stream is the master's").pause(replica)
-
-
-def resume(duties: Duties, replica: str | None, *, at_once: bool) -> None:
-    """Undo `pause`; `at_once`: and apply now what a delay holds back."""
-    acting = duties.acting
-    if isinstance(acting, Following) and replica in {None, duties.parts.state.node_id}:
-        _require_database(duties)
-        acting.resume(at_once=at_once)
-    else:
-        duties.reigning("another's stream is the master's").resume(replica)
-
-
-def _require_database(duties: Duties) -> None:
-    if duties.parts.is_witness:
-        raise WrongRoleError(
-            "this node is a witness: it has no database, and applies nothing; ask one "
-            "of the nodes that have"
-        )
-
-
-async def apply_chosen(
-    duties: Duties, last: Offset | None, before_us: int | None
-) -> None:
-    """Apply up to that entry, or what was written before that time; then pause."""
-    acting = duties.acting
-    if not isinstance(acting, Following):
-        raise WrongRoleError("a master has applied all; ask a delayed replica")
-    _require_database(duties)
-    await apply_until(acting, last, before_us)
 
 
 def members(duties: Duties) -> MembersView:
@@ -225,7 +169,7 @@ async def set_mode(duties: Duties, mode: Mode, sync_quorum: int | None) -> None:
     async with duties.changing:
         reigning = duties.reigning("the mode is the master's to change")
         if reigning.mode is not mode:
-            await duties.change(duties.role, "mode", mode=mode)
+            await duties.reign(duties.role, "mode", mode=mode)
 
 
 def _warn_of_losses(duties: Duties, configuration: Configuration) -> None:
@@ -238,68 +182,6 @@ def _warn_of_losses(duties: Duties, configuration: Configuration) -> None:
             f"hold it: an election does without up to {needed - 1} of them, and what "
             "only those hold is lost then",
         )
-
-
-async def start(duties: Duties, role: Role, master_addr: str | None) -> None:
-    """Take a role at run time; see Node.start_replication."""
-    async with duties.changing:
-        if role is Role.REPLICA and isinstance(duties.duty, Resting):
-            return await duties.renew()
-        if role is Role.REPLICA and not master_addr:
-            raise RequestError("a replica needs master_addr")
-        duties.require_no_voter()
-        return await duties.change(role, "promote", master_addr or "")
-
-
-async def stop(duties: Duties) -> None:
-    """Become a standalone node, or a voter that rests; see Node.stop_replication."""
-    async with duties.changing:
-        if duties.votes:
-            return await rest(duties)
-        duties.require_no_voter()
-        return await duties.change(Role.STANDALONE, "promote")
-
-
-async def rest(duties: Duties) -> None:
-    """Have a voter take no part, where the others can do without it, until `renew`.
-
-    Raises WrongRoleError on the master, ClusterChangeError where they cannot.
-    """
-    voting = duties.voting()
-    if voting.role is Role.MASTER:
-        raise WrongRoleError(
-            "this node is the master: hand over first (POST /replication/switchover, "
-            "or nexus switchover URL NODE_ID), then stop it"
-        )
-    others = (await losses(duties)).voters
-    there = sum(one.durable_offset is not None for one in others)
-    needed = majority(len(voting.voters))
-    if there < needed:
-        raise ClusterChangeError(
-            f"only {there} of the other {len(others)} voters answer, and without this "
-            f"node {needed} must: nothing was changed; start those first"
-        )
-    history = duties.history
-    await duties.parts.publisher.retire("an operator has stopped this node")
-    await duties.leave()
-    duties.duty = Resting(duties.parts, history)
-
-
-async def read_offset(duties: Duties) -> Offset:
-    """What a strong read that begins now must see; raises why it is not known."""
-    duty, acting = duties.duty, duties.acting
-    if isinstance(duty, Voting) and duty.reigning is not None:
-        return await duty.read_offset()
-    if isinstance(acting, Following | Forming | Resting):
-        raise acting.write_refusal()  # its master answers it
-    if acting is None:
-        raise NoMasterError(f"nothing was read: {duties.trouble}; try again soon")
-    if duties.role is Role.STANDALONE:
-        return duties.parts.database.position.offset
-    raise RequestError(
-        "a strong read needs voters, whose majority confirms that this node still "
-        "reigns; this cluster has none (replication.peers): read here with 'local'"
-    )
 
 
 async def _configure(duties: Duties, configuration: Configuration) -> MembersView:

@@ -8,7 +8,7 @@ the node knows is good again, after the time in which a master that lives answer
 import time
 from typing import Final
 
-from nexus.node.duties import Duties
+from nexus.node.duty import CurrentDuty
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
 from nexus.replication.replica import Replica
@@ -20,7 +20,7 @@ LEAST_S: Final = 5.0
 class InDoubtPeriod:
     """From one start of a node on, until it knows; for its event loop."""
 
-    def __init__(self, duties: Duties) -> None:
+    def __init__(self, duties: CurrentDuty) -> None:
         self._duties = duties
         self._ends_at = 0.0
         self._is_over = True

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus.model.position import EpochHistory, Offset
-from nexus.node.duties import Duties
+from nexus.node.duty import CurrentDuty
 from nexus.node.elections.voting import Voting
 from nexus.protocol.messages import Welcome
 
@@ -42,7 +42,7 @@ class Losses(msgspec.Struct, frozen=True, kw_only=True):
     """The others, where there are voters; each was asked."""
 
 
-async def losses(duties: Duties) -> Losses:
+async def losses(duties: CurrentDuty) -> Losses:
     """Ask the voters that can be reached, and change nothing."""
     parts, report = duties.parts, duties.report()
     end = parts.log.durable_offset

@@ -8,7 +8,7 @@ from nexus.model.cluster import MembersView, Mode, NodeId, NodeStatus, Role
 from nexus.model.position import Offset
 from nexus.node.duties import Duties
 from nexus.node.guest import Guest
-from nexus.node.operators import governing
+from nexus.node.operators import governing, pausing, starting
 from nexus.node.operators.governing import Handover
 from nexus.node.operators.guests import Guests
 from nexus.node.operators.losses import Losses, losses
@@ -42,17 +42,17 @@ class Orders:
 
     def pause(self, replica: str | None) -> None:
         """A replica applies no more; a master streams no more, to one or to all."""
-        governing.pause(self._duties, replica)
+        pausing.pause(self._duties, replica)
 
     def resume(self, replica: str | None, *, at_once: bool = False) -> None:
         """Undo `pause`; `at_once`: and apply now what a delay holds back."""
-        governing.resume(self._duties, replica, at_once=at_once)
+        pausing.resume(self._duties, replica, at_once=at_once)
 
     async def apply_until(
         self, last: Offset | None, before_us: int | None
     ) -> NodeStatus:
         """Apply up to that entry, or what was written before that time; then pause."""
-        await governing.apply_chosen(self._duties, last, before_us)
+        await pausing.apply_chosen(self._duties, last, before_us)
         return self.status()
 
     async def losses(self) -> Losses:
@@ -106,7 +106,7 @@ class Orders:
 
         A voter that was stopped takes part again, and finds its master by itself.
         """
-        order = partial(governing.start, role=role, master_addr=master_addr)
+        order = partial(starting.start, role=role, master_addr=master_addr)
         await order(self._main_duties)
         await self._guests.follow(order)
         return self.status()
@@ -116,8 +116,8 @@ class Orders:
 
         A voter takes no part instead, and none of its writes: they would be taken back.
         """
-        await governing.stop(self._main_duties)
-        await self._guests.follow(governing.stop)
+        await starting.stop(self._main_duties)
+        await self._guests.follow(starting.stop)
         return self.status()
 
     @property

@@ -6,7 +6,8 @@ from typing import Final
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Role
 from nexus.node.clock import now_ms
-from nexus.node.duties import Duties, Duty
+from nexus.node.duties import Duties
+from nexus.node.duty import Duty
 from nexus.node.elections.forming import Forming
 from nexus.node.elections.resting import Resting
 from nexus.node.elections.voting import Voting
@@ -38,11 +39,11 @@ async def promote(duties: Duties, *, force: bool) -> None:
             return await duties.force()
         if isinstance(duties.duty, Reigning) and force and duties.failure:
             # Two masters of one epoch: an operator says which one goes on.
-            return await duties.change(Role.MASTER, "force")
+            return await duties.reign(Role.MASTER, "force")
         following = _promotable(duties.duty)
         require_promotable(following, force=force)
         former = following.machine.master_addr
-        await duties.change(Role.MASTER, "force" if force else "promote")
+        await duties.reign(Role.MASTER, "force" if force else "promote")
         duties.spawn(duties.reigning().announce(former))
         return None
 

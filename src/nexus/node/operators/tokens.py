@@ -17,7 +17,7 @@ from nexus.model.token import (
     sha256,
     token_text,
 )
-from nexus.node.duties import Duties
+from nexus.node.duty import CurrentDuty
 from nexus.node.operators.indoubt import InDoubtPeriod
 from nexus.protocol.messages import TOKENS
 from nexus.storage.schema.tokens import NO_TOKENS, KnownTokens
@@ -31,7 +31,7 @@ _WHY: Final = "tokens are the master's to make and revoke"
 class TokenKeeper:
     """The tokens as one node sees them; changes are the master's, one at a time."""
 
-    def __init__(self, duties: Duties) -> None:
+    def __init__(self, duties: CurrentDuty) -> None:
         self._duties = duties
         self._changing = asyncio.Lock()
         self._in_doubt = InDoubtPeriod(duties)

@@ -12,16 +12,13 @@ from typing import Any, Final
 
 import apsw
 
-from nexus.errors import NexusError, NodeStoppedError, ProtocolError, StatementError
+from nexus.errors import NexusError, ProtocolError, StatementError
+from nexus.node.reading.querying import FAILURES, failure_of
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import encode
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.database import Database
-from nexus.storage.sqlite.complaints import (
-    BINDING_ERRORS,
-    binding_error,
-    statement_error,
-)
+from nexus.storage.sqlite.complaints import statement_error
 from nexus.storage.sqlite.connections import execute
 
 PIECE_BYTES: Final = 256 << 10
@@ -187,7 +184,7 @@ class Reading:
                 rows = self._rows(cursor, index)
                 names = tuple(name for name, _ in columns)
                 yield Answered(names, tuple(kind for _, kind in columns), rows)
-            except (apsw.Error, *BINDING_ERRORS) as error:
+            except FAILURES as error:
                 raise self._told(error, index) from error
             finally:
                 cursor.close(force=True)
@@ -195,15 +192,13 @@ class Reading:
     def _rows(self, cursor: apsw.Cursor, index: int) -> Iterator[Row]:
         try:
             yield from cursor
-        except (apsw.Error, *BINDING_ERRORS) as error:
+        except FAILURES as error:
             raise self._told(error, index) from error
 
     def _told(self, error: Exception, index: int) -> NexusError:
-        if isinstance(error, apsw.InterruptError) and not self._cancelled:
-            return NodeStoppedError("this node is stopping; read on another one")
-        if isinstance(error, apsw.Error):
+        if isinstance(error, apsw.InterruptError) and self._cancelled:
             return statement_error(error, index)
-        return binding_error(error, index)
+        return failure_of(error, index)
 
 
 def _framed(piece: Rows) -> bytes:

@@ -1,8 +1,10 @@
 """Answer a query from a reader, with errors of Nexus's own."""
 
+from typing import Final
+
 import apsw
 
-from nexus.errors import NodeStoppedError
+from nexus.errors import NexusError, NodeStoppedError
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.sqlite.complaints import (
     BINDING_ERRORS,
@@ -10,6 +12,9 @@ from nexus.storage.sqlite.complaints import (
     statement_error,
 )
 from nexus.storage.sqlite.connections import fetch
+
+FAILURES: Final = (apsw.Error, *BINDING_ERRORS)
+"""What SQLite, or the way to it, raises of a query."""
 
 
 def query(
@@ -26,10 +31,20 @@ def query(
             statement.params or (),
             most_bytes=statement.most_bytes,
         )
-    except apsw.InterruptError:
-        raise NodeStoppedError("this node is stopping; read on another one") from None
-    except apsw.Error as error:
-        raise statement_error(error, index) from error
-    except BINDING_ERRORS as error:
-        raise binding_error(error, index) from error
+    except FAILURES as error:
+        raise failure_of(error, index) from error
     return StatementResult.of_query(columns, rows)
+
+
+def failure_of(error: Exception, index: int = 0) -> NexusError:
+    """What a client is told of one of FAILURES; an interrupt is a stopping node's."""
+    if isinstance(error, apsw.InterruptError):
+        return stopping()
+    if isinstance(error, apsw.Error):
+        return statement_error(error, index)
+    return binding_error(error, index)
+
+
+def stopping() -> NodeStoppedError:
+    """What a client is told whose query the node does not run to its end."""
+    return NodeStoppedError("this node is stopping; read on another one")

@@ -13,17 +13,13 @@ import apsw
 import apsw.ext
 import msgspec
 
-from nexus.errors import DatabaseBusyError, NexusError, NodeStoppedError
+from nexus.errors import DatabaseBusyError
 from nexus.model.position import Offset
-from nexus.node.reading.querying import query
+from nexus.node.reading.querying import FAILURES, failure_of, query, stopping
 from nexus.storage.capture import Statement, StatementResult
 from nexus.storage.database import Database
 from nexus.storage.schema.system import read_position
-from nexus.storage.sqlite.complaints import (
-    BINDING_ERRORS,
-    binding_error,
-    statement_error,
-)
+from nexus.storage.sqlite.complaints import statement_error
 from nexus.storage.sqlite.connections import Column, execute, size_of
 
 MOST_VIEWS: Final = 64
@@ -66,8 +62,8 @@ class View:
             cursor = self._reader.cursor()
             try:
                 columns = execute(cursor, statement.sql, statement.params)
-            except (apsw.Error, *BINDING_ERRORS) as error:
-                raise _told(error) from error
+            except FAILURES as error:
+                raise failure_of(error) from error
             self._rows = cursor
         return columns
 
@@ -83,8 +79,8 @@ class View:
                     size += size_of(row)
                     if size >= PIECE_BYTES:
                         break
-            except (apsw.Error, *BINDING_ERRORS) as error:
-                raise _told(error) from error
+            except FAILURES as error:
+                raise failure_of(error) from error
         return rows
 
     def interrupt(self) -> None:
@@ -101,7 +97,7 @@ class View:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise NodeStoppedError("this node is stopping; read on another one")
+            raise stopping()
 
 
 class Views:
@@ -123,7 +119,7 @@ class Views:
         """
         with self._lock:
             if self._closed:
-                raise NodeStoppedError("this node is stopping; read on another one")
+                raise stopping()
             if self._count >= self._most:
                 raise DatabaseBusyError(
                     f"{self._most} clients read within transactions or cursors here; "
@@ -187,11 +183,3 @@ def _describe(reader: apsw.Connection, sql: str) -> Description:
     return Description(
         tuple(found.description), bool(found.is_explain), found.is_readonly
     )
-
-
-def _told(error: Exception) -> NexusError:
-    if isinstance(error, apsw.InterruptError):
-        return NodeStoppedError("this node is stopping; read on another one")
-    if isinstance(error, apsw.Error):
-        return statement_error(error, 0)
-    return binding_error(error, 0)

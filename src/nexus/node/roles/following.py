@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import structlog
 
-from nexus.errors import (
-    NexusError,
-)
+from nexus.errors import NexusError
 from nexus.model.cluster import ReplicaStats, ReplicaStatus
 from nexus.model.position import EpochHistory, Position
+from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.follower import Follower, FollowerHooks
 from nexus.node.network.connection import Connection
@@ -24,7 +23,6 @@ from nexus.node.roles.referral import no_master, referral, unready
 from nexus.node.roles.rescue import Rescue
 from nexus.node.roles.rewinding import take_back
 from nexus.node.roles.shortening import retain
-from nexus.node.startup import log_history
 from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.node.streaming.relayadapter import RelayAdapter
 from nexus.node.writing.worker import ApplyHooks, ApplyWorker, errand
@@ -110,8 +108,8 @@ class Following:
 
         `configured` is called once the log that is followed names voters.
         """
-        history = await asyncio.to_thread(log_history, parts.storage)
-        machine = replica_of(parts, addresses, history)
+        known = await asyncio.to_thread(read_chronicle, parts.storage)
+        machine = replica_of(parts, addresses, known.history)
         broken_off = await asyncio.to_thread(parts.receiver.pending)
         if broken_off is not None:
             machine.resume_snapshot(*broken_off)

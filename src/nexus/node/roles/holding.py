@@ -1,6 +1,7 @@
 """What an operator may do with a replica's apply: stop it, up to a chosen entry too."""
 
 import asyncio
+from contextlib import closing
 from typing import Protocol
 
 from nexus.errors import RequestError
@@ -8,8 +9,8 @@ from nexus.model.entry import written_us
 from nexus.model.position import Offset
 from nexus.node.clock import now_ms
 from nexus.node.follower import Follower
+from nexus.node.logreading import records_from
 from nexus.node.parts import Parts
-from nexus.node.startup import APPLY_BYTES
 from nexus.node.writing.worker import ApplyWorker
 from nexus.replication.effects import Apply
 from nexus.replication.replica import Replica
@@ -96,15 +97,9 @@ def last_before(parts: Parts, time_us: int) -> Offset:
     """
     found = parts.database.position.offset
     end = parts.log.durable_offset
-    if found >= end:
-        return found
-    cursor = parts.log.cursor(Offset(found + 1))
-    try:
-        while cursor.offset <= end:
-            for record in cursor.read(Offset(end + 1), APPLY_BYTES):
-                if written_us(record.payload) >= time_us:
-                    return found
-                found = record.offset
-    finally:
-        cursor.close()
+    with closing(records_from(parts.log, Offset(found + 1))) as records:
+        for record in records:
+            if record.offset > end or written_us(record.payload) >= time_us:
+                break
+            found = record.offset
     return found

@@ -4,7 +4,7 @@ import asyncio
 
 from nexus.errors import NexusError
 from nexus.node.clock import now_ms
-from nexus.node.network.handshake import introduce
+from nexus.node.network.handshake import answer_to
 from nexus.node.network.security import TransportSecurity
 from nexus.node.roles.following import Following
 from nexus.protocol.messages import Hello
@@ -45,12 +45,8 @@ class Homecoming:
 
     async def _reply(self, address: str, hello: Hello) -> Reply:
         try:
-            connection = await self._security.dial(address, timeout_s=self._timeout_s)
-            try:
-                return await introduce(
-                    connection, hello, self._security.secret, timeout_s=self._timeout_s
-                )
-            finally:
-                await connection.close()
+            return await answer_to(
+                hello, address, self._security, timeout_s=self._timeout_s
+            )
         except (OSError, TimeoutError, NexusError):
             return None

@@ -44,25 +44,16 @@ MOST_SPREAD_MS: Final = 1_000
 
 def member_of(parts: Parts) -> Member:
     """The member as it was when the node stopped; blocks."""
-    state, log, database = parts.state, parts.log, parts.database
-    chronicle = read_chronicle(parts.storage)
+    state, chronicle = parts.state, read_chronicle(parts.storage)
     identity = parts.identity()
     if parts.is_witness:
         identity = replace(identity, features=(*identity.features, WITNESS))
     voted = state.voted_for if state.voted_epoch == state.epoch else NodeId("")
     recovered = RecoveredMember(
-        log=RecoveredState(
-            history=chronicle.history,
-            durable_offset=log.durable_offset,
-            applied_offset=database.position.offset,
-            epoch=state.epoch,
-            incomplete=bool(state.needs_full_sync),
-            paused=state.paused,
-            written=held_back(parts),
-        ),
+        log=_recovered(parts, chronicle.history),
         record=VoteRecord(state.epoch, voted),
         configurations=chronicle.configurations,
-        first_offset=log.first_offset,
+        first_offset=parts.log.first_offset,
         sound=not state.incomplete,
     )
     return Member(identity, member_settings(parts), recovered, random.random, now_ms())
@@ -93,26 +84,14 @@ def member_settings(parts: Parts) -> MemberSettings:
             missed_heartbeats=missed,
             spread_ms=spread_ms(settings),
         ),
-        replica=ReplicaSettings(
-            addresses=parts.master_addresses(),
-            cascades=settings.cascade,
-            first_tries=FIRST_TRIES if settings.cascade else 1,
-            home_ms=home_ms(settings),
-            heartbeat_ms=heartbeat_ms,
-            missed_heartbeats=missed,
-            connect_timeout_ms=settings.connect_timeout_ms,
+        replica=replace(
+            replica_settings(settings, parts.master_addresses()),
             retry_first_ms=retry_ms,
             # Somebody among the voters knows the master, or will within an election.
             retry_most_ms=max(retry_ms, heartbeat_ms * missed),
-            apply_delay_ms=settings.apply_delay_ms,
             hold_bytes=hold_bytes(parts),
         ),
-        master=MasterSettings(
-            heartbeat_ms=heartbeat_ms,
-            missed_heartbeats=missed,
-            max_transfers=parts.config.snapshot.max_transfers,
-            pin_entries=4 * settings.max_log_size,
-        ),
+        master=master_settings(parts, Mode.ASYNC),
         mode=settings.mode,
         sync_quorum=settings.sync_quorum or 0,
         witness=parts.is_witness,
@@ -164,7 +143,7 @@ def mode_of(parts: Parts, history: EpochHistory) -> Mode:
 
 
 def master_settings(parts: Parts, mode: Mode) -> MasterSettings:
-    """The bounds of a master that no voters elected."""
+    """The bounds of a master; where voters elect, they are its quorum, not this."""
     settings = parts.config.replication
     return MasterSettings(
         quorum=sync_quorum(settings, mode),
@@ -186,32 +165,43 @@ def sync_quorum(settings: ReplicationSettings, mode: Mode) -> int:
     return settings.sync_quorum or LEAST_SYNC_QUORUM
 
 
+def replica_settings(
+    settings: ReplicationSettings, addresses: tuple[str, ...]
+) -> ReplicaSettings:
+    """The bounds of a replica that looks for its master at these addresses."""
+    return ReplicaSettings(
+        addresses=addresses,
+        cascades=settings.cascade,
+        first_tries=FIRST_TRIES if settings.cascade else 1,
+        home_ms=home_ms(settings),
+        heartbeat_ms=settings.heartbeat_ms,
+        missed_heartbeats=settings.missed_heartbeats,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        apply_delay_ms=settings.apply_delay_ms,
+    )
+
+
+def _recovered(parts: Parts, history: EpochHistory) -> RecoveredState:
+    """What the disk says of a replica; blocks."""
+    return RecoveredState(
+        history=history,
+        durable_offset=parts.log.durable_offset,
+        applied_offset=parts.database.position.offset,
+        epoch=parts.state.epoch,
+        incomplete=bool(parts.state.needs_full_sync),
+        paused=parts.state.paused,
+        written=held_back(parts),
+    )
+
+
 def replica_of(
     parts: Parts, addresses: tuple[str, ...], history: EpochHistory
 ) -> RelayingReplica:
     """The machine of a replica that looks for its master at these addresses."""
-    settings = parts.config.replication
     return RelayingReplica(
         parts.identity(),
-        ReplicaSettings(
-            addresses=addresses,
-            cascades=settings.cascade,
-            first_tries=FIRST_TRIES if settings.cascade else 1,
-            home_ms=home_ms(settings),
-            heartbeat_ms=settings.heartbeat_ms,
-            missed_heartbeats=settings.missed_heartbeats,
-            connect_timeout_ms=settings.connect_timeout_ms,
-            apply_delay_ms=settings.apply_delay_ms,
-        ),
-        RecoveredState(
-            history=history,
-            durable_offset=parts.log.durable_offset,
-            applied_offset=parts.database.position.offset,
-            epoch=parts.state.epoch,
-            incomplete=bool(parts.state.needs_full_sync),
-            paused=parts.state.paused,
-            written=held_back(parts),
-        ),
+        replica_settings(parts.config.replication, addresses),
+        _recovered(parts, history),
         random.random,
         master_settings(parts, Mode.ASYNC),
     )

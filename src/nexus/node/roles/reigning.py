@@ -14,7 +14,7 @@ from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.clock import now_ms
 from nexus.node.network.connection import Connection
-from nexus.node.network.handshake import introduce
+from nexus.node.network.handshake import answer_to
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.node.roles.lacking import lack_of, refusal_for
@@ -65,6 +65,7 @@ class Reigning:
         self.is_open = False
         """Whether the writer takes transactions, now or between two refusals."""
         self._parts = parts
+        self._space = Shortage(parts.events)
         self._elected = lease is not None
         replication = parts.config.replication
         sync = mode is Mode.SYNC
@@ -89,7 +90,7 @@ class Reigning:
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
                 measures=parts.measures,
-                space=Shortage(parts.events),
+                space=self._space,
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
@@ -215,6 +216,11 @@ class Reigning:
         if self._commitment is not None:
             self._commitment.reached(offset)
 
+    @property
+    def lacks_space(self) -> bool:
+        """Whether its disk is too full for any write."""
+        return self._space.stops_all or self.manager.lacks_space
+
     def watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""
         waits = self._commitment is not None and self._commitment.quorum
@@ -319,13 +325,9 @@ class Reigning:
         while self._parts.publisher.machine is self._port and not self._takes_no_more:
             hello = self.machine.announcement()
             try:
-                connection = await security.dial(former, timeout_s=ANNOUNCE_EVERY_S)
-                try:
-                    answer = await introduce(
-                        connection, hello, security.secret, timeout_s=ANNOUNCE_EVERY_S
-                    )
-                finally:
-                    await connection.close()
+                answer = await answer_to(
+                    hello, former, security, timeout_s=ANNOUNCE_EVERY_S
+                )
             except (OSError, TimeoutError, NexusError):
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
                 continue

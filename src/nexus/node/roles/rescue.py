@@ -2,19 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Final
 
 import structlog
 
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset, Position
+from nexus.node.logreading import records_from
 from nexus.node.parts import Parts
 from nexus.replication.effects import Diverged
 from nexus.storage.rewinding.diverged import Divergence
 from nexus.storage.wal import WriteAheadLog
-
-EXPORT_BYTES: Final = 1 << 20
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +75,4 @@ class Rescue:
 
 
 def _records_after(wal: WriteAheadLog, after: Offset) -> Iterator[Record]:
-    start = Offset(max(after + 1, wal.first_offset))
-    with closing(wal.cursor(start)) as cursor:
-        while cursor.offset <= wal.last_offset:
-            yield from cursor.read(Offset(wal.last_offset + 1), EXPORT_BYTES)
+    return records_from(wal, Offset(max(after + 1, wal.first_offset)))

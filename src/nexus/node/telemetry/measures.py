@@ -97,8 +97,9 @@ class Measures:
         self.http_connections: Callable[[], int] = int
         self.snapshot_sent_bytes = 0
         self.certificate_expires: float | None = None
-        self.revocation_list_ends: float | None = None
         """When this node's certificate ends, seconds since 1970; None: it has none."""
+        self.revocation_list_ends: float | None = None
+        """When `tls.crl_file` ends, seconds since 1970; None: it does not."""
 
     def settle(self) -> bool:
         """Settle some of what was observed; whether to come again at once."""
