@@ -20,6 +20,13 @@ from nexus.model.secret import Secret
             Target(("a:15475", "b:2", "[::1]:3", "[::1]:15475")),
         ),
         ("nexus://:s%40@a:1", Target(("a:1",), Secret("s@"))),
+        ("nexus://[a:1,b:2]", Target(("a:1", "b:2"))),
+        ("nexus://[[::1]:3,b]/?timeout=2", Target(("[::1]:3", "b:15475"), timeout_s=2)),
+        ("nexus://[::1]:3,[::2]", Target(("[::1]:3", "[::2]:15475"))),
+        (
+            "nexus://:s@[a:1,b]/orders",
+            Target(("a:1", "b:15475"), Secret("s"), database="orders"),
+        ),
         ("nexus://a:1/orders", Target(("a:1",), database="orders")),
         ("nexus://a:1/?read=nearest", Target(("a:1",), read=ReadFrom.NEAREST)),
         (

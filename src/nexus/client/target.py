@@ -1,8 +1,11 @@
 """Read the address of a cluster: `nexus://a:15475,b:15475/orders?read=nearest`."""
 
 import os
+import re
 import ssl
+from contextlib import suppress
 from enum import StrEnum
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,6 +23,8 @@ TIMEOUT_S: Final = 30.0
 
 
 _MOST_PORT: Final = 65535
+
+_IN_BRACKETS: Final = re.compile(r"([^/?#]*@)?\[([^/?#]*)\](?=[/?#]|$)")
 
 
 class ReadFrom(StrEnum):
@@ -64,7 +69,7 @@ def read_target(
     if scheme != SCHEME or not rest:
         raise _wrong(url, "it begins with nexus:// and an address")
     try:
-        parts = urlsplit(f"//{rest}")
+        parts = urlsplit(f"//{_without_brackets(rest)}")
     except ValueError as error:
         raise _wrong(url, str(error)) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -121,6 +126,20 @@ def split_host(address: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[host]:port`."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def _without_brackets(rest: str) -> str:
+    """What follows `nexus://`, with `a:1` for `[a:1]`, which SQLAlchemy needs."""
+    found = _IN_BRACKETS.match(rest)
+    if found is None:
+        return rest
+    before, inside = found[1] or "", found[2]
+    with suppress(ValueError):
+        IPv6Address(inside)
+        return rest
+    if 0 <= inside.find("]") < inside.find("["):
+        return rest  # such as [::1]:7,[::2]
+    return before + inside + rest[found.end() :]
 
 
 def _address(url: str, text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from e2e.cluster import free_port
+from nexus.errors import DiskFullError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.operation import Operation
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
@@ -99,3 +100,27 @@ async def test_who_is_deposed_while_its_first_entry_is_synced_does_not_fail(
 
     assert deposed
     assert not node.status().last_error
+
+
+async def test_a_reign_whose_first_entry_finds_no_space_is_given_up(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Epoch] = []
+    own = f"127.0.0.1:{free_port()}"
+    node = await crowd.node(
+        "n", "replica", replication__bind_addr=own, replication__peers=own
+    )
+
+    def first(parts: Parts, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+        tried.append(reign.epoch)
+        if len(tried) == 1:
+            raise DiskFullError("the disk is full")
+        return append_first(parts, reign, operations)
+
+    monkeypatch.setattr(accession, "append_first", first)
+
+    await until(lambda: len(tried) == 2 and node.status().role is Role.MASTER)
+
+    assert tried[1] > tried[0]
+    assert not node.status().last_error
+    assert "disk_full" in {event.kind for event in node._parts.events.since(0)}

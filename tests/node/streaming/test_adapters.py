@@ -33,6 +33,9 @@ async def test_both_faces_speak_for_the_same_member(crowd: Crowd) -> None:
     assert list(started) == noticed
     assert link.stop() == link.tick(0) == port.tick(0) == ()
     assert port.history == member.history
+    # While a snapshot is installed the log is further than the member knows of.
+    assert port.stored(Offset(9), now_ms()) == ()
+    assert not taken
 
     visitor = node._parts.identity()
     hello = hello_of(visitor, member.history, Offset(0), epoch=member.epoch)

@@ -38,7 +38,9 @@ def test_a_query_and_a_returning_give_columns_and_rows_each_time(
         assert (given.columns, given.rows) == (("id", "x"), [(number, number)])
         asked = statements.run(Statement("select max(x) as most from t"))
         assert (asked.columns, asked.rows) == (("most",), [(number,)])
-        assert asked.rows_affected == 0
+        assert asked.rows_affected == -1
+    none = statements.run(Statement("delete from t where id = 9 returning id"))
+    assert (none.rows, none.rows_affected) == ([], 0)
 
 
 def test_many_sets_of_parameters_count_together(statements: RowStatements) -> None:

@@ -86,6 +86,14 @@ def test_what_is_not_the_users_database_is_refused(sql: str, reason: str) -> Non
         ("create view v as select rowid from o", "rowid of table o"),
         ("create trigger x after insert on d begin insert into t "
          "values (new.rowid, 1); end", "trigger x uses the rowid of table d"),
+        ("create trigger x after insert on t begin insert into d "
+         "select old.rowid, 1 from d as old; end", "uses the rowid of table d"),
+        ("create trigger x after insert on t begin insert into d(rowid, k) "
+         "values (new.rowid, 1); end", "uses the rowid of table d"),
+        ("create trigger x after delete on o begin insert into d "
+         "values (old.rowid, 1); end", "uses the rowid of table o"),
+        ("create trigger x instead of insert on w begin insert into d "
+         "values (new.rowid, 1); end", "uses the rowid of table d"),
         ("create virtual table f using fts5(v, content='d')", "table d"),
         ("create virtual table f using fts5(v, content=d, content_rowid=rowid)",
          "table d"),
@@ -106,6 +114,10 @@ def test_what_reads_a_rowid_that_differs_between_nodes_is_refused(
         "create view v as select rowid from k",
         "create view v as select oid from o",
         "create view v as select v from d",
+        "create trigger x after insert on t begin insert into d values (new.rowid, 1); "
+        'update d set v = old.[RowId] where k = "new".rowid; end',
+        "create trigger x after insert on o begin insert into d values (new.oid, 1); "
+        "end",
         "create virtual table f using fts5(v, content='t')",
         "create virtual table f using fts5(v, content='o', content_rowid='k')",
         "create virtual table f using fts5(v)",

@@ -6,7 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from nexus.errors import AnswerTooLargeError
-from nexus.model.statements import may_have_rows, writes_and_answers
+from nexus.model.statements import (
+    StatementKind,
+    classify,
+    may_have_rows,
+    writes_and_answers,
+)
 from nexus.storage.capturing.recorder import Recorder
 from nexus.storage.database import Database
 from nexus.storage.sqlite.connections import Column, all_rows, execute
@@ -71,10 +76,14 @@ class RowStatements:
             result = self._fetch(statement)
         else:
             writer.execute(sql, statement.params)
+        if writer.total_changes() != before:
+            affected = writer.changes()
+        else:
+            affected = -1 if gives_rows and classify(sql) is StatementKind.READ else 0
         return StatementResult(
             result.columns,
             result.rows,
-            writer.changes() if writer.total_changes() != before else 0,
+            affected,
             writer.last_insert_rowid(),
             result.decltypes,
         )

@@ -12,6 +12,9 @@ from nexus.storage.schema.tables import ROWID_NAMES, Table, nullable_key_trigger
 
 _FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 
+_ROWS: Final = ("new", "old")
+"""What a trigger calls the rows of its own table."""
+
 _KINDS: Final = frozenset({"TABLE", "INDEX", "VIEW", "TRIGGER"})
 
 
@@ -85,10 +88,13 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
         )
     named = names(statement.sql)
     external = _external_content(statement.sql)
+    watched, of_watched = _read_of_watched(statement)
     for other in tables.values():
         if other.rowid_travels or other.name.lower() not in named | {external}:
             continue
         reads = {name for name in named & ROWID_NAMES if not _has_column(other, name)}
+        if watched in tables and other.name.lower() != watched:
+            reads -= of_watched
         if reads or other.name.lower() == external:
             raise RefusedStatementError(
                 f"{statement.kind.lower()} {statement.name} uses the rowid of table "
@@ -135,6 +141,25 @@ def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None
 
 def _has_column(table: Table, name: str) -> bool:
     return name in (column.lower() for column in table.columns)
+
+
+def _read_of_watched(statement: SchemaStatement) -> tuple[str, set[str]]:
+    """A trigger's table, and the names that it reads as `new.name` or `old.name` alone.
+
+    Where either word is something else as well, such as a table's alias: no names.
+    """
+    if statement.kind != "TRIGGER":
+        return "", set()
+    parts = [unquote(text).lower() for _, text in tokens(statement.sql)]
+    watched = parts[parts.index("on") + 1]  # SQLite has taken it: there is one
+    of_rows: set[str] = set()
+    of_others: set[str] = set()
+    for at, part in enumerate(parts):
+        if part in _ROWS and parts[at + 1 : at + 2] != ["."]:
+            return watched, set()
+        is_of_row = parts[at - 1] == "." and parts[at - 2] in _ROWS
+        (of_rows if is_of_row else of_others).add(part)
+    return watched, of_rows - of_others
 
 
 def _external_content(sql: str) -> str:
