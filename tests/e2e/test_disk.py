@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from archive.keeping import keeper, rows_in
-from e2e.cluster import Cluster, NodeProcess, caught_up, wait_until
+from e2e.cluster import (
+    Cluster,
+    NodeProcess,
+    acknowledged,
+    caught_up,
+    master_of,
+    wait_until,
+)
 from e2e.disks import small_disk
 from e2e.test_crash import assert_hashes_equal
 
@@ -172,6 +179,53 @@ def test_a_replica_whose_disk_is_full_heals_when_space_is_freed(
         disk.free()
         wait_until(lambda: caught_up(replica, offset), "it catches up")
         assert_hashes_equal(master, [replica])
+        cluster.close()
+
+
+def test_a_cluster_writes_on_whichever_of_its_three_voters_has_a_full_disk(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=DISK_MEGABYTES) as disk:
+        places = [tmp_path / "a", disk.mount / "full", tmp_path / "b"]
+        nodes = [NodeProcess(place, "replica", log_dir=tmp_path) for place in places]
+        nodes[1].namespace = str(disk.namespace)
+        for node in nodes:
+            peers = ",".join(one.address for one in nodes)
+            node.settings = {
+                "NEXUS_REPLICATION_PEERS": peers,
+                "NEXUS_REPLICATION_MODE": "sync",
+            }
+            cluster.nodes.append(node)
+            node.start(wait=False)
+        create = "create table if not exists t(id integer primary key, noise blob)"
+        acknowledged(nodes, create, "create")
+        full = nodes[1]
+
+        def reigns_on_the_small_disk() -> bool:
+            master = master_of(nodes)
+            if master is not full:
+                heir = {"to": full.status()["node_id"]}
+                master.post("/replication/switchover", heir)
+            return master is full
+
+        wait_until(reigns_on_the_small_disk, "the node on the small disk reigns")
+        disk.fill()
+        acknowledged([full], INSERT, "the last one there")
+        acknowledged(nodes, INSERT, "after the hand-over")
+        second = master_of(nodes)
+        assert second is not full
+
+        second.kill()
+        third = next(node for node in nodes if node not in (full, second))
+        # The full one gives its vote, and keeps the log.
+        acknowledged([third], INSERT, "after the failover")
+
+        disk.free()
+        second.start()
+        offset = acknowledged(nodes, INSERT, "with space again")["offset"]
+        for node in nodes:
+            wait_until(lambda node=node: caught_up(node, offset), "it catches up")  # type: ignore[misc]  # a default binds the loop's value
+        assert row_count(full) == 4
         cluster.close()
 
 

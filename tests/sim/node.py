@@ -131,6 +131,8 @@ class Process:
         self.take(self.member.tick(self.now()))
         self.homecoming.tick()
         self._measure_log()
+        if self.disk.crowded and self.member.master is not None:
+            self.take(self.member.lacks_space(self.now()))
         self.world.later(self, self.world.tick_ms, self.tick)
 
     def _measure_log(self) -> None:

@@ -101,12 +101,28 @@ def test_what_was_returned_survives_a_kill_at_any_moment(tmp_path: Path) -> None
         assert state.cluster_id == str(state.epoch) * 2000
 
 
-def test_each_update_is_synced_with_its_journal_and_directory(tmp_path: Path) -> None:
+def test_each_update_is_synced_with_its_journal(tmp_path: Path) -> None:
     with closing(Catalog.open(tmp_path / "catalog.db")) as catalog:
         connection = catalog._connection
 
         assert connection.pragma("synchronous") == 3, "EXTRA"
-        assert connection.pragma("journal_mode") == "delete"
+        assert connection.pragma("journal_mode") == "persist"
+
+
+def test_a_vote_takes_no_space_that_was_not_taken_at_the_start(tmp_path: Path) -> None:
+    def taken() -> dict[str, tuple[int, int]]:
+        found = {file.name: file.stat() for file in tmp_path.iterdir()}
+        return {name: (one.st_size, one.st_blocks) for name, one in found.items()}
+
+    for _ in range(2):
+        with closing(Catalog.open(tmp_path / "catalog.db")) as catalog:
+            before = taken()
+            for number in range(1, 40):
+                catalog.update(epoch=Epoch(number), voted_for=NodeId("b" * number))
+            catalog.update(cluster_id="c" * 8_000)
+            catalog.update(epoch=Epoch(99))
+            assert taken() == before
+            catalog.update(cluster_id="c")
 
 
 def test_a_full_disk_changes_nothing_and_says_so(tmp_path: Path) -> None:

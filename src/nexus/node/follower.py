@@ -121,6 +121,11 @@ class Follower:
         """What hinders it; empty: nothing, as far as it knows."""
         return self._space.reason or self._applying.reason or self.last_error
 
+    @property
+    def lacks_space(self) -> bool:
+        """Whether something of it waits for space on the disk."""
+        return bool(self._space.reason or self._applying.reason)
+
     def employ(self, worker: ApplyWorker) -> None:
         """From now on this thread applies."""
         self._worker = worker

@@ -186,6 +186,11 @@ class TransactionManager:
         offset: Offset = await job.waiter
         return offset
 
+    @property
+    def lacks_space(self) -> bool:
+        """Whether SQLite lacks the space to commit what the log holds."""
+        return self._turns.shortage is not None
+
     def _submit(
         self,
         work: Transaction | Interactive | Errand,

@@ -5,7 +5,7 @@ One row in a SQLite database of its own, written with `synchronous=EXTRA`: what
 """
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -32,6 +32,9 @@ _NO_CATALOG: Final = (
     msgspec.MsgspecError,
 )
 
+
+SPARE_PAGES: Final = 4
+"""So many more than the state takes, for a state that grows on a full disk."""
 
 LAYOUT: Final = 1
 """The layout of data directories that this release writes, and the highest it reads."""
@@ -127,6 +130,8 @@ class Catalog:
                     "changed. Start the newer Nexus again; or, to go back, give this "
                     "node an empty data directory, which a master of its cluster fills"
                 )
+            with suppress(apsw.Error):  # there may be space at the next start
+                _reserve(connection, path)
             opened.pop_all()
         return cls(connection, state)
 
@@ -157,9 +162,26 @@ class Catalog:
 def _read(connection: apsw.Connection) -> CatalogState:
     """Make what is missing, and read what is there."""
     connection.pragma("synchronous", 3)
+    # Kept, not deleted: a change needs no space that was not taken before.
+    connection.pragma("journal_mode", "persist")
     connection.execute(
         "create table if not exists catalog("
         "id integer primary key check (id = 1), state blob not null) strict"
     )
     row = connection.execute("select state from catalog").fetchone()
     return msgspec.json.decode(row[0], type=CatalogState) if row else CatalogState()
+
+
+def _reserve(connection: apsw.Connection, path: Path) -> None:
+    """Take the space that later changes need: on a full disk, too, a voter can vote.
+
+    What stays of it is free pages in the file, and a journal that is long enough.
+    """
+    free = connection.pragma("freelist_count")
+    if free >= SPARE_PAGES and path.with_name(path.name + "-journal").exists():
+        return
+    size = 2 * SPARE_PAGES * int(connection.pragma("page_size"))
+    connection.execute("create table if not exists reserve(filler blob)")
+    for _ in range(2):  # the second time the journal holds what is free now
+        connection.execute("insert into reserve values (zeroblob(?))", (size,))
+        connection.execute("delete from reserve")

@@ -1,13 +1,13 @@
 """A node that is forced to reign says so in its log, and votes alone from then on."""
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from e2e.cluster import free_port
+from nexus.errors import DiskFullError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.operation import Operation
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
@@ -19,30 +19,24 @@ from nexus.node.roles.accession import append_first, stand_alone, take_writes
 from nexus.protocol.messages import VoteReply
 from nexus.replication.elections.effects import TakeWrites
 from nexus.storage.schema.system import read_configuration
-from node.builders import Crowd, crowd_in, until
+from node.builders import Crowd, until
+from node.electing import one_of_two
 
 
 async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
-    tmp_path: Path,
+    crowd: Crowd,
 ) -> None:
-    async with crowd_in(tmp_path) as crowd:
-        own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        node = await crowd.node(
-            "n",
-            "replica",
-            replication__bind_addr=own,
-            replication__peers=f"{own},{other}",
-        )
-        parts = node._parts
-        parts.storage.catalog.update(cluster_id="c")
-        await asyncio.to_thread(stand_alone, parts)
-        stored = read_configuration(parts.database.writer)
-        assert stored is not None
-        assert stored[0] == parts.database.position.offset == parts.log.durable_offset
-        assert stored[1].voters == ((node.node_id, own),)
-        (reign,) = parts.database.history().reigns
-        assert reign.why == "force"
-        assert reign.epoch == parts.state.epoch > 100
+    node, own, _ = await one_of_two(crowd)
+    parts = node._parts
+    parts.storage.catalog.update(cluster_id="c")
+    await asyncio.to_thread(stand_alone, parts)
+    stored = read_configuration(parts.database.writer)
+    assert stored is not None
+    assert stored[0] == parts.database.position.offset == parts.log.durable_offset
+    assert stored[1].voters == ((node.node_id, own),)
+    (reign,) = parts.database.history().reigns
+    assert reign.why == "force"
+    assert reign.epoch == parts.state.epoch > 100
 
 
 async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign() -> (
@@ -106,3 +100,27 @@ async def test_who_is_deposed_while_its_first_entry_is_synced_does_not_fail(
 
     assert deposed
     assert not node.status().last_error
+
+
+async def test_a_reign_whose_first_entry_finds_no_space_is_given_up(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Epoch] = []
+    own = f"127.0.0.1:{free_port()}"
+    node = await crowd.node(
+        "n", "replica", replication__bind_addr=own, replication__peers=own
+    )
+
+    def first(parts: Parts, reign: Reign, operations: tuple[Operation, ...]) -> Offset:
+        tried.append(reign.epoch)
+        if len(tried) == 1:
+            raise DiskFullError("the disk is full")
+        return append_first(parts, reign, operations)
+
+    monkeypatch.setattr(accession, "append_first", first)
+
+    await until(lambda: len(tried) == 2 and node.status().role is Role.MASTER)
+
+    assert tried[1] > tried[0]
+    assert not node.status().last_error
+    assert "disk_full" in {event.kind for event in node._parts.events.since(0)}

@@ -20,11 +20,13 @@ def test_each_shortage_is_told_once_and_so_is_its_end() -> None:
     for _ in range(3):
         space.begins(DiskFullError("no room"))
     assert space.reason == "no room"
+    assert space.stops_all
     for _ in range(3):
         space.ends()
 
     assert kinds(events) == ["disk_full", "disk_has_space"]
     assert space.reason == ""
+    assert not space.stops_all
 
 
 def test_a_small_write_that_finds_room_does_not_end_it_at_once(
@@ -37,6 +39,8 @@ def test_a_small_write_that_finds_room_does_not_end_it_at_once(
         space.begins(DiskFullError("no room"))
         space.settles()
     assert kinds(events) == ["disk_full"]
+    assert space.reason
+    assert not space.stops_all
 
     monkeypatch.setattr(shortage, "SETTLE_S", 0.0)
     space.settles()

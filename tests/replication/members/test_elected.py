@@ -7,7 +7,7 @@ from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Configuration
 from nexus.model.position import ORIGIN, Epoch, EpochHistory, Offset
-from nexus.protocol.messages import Plan, VoteReply, WalAck, Welcome
+from nexus.protocol.messages import Ping, Plan, Pong, VoteReply, WalAck, Welcome
 from nexus.replication.effects import (
     CommitAdvanced,
     Peer,
@@ -15,9 +15,11 @@ from nexus.replication.effects import (
     StepDown,
     Stream,
 )
-from nexus.replication.elections.effects import TakeWrites
-from nexus.replication.members.effects import MemberEffects
+from nexus.replication.elections.effects import HoldWrites, SendVote, TakeWrites
+from nexus.replication.elections.moves import ElectionState
+from nexus.replication.members.effects import MemberEffect, MemberEffects
 from nexus.replication.members.member import Member
+from nexus.replication.settings import WITNESS
 from nexus.replication.timing.delay import delay_features
 from replication.alone import elected, follows, member, only, reigns
 from replication.examples import hello
@@ -180,6 +182,81 @@ def test_a_delayed_replica_is_no_heir() -> None:
 
     with pytest.raises(WrongRoleError, match="delayed replica, which never reigns"):
         one.switchover(NodeId("b"), 1_070)
+
+
+def filled(one: Member, start_ms: int, stop_ms: int) -> MemberEffects:
+    """What comes of it while the disk is full; whoever follows answers every Ping."""
+    came: list[MemberEffect] = []
+    for now_ms in range(start_ms, stop_ms, 50):
+        ticked = one.tick(now_ms)
+        for sent in only(ticked, Send):
+            if isinstance(sent.message, Ping):
+                pong = Pong(sent.message.timestamp, Offset(1))
+                came += one.receive(sent.peer, pong, now_ms)
+        came += (*ticked, *one.lacks_space(now_ms))
+    kinds = (HoldWrites, TakeWrites, StepDown, SendVote)
+    return tuple(effect for effect in came if isinstance(effect, kinds))
+
+
+def test_a_master_whose_disk_stays_full_hands_over_to_a_voter_that_has_space() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "b")
+    follows(one, "c")
+    one.receive(Peer("b#1"), WalAck(Offset(1), Offset(0), no_space=True), 1_080)
+
+    assert filled(one, 1_100, 1_400) == ()
+    assert one.master
+    one.master._full_ms = 0  # it had space in between
+    assert filled(one, 1_400, 1_700) == ()
+    assert filled(one, 1_700, 1_750) == (HoldWrites(NodeId("c")),)
+    assert filled(one, 1_750, 2_000) == (), "it hands over already"
+    (back,) = only(filled(one, 2_000, 2_150), TakeWrites)
+    assert back.reason == "c has not taken over in time"
+
+
+def test_a_full_master_goes_on_where_no_voter_can_replace_it() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "c")
+    one.receive(Peer("c#1"), WalAck(Offset(1), Offset(0), no_space=True), 1_080)
+    witness = hello(
+        node_id=NodeId("b"),
+        history=EpochHistory(),
+        position=ORIGIN,
+        features=(WITNESS,),
+    )
+    one.hello(Peer("b"), witness, 1_080)
+    one.streamed(Peer("b"), Offset(2), 10, 1_080)
+    one.receive(Peer("b"), WalAck(Offset(1), Offset(0)), 1_080)
+
+    assert filled(one, 1_100, 2_400) == ()
+    assert one.state is ElectionState.MASTER
+
+
+def test_during_maintenance_a_full_master_goes_on() -> None:
+    one = elected("a", "b", "c")
+    follows(one, "b")
+    one.elector.auto_failover = False
+
+    assert filled(one, 1_100, 2_400) == ()
+    assert one.state is ElectionState.MASTER
+
+
+def test_a_reign_that_cannot_begin_for_want_of_space_is_handed_over() -> None:
+    one = elected("a", "b", "c", sync_quorum=3)
+    follows(one, "b")
+    assert one.master
+    assert not one.master.takes_writes
+
+    held = HoldWrites(NodeId("b"))
+    assert filled(one, 1_100, 1_450) == (held,)
+    # It fails and is tried again; nothing is taken meanwhile: nothing was before.
+    assert filled(one, 1_450, 1_800) == (held,)
+    full_sync = hello(node_id=NodeId("c"), history=EpochHistory(), position=ORIGIN)
+    one.hello(Peer("c"), full_sync, 1_810)
+    one.streamed(Peer("c"), Offset(2), 10, 1_810)
+    committed = one.receive(Peer("c"), WalAck(Offset(1), Offset(0)), 1_820)
+
+    assert [effect.to for effect in only(committed, SendVote)] == ["b"]
 
 
 def test_there_are_never_fewer_voters_than_the_quorum_asks_for() -> None:

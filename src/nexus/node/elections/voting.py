@@ -217,6 +217,8 @@ class Voting:
             self._stale()
         if self.reigning is not None:
             self.reigning.watch_quorum()
+            if self.reigning.lacks_space or self.following.follower.lacks_space:
+                self.take(self.member.lacks_space(now_ms()))
 
     def _measure_log(self) -> None:
         """A witness's log has a cap."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from nexus.errors import NexusError
+from nexus.errors import DiskFullError, NexusError
 from nexus.model.cluster import Mode, Role
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Configuration, Operation, Reigned
@@ -75,7 +75,15 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
         )
         operations.append(formed)
         voting.take(member.configured(reign.first_offset, formed, now_ms()))
-    durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
+    try:
+        durable = await asyncio.to_thread(append_first, parts, reign, tuple(operations))
+    except DiskFullError as error:
+        if parts.log.failed:
+            raise
+        # Another voter may have space: it gets its chance before this one stands again.
+        parts.events.error("disk_full", str(error))
+        voting.take(member.apply_failed(str(error), now_ms()))
+        return
     # The member may have been deposed meanwhile, and have no history just now.
     record_reign(parts.events, machine.history)
     voting.take(member.stored(durable, now_ms()))
@@ -139,6 +147,8 @@ async def _drain(voting: Throne, reigning: Reigning) -> None:
     log = voting.parts.log
     try:
         end: Offset = await reigning.manager.run(lambda: log.last_offset)
+    except DiskFullError:
+        end = log.last_offset  # nothing is begun before there is space
     except NexusError:
         return  # the reign has ended meanwhile
     voting.take(voting.member.writes_held(end, now_ms()))

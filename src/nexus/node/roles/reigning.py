@@ -65,6 +65,7 @@ class Reigning:
         self.is_open = False
         """Whether the writer takes transactions, now or between two refusals."""
         self._parts = parts
+        self._space = Shortage(parts.events)
         self._elected = lease is not None
         replication = parts.config.replication
         sync = mode is Mode.SYNC
@@ -89,7 +90,7 @@ class Reigning:
                 durable_on=machine.durable_on,
                 commitment=self._commitment,
                 measures=parts.measures,
-                space=Shortage(parts.events),
+                space=self._space,
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
@@ -151,10 +152,11 @@ class Reigning:
         """How this role fares."""
         replicas = self.machine.replicas(now_ms())
         gone = LinkState.RECONNECTING
+        there = sum(replica.state is not gone for replica in replicas)
         return DutyReport(
-            connected=bool(replicas),
+            connected=there > 0,
             commit_offset=self._commit_offset(),
-            replica_count=sum(replica.state is not gone for replica in replicas),
+            replica_count=there,
             master_id=self._parts.state.node_id,
             master_url=self._parts.http_url,
             state=LinkState.STREAMING,
@@ -214,6 +216,11 @@ class Reigning:
         """A quorum holds every entry up to `offset`."""
         if self._commitment is not None:
             self._commitment.reached(offset)
+
+    @property
+    def lacks_space(self) -> bool:
+        """Whether its disk is too full for any write."""
+        return self._space.stops_all or self.manager.lacks_space
 
     def watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""

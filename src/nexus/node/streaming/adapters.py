@@ -45,7 +45,9 @@ class MasterAdapter:
         self._take(self._member.written(offset, now_ms()))
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
-        """The log is durable up to `offset`."""
+        """The log is durable up to `offset`; a replica's driver tells it by itself."""
+        if self._member.master is None:
+            return ()
         return self._all(self._member.stored(offset, now_ms))
 
     def streamed(

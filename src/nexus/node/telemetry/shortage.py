@@ -24,16 +24,23 @@ class Shortage:
         """What found no space; empty while nothing lacks it."""
         self._events = events
         self._refused_at = 0.0
+        self._goes_on = False
+
+    @property
+    def stops_all(self) -> bool:
+        """Whether nothing has found space since something was refused."""
+        return bool(self.reason) and not self._goes_on
 
     def begins(self, error: DiskFullError) -> None:
         """Something found no space."""
-        self._refused_at = time.monotonic()
+        self._refused_at, self._goes_on = time.monotonic(), False
         if not self.reason:
             self._events.error("disk_full", str(error))
         self.reason = str(error)
 
     def settles(self) -> None:
         """Something found space, if not what was refused before."""
+        self._goes_on = True
         if self.reason and time.monotonic() - self._refused_at >= SETTLE_S:
             self.ends()
 

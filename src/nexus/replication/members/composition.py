@@ -27,6 +27,7 @@ from nexus.replication.elections.effects import (
     HoldWrites,
     LogView,
     PersistVote,
+    TakeWrites,
     VoteRecord,
 )
 from nexus.replication.elections.elector import Elector
@@ -212,10 +213,16 @@ class Composition:
     # --- What there is room for ------------------------------------------------------
 
     def lacks_space(self, now_ms: int) -> MemberEffects:
-        """The disk has no room for what a replica is to store; it is tried again."""
-        if self.replica is None:
+        """No room for what is to be stored: a master hands over, told often enough."""
+        if self.replica is not None:
+            return self._from_replica(self.replica.lacks_space(now_ms), now_ms)
+        master, elector = self.master, self.elector
+        if master is None or elector.state is not ElectionState.MASTER:
             return ()
-        return self._from_replica(self.replica.lacks_space(now_ms), now_ms)
+        heir = master.heir_with_room(self._witnesses, now_ms)
+        if heir is None or not elector.auto_failover:
+            return ()
+        return self._from_elector(elector.switchover(heir, now_ms), now_ms)
 
     def sized(self, size_bytes: int, now_ms: int) -> MemberEffects:
         """The log takes so much of the disk: a witness's has a cap (hard-case 11)."""
@@ -256,6 +263,8 @@ class Composition:
                     assert self.master is not None, "only a master hands over"
                     self.master.hands_over(heir)
                     out.append(effect)
+                case TakeWrites() if self.master and not self.master.takes_writes:
+                    continue  # no clients were let in, so none were sent away
                 case _:
                     out.append(effect)
         return (*out, *self._without_loan())

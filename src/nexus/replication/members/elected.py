@@ -1,5 +1,6 @@
 """A reign that voters gave: who counts, what its lease allows, when clients write."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from msgspec.structs import replace
@@ -60,6 +61,8 @@ class ElectedMaster(Master):
         self._reads = StrongReads(settings.election.dead_after_ms)
         self._heir = NodeId("")
         self._held_end: Offset | None = None
+        self._full_ms = self._full_since_ms = 0
+        """When the disk was last said to be full, and since when it is."""
         self._streams.elected(frozenset(electorate.voters), electorate.ever_voted)
 
     @property
@@ -199,15 +202,38 @@ class ElectedMaster(Master):
             return f"{heir or 'nobody'} is no other voter; the voters are {others}"
         if not self.takes_writes:
             return "this reign has not begun for clients yet; try again soon"
+        return self._objection_to(heir)
+
+    def _objection_to(self, heir: NodeId) -> str:
         if not self._fleet.follows(heir):
             return f"{heir} does not follow this master just now"
         if self._fleet.is_delayed(heir):
             return f"{heir} is a delayed replica, which never reigns"
         return ""
 
+    def heir_with_room(
+        self, witnesses: Collection[NodeId], now_ms: int
+    ) -> NodeId | None:
+        """Who can reign where the disk here has been full for a dead-time; or nobody.
+
+        To be asked a few times per heartbeat as long as it is full.
+        """
+        dead_after_ms = self._own.election.dead_after_ms
+        if now_ms - self._full_ms > dead_after_ms:  # it was not, in between
+            self._full_since_ms = now_ms
+        self._full_ms = now_ms
+        if now_ms - self._full_since_ms < dead_after_ms:
+            return None
+        self._full_since_ms = now_ms  # whatever comes of it: not again at once
+        roomy = self._voters - self._fleet.short_of_space() - frozenset(witnesses)
+        fit = (one for one in sorted(roomy) if not self._objection_to(one))
+        return next(fit, None)
+
     def hands_over(self, heir: NodeId) -> None:
-        """A switchover begins; nothing is known of when the writes have ended."""
+        """A switchover begins; it is not known yet when the writes have ended."""
         self._heir, self._held_end = heir, None
+        if not self.takes_writes:  # there are none
+            self._held_end = self.durable_offset
 
     def writes_held(self, end: Offset) -> None:
         """No transaction is under way: the log ends at `end` as long as it waits."""

@@ -74,6 +74,10 @@ class Fleet:
         progress = self._by_node.get(node_id)
         return progress is not None and progress.delay_ms > 0
 
+    def short_of_space(self) -> frozenset[NodeId]:
+        """The nodes that have said that their disks are full."""
+        return frozenset(one.node_id for one in self if one.no_space)
+
     def leave(self, peer: Peer, now_ms: int) -> Progress | None:
         """A connection has ended; None if it did not count any more."""
         progress = self._by_peer.pop(peer, None)
