@@ -10,6 +10,7 @@ from nexus.archive.names import ReignName, RunName, SnapshotName
 from nexus.archive.planning import (
     Chain,
     coverage,
+    gaps,
     held_end,
     newest_first,
     plan_restore,
@@ -104,6 +105,14 @@ def test_a_later_snapshot_closes_a_gap() -> None:
 
     assert coverage(inventory, HISTORY) == 10
     assert offsets_of(inventory) == (9, [("aa", 10, 10)])
+
+
+def test_what_is_missing_before_more_is_told() -> None:
+    assert gaps(holding(snapshot("aa", 2), run("aa", 3, 4)), HISTORY) == []
+    holed = (snapshot("aa", 2), run("aa", 3, 4), run("aa", 7, 8))
+    assert gaps(holding(*holed), HISTORY) == [(5, 6)]
+    assert gaps(holding(*holed, snapshot("aa", 10)), HISTORY) == [(5, 6)]
+    assert gaps(holding(snapshot("aa", 2), snapshot("aa", 9)), HISTORY) == [(3, 8)]
 
 
 def test_a_log_goes_on_at_the_first_hole_that_it_can_fill() -> None:

@@ -107,6 +107,27 @@ def test_what_is_not_of_a_broken_restore_is_left_alone(tmp_path: Path) -> None:
     assert "nexus.db" in names(target)
 
 
+def test_what_a_killed_restore_has_left_beside_is_removed_by_the_next(
+    tmp_path: Path,
+) -> None:
+    left, other = tmp_path / "copy.restoring-0123abcd", tmp_path / "copy.restoring-mine"
+    for each in (left, other):
+        each.mkdir()
+        (each / "nexus.db").write_text("half of it")
+
+    with staging(tmp_path / "copy"):
+        assert not left.exists()
+        assert other.exists()
+
+
+def test_a_restore_that_is_at_work_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+
+    with staging(target) as first, staging(target) as second:
+        assert first.work != second.work
+        assert (first.work.exists(), second.work.exists()) == (True, True)
+
+
 def test_two_restores_at_once_do_not_mix(tmp_path: Path) -> None:
     target = fixed(tmp_path)
 

@@ -52,6 +52,7 @@ def test_the_list_tells_gaps_forks_and_damage(
     assert "other histories: fork" in shown.output
     assert "from offset 2 to 6 " in shown.output
     assert "from offset 8 to 8 " in shown.output
+    assert "entry 7 missing: nothing after it can be restored" in shown.output
 
     master.store.put(one.history, b"damaged")
     shown = run("backup", "list", tmp_path / "the archive")
@@ -79,7 +80,7 @@ def test_a_sound_archive_is_said_to_be_sound(
     told = run("backup", "verify", tmp_path / "the archive", "--json")
 
     assert shown.status == 0, shown.error
-    assert "restored and sound at offset 4 of cluster c1: 1 tables, 2 rows" in (
+    assert "restored and sound at offset 4 of cluster c1: 1 table, 2 rows" in (
         shown.output
     )
     assert json.loads(told.output)["offset"] == master.last

@@ -54,6 +54,18 @@ def test_a_replica_without_a_database_says_so(run: Run, start: Start) -> None:
     assert f"{node.url}: no route; this node has no database yet" in output
 
 
+def test_an_archive_that_fails_is_told_of(run: Run, start: Start) -> None:
+    archive = {"offset": 1, "lag": 1199, "last_error": "the bucket refuses"}
+    node = start().on("GET /replication/replicas", {"replicas": []})
+    node.on("GET /replication/status", node_status(archive=archive))
+
+    told = run("status", node.url).output.replace("\n", " ")
+    assert "the archive is 1,199 entries behind: the bucket refuses" in told
+
+    node.on("GET /replication/status", node_status(archive={"last_error": ""}))
+    assert "archive" not in run("status", node.url).output
+
+
 def test_a_witness_lacks_no_database(run: Run, start: Start) -> None:
     node = start().on(
         "GET /replication/status", node_status("witness", has_database=False)

@@ -112,6 +112,20 @@ def windows(inventory: Inventory, history: EpochHistory) -> list[tuple[Offset, O
     return found
 
 
+def gaps(inventory: Inventory, history: EpochHistory) -> list[tuple[Offset, Offset]]:
+    """The missing entries behind which others are there, runs or a snapshot."""
+    chain = Chain(inventory, history)
+    known = windows(inventory, history)
+    found: list[tuple[Offset, Offset]] = []
+    for _, end in known:
+        after = [first for first, _ in known if first > end]
+        if (held := chain.next_held(end)) is not None:
+            after.append(held)
+        if after and min(after) > end + 1:
+            found.append((Offset(end + 1), Offset(min(after) - 1)))
+    return found
+
+
 def resume_after(
     inventory: Inventory, history: EpochHistory, log_first: Offset
 ) -> Offset | None:
@@ -172,13 +186,14 @@ def _gap(
     inventory: Inventory, chain: Chain, last: Offset, wanted: Offset
 ) -> ArchiveIncompleteError:
     beyond = chain.next_held(last)
-    missing = f"entries {last + 1} to {wanted if beyond is None else beyond - 1}"
+    first, end = last + 1, wanted if beyond is None else beyond - 1
+    missing = f"entries {first} to {end}" if first < end else f"entry {first}"
     if beyond is None:
         missing += " and whatever came after"
     return ArchiveIncompleteError(
-        f"{missing} of cluster {inventory.cluster_id} are in no object of the archive, "
-        f"so entry {wanted} cannot be restored; --to-offset {last} brings back the "
-        "last moment before"
+        f"the archive lacks {missing} of cluster {inventory.cluster_id}, so entry "
+        f"{wanted} cannot be restored; --to-offset {last} brings back the last moment "
+        "before"
     )
 
 

@@ -227,13 +227,22 @@ def _apply(store: Store, pieces: Sequence[Piece], database: Database) -> None:
     batch: list[Record] = []
     size = 0
     for piece, data in _fetched(store, pieces):
-        for record in wanted_records(piece, data):
+        for record in _records_of(piece, data):
             batch.append(record)
             size += len(record.payload)
             if size >= APPLY_BYTES:
                 _apply_batch(applier, database, batch)
                 batch, size = [], 0
     _apply_batch(applier, database, batch)
+
+
+def _records_of(piece: Piece, data: bytes) -> Iterator[Record]:
+    try:
+        yield from wanted_records(piece, data)
+    except ArchiveIncompleteError as error:
+        raise ArchiveIncompleteError(
+            f"{error}; --to-offset {piece.first - 1} brings back the last moment before"
+        ) from error
 
 
 def _apply_batch(applier: Applier, database: Database, batch: list[Record]) -> None:

@@ -7,6 +7,7 @@ before that is done, and the next restore clears away what was broken off.
 
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -77,9 +78,20 @@ def staging(target: Path) -> Iterator[Staging]:
             yield stage
         return
     try:
-        yield Staging(work, target, within=False)
+        with _alone(work, f"another restore has removed '{work}'; run it again"):
+            _clear_beside(target)
+            yield Staging(work, target, within=False)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _clear_beside(target: Path) -> None:
+    """Remove what restores to this place have left that were broken off."""
+    left = re.compile(re.escape(target.name) + r"\.restoring-[0-9a-f]{8}")
+    for path in target.absolute().parent.iterdir():
+        if left.fullmatch(path.name):
+            with suppress(ArchiveError, OSError), _alone(path, "it is at work"):
+                shutil.rmtree(path)
 
 
 def _beside(target: Path) -> Path | None:
@@ -111,7 +123,8 @@ def _inside(target: Path) -> Iterator[Staging]:
     with storage_errors(f"making {directory.restoring}"):
         directory.restoring.mkdir(exist_ok=True)
         sync_directory(target)
-    with _alone(directory.restoring):
+    busy = f"another restore into '{target}' is at work; wait for it"
+    with _alone(directory.restoring, busy):
         work = directory.restoring / "data"
         try:
             with storage_errors(f"clearing {target}"):
@@ -129,16 +142,14 @@ def _inside(target: Path) -> Iterator[Staging]:
 
 
 @contextmanager
-def _alone(restoring: Path) -> Iterator[None]:
-    """Nobody else restores into the same directory meanwhile."""
+def _alone(restoring: Path, otherwise: str) -> Iterator[None]:
+    """Nobody else restores by this directory meanwhile, else ArchiveError says so."""
     descriptor = os.open(restoring, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ArchiveError(
-                f"another restore into '{restoring.parent}' is at work; wait for it"
-            ) from None
+            raise ArchiveError(otherwise) from None
         yield
     finally:
         os.close(descriptor)

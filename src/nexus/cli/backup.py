@@ -15,7 +15,7 @@ from nexus.archive.inventory import (
     take_stock,
 )
 from nexus.archive.opening import open_store
-from nexus.archive.planning import windows
+from nexus.archive.planning import gaps, windows
 from nexus.archive.restoring import Moment, read_history
 from nexus.archive.stores import Store
 from nexus.archive.verifying import Verified
@@ -169,12 +169,13 @@ def _tell_verified(
             "again, and report this"
         )
     if not as_json:
+        tables = len(verified.prints.tables)
         rows = sum(one.rows for one in verified.prints.tables.values())
         same = ", the same as on the master" if expected is not None else ""
         print(
             f"restored and sound at offset {count(position.offset)} of cluster "
-            f"{verified.restored.cluster_id}: {count(len(verified.prints.tables))} "
-            f"tables, {count(rows)} rows{same}"
+            f"{verified.restored.cluster_id}: {_counted(tables, 'table')}, "
+            f"{_counted(rows, 'row')}{same}"
         )
 
 
@@ -230,6 +231,7 @@ def _described(store: Store, inventory: Inventory) -> dict[str, Any]:
         "history_id": None,
         "other_histories": [one.history_id for one in reigns],
         "windows": [],
+        "missing": [],
         "snapshots": [],
         "runs": len(inventory.runs),
         "bytes": sum(inventory.sizes.values()),
@@ -246,6 +248,7 @@ def _described(store: Store, inventory: Inventory) -> dict[str, Any]:
             one.history_id for one in side_histories(inventory, history)
         ],
         "windows": windows(inventory, history),
+        "missing": gaps(inventory, history),
         "snapshots": [
             {
                 "offset": one.offset,
@@ -271,12 +274,27 @@ def _table(cluster: dict[str, Any]) -> Table:
     return table
 
 
+def _entries(first: int, last: int) -> str:
+    if first == last:
+        return f"entry {count(first)}"
+    return f"entries {count(first)} to {count(last)}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
 def _summary(cluster: dict[str, Any]) -> list[str]:
     if cluster["error"]:
         return [cluster["error"]]
     said = [
         f"every moment from offset {count(first)} to {count(last)} can be restored"
         for first, last in cluster["windows"]
+    ]
+    said += [
+        f"{_entries(first, last)} missing: nothing after it can be restored, up to the "
+        "next snapshot"
+        for first, last in cluster["missing"]
     ]
     said.append(f"{count(cluster['runs'])} runs, {size(cluster['bytes'])} in all")
     if cluster["other_histories"]:

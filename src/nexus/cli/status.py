@@ -111,6 +111,9 @@ def _problem(view: NodeView) -> str:
     witness = view.status.get("role") == "witness"
     if not (witness or view.status.get("has_database", True)):
         told.append("this node has no database yet")
+    if (archive := view.status.get("archive")) and archive.get("last_error"):
+        behind = f"{count(archive.get('lag', 0))} entries behind"
+        told.append(f"the archive is {behind}: {archive['last_error']}")
     told.append(_certificate(view.status.get("certificate_expires")))
     told.append(_revocation_list(view.status.get("revocation_list_ends")))
     told = [what for what in told if what]
