@@ -113,6 +113,11 @@ class Keeper:
             self.store, self.root / name, moment or Moment(), max_size=MAX_SIZE, **how
         )
 
+    def assert_restorable(self) -> None:
+        """A restored copy holds all that this master does."""
+        self.restored("copy")
+        assert rows_in(self.root / "copy") == self.rows[self.last]
+
 
 @contextmanager
 def keeper(root: Path, store: Store | None = None) -> Iterator[Keeper]:

@@ -47,8 +47,7 @@ def test_a_bucket_that_refuses_takes_the_same_run_later(
 
         master.carry()
 
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 def test_a_bucket_that_hangs_is_given_up_after_a_while(
@@ -84,8 +83,7 @@ def test_a_run_that_the_bucket_lost_is_noticed_and_carried_again(
         master.carry()
 
         assert "has lost" in master.uploader.lost
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 @pytest.mark.parametrize("kind", [".entries", ".snapshot", "history.json"])

@@ -193,8 +193,7 @@ def test_a_directory_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
 
         assert [path.name for path in (tmp_path / "copy").iterdir()] == ["mine"]
         (tmp_path / "copy" / "mine").unlink()
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 def test_a_database_over_the_limit_leaves_nothing(tmp_path: Path) -> None:

@@ -42,8 +42,7 @@ def test_large_entries_make_runs_of_bounded_size(tmp_path: Path) -> None:
 
         runs = master.uploader.look().runs
         assert len(runs) == 2
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 def test_a_reign_that_has_ended_archives_nothing_more(tmp_path: Path) -> None:
@@ -97,8 +96,7 @@ def test_an_object_that_vanished_is_reported_and_its_entries_are_carried_again(
         assert master.uploader.covered == 2
         master.carry()
         assert master.uploader.covered == master.last
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 def test_an_object_that_arrived_cut_off_is_removed_and_carried_again(
@@ -114,8 +112,7 @@ def test_an_object_that_arrived_cut_off_is_removed_and_carried_again(
         master.carry()
 
         assert str(run) in master.uploader.lost
-        master.restored("copy")
-        assert rows_in(tmp_path / "copy") == master.rows[master.last]
+        master.assert_restorable()
 
 
 def test_what_was_lost_is_told_until_an_audit_finds_everything(

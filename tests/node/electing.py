@@ -34,6 +34,19 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
     ]
 
 
+async def one_of_two(crowd: Crowd, **flags: Any) -> tuple[Node, str, str]:
+    """A voter whose only peer is missing; its own address, and that one's."""
+    own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    node = await crowd.node(
+        "n",
+        "replica",
+        replication__bind_addr=own,
+        replication__peers=f"{own},{other}",
+        **flags,
+    )
+    return node, own, other
+
+
 async def master_among(nodes: list[Node]) -> Node:
     """The one that takes writes."""
     found: list[Node] = []

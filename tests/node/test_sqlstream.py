@@ -1,8 +1,6 @@
 """A stream means by its statements what a connection to SQLite would."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -14,29 +12,8 @@ from nexus.errors import (
 from nexus.node.node import Node
 from nexus.node.sqlstream import SqlStream
 from nexus.storage.capture import Statement
-from node.builders import Crowd, count, run, until
-
-
-@pytest.fixture
-async def node(crowd: Crowd) -> Node:
-    node = await crowd.node("a", limits__idle_transaction_ms=60_000)
-    await run(node, "create table t(id integer primary key, v unique)")
-    return node
-
-
-@pytest.fixture
-async def stream(node: Node) -> AsyncIterator[SqlStream]:
-    stream = node.open_stream()
-    yield stream
-    stream.close()
-
-
-async def say(stream: SqlStream, *texts: str) -> list[tuple[Any, ...]]:
-    """Run these; the rows of the last."""
-    rows: list[tuple[Any, ...]] = []
-    for text in texts:
-        rows = (await stream.run(Statement(text))).rows
-    return rows
+from node.builders import count, run, until
+from node.streams import say
 
 
 async def test_outside_a_transaction_each_statement_is_its_own(

@@ -1,7 +1,5 @@
 """What a stream's transaction has read or written holds until it ends, or is lost."""
 
-from collections.abc import AsyncIterator
-
 import apsw
 import pytest
 
@@ -14,21 +12,7 @@ from nexus.node.node import Node
 from nexus.node.sqlstream import SqlStream
 from nexus.node.streamtransaction import State
 from node.builders import Crowd, count, run, until
-from node.test_sqlstream import say
-
-
-@pytest.fixture
-async def node(crowd: Crowd) -> Node:
-    node = await crowd.node("a", limits__idle_transaction_ms=60_000)
-    await run(node, "create table t(id integer primary key, v unique)")
-    return node
-
-
-@pytest.fixture
-async def stream(node: Node) -> AsyncIterator[SqlStream]:
-    stream = node.open_stream()
-    yield stream
-    stream.close()
+from node.streams import say
 
 
 async def test_a_transaction_that_read_may_write_while_nobody_else_does(

@@ -1,6 +1,6 @@
 """The simulator finds every fault that is planted, so its silence means something."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -53,24 +53,29 @@ def seeds_for(plant: Callable[[pytest.MonkeyPatch], None]) -> Iterator[int]:
     yield from range(SEEDS_MOST)
 
 
-# The machines have tests of their own that cover them; here it would cost three
-# times as much.
-pytestmark = pytest.mark.no_cover
+def first_failure(plans: Iterable[Plan]) -> str:
+    """Of the first of these that fails; empty where none does."""
+    return next(filter(None, map(failure_of, plans)), "")
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
+pytestmark = [
+    # The machines have tests of their own that cover them; here it would cost three
+    # times as much.
+    pytest.mark.no_cover,
+    # A busy machine takes its time.
+    pytest.mark.timeout(300),
+]
+
+
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_the_simulator_finds_a_planted_fault(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
 
-    found = next(filter(None, (failure_of(plan_of(s)) for s in seeds_for(plant))), "")
-
-    assert found
+    assert first_failure(map(plan_of, seeds_for(plant)))
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize(
     ("kind", "plant"), PLANTED_FOR, ids=[plant.__name__ for _, plant in PLANTED_FOR]
 )
@@ -79,28 +84,20 @@ def test_the_simulator_finds_a_fault_that_only_one_kind_of_trouble_shows(
     plant: Callable[[pytest.MonkeyPatch], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plans = (plan_with(kind, seed) for seed in seeds_for(plant))
-    sound = [failure_of(plan_with(kind, seed)) for seed in range(10)]
+    assert not first_failure(plan_with(kind, seed) for seed in range(10))
     plant(monkeypatch)
 
-    found = next(filter(None, map(failure_of, plans)), "")
-
-    assert not any(sound)
-    assert found
+    assert first_failure(plan_with(kind, seed) for seed in seeds_for(plant))
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
 def test_switchovers_show_a_voter_that_is_loyal_to_the_old_master(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plans = list(map(plan_of_switchovers, range(100)))
-    sound = [failure_of(plan) for plan in plans[:10]]
+    assert not first_failure(plans[:10])
     loyal_to_the_old_master(monkeypatch)
 
-    found = next(filter(None, map(failure_of, plans)), "")
-
-    assert not any(sound)
-    assert "are loyal" in found
+    assert "are loyal" in first_failure(plans)
 
 
 def test_a_failing_plan_is_shrunk_to_what_it_needs(
@@ -118,19 +115,15 @@ def test_a_failing_plan_is_shrunk_to_what_it_needs(
     assert "voters a b c" in str(short)
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize("plant", PLANTED_IN_CHAINS, ids=lambda plant: plant.__name__)
 def test_the_simulator_finds_a_fault_of_a_replica_that_passes_its_log_on(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
 
-    found = next(filter(None, (failure_of(chain_of(s)) for s in range(SEEDS_MOST))), "")
-
-    assert found
+    assert first_failure(map(chain_of, range(SEEDS_MOST)))
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize(
     "plant", PLANTED_IN_HOMECOMINGS, ids=lambda plant: plant.__name__
 )
@@ -139,20 +132,13 @@ def test_the_simulator_finds_a_fault_of_a_replica_that_comes_home(
 ) -> None:
     plant(monkeypatch)
 
-    plans = map(plan_of_homecoming, seeds_for(plant))
-    found = next(filter(None, map(failure_of, plans)), "")
-
-    assert found
+    assert first_failure(map(plan_of_homecoming, seeds_for(plant)))
 
 
-@pytest.mark.timeout(300)  # a busy machine takes its time
 @pytest.mark.parametrize("plant", PLANTED_FOR_ABSENCE, ids=lambda plant: plant.__name__)
 def test_hard_case_11_a_long_absence_shows_a_witness_that_keeps_too_much_or_too_little(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
 
-    plans = map(plan_of_absence, seeds_for(plant))
-    found = next(filter(None, map(failure_of, plans)), "")
-
-    assert found
+    assert first_failure(map(plan_of_absence, seeds_for(plant)))

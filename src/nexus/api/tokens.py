@@ -145,6 +145,6 @@ CALLS: Final = (
         _rotate,
         body=RotateRequest,
         parameters=_ID,
-        problems=(NotFoundError, WrongRoleError),
+        problems=(ClusterChangeError, NotFoundError, WrongRoleError),
     ),
 )

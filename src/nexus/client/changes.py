@@ -74,11 +74,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What of the feed is to be read."""
 
     since: Since = None
+    """After which change; None: from the next one on."""
     tables: Sequence[str] = ()
+    """Only rows and counters of these; none: of all."""
     until: int | None = None
+    """End after the entry at that offset."""
     limit: int | None = None
+    """End after so many changes."""
     follow: bool = True
+    """False: end with the last entry that is applied when the node is asked."""
     heartbeat_s: float = 5.0
+    """How often a silent feed is to say that it lives; at least 0.1."""
 
     @property
     def is_bounded(self) -> bool:

@@ -80,28 +80,45 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
     role: Role
     running: bool
+    """False once the node has failed, and must be started again."""
     mode: Mode
+    """The log's; where it names none, the configured one."""
     connected: bool
+    """A replica to whom it follows; a master to at least one replica."""
     node_id: str
     cluster_id: str
     epoch: int
+    """The highest that this node knows of."""
     wal_offset: int
+    """The last entry in its log, synced or not."""
     durable_offset: int
+    """The last entry in its log that is synced."""
     applied_offset: int
+    """The last entry in its database."""
     commit_offset: int
+    """The last entry that a quorum holds, as far as this node knows; in async mode:
+    that the master has synced."""
     lag: int
+    """Entries that a replica should have applied, a witness stored, and has not."""
     lag_seconds: float
+    """How long the oldest of them has been known here."""
     replica_count: int
+    """Those that are connected to this node; a replica's are its downstreams."""
     master_id: str
+    """Who reigns; empty where this node knows of nobody."""
     master_url: str
+    """Where its HTTP is; empty where that is not known, or there is none."""
     state: LinkState
     paused: bool
+    """Whether an operator holds its apply, or all its streams."""
     auto_failover: bool
+    """False in maintenance, or where it is configured so: only operators promote."""
     has_database: bool
     """A new replica has none before its first snapshot or entry."""
     failovers: int
     """Reigns in this node's log that began because the master had gone."""
     last_error: str
+    """Why it has failed or does not get on; empty: all is well."""
     archive: ArchiveStatus | None = None
     """Null where nothing is archived from: no `archive.url`, or no master."""
     apply_delay_ms: int = 0
@@ -117,36 +134,47 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 
 class MasterStats(msgspec.Struct, frozen=True):
-    """GET /replication/master/stats."""
+    """GET /replication/master/stats: of this reign."""
 
     entries_replicated: int
+    """Sent, each as often as there are replicas."""
     bytes_sent: int
+    """Of the frames of those entries."""
     connected_replicas: int
     healthy_replicas: int
+    """Connected, heard of within the dead-time, and getting on."""
     log_size: int
     """Entries that the log holds."""
     current_offset: int
+    """The last entry in its log that is synced."""
     sync_acks: int
+    """Transactions that a quorum held in time."""
     sync_timeouts: int
+    """Transactions whose clients were told that the outcome is unknown."""
     snapshot_transfers: int
     rejected_connections: int
 
 
 class ReplicaStats(msgspec.Struct, frozen=True):
-    """GET /replication/replica/stats."""
+    """GET /replication/replica/stats: since it began to follow."""
 
     entries_received: int
     entries_applied: int
     bytes_received: int
+    """Of everything that whom it follows has sent."""
     current_offset: int
+    """The last entry in its log, synced or not."""
     lag: int
+    """As in NodeStatus, and so is `lag_seconds`."""
     lag_seconds: float
     reconnects: int
     connected: bool
     master_id: str
+    """Whom it follows: the master, or the replica that is its upstream."""
     full_syncs: int
     rewinds: int
     apply_conflicts: int
+    """Entries that did not fit its database; each ends in a full sync."""
 
 
 class MemberView(msgspec.Struct, frozen=True):
@@ -179,15 +207,24 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
 
     id: str
     addr: str
+    """Where other nodes reach it."""
     http_url: str
+    """Empty where it has no HTTP."""
     voter: bool
     last_ack_offset: int
+    """The last entry that is durable there."""
     applied_offset: int
+    """The last entry in its database."""
     lag: int
+    """Entries of the master's log that it has not applied; a witness: not stored."""
     lag_seconds: float
+    """How long ago the master made the oldest of them."""
     healthy: bool
+    """Connected, heard of within the dead-time, and getting on."""
     connected_seconds: float
+    """0: it is not."""
     bytes_sent: int
+    """To it, of entries' frames."""
     state: LinkState
     apply_delay_ms: int = 0
     """How late it applies on purpose; `lag` is what it is behind beyond that."""

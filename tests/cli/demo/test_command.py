@@ -66,6 +66,7 @@ def test_once_kills_replica_and_master_and_ends_with_0_and_equal_tables(
     summary = json.loads(done.stdout)
     assert summary["equal"] is True
     assert summary["invoices_sold"] > 0
+    assert set(summary["acknowledged_and_lost"].values()) == {0}
     assert summary["entries_missed_by_the_killed_replica"] > 0
     failover = summary["failover"]
     assert failover["killed"] != failover["elected"]

@@ -41,7 +41,7 @@ def test_the_steps_come_in_their_order(
 
     old.on("GET /replication/status", node_status("master", epoch=3))
     new.on("GET /replication/status", successor)
-    new.on("POST /sql", {"offset": 9})
+    new.on("POST /sql", {"offset": 9, "results": [{"last_insert_rowid": 413}]})
     processes = [process for _, process in nodes]
     shop = Shop(new.url, customers=59, tracks=3503)
     view = View(processes, shop)

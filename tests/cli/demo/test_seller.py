@@ -1,5 +1,6 @@
 """The shop: each sale is one transaction, sold once."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,7 @@ from nexus.cli.demo.processes import CHINOOK
 from nexus.cli.demo.seller import Shop, chinook_shop
 
 COUNTS = {"results": [{"rows": [[59, 3503]]}]}
+SOLD = {"offset": 77, "results": [{"last_insert_rowid": 413}]}
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_sale_is_an_invoice_with_lines_that_add_up() -> None:
 
 
 def test_what_is_acknowledged_is_counted(node: FakeNode) -> None:
-    node.on("POST /sql", {"offset": 77})
+    node.on("POST /sql", SOLD)
     shop = Shop(node.url, customers=59, tracks=3503)
 
     with shop.open():
@@ -76,7 +78,7 @@ def test_a_failed_sale_is_tried_again_under_its_own_id(node: FakeNode) -> None:
         times = refused[body["transaction_id"]] = (
             refused.get(body["transaction_id"], 0) + 1
         )
-        return (503, {"detail": "no master"}) if times == 1 else (200, {"offset": 5})
+        return (503, {"detail": "no master"}) if times == 1 else (200, SOLD)
 
     node.on("POST /sql", refuse_each_once)
     shop = Shop(node.url, customers=59, tracks=3503)
@@ -92,7 +94,7 @@ def test_a_failed_sale_is_tried_again_under_its_own_id(node: FakeNode) -> None:
 def test_where_one_node_fails_the_next_one_is_asked_for_the_same_sale(
     node: FakeNode,
 ) -> None:
-    node.on("POST /sql", {"offset": 3})
+    node.on("POST /sql", SOLD)
     with FakeNode() as dead:
         dead.on("POST /sql", lambda _: (503, {"detail": "no master"}))
         shop = Shop(dead.url, node.url, customers=59, tracks=3503)
@@ -101,3 +103,24 @@ def test_where_one_node_fails_the_next_one_is_asked_for_the_same_sale(
         asked = {body["transaction_id"] for body in dead.bodies("/sql")}
     assert asked & {body["transaction_id"] for body in node.bodies("/sql")}
     assert shop.last_sale > 0
+
+
+def test_each_acknowledged_sale_must_have_an_invoice_of_its_own(
+    node: FakeNode,
+) -> None:
+    ids = deque([413, 414, 414])  # the tills ask at the same time
+
+    def sold(_: Any) -> Reply:
+        try:
+            number = ids.popleft()
+        except IndexError:
+            return 503, {"detail": "no master"}
+        return 200, SOLD | {"results": [{"last_insert_rowid": number}]}
+
+    node.on("POST /sql", sold)
+    shop = Shop(node.url, customers=59, tracks=3503)
+    with shop.open():
+        until(lambda: shop.sold == 3)
+
+    assert shop.missing({412, 413, 414}) == 1
+    assert shop.missing({412, 413}) == 2

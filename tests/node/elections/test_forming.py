@@ -2,24 +2,17 @@
 
 import pytest
 
-from e2e.cluster import free_port
 from nexus.errors import NoMasterError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.forming import Forming
 from node.builders import Crowd, run, until
+from node.electing import one_of_two
 
 
 async def test_while_a_peer_is_missing_nothing_is_written_and_the_reason_is_told(
     crowd: Crowd,
 ) -> None:
-    own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    node = await crowd.node(
-        "alone",
-        "replica",
-        replication__bind_addr=own,
-        replication__peers=f"{own},{other}",
-        replication__heartbeat_ms=20,
-    )
+    node, _, other = await one_of_two(crowd, replication__heartbeat_ms=20)
     assert isinstance(node._duties.duty, Forming)
     await until(lambda: other in node.status().last_error)
     status = node.status()

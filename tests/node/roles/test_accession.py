@@ -1,7 +1,6 @@
 """A node that is forced to reign says so in its log, and votes alone from then on."""
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,30 +19,24 @@ from nexus.node.roles.accession import append_first, stand_alone, take_writes
 from nexus.protocol.messages import VoteReply
 from nexus.replication.elections.effects import TakeWrites
 from nexus.storage.schema.system import read_configuration
-from node.builders import Crowd, crowd_in, until
+from node.builders import Crowd, until
+from node.electing import one_of_two
 
 
 async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
-    tmp_path: Path,
+    crowd: Crowd,
 ) -> None:
-    async with crowd_in(tmp_path) as crowd:
-        own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        node = await crowd.node(
-            "n",
-            "replica",
-            replication__bind_addr=own,
-            replication__peers=f"{own},{other}",
-        )
-        parts = node._parts
-        parts.storage.catalog.update(cluster_id="c")
-        await asyncio.to_thread(stand_alone, parts)
-        stored = read_configuration(parts.database.writer)
-        assert stored is not None
-        assert stored[0] == parts.database.position.offset == parts.log.durable_offset
-        assert stored[1].voters == ((node.node_id, own),)
-        (reign,) = parts.database.history().reigns
-        assert reign.why == "force"
-        assert reign.epoch == parts.state.epoch > 100
+    node, own, _ = await one_of_two(crowd)
+    parts = node._parts
+    parts.storage.catalog.update(cluster_id="c")
+    await asyncio.to_thread(stand_alone, parts)
+    stored = read_configuration(parts.database.writer)
+    assert stored is not None
+    assert stored[0] == parts.database.position.offset == parts.log.durable_offset
+    assert stored[1].voters == ((node.node_id, own),)
+    (reign,) = parts.database.history().reigns
+    assert reign.why == "force"
+    assert reign.epoch == parts.state.epoch > 100
 
 
 async def test_who_is_deposed_while_it_begins_to_take_writes_opens_its_own_reign() -> (

@@ -71,6 +71,8 @@ async def test_a_reign_tells_of_its_replicas_and_of_who_was_turned_away(
     assert report.commit_offset == stats.current_offset == 2
     assert (stats.log_size, stats.rejected_connections) == (2, 0)
     assert (stats.sync_acks, stats.sync_timeouts) == (0, 0)
+    await replica.stop()
+    await until(lambda: not reign_of(master).report().connected)
 
 
 async def test_a_deposed_master_takes_no_writes_and_names_the_new_one(

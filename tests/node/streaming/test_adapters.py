@@ -1,8 +1,5 @@
 """A member has two adapters; the effects of both reach the one queue of its node."""
 
-from pathlib import Path
-
-from e2e.cluster import free_port
 from nexus.model.cluster import LinkState, NodeId
 from nexus.model.position import ORIGIN, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle
@@ -13,58 +10,50 @@ from nexus.protocol.messages import Pong
 from nexus.replication.effects import Close, Connect, Disconnect, Peer
 from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.members.effects import MemberEffect
-from node.builders import crowd_in
+from node.builders import Crowd
+from node.electing import one_of_two
 
 PEER = Peer("1")
 
 
-async def test_both_faces_speak_for_the_same_member(tmp_path: Path) -> None:
-    async with crowd_in(tmp_path) as crowd:
-        own, other = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        node = await crowd.node(
-            "n",
-            "replica",
-            replication__bind_addr=own,
-            replication__peers=f"{own},{other}",
-        )
-        parts = node._parts
-        voters = ((node.node_id, own), ("other", other))
-        parts.storage.catalog.update(cluster_id="c", voters=voters)
-        member = member_of(parts)
-        taken: list[MemberEffect] = []
-        noticed: list[MemberEffect] = []
-        port = MasterAdapter(member, taken.extend)
-        link = ReplicaAdapter(
-            member, noticed.extend, lambda: Chronicle(EpochHistory(), ())
-        )
+async def test_both_faces_speak_for_the_same_member(crowd: Crowd) -> None:
+    node, own, other = await one_of_two(crowd)
+    parts = node._parts
+    voters = ((node.node_id, own), ("other", other))
+    parts.storage.catalog.update(cluster_id="c", voters=voters)
+    member = member_of(parts)
+    taken: list[MemberEffect] = []
+    noticed: list[MemberEffect] = []
+    port = MasterAdapter(member, taken.extend)
+    link = ReplicaAdapter(member, noticed.extend, lambda: Chronicle(EpochHistory(), ()))
 
-        started = link.start()
-        assert [type(effect) for effect in started] == [Connect]
-        assert link.state is LinkState.CONNECTING
-        assert list(started) == noticed
-        assert link.stop() == link.tick(0) == port.tick(0) == ()
-        assert port.history == member.history
-        # While a snapshot is installed the log is further than the member knows of.
-        assert port.stored(Offset(9), now_ms()) == ()
-        assert not taken
+    started = link.start()
+    assert [type(effect) for effect in started] == [Connect]
+    assert link.state is LinkState.CONNECTING
+    assert list(started) == noticed
+    assert link.stop() == link.tick(0) == port.tick(0) == ()
+    assert port.history == member.history
+    # While a snapshot is installed the log is further than the member knows of.
+    assert port.stored(Offset(9), now_ms()) == ()
+    assert not taken
 
-        visitor = node._parts.identity()
-        hello = hello_of(visitor, member.history, Offset(0), epoch=member.epoch)
-        assert port.hello(PEER, hello, now_ms()) == ()
-        assert any(isinstance(effect, Close) for effect in taken)
-        for quiet in (
-            port.receive(PEER, Pong(1), now_ms()),
-            port.disconnected(PEER, now_ms()),
-            port.streamed(PEER, Offset(1), 0, now_ms()),
-            port.log_gap(PEER, Offset(1), now_ms()),
-            port.snapshot_started(PEER, ORIGIN),
-            port.snapshot_sent(PEER),
-            port.snapshot_failed(PEER, "no", now_ms()),
-        ):
-            assert quiet == ()
-        assert link.connected_to_master(now_ms())
-        lost = link.disconnected("gone")
-        assert [type(effect) for effect in lost] == [Connect]
-        assert not any(isinstance(effect, Disconnect) for effect in lost)
-        assert member.elector.epoch == 0
-        assert NodeId(node.node_id) in member.voters
+    visitor = node._parts.identity()
+    hello = hello_of(visitor, member.history, Offset(0), epoch=member.epoch)
+    assert port.hello(PEER, hello, now_ms()) == ()
+    assert any(isinstance(effect, Close) for effect in taken)
+    for quiet in (
+        port.receive(PEER, Pong(1), now_ms()),
+        port.disconnected(PEER, now_ms()),
+        port.streamed(PEER, Offset(1), 0, now_ms()),
+        port.log_gap(PEER, Offset(1), now_ms()),
+        port.snapshot_started(PEER, ORIGIN),
+        port.snapshot_sent(PEER),
+        port.snapshot_failed(PEER, "no", now_ms()),
+    ):
+        assert quiet == ()
+    assert link.connected_to_master(now_ms())
+    lost = link.disconnected("gone")
+    assert [type(effect) for effect in lost] == [Connect]
+    assert not any(isinstance(effect, Disconnect) for effect in lost)
+    assert member.elector.epoch == 0
+    assert NodeId(node.node_id) in member.voters

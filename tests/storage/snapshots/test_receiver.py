@@ -71,6 +71,13 @@ def take(receiver: SnapshotReceiver, whole: Sent, start: int, stop: int) -> None
         receiver.add(whole.chunk(index))
 
 
+def begun(receiver: SnapshotReceiver, chunks: int) -> SnapshotReceiver:
+    """The same one, with so many chunks of WHOLE."""
+    receiver.begin(WHOLE.meta)
+    take(receiver, WHOLE, 0, chunks)
+    return receiver
+
+
 WHOLE = sent()
 COUNT = WHOLE.meta.chunk_count
 assert COUNT > 15, "these tests cut it in many places"
@@ -97,10 +104,7 @@ def test_all_chunks_make_the_verified_copy_and_nothing_else_stays(
 def test_a_transfer_goes_on_after_a_restart_at_any_chunk(
     tmp_path: Path, receiving: Receiving, stop: int
 ) -> None:
-    before = receiving(tmp_path)
-    before.begin(WHOLE.meta)
-    take(before, WHOLE, 0, stop)
-    before.close()
+    begun(receiving(tmp_path), stop).close()
 
     receiver = receiving(tmp_path)
     pending = receiver.pending()
@@ -116,10 +120,7 @@ def test_a_transfer_goes_on_after_a_restart_at_any_chunk(
 def test_a_chunk_that_a_crash_cut_short_is_asked_for_again(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    before = receiving(tmp_path)
-    before.begin(WHOLE.meta)
-    take(before, WHOLE, 0, 4)
-    before.close()
+    begun(receiving(tmp_path), 4).close()
     part = tmp_path / "incoming" / "archive.part"
     with part.open("r+b") as file:
         file.truncate(4 * CHUNK_BYTES - 1)
@@ -136,9 +137,7 @@ def test_within_one_process_a_transfer_goes_on_without_reading_it_again(
     tmp_path: Path,
     receiving: Receiving,
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 5)
+    receiver = begun(receiving(tmp_path), 5)
 
     assert receiver.pending() == ("s", 5)
     assert receiver.begin(WHOLE.meta, 5) == 5
@@ -150,9 +149,7 @@ def test_within_one_process_a_transfer_goes_on_without_reading_it_again(
 def test_a_transfer_may_go_on_at_an_earlier_chunk(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 5)
+    receiver = begun(receiving(tmp_path), 5)
 
     assert receiver.begin(WHOLE.meta, 2) == 2
     take(receiver, WHOLE, 2, COUNT)
@@ -161,9 +158,7 @@ def test_a_transfer_may_go_on_at_an_earlier_chunk(
 
 
 def test_more_than_is_here_begins_anew(tmp_path: Path, receiving: Receiving) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 3)
+    receiver = begun(receiving(tmp_path), 3)
 
     assert receiver.begin(WHOLE.meta, 4) == 0
     take(receiver, WHOLE, 0, COUNT)
@@ -174,10 +169,7 @@ def test_more_than_is_here_begins_anew(tmp_path: Path, receiving: Receiving) -> 
 def test_chunks_that_a_power_cut_spoiled_begin_anew(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    before = receiving(tmp_path)
-    before.begin(WHOLE.meta)
-    take(before, WHOLE, 0, 5)
-    before.close()
+    begun(receiving(tmp_path), 5).close()
     flip(tmp_path / "incoming" / "archive.part", 0)
 
     receiver = receiving(tmp_path)
@@ -192,10 +184,7 @@ def test_chunks_that_a_power_cut_spoiled_begin_anew(
 def test_notes_that_a_crash_cut_short_are_no_transfer(
     tmp_path: Path, receiving: Receiving, spoiled: bytes
 ) -> None:
-    before = receiving(tmp_path)
-    before.begin(WHOLE.meta)
-    take(before, WHOLE, 0, 5)
-    before.close()
+    begun(receiving(tmp_path), 5).close()
     (tmp_path / "incoming" / "begun.json").write_bytes(spoiled)
 
     receiver = receiving(tmp_path)
@@ -207,9 +196,7 @@ def test_notes_that_a_crash_cut_short_are_no_transfer(
 def test_a_damaged_chunk_is_refused_and_the_good_one_taken(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 2)
+    receiver = begun(receiving(tmp_path), 2)
     good = WHOLE.chunk(2)
     for place in range(len(good.data)):
         data = bytearray(good.data)
@@ -226,9 +213,7 @@ def test_a_damaged_chunk_is_refused_and_the_good_one_taken(
 def test_a_chunk_out_of_order_is_refused_and_harmless(
     tmp_path: Path, receiving: Receiving, index: int
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 2)
+    receiver = begun(receiving(tmp_path), 2)
 
     with pytest.raises(SnapshotError, match="not chunk 2"):
         receiver.add(WHOLE.chunk(index))
@@ -240,9 +225,7 @@ def test_a_chunk_out_of_order_is_refused_and_harmless(
 def test_a_chunk_of_another_snapshot_is_refused_and_harmless(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 2)
+    receiver = begun(receiving(tmp_path), 2)
 
     with pytest.raises(SnapshotError, match="of snapshot other"):
         receiver.add(sent(snapshot_id="other").chunk(2))
@@ -263,9 +246,7 @@ def test_a_chunk_before_any_snapshot_is_refused(
 def test_a_chunk_of_another_size_is_refused(
     tmp_path: Path, receiving: Receiving, size: int
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 2)
+    receiver = begun(receiving(tmp_path), 2)
     data = bytes(size)
 
     with pytest.raises(SnapshotError, match=f"has {size} bytes instead of 100"):
@@ -291,9 +272,7 @@ def test_another_snapshot_drops_the_one_that_had_begun(
     tmp_path: Path, receiving: Receiving
 ) -> None:
     other = sent(bytes(5000), snapshot_id="other")
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, 5)
+    receiver = begun(receiving(tmp_path), 5)
 
     assert receiver.begin(other.meta) == 0
     take(receiver, other, 0, other.meta.chunk_count)
@@ -305,10 +284,7 @@ def test_another_snapshot_under_the_same_id_does_not_go_on(
     tmp_path: Path, receiving: Receiving
 ) -> None:
     other = sent(DATA[::-1])
-    before = receiving(tmp_path)
-    before.begin(WHOLE.meta)
-    take(before, WHOLE, 0, 5)
-    before.close()
+    begun(receiving(tmp_path), 5).close()
 
     assert receiving(tmp_path).begin(other.meta, 5) == 0
 
@@ -352,9 +328,7 @@ def test_a_position_that_was_not_announced_is_read_from_the_snapshot(
 def test_an_end_before_the_last_chunk_is_refused(
     tmp_path: Path, receiving: Receiving
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, COUNT - 1)
+    receiver = begun(receiving(tmp_path), COUNT - 1)
 
     with pytest.raises(SnapshotError, match="did not arrive whole"):
         receiver.finish()
@@ -407,9 +381,7 @@ def test_a_disk_that_is_full_at_the_very_end_costs_no_second_transfer(
     tmp_path: Path,
     receiving: Receiving,
 ) -> None:
-    receiver = receiving(tmp_path)
-    receiver.begin(WHOLE.meta)
-    take(receiver, WHOLE, 0, COUNT)
+    receiver = begun(receiving(tmp_path), COUNT)
 
     with file_size_limit(10), pytest.raises(DiskFullError):
         receiver.finish()

@@ -107,10 +107,9 @@ def _once(replicas: int, data: Path | None, *, as_json: bool) -> None:
         print_json(summary.document())
     else:
         print_summary(summary)
-    if summary.different:
+    if summary.faults:
         raise NotDoneError(
-            f"{', '.join(summary.different)}: not the same on every node; their data "
-            f"stays under {root}/"
+            f"{'; '.join(summary.faults)} (the nodes' data stays under {root}/)"
         )
     if data is None:
         shutil.rmtree(root, ignore_errors=True)

@@ -152,10 +152,11 @@ class Reigning:
         """How this role fares."""
         replicas = self.machine.replicas(now_ms())
         gone = LinkState.RECONNECTING
+        there = sum(replica.state is not gone for replica in replicas)
         return DutyReport(
-            connected=bool(replicas),
+            connected=there > 0,
             commit_offset=self._commit_offset(),
-            replica_count=sum(replica.state is not gone for replica in replicas),
+            replica_count=there,
             master_id=self._parts.state.node_id,
             master_url=self._parts.http_url,
             state=LinkState.STREAMING,
