@@ -17,8 +17,8 @@ PAUSES: Final = {
 """Of `plan_of`, since operators pause replicas in it."""
 
 CHAINS: Final = {
-    760171518: "no fault of the machines: a learner that lied was made a voter, and what "
-    "it had lied counted",
+    760171518: "no fault of the machines: a learner that lied was made a voter, and "
+    "what it had lied counted",
 }
 """Of `chain_of`."""
 
