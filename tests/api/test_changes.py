@@ -96,6 +96,7 @@ async def test_filters_and_ends_are_passed_on(node: FakeNode) -> None:
         ("?" + "table=a&" * 101, "at most 100"),
         ("?follow=1", "true or false"),
         ("?format=xml", "sse or ndjson"),
+        ("?sinse=4", "'sinse' is no parameter; there are follow, format, from, "),
         ("?heartbeat_ms=1", "from 100 to 60000"),
         ("?limit=x", "whole number"),
     ],

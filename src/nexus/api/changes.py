@@ -34,6 +34,10 @@ MOST_OF_A_PLACE: Final = 200
 
 _PLACE: Final = r"^([0-9]{1,18}:[0-9]{1,18}@[^/]*|[0-9]{1,18})(/[0-9]{1,18})?$"
 
+_NAMES: Final = frozenset(
+    {"since", "from", "table", "until", "limit", "follow", "format", "heartbeat_ms"}
+)
+
 HEARTBEAT_MS: Final = 10_000
 LEAST_HEARTBEAT_MS: Final = 100
 MOST_HEARTBEAT_MS: Final = 60_000
@@ -61,6 +65,10 @@ def _wants_events(request: Request) -> bool:
 
 
 def _wish(request: Request) -> Wish:
+    for name in request.query_params:
+        if name not in _NAMES:  # a misspelt `since` would skip changes unnoticed
+            known = ", ".join(sorted(_NAMES))
+            raise RequestError(f"{name[:40]!r} is no parameter; there are {known}")
     tables = request.query_params.getlist("table")
     if len(tables) > MOST_TABLES or not all(tables):
         raise RequestError(

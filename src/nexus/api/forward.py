@@ -133,7 +133,7 @@ class Forwarder:
         if FORWARDED_BY in headers and PASSED_UP_BY not in headers:
             raise NoMasterError(
                 f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
-                "this node, which is a replica: the roles are changing"
+                f"{self._node.node_id}, a replica: the roles are changing"
             )
         if not error.master_url:
             raise NoMasterError(
