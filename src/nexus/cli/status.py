@@ -111,11 +111,11 @@ def cluster_table(
         )
     kept = _fitting([name for name, _ in columns], rows, width)
     table = plain_table(_title(views))
-    for place in kept:
-        name, justify = columns[place]
+    for at in kept:
+        name, justify = columns[at]
         table.add_column(name, justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(row[place] for place in kept))
+        table.add_row(*(row[at] for at in kept))
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
 
