@@ -92,7 +92,7 @@ async def test_filters_and_ends_are_passed_on(node: FakeNode) -> None:
         ("?since=1:2@" + "h" * 200, "at most 200 characters"),
         ("?from=0", "the first entry is 1"),
         ("?from=-1", "whole number"),
-        ("?table=", "table names one table"),
+        ("?table=", "one table's name"),
         ("?" + "table=a&" * 101, "at most 100"),
         ("?follow=1", "true or false"),
         ("?format=xml", "sse or ndjson"),

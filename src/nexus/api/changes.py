@@ -71,7 +71,9 @@ def _wish(request: Request) -> Wish:
             raise RequestError(f"{name[:40]!r} is no parameter; there are {known}")
     tables = request.query_params.getlist("table")
     if len(tables) > MOST_TABLES or not all(tables):
-        raise RequestError(f"table names one table each, at most {MOST_TABLES} of them")
+        raise RequestError(
+            f"give table at most {MOST_TABLES} times, each time with one table's name"
+        )
     heartbeat_ms = query_number(request, "heartbeat_ms")
     heartbeat_ms = HEARTBEAT_MS if heartbeat_ms is None else heartbeat_ms
     if not LEAST_HEARTBEAT_MS <= heartbeat_ms <= MOST_HEARTBEAT_MS:
