@@ -136,7 +136,10 @@ class Forwarder:
                 f"{self._node.node_id}, a replica: the roles are changing"
             )
         if not error.master_url:
-            raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
+            raise NoMasterError(
+                f"{error}; it cannot be passed on either: the master's HTTP address is "
+                "not known here"
+            )
         passed_up = _passed_up(headers)
         if self._node.node_id in passed_up.split(","):
             raise NoMasterError(

@@ -219,7 +219,10 @@ def _unpack(store: Store, name: SnapshotName, path: Path, max_size: int) -> Mani
 def _require_stands(manifest: Manifest, name: SnapshotName) -> None:
     found, expected = manifest.position, name.position
     if (manifest.cluster_id, found) != (name.cluster_id, expected):
-        raise SnapshotError(f"it holds {found} of cluster {manifest.cluster_id}")
+        raise SnapshotError(
+            f"it holds {found} of cluster {manifest.cluster_id}, and its name says "
+            f"{expected} of {name.cluster_id}"
+        )
 
 
 def _apply(store: Store, pieces: Sequence[Piece], database: Database) -> None:
