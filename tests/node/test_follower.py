@@ -258,12 +258,14 @@ async def test_a_large_entry_on_its_way_is_a_sign_of_life(
     heard: list[int] = []
     monkeypatch.setattr(Replica, "heard", lambda _, now_ms: heard.append(now_ms))
     text = "create table t(id integer primary key) -- " + "x" * 100_000
-    large = frames(1, BEGUN, Schema(text))
+    large = frames(2, Schema(text))
     async with stage() as master:
         replica = await crowd.node(
             "replica", "replica", replication__master_addr=master.address
         )
         visit = await master.visit()
+        visit.connection.send_bytes(frames(1, BEGUN))
+        await visit.acknowledged(1)
         visit.connection.send_bytes(large[:-9])
         await until(lambda: bool(heard))
         visit.connection.send_bytes(large[-9:])
