@@ -73,6 +73,37 @@ def test_a_replica_that_others_follow_leads_to_them(start: Start) -> None:
     assert [view.url for view in views] == [master.url, relay.url, far.url]
 
 
+def test_a_replica_of_a_replica_that_is_gone_stays_in_sight_by_its_name(
+    start: Start,
+) -> None:
+    master, relay = start(), start()
+    joined(master, relay)
+    with FakeNode() as gone:
+        url = gone.url
+    relay.on("GET /replication/status", node_status("replica", node_id="relay"))
+    row = {"id": "gone", "http_url": url}
+    relay.on("GET /replication/replicas", {"replicas": [row]})
+
+    *_, last = look([master.url], "")
+
+    assert (last.url, last.status) == (url, {"node_id": "gone"})
+    assert last.error
+
+
+def test_a_node_that_answers_is_shown_before_an_address_it_has_left(
+    start: Start,
+) -> None:
+    master, moved = start(), start()
+    joined(master, moved)
+    with FakeNode() as left:
+        url = left.url
+    rows = [{"id": "one", "http_url": url}, {"id": "one", "http_url": moved.url}]
+    master.on("GET /replication/replicas", {"replicas": rows})
+    moved.on("GET /replication/status", node_status("replica", node_id="one"))
+
+    assert [view.url for view in look([master.url], "")] == [master.url, moved.url]
+
+
 def members(*ids: str) -> dict[str, object]:
     """The voters of these ids, each on a machine of its own."""
     rows = [

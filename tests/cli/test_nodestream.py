@@ -9,7 +9,7 @@ import pytest
 from cli.fake_nodes import FakeNode
 from nexus.api.server import HttpServer
 from nexus.cli.answer import Answer
-from nexus.cli.nodestream import PIPELINE, NodeStream
+from nexus.cli.nodestream import PIPELINE, NodeStream, sets_foreign_keys
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote
 from nexus.cli.sources import NodeSource
@@ -104,6 +104,54 @@ async def test_a_statement_that_counts_nothing_says_so(source: NodeSource) -> No
     await asyncio.to_thread(source.close)
 
     assert made.results[0].rows_affected == -1
+
+
+DUMP = (
+    "PRAGMA foreign_keys=OFF;",
+    "BEGIN TRANSACTION;",
+    "create table child(p references parent(id));",
+    "insert into child values (7);",
+    "create table parent(id integer primary key);",
+    "insert into parent values (7);",
+    "COMMIT;",
+)
+
+
+async def test_a_dump_of_sqlites_own_shell_is_taken(
+    node: Node, source: NodeSource
+) -> None:
+    for entry in DUMP:
+        await say(source, entry)
+    orphan = await say(source, "insert into child values (8); select p from child")
+    await say(source, "pragma foreign_keys = on")
+    with pytest.raises(NodeCallError, match="FOREIGN KEY"):
+        await say(source, "insert into child values (9)")
+    await asyncio.to_thread(source.close)
+
+    assert orphan.offset == node.status().wal_offset
+    assert [result.rows for result in orphan.results] == [[], [(7,), (8,)]]
+
+
+async def test_without_foreign_keys_an_entry_is_one_transaction_still(
+    node: Node, source: NodeSource
+) -> None:
+    await say(source, "pragma foreign_keys = 0")
+    with pytest.raises(NodeCallError, match=r"nobody \(statement 2\)") as told:
+        await say(source, "insert into t(v) values (1); select * from nobody")
+    await say(source, "begin; pragma foreign_keys = 1; commit")  # does nothing there
+    shown = await say(source, "pragma foreign_keys")
+    await asyncio.to_thread(source.close)
+
+    assert told.value.index == 1
+    assert shown.results[0].rows == [(0,)]
+    assert await count(node) == 0
+
+
+@pytest.mark.parametrize(
+    "sql", ["pragma other.foreign_keys = 1", "pragma foreign_keys"]
+)
+def test_other_pragmas_set_no_foreign_keys(sql: str) -> None:
+    assert not sets_foreign_keys(sql)
 
 
 async def test_a_lost_transaction_is_told_and_nothing_else_joins_it(

@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from rich.table import Table
 
 from cli.conftest import Run
 from cli.fake_nodes import FakeNode, joined, node_status
+from nexus.cli import status
+from nexus.cli.cluster import NodeView
 
 Start = Callable[[], FakeNode]
 
@@ -26,6 +29,30 @@ def test_every_node_has_a_row(run: Run, start: Start) -> None:
         ["master-1", "master", "1"],
     ]
     assert "1,200" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [
+        (200, set()),
+        (100, {"durable", "epoch"}),
+        (50, {"durable", "epoch", "behind", "entries/s"}),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_whole_ids(
+    width: int, gone: set[str]
+) -> None:
+    node_id = "0123456789abcdef"
+    found = node_status("replica", node_id=node_id, lag=1_000_000, lag_seconds=86_400.0)
+    view = NodeView(url="http://10.0.0.1:15474", named=True, status=found)
+    names = {"node", "role", "state", "epoch", "durable", "applied", "lag", "behind"}
+
+    table = status.cluster_table((view,), {node_id: 12_345.0}, width).renderables[0]
+
+    assert isinstance(table, Table)
+    shown = {str(column.header) for column in table.columns}
+    assert shown == (names | {"address", "entries/s"}) - gone
+    assert list(table.columns[0].cells) == [node_id]
 
 
 def test_a_paused_replica_and_its_trouble_are_shown(run: Run, start: Start) -> None:

@@ -25,6 +25,6 @@ def test_durations_have_a_sensible_number_of_digits(number: float, text: str) ->
 
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    print_error("a\n  b")
+    print_error("a\n  b \x1b[2J")
 
-    assert capsys.readouterr().err == "nexus: a b\n"
+    assert capsys.readouterr().err == "nexus: a b ^[[2J\n"

@@ -66,6 +66,18 @@ def test_no_token_is_wanted_for_longer_than_a_node_takes(
     assert node.bodies("/tokens") == []
 
 
+def test_a_name_is_that_of_the_token_that_is_still_valid(
+    run: Run, start: Start
+) -> None:
+    node = start().on("GET /tokens", {"tokens": [OVER, TO_COME]})
+    node.on("DELETE /tokens/00000000cc", TO_COME)
+    node.on("DELETE /tokens/00000000bb", OVER)
+
+    assert run("token", "revoke", node.url, "shop").output.startswith("00000000cc")
+    ended = run("token", "revoke", node.url, OVER["id"])
+    assert ended.output.startswith("00000000bb")
+
+
 def test_a_token_that_has_expired_is_told_from_one_that_is_valid(
     run: Run, start: Start
 ) -> None:

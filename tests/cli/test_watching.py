@@ -6,6 +6,8 @@ from nexus.cli.cluster import NodeView
 from nexus.cli.watching import Watch
 
 A, B = "http://a:15474", "http://b:15474"
+VOTER = "10.0.0.3:15475"
+"""The address of a voter that is known by that alone."""
 
 
 class Stage:
@@ -29,6 +31,9 @@ class Stage:
         return tuple(self.view(url, named=url in urls) for url in found)
 
     def view(self, url: str, *, named: bool) -> NodeView:
+        if url == VOTER:
+            found = {"node_id": "a" if A in self.dead else "v"}
+            return NodeView(url=url, named=False, status=found, error="not connected")
         if url in self.dead:
             return NodeView(url=url, named=named, error=f"{url} does not answer")
         status = {"node_id": url[7], "applied_offset": self.offsets[url]}
@@ -42,6 +47,16 @@ def test_the_rate_is_of_what_was_applied_between_two_looks() -> None:
     stage.offsets[A] = 250
 
     assert stage.watch.glance().rates == {"a": 250.0, "b": 0.0}
+
+
+def test_a_voter_that_nobody_meets_keeps_its_name_and_is_shown_once() -> None:
+    stage = Stage(A, VOTER)
+    views = {view.url: view.status["node_id"] for view in stage.watch.glance().views}
+    assert views == {A: "a", VOTER: "v", B: "b"}
+
+    stage.dead.add(A)  # and now that voter is known to be this node
+
+    assert [view.url for view in stage.watch.glance().views] == [A, B]
 
 
 def test_a_node_that_was_found_is_looked_at_when_its_finder_is_gone() -> None:

@@ -8,8 +8,9 @@ import pytest
 from nexus.client.control import Control
 from nexus.client.exceptions import OperationalError
 from nexus.client.parameters import plan_for
-from nexus.client.session import Result, Statement, overtaken
+from nexus.client.session import Result, Statement
 from nexus.errors import ConstraintError, NexusError, StatementError
+from nexus.errors.sqlite import overtaken
 from nexus.model.position import Position
 
 

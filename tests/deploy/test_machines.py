@@ -53,6 +53,17 @@ def test_the_units_are_locked_in(units: list[Path]) -> None:
             assert f"\n{line}\n" in text
 
 
+def test_a_node_may_give_way_under_the_units() -> None:
+    for unit in sorted((DEPLOY / "systemd").glob("*.service")):
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        filters = [line for line in lines if line.startswith("SystemCallFilter=")]
+        assert "@resources" in filters[-2]  # and after it those that are used
+        assert set(filters[-1].partition("=")[2].split()) == {
+            "setpriority",
+            "sched_setattr",
+        }
+
+
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
     assert content(BIN / "hadolint", DEPLOY / "docker" / "Dockerfile") == ""
 

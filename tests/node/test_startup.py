@@ -24,7 +24,6 @@ from nexus.node.startup import (
     Storage,
     effective_role,
     log_settings,
-    new_history_id,
     new_reign,
     next_epoch,
     open_storage,
@@ -321,10 +320,6 @@ def test_a_new_reign_begins_behind_all_that_the_log_holds(tmp_path: Path) -> Non
 
     assert (reign.epoch, reign.why, reign.mode) == (4, "promote", Mode.SYNC)
     assert (reign.master_id, reign.first_offset) == (own, 1)
-
-
-def test_no_two_reigns_have_one_name() -> None:
-    assert len({new_history_id() for _ in range(100)}) == 100
 
 
 def test_when_the_entries_of_a_log_were_written_neighbours_as_young_as_the_youngest(

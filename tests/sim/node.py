@@ -121,6 +121,11 @@ class Process:
         self.take(self.member.start())
         self.world.later(self, self.world.tick_ms, self.tick)
 
+    @property
+    def is_promised_a_vote(self) -> bool:
+        """Whether it has taken the place of a voter."""
+        return self.node_id != self.name and self.name in self.world.plan.voters
+
     def now(self) -> int:
         """On this node's own clock."""
         return self.world.clock(self.name)
@@ -284,7 +289,8 @@ class Process:
         """What it says to its master: now and then more than is true."""
         if self.world.time >= self.lies_until:
             return message
-        counts = self.world.is_voter(self.node_id)
+        # What is believed of a learner still counts once it votes.
+        counts = self.world.is_voter(self.node_id) or self.is_promised_a_vote
         more = 1_000 if counts else self.world.chance.randrange(8)
         if isinstance(message, WalAck | Pong):
             said = Offset(message.durable_offset + more)

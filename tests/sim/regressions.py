@@ -16,6 +16,12 @@ PAUSES: Final = {
 }
 """Of `plan_of`, since operators pause replicas in it."""
 
+CHAINS: Final = {
+    760171518: "no fault of the machines: a learner that lied was made a voter, and "
+    "what it had lied counted",
+}
+"""Of `chain_of`."""
+
 HOMECOMINGS: Final = {
     221: "home was not well, and the stand-in was lost just then: the answer counted "
     "as none, and the replica went home too soon",

@@ -20,7 +20,7 @@ from sim.plan import (
     plan_of_homecoming,
 )
 from sim.planted import a_full_disk_is_not_told, a_full_witness_says_nothing
-from sim.regressions import EARLY, HOMECOMINGS, LATER, PAUSES
+from sim.regressions import CHAINS, EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
 
@@ -51,6 +51,11 @@ def test_no_invariant_breaks(first: int) -> None:
 def test_no_invariant_breaks_where_replicas_follow_replicas(first: int) -> None:
     for seed in range(first, first + BATCH):
         assert failure_of(chain_of(seed)) == "", seed
+
+
+@pytest.mark.parametrize("seed", sorted(CHAINS))
+def test_what_once_failed_in_a_chain_does_not_fail_again(seed: int) -> None:
+    assert failure_of(chain_of(seed)) == "", CHAINS[seed]
 
 
 def test_entries_do_pass_from_replica_to_replica() -> None:

@@ -214,7 +214,7 @@ def _add_voter(world: "World", fault: Fault) -> None:
     if master is None or master.paused:
         return
     process = world.processes.get(fault.nodes[0])
-    if process is not None:
+    if process is not None and process.name not in world.liars:
         master.configure(
             _configuration(world, {*master.member.voters, process.node_id})
         )
@@ -270,6 +270,7 @@ def _lie(world: "World", fault: Fault) -> None:
     process = world.processes.get(fault.nodes[0])
     if process is not None:
         process.lies_until = world.time + fault.for_ms
+        world.liars.add(process.name)
 
 
 def _stranger(world: "World", fault: Fault) -> None:

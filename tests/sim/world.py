@@ -64,6 +64,8 @@ class World:
         self.network = Network(self)
         self.strangers = Strangers(self)
         self.connections: list[Connection] = []
+        self.liars: set[str] = set()
+        """Who has ever said more than was true; none of them is made a voter."""
         self.copies: dict[str, Copy] = {}
         voters = tuple((name, name) for name in plan.voters)
         formed = Configuration("cluster", voters, sync_quorum=plan.sync_quorum)

@@ -65,7 +65,9 @@ class ReignView(msgspec.Struct, frozen=True):
     first_position: str
     """As `epoch:offset@history_id`."""
     started_at: str
+    """RFC 3339, UTC."""
     why: str
+    """Why it began: as in `Reign`."""
     mode: str
     """`sync` or `async`, as it began; empty where nobody reigned."""
 
@@ -106,11 +108,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     id: str
     created_at: str
+    """RFC 3339, UTC."""
     position: str
     """As `epoch:offset@history_id`."""
     wal_offset: int
+    """The last entry in it."""
     uncompressed_size: int
+    """Of the database, in bytes."""
     compressed_size: int
+    """Of the archive, in bytes."""
     checksum: str
     """CRC-32 of the archive, hexadecimal."""
     files_count: int

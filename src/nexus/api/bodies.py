@@ -68,7 +68,8 @@ class BodyReader:
                 self._held += len(part)
                 if self._held > self._limit_of_all:
                     raise BusyError(
-                        f"the requests at work exceed {self._limit_of_all} bytes"
+                        "the bodies of the requests that are worked on exceed "
+                        f"{self._limit_of_all} bytes together; try again soon"
                     )
                 self._check_size(held)
                 parts += part

@@ -34,6 +34,10 @@ MOST_OF_A_PLACE: Final = 200
 
 _PLACE: Final = r"^([0-9]{1,18}:[0-9]{1,18}@[^/]*|[0-9]{1,18})(/[0-9]{1,18})?$"
 
+_NAMES: Final = frozenset(
+    {"since", "from", "table", "until", "limit", "follow", "format", "heartbeat_ms"}
+)
+
 HEARTBEAT_MS: Final = 10_000
 LEAST_HEARTBEAT_MS: Final = 100
 MOST_HEARTBEAT_MS: Final = 60_000
@@ -61,9 +65,15 @@ def _wants_events(request: Request) -> bool:
 
 
 def _wish(request: Request) -> Wish:
+    for name in request.query_params:
+        if name not in _NAMES:  # a misspelt `since` would skip changes unnoticed
+            known = ", ".join(sorted(_NAMES))
+            raise RequestError(f"{name[:40]!r} is no parameter; there are {known}")
     tables = request.query_params.getlist("table")
     if len(tables) > MOST_TABLES or not all(tables):
-        raise RequestError(f"table names one table each, at most {MOST_TABLES} of them")
+        raise RequestError(
+            f"give table at most {MOST_TABLES} times, each time with one table's name"
+        )
     heartbeat_ms = query_number(request, "heartbeat_ms")
     heartbeat_ms = HEARTBEAT_MS if heartbeat_ms is None else heartbeat_ms
     if not LEAST_HEARTBEAT_MS <= heartbeat_ms <= MOST_HEARTBEAT_MS:

@@ -18,6 +18,7 @@ from nexus.api.streams import JSON_LINES
 from nexus.api.values import write_row
 from nexus.errors import NexusError, NodeStoppedError
 from nexus.model.change import Change
+from nexus.model.token import LET_IN_NO_MORE
 
 EVENTS: Final = "text/event-stream"
 
@@ -116,7 +117,7 @@ class ChangesResponse(Response):
         stopping = self._consumers.stopping.wait()
         await _until_first(reading, stopping, _is_unwelcome(admitted))
         if not admitted():
-            raise UnauthorisedError("the token is good no more")
+            raise UnauthorisedError(LET_IN_NO_MORE)
         if not reading.done() or reading.cancelled():
             raise NodeStoppedError("this node is stopping; read on at another one")
         return reading.result()

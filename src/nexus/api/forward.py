@@ -133,10 +133,13 @@ class Forwarder:
         if FORWARDED_BY in headers and PASSED_UP_BY not in headers:
             raise NoMasterError(
                 f"{headers[FORWARDED_BY].decode('latin-1')} passed this write on to "
-                "this node, which is a replica: the roles are changing"
+                f"{self._node.node_id}, a replica: the roles are changing"
             )
         if not error.master_url:
-            raise NoMasterError(f"{error}; no write is passed on to where no HTTP is")
+            raise NoMasterError(
+                f"{error}; it cannot be passed on either: the master's HTTP address is "
+                "not known here"
+            )
         passed_up = _passed_up(headers)
         if self._node.node_id in passed_up.split(","):
             raise NoMasterError(

@@ -28,7 +28,8 @@ from nexus.storage.apply import Applier
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
-from nexus.storage.importing.beginning import begin_at, leave_cluster, new_cluster_id
+from nexus.storage.identity import fresh_id
+from nexus.storage.importing.beginning import begin_at, leave_cluster
 from nexus.storage.snapshots.extraction import Extractor
 from nexus.storage.snapshots.file import Manifest, verified
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
@@ -161,7 +162,7 @@ def restore(
             position = made.position
             made.empty_wal()
         known = found.inventory.cluster_id
-        begin_at(directory, known if as_replica else new_cluster_id(), position)
+        begin_at(directory, known if as_replica else fresh_id(), position)
         stage.publish()
     return Restored(
         found.inventory.cluster_id,
@@ -218,7 +219,10 @@ def _unpack(store: Store, name: SnapshotName, path: Path, max_size: int) -> Mani
 def _require_stands(manifest: Manifest, name: SnapshotName) -> None:
     found, expected = manifest.position, name.position
     if (manifest.cluster_id, found) != (name.cluster_id, expected):
-        raise SnapshotError(f"it holds {found} of cluster {manifest.cluster_id}")
+        raise SnapshotError(
+            f"it holds {found} of cluster {manifest.cluster_id}, and its name says "
+            f"{expected} of {name.cluster_id}"
+        )
 
 
 def _apply(store: Store, pieces: Sequence[Piece], database: Database) -> None:

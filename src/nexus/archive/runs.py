@@ -39,7 +39,9 @@ class RunHeader(msgspec.Struct, frozen=True, array_like=True):
     first: Offset
     last: Offset
     earliest_us: int
+    """When the earliest of its entries was written, microseconds since 1970."""
     latest_us: int
+    """When the latest of them was."""
     size: int
     """Bytes of the entries before compression."""
 

@@ -168,6 +168,7 @@ def _made(directory: DataDirectory) -> tuple[Path, ...]:
     return (
         directory.database,
         directory.catalog,
+        directory.catalog_journal,
         directory.wal,
         directory.snapshots,
         directory.diverged,

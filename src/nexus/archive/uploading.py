@@ -245,7 +245,7 @@ class Uploader:
                 records += found
                 size += _size_of(found)
         if not self._still():
-            raise ReignOverError("this node reigns no more")
+            raise ReignOverError("this node is the master no more")
         return records
 
     def _time_at(self, offset: Offset) -> int:

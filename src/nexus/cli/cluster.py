@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.remote import CALL_ERRORS, Remote, base_url
+from nexus.cli.remote import CALL_ERRORS, NodeCallError, Remote, base_url
 
 MOST_NODES: Final = 100
 """A cluster that names more than this sends us in circles."""
@@ -40,15 +40,20 @@ def look(urls: Iterable[str], secret: str) -> tuple[NodeView, ...]:
     waiting = deque(named)
     asked: set[str] = set()
     views: dict[str, NodeView] = {}
+    names: dict[str, str] = {}
     while waiting and len(asked) < MOST_NODES:
         url = waiting.popleft()
         if url in asked:
             continue
         asked.add(url)
         view = _ask(url, secret, named=url in named)
+        if view.error and url in names:
+            view = replace(view, status={"node_id": names[url]})
         key = view.status.get("node_id") or url
-        if key not in views:
+        if key not in views or views[key].error:
             views[key] = view
+        rows = (row for row in view.replicas if _url(row) and row.get("id"))
+        names.update((base_url(_url(row)), str(row["id"])) for row in rows)
         waiting.extend(_others(view))
     return tuple(views.values())
 
@@ -153,14 +158,23 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
     with Remote(url, secret) as remote:
         try:
             status = remote.get("/replication/status", timeout=STATUS_TIMEOUT_S)
-            replicas: tuple[Any, ...] = ()
-            relays = status.get("role") == "replica" and status.get("replica_count")
-            if status.get("role") == "master" or relays:
-                answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
-                replicas = tuple(answer.get("replicas", ()))
+            replicas = _replicas_of(remote, str(status.get("role")))
         except CALL_ERRORS as error:
             return NodeView(url=url, named=named, error=str(error))
     return NodeView(url=url, named=named, status=status, replicas=replicas)
+
+
+def _replicas_of(remote: Remote, role: str) -> tuple[dict[str, Any], ...]:
+    """Of a master; of a replica too, which still knows those that have gone."""
+    if role not in ("master", "replica"):
+        return ()
+    try:
+        answer = remote.get("/replication/replicas", timeout=STATUS_TIMEOUT_S)
+    except NodeCallError:
+        if role == "replica":
+            return ()  # nobody has followed it
+        raise
+    return tuple(answer.get("replicas", ()))
 
 
 def _others(view: NodeView) -> Iterator[str]:

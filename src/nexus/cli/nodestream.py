@@ -14,6 +14,7 @@ from nexus.api.hrana.messages import (
     BatchRequest,
     BatchStep,
     CloseRequest,
+    NotCond,
     OkCond,
     PipelineBody,
     Stmt,
@@ -33,9 +34,12 @@ from nexus.cli.answer import Answer, Rows
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote
 from nexus.errors import NexusError
-from nexus.model.statements import CONTROL, classify
+from nexus.model.pragmas import setting_of
+from nexus.model.statements import CONTROL, StatementKind, classify
 
 PIPELINE: Final = "/v3/pipeline"
+
+_OFF: Final = "pragma foreign_keys = off"
 
 _LOST: Final = (
     "the transaction that was open is lost, and nothing of it happened unless this "
@@ -54,18 +58,32 @@ class NodeStream:
         self._baton: str | None = None
         self._offset = 0
         """Of the last write that was told."""
+        self.foreign_keys = True
+        """Whether they are enforced, as a PRAGMA said: each new stream is told."""
 
     @property
     def is_in_transaction(self) -> bool:
         """Whether one is open, as far as the node has told."""
         return self._baton is not None
 
-    def run(self, statements: list[str]) -> Answer:
-        """Run them up to the first error, each as it stands; raises NexusError."""
+    def run(self, statements: list[str], *, as_one: bool = False) -> Answer:
+        """Run them up to the first error, each as it stands; raises NexusError.
+
+        As one: in a transaction of their own.
+        """
+        before = [] if self.foreign_keys or self._baton is not None else [_OFF]
+        before += ["begin"] if as_one else []
         steps = [
-            BatchStep(Stmt(statement), OkCond(index - 1) if index else None)
-            for index, statement in enumerate(statements)
+            BatchStep(Stmt(text), OkCond(index - 1) if index else None)
+            for index, text in enumerate([*before, *statements])
         ]
+        if as_one:
+            last = len(steps)
+            steps.append(BatchStep(Stmt("commit"), OkCond(last - 1)))
+            steps.append(BatchStep(Stmt("rollback"), NotCond(OkCond(last))))
+        is_told = any(map(sets_foreign_keys, statements))
+        if is_told:
+            steps.append(BatchStep(Stmt("pragma foreign_keys")))
         # Until the answer has come, the transaction counts as lost.
         baton, self._baton = self._baton, None
         try:
@@ -82,7 +100,9 @@ class NodeStream:
         self._baton = answer.baton
         if state.is_autocommit:
             self.close()
-        return self._answer(statements, ran.result, response.headers)
+        if is_told and (told := ran.result.step_results[-1]) is not None:
+            self.foreign_keys = read_value(told.rows[0][0]) == 1
+        return self._answer(statements, ran.result, response.headers, len(before))
 
     def close(self) -> None:
         """Take back what is not committed."""
@@ -109,21 +129,35 @@ class NodeStream:
             ) from None
 
     def _answer(
-        self, statements: list[str], result: BatchResult, headers: httpx.Headers
+        self,
+        statements: list[str],
+        result: BatchResult,
+        headers: httpx.Headers,
+        before: int,
     ) -> Answer:
         found = []
         for index, (step, error) in enumerate(
-            zip(result.step_results, result.step_errors, strict=True)
+            zip(result.step_results, result.step_errors, strict=True), -before
         ):
             if error is not None:
                 raise _refused(self._remote.url, index, error)
-            if step is not None:
+            if step is not None and 0 <= index < len(statements):
                 found.append(_rows(statements[index], step))
         offset = int(headers.get(OFFSET.decode(), 0))
         if offset in (0, self._offset):
             return Answer(found)
         self._offset = offset
         return Answer(found, offset, int(headers[EPOCH.decode()]), "committed")
+
+
+def sets_foreign_keys(sql: str) -> bool:
+    """Whether it is `PRAGMA foreign_keys = …`, which is a connection's own matter."""
+    if classify(sql) is not StatementKind.PRAGMA:
+        return False
+    with suppress(NexusError):  # it names another schema: the node says so
+        name, value = setting_of(sql)
+        return name == "foreign_keys" and bool(value)
+    return False
 
 
 def _response(result: Any) -> object:

@@ -16,7 +16,8 @@ from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
-from nexus.storage.importing.beginning import begin_at, leave_cluster, new_cluster_id
+from nexus.storage.identity import fresh_id
+from nexus.storage.importing.beginning import begin_at, leave_cluster
 from nexus.storage.snapshots.file import Manifest
 from nexus.storage.snapshots.installer import install
 from nexus.storage.sqlite.functions import Functions
@@ -144,7 +145,7 @@ def restore_archive(
         with closing(Database.open(directory.database, functions=functions)) as made:
             leave_cluster(made)
             made.empty_wal()
-        begin_at(directory, new_cluster_id(), manifest.position)
+        begin_at(directory, fresh_id(), manifest.position)
     finally:
         lock.release()
     return manifest

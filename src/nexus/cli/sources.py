@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from nexus.cli.answer import Answer, Rows
-from nexus.cli.nodestream import NodeStream
+from nexus.cli.nodestream import NodeStream, sets_foreign_keys
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote
 from nexus.client.jsonvalues import read_value
@@ -66,8 +66,15 @@ class NodeSource:
         statements = split(sql)
         if not statements:
             return Answer(results=[])
-        if self._stream.is_in_transaction or controls(statements):
-            return self._stream.run(statements)
+        stream = self._stream
+        if (
+            stream.is_in_transaction
+            or controls(statements)
+            or any(map(sets_foreign_keys, statements))
+        ):
+            return stream.run(statements)
+        if not stream.foreign_keys:
+            return stream.run(statements, as_one=len(statements) > 1)
         return self._run_alone(statements)
 
     def _run_alone(self, statements: list[str]) -> Answer:

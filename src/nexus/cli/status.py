@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
+from rich.cells import cell_len
 from rich.console import Group, JustifyMethod
 from rich.live import Live
 from rich.text import Text
@@ -47,6 +48,11 @@ COLUMNS: Final[tuple[tuple[str, JustifyMethod], ...]] = (
     ("behind", "right"),
     ("address", "left"),
 )
+MISSED_LEAST: Final = ("durable", "epoch", "behind", "entries/s")
+"""Columns that a narrow terminal does without, the first first."""
+
+GAP: Final = 2
+"""Between columns."""
 
 
 def status(
@@ -74,34 +80,60 @@ def status(
     if as_json:
         print_json({"nodes": [_document(view) for view in views]})
     else:
-        console().print(cluster_table(views))
+        shown_on = console()
+        shown_on.print(cluster_table(views, width=shown_on.width))
     silent = [view for view in views if view.named and view.error]
     if silent:
         raise NotDoneError(silent[0].error)
 
 
 def cluster_table(
-    views: tuple[NodeView, ...], rates: dict[str, float] | None = None
+    views: tuple[NodeView, ...],
+    rates: dict[str, float] | None = None,
+    width: int | None = None,
 ) -> Group:
     """One row a node; under the table, what is wrong with whom.
 
-    `rates` are entries a second by the node's id; None leaves the column out.
+    `rates` are entries a second by the node's id; None leaves the column out. Where
+    the columns are wider than `width`, those go that are missed least.
     """
-    table = plain_table(_title(views))
     *columns, address = COLUMNS
     if rates is not None:
         columns.append(("entries/s", "right"))
-    for name, justify in (*columns, address):
-        table.add_column(name, justify=justify, no_wrap=True)
+    columns.append(address)
+    rows = []
     for place, view in branched(views):
         rate = (rates or {}).get(str(view.status.get("node_id", "")))
         shown = "" if rate is None or view.error else count(rate)
         node, *cells, url = _cells(view)
-        table.add_row(
-            f"{place}{node}", *cells, *(() if rates is None else (shown,)), url
+        rows.append(
+            (f"{place}{node}", *cells, *(() if rates is None else (shown,)), url)
         )
+    kept = _fitting([name for name, _ in columns], rows, width)
+    table = plain_table(_title(views))
+    for at in kept:
+        name, justify = columns[at]
+        table.add_column(name, justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[at] for at in kept))
     problems = [problem for view in views if (problem := _problem(view))]
     return Group(table, *(Text(problem, style="red") for problem in problems))
+
+
+def _fitting(
+    names: list[str], rows: list[tuple[Text | str, ...]], width: int | None
+) -> list[int]:
+    """The places of the columns that stand side by side within `width`."""
+    widths = [
+        max(len(name), *(cell_len(str(row[place])) for row in rows), 0)
+        for place, name in enumerate(names)
+    ]
+    kept = list(range(len(names)))
+    for name in MISSED_LEAST:
+        if width is None or sum(widths[place] + GAP for place in kept) - GAP <= width:
+            break
+        kept = [place for place in kept if names[place] != name]
+    return kept
 
 
 def _problem(view: NodeView) -> str:
@@ -139,7 +171,8 @@ def _watch(watched: Watch, interval: float) -> None:
     with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             glance = watched.glance()
-            live.update(cluster_table(glance.views, glance.rates), refresh=True)
+            table = cluster_table(glance.views, glance.rates, live.console.width)
+            live.update(table, refresh=True)
             time.sleep(interval)
 
 

@@ -11,6 +11,19 @@ PIPE_COLUMNS: Final = 200
 """Width where no terminal tells one: a pipe must not lose the end of a row."""
 
 
+_CONTROLS: Final = (
+    {code: f"^{chr(code + 64)}" for code in range(32) if chr(code) not in "\t\n"}
+    | {127: "^?"}
+    | {code: f"\\x{code:02x}" for code in range(128, 160)}
+)
+"""As sqlite3's own shell writes them."""
+
+
+def harmless(text: str) -> str:
+    """What came from elsewhere, so that no terminal takes a part of it for orders."""
+    return text.translate(_CONTROLS)
+
+
 def console() -> Console:
     """A console on standard output, wide where that is not a terminal."""
     if sys.stdout.isatty():
@@ -45,7 +58,7 @@ def print_error(error: object) -> None:
 
     An exception's notes follow as they are: they show a place in what was typed.
     """
-    print("nexus: " + " ".join(str(error).split()), file=sys.stderr)
+    print("nexus: " + harmless(" ".join(str(error).split())), file=sys.stderr)
     for note in getattr(error, "__notes__", ()):
         print(note, file=sys.stderr)
 

@@ -130,14 +130,23 @@ def seconds_of(option: str, text: str) -> int:
 def _validity(expires_at: str | None, now: datetime) -> str:
     if not expires_at:
         return "for good"
-    expired = datetime.fromisoformat(expires_at) <= now
-    return f"{'expired' if expired else 'until'} {expires_at}"
+    return f"{'expired' if _has_expired(expires_at, now) else 'until'} {expires_at}"
+
+
+def _has_expired(expires_at: str | None, now: datetime) -> bool:
+    return bool(expires_at) and datetime.fromisoformat(str(expires_at)) <= now
 
 
 def _id_of(remote: Remote, token: str) -> str:
-    """The id of the token that has this id or name."""
+    """The id of the token that has this id or name.
+
+    One that has expired gives way to another of its name: a rotation leaves both.
+    """
     known = remote.get("/tokens")["tokens"]
-    found = [one["id"] for one in known if token in (one["id"], one["name"])]
+    named = [one for one in known if token in (one["id"], one["name"])]
+    now = datetime.now(UTC)
+    valid = [one for one in named if not _has_expired(one["expires_at"], now)]
+    found = [one["id"] for one in valid or named]
     if len(found) != 1:
         how_many = f"{len(found)} tokens are" if found else "no token is"
         raise NotDoneError(

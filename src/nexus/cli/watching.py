@@ -64,7 +64,8 @@ class Watch:
             if not view.error:
                 shown.append(view)
                 continue
-            node_id = self._met.get(view.url, "")
+            known = str(view.status.get("node_id", ""))  # a voter that nobody meets
+            node_id = self._met.get(view.url, known)
             if node_id and node_id in here:
                 continue  # it answers at another URL
             here.add(node_id)

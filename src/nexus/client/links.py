@@ -6,9 +6,9 @@ from typing import Final
 
 from nexus.client.link import Link, LinkLostError, UnfitError
 from nexus.client.routing import CUT_OFF_MS, Purpose, Routing, Wait
-from nexus.client.session import interrupted
 from nexus.client.target import Target
 from nexus.errors import HandshakeRefusedError, NoMasterError
+from nexus.errors.sqlite import interrupted
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """For one node; another may answer sooner than this one."""

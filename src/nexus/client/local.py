@@ -13,14 +13,9 @@ from typing import Final, TypeVar
 
 from nexus.client.changes import ChangesSource, Feed, Wanted
 from nexus.client.reading import Reader
-from nexus.client.session import (
-    Result,
-    Session,
-    Statement,
-    interrupted,
-    overtaken,
-)
+from nexus.client.session import Result, Session, Statement
 from nexus.errors import NodeStoppedError, NoMasterError, NotAppliedError
+from nexus.errors.sqlite import interrupted, overtaken
 from nexus.model.position import Offset, Position
 
 TIMEOUT_S: Final = 5.0

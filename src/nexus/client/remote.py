@@ -15,7 +15,7 @@ from nexus.client.feedlink import FeedLink
 from nexus.client.link import Link, LinkLostError
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
-from nexus.client.session import Result, Statement, interrupted
+from nexus.client.session import Result, Statement
 from nexus.client.target import Target, read_target
 from nexus.client.trust import NOTHING_SAID, Trust
 from nexus.errors import (
@@ -34,6 +34,7 @@ from nexus.errors import (
     TransactionLostError,
     WritesStoppedError,
 )
+from nexus.errors.sqlite import interrupted
 from nexus.model.position import NO_OFFSET, Position
 from nexus.model.statements import StatementKind, classify
 from nexus.protocol.calls import (

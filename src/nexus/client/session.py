@@ -11,17 +11,10 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from nexus.errors import StatementError
 from nexus.model.position import Position
 
 Value = int | float | str | bytes | None
 """One value of SQLite's five types."""
-
-BUSY_SNAPSHOT: Final = 517
-"""https://www.sqlite.org/rescode.html#busy_snapshot"""
-
-INTERRUPT: Final = 9
-"""https://www.sqlite.org/rescode.html#interrupt"""
 
 TOO_BIG: Final = 18
 """https://www.sqlite.org/rescode.html#toobig"""
@@ -119,17 +112,3 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Take back what is not committed, and let go of everything."""
-
-
-def overtaken() -> StatementError:
-    """What `begin` raises where others have written since the state that is held."""
-    return StatementError(
-        "database is locked: others have written since this transaction read; take it "
-        "back and begin it again, with BEGIN IMMEDIATE",
-        sqlite_errorcode=BUSY_SNAPSHOT,
-    )
-
-
-def interrupted() -> StatementError:
-    """As SQLite says it."""
-    return StatementError("interrupted", sqlite_errorcode=INTERRUPT)

@@ -23,6 +23,7 @@ import nexus
 from nexus.django.client import DatabaseClient
 from nexus.django.creation import FUNCTIONS, DatabaseCreation
 from nexus.django.features import DatabaseFeatures
+from nexus.django.introspection import DatabaseIntrospection
 
 nexus.register_converter("bool", b"1".__eq__)
 nexus.register_converter("date", sqlite.decoder(parse_date))
@@ -42,6 +43,7 @@ class DatabaseWrapper(sqlite.DatabaseWrapper):
     client_class = DatabaseClient
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
+    introspection_class = DatabaseIntrospection
 
     @override
     def get_connection_params(self) -> dict[str, Any]:

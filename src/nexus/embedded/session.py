@@ -9,9 +9,10 @@ from typing import Protocol
 import apsw
 
 from nexus.client.changes import Wanted
-from nexus.client.session import Result, Statement, overtaken
+from nexus.client.session import Result, Statement
 from nexus.embedded.changes import Following
-from nexus.errors import NodeStoppedError, StatementError
+from nexus.errors import NodeStoppedError
+from nexus.errors.sqlite import interrupted, overtaken
 from nexus.model.position import Position
 from nexus.model.statements import is_vacuum
 from nexus.node.reading.changes import ChangeStream, Wish, Write
@@ -88,9 +89,7 @@ class NodeSession:
         except NodeStoppedError:
             if not self._interrupted:
                 raise
-            raise StatementError(
-                "interrupted", sqlite_errorcode=apsw.SQLITE_INTERRUPT
-            ) from None
+            raise interrupted() from None
 
     def hold(self) -> None:
         """Have `read` answer from the database as it stands now."""

@@ -17,6 +17,7 @@ TOKEN_PREFIX: Final = "nexus_"  # noqa: S105 - of every token
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 5
 
+LET_IN_NO_MORE: Final = "the token was revoked or has expired, or one is needed by now"
 _TEXT: Final = re.compile(r"nexus_([0-9a-f]{10})_([A-Za-z0-9_-]{43})")
 
 

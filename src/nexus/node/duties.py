@@ -221,7 +221,7 @@ class Duties(CurrentDuty):
         if not self.stopping:
             self.failure = failure_of(error)
             log.error("node_failed", reason=self.failure, kind=type(error).__name__)
-            if isinstance(self.duty, Voting):
+            if isinstance(self.duty, Voting | Keyholding):
                 self.spawn(self.duty.withdraw(self.failure))
 
     # --- Tasks -----------------------------------------------------------------------

@@ -12,6 +12,7 @@ from nexus.model.cluster import LinkState
 from nexus.model.position import Offset
 from nexus.node.elections.voting import Voting
 from nexus.node.etcd.holding import Keyholding
+from nexus.node.etcd.relief import Relief
 from nexus.node.parts import Parts
 from nexus.node.roles.following import Following
 from nexus.node.roles.homecoming import Homecoming
@@ -44,6 +45,7 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
     retaining: asyncio.Task[None] | None = None
     timeout_s = settings.connect_timeout_ms / 1000
     homecoming = Homecoming(parts.port.security, timeout_s=timeout_s)
+    relief = Relief(parts)
     _serve_archive(parts, duty_now())
     try:
         while True:
@@ -56,6 +58,8 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
                 continue
             duty.tick()
             _look_for_home(duty, homecoming)
+            if isinstance(duty, Keyholding):
+                relief.tick(duty)
             with suppress(StorageError):  # a full disk, say: the next tick tries again
                 _watch(parts, duty)
             too_long = parts.log.entry_count > settings.max_log_size
@@ -65,6 +69,7 @@ async def keep_time(parts: Parts, duty_now: Callable[[], Duty | None]) -> None:
                 retaining = asyncio.create_task(duty.retain())
     finally:
         homecoming.stop()
+        relief.stop()
         if retaining is not None:
             retaining.cancel()
 

@@ -1,7 +1,6 @@
 """Open what a node stands on, in order, and mend what a crash left half done."""
 
 import time
-import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +25,7 @@ from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.disk import storage_errors, sync_directory
+from nexus.storage.identity import fresh_id
 from nexus.storage.rewinding.rewind import resolve
 from nexus.storage.sqlite.functions import Functions
 from nexus.storage.wal import WalSettings, WriteAheadLog
@@ -91,7 +91,7 @@ def open_storage(config: Config, node_id: NodeId | None = None) -> Storage:
         catalog = Catalog.open(directory.catalog)
         opened.callback(catalog.close)
         if not catalog.state.node_id:
-            catalog.update(node_id=node_id or NodeId(uuid.uuid4().hex[:16]))
+            catalog.update(node_id=node_id or NodeId(fresh_id()))
         expects = effective_role(config, catalog) in (Role.REPLICA, Role.WITNESS) or (
             bool(config.replication.peers or catalog.state.voters)
             or config.replication.coordinator == "etcd"
@@ -276,18 +276,13 @@ def new_reign(storage: Storage, epoch: Epoch, why: str, mode: Mode) -> Reign:
     """One that begins now, behind all that the log holds, as a history of its own."""
     return Reign(
         epoch,
-        new_history_id(),
+        HistoryId(fresh_id()),
         storage.catalog.state.node_id,
         Offset(storage.log.last_offset + 1),
         time.time_ns() // 1000,
         why,
         mode,
     )
-
-
-def new_history_id() -> HistoryId:
-    """A name for a reign that no other has."""
-    return HistoryId(uuid.uuid4().hex[:16])
 
 
 def next_epoch(catalog: Catalog, history: EpochHistory, *, step: int = 1) -> Epoch:

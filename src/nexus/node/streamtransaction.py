@@ -17,6 +17,7 @@ from nexus.errors import (
     StatementError,
     TransactionExpiredError,
 )
+from nexus.errors.sqlite import overtaken
 from nexus.model.statements import StatementKind, classify, savepoint_name
 from nexus.node.reading.viewing import Viewing
 from nexus.node.reading.views import View, Views
@@ -81,11 +82,7 @@ class StreamTransaction:
         view, now = self._view, self._host.database.position.offset
         if view is not None and view.offset != now:
             writing.give_up()
-            raise refusal(
-                "database is locked: others have written since this transaction read; "
-                "take it back and begin it again, with BEGIN IMMEDIATE",
-                apsw.SQLITE_BUSY_SNAPSHOT,
-            )
+            raise overtaken()
         self._give_view_up()
         self.writing, self.state = writing, State.WRITING
         return writing

@@ -131,7 +131,7 @@ class StepDown(msgspec.Struct, frozen=True):
     master_addr: str
     reason: str
     vacant: bool = False
-    """Nobody reigns in that epoch: a master without voters reigns anew above it."""
+    """Nobody reigns in that epoch: the master reigns anew above it."""
 
 
 class StopWrites(msgspec.Struct, frozen=True):

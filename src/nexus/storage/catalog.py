@@ -68,11 +68,14 @@ class CatalogState(msgspec.Struct, frozen=True):
     epoch: Epoch = Epoch(0)
     """The highest epoch that this node has met."""
     history_id: HistoryId = HistoryId("")
+    """Of the reign that it began last, or of the backup that it was made of."""
     founder: NodeId = NodeId("")
     """Who alone may be the first master of the cluster that was formed."""
     voted_epoch: Epoch = Epoch(0)
     voted_for: NodeId = NodeId("")
+    """Whom it has promised its one vote of that epoch."""
     master_addr: str = ""
+    """Whom it follows, or followed last; empty on a master."""
     voters: tuple[tuple[str, str], ...] = ()
     """Who formed the cluster: they vote until the log holds a configuration."""
     members: tuple[tuple[NodeId, str, str], ...] = ()
@@ -86,6 +89,7 @@ class CatalogState(msgspec.Struct, frozen=True):
     paused: bool = False
     """An operator has stopped the apply; until it is resumed, or this node reigns."""
     intent: Intent | None = None
+    """What a start must end first: a rewind or an installation that was broken off."""
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""
     layout: int = LAYOUT

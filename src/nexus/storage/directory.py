@@ -27,6 +27,11 @@ class DataDirectory:
         return self.root / "catalog.db"
 
     @property
+    def catalog_journal(self) -> Path:
+        """SQLite's, kept between changes: a full disk has room for the next one."""
+        return self.root / "catalog.db-journal"
+
+    @property
     def wal(self) -> Path:
         """The log's segments."""
         return self.root / "wal"

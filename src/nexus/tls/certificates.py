@@ -26,6 +26,7 @@ class Certificate:
     """Of `ca`, `server` and `client`."""
     begins: dt.datetime
     ends: dt.datetime
+    """Both in UTC, with their zone."""
     fingerprint: str
     """SHA-256, in hexadecimal."""
 

@@ -72,3 +72,24 @@ def test_json_tells_all_there_is_to_know(printed: Printed) -> None:
         None,
         {"$blob": "AP8="},
     ]
+
+
+ORDERS = Answer([Rows(("a\x1b[2J",), [("\x1b[31mred\r\x9b0m\tü\x7f",)])])
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.JSON])
+def test_no_value_gives_a_terminal_orders(
+    mode: Mode, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        shown = printed(mode, ORDERS)
+
+    assert "^[[31mred^M\\x9b0m" in shown
+    assert "ü^?" in shown
+    assert not {"\r", "\x9b", "\x7f"} & set(shown)
+
+
+@pytest.mark.parametrize("mode", [Mode.LIST, Mode.CSV, Mode.MARKDOWN])
+def test_other_tools_get_values_as_they_are(mode: Mode, printed: Printed) -> None:
+    assert "\x1b[31mred\r\x9b0m\tü\x7f" in printed(mode, ORDERS)

@@ -1,6 +1,8 @@
 """A node archives what it commits while it reigns, and nothing waits for that."""
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,20 @@ async def test_what_a_master_commits_can_be_restored(
     assert status.snapshots == 1
     rows = await asyncio.to_thread(restored, tmp_path / "arc", tmp_path / "copy")
     assert [v for _, v in rows] == list(range(20))
+
+
+async def test_a_sandbox_that_forbids_priorities_stops_no_archive(
+    crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    monkeypatch.setattr(os, "nice", refuse)
+    node = await master_with(crowd, tmp_path / "arc")
+    await run(node, "insert into t(v) values (1)")
+
+    assert (await archived(node)).last_error == ""
 
 
 async def test_a_replica_archives_nothing_and_says_so(

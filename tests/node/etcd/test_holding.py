@@ -5,13 +5,21 @@ from functools import partial
 
 import pytest
 
-from nexus.errors import ConfigurationError, NoMasterError, WrongRoleError
+from nexus.errors import (
+    ConfigurationError,
+    DiskFullError,
+    NoMasterError,
+    StorageError,
+    WrongRoleError,
+)
 from nexus.model.cluster import LinkState, NodeId, Role
 from nexus.model.position import EpochHistory
+from nexus.node.etcd import reign as keyed_reign
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.etcd.reign import prepared
 from nexus.node.node import Node
 from nexus.node.parts import Parts
+from nexus.node.startup import Storage, redo
 from nexus.replication.effects import StepDown
 from nexus.replication.etcd.effects import Reign
 from nexus.replication.etcd.keys import SyncedKey
@@ -203,3 +211,43 @@ async def test_in_maintenance_nobody_takes_the_key_until_an_operator_promotes(
 
 def rests(node: Node) -> bool:
     return not node.status().auto_failover
+
+
+async def test_a_master_that_has_failed_frees_the_key_for_another_node(
+    keepers: Keepers,
+) -> None:
+    first, second = await keepers.pair()
+    third = await keepers.node("c")
+    await until(lambda: third.node_id in listed(first))
+
+    first._parts.failed(StorageError("the disk does not answer"))
+    await until(lambda: opened(second) or opened(third))
+
+    await run(second if opened(second) else third, "create table t(n)")
+    assert "the disk does not answer" in first.status().last_error
+    assert holding(first)._is_whole is False
+    holding(first).tick()
+    assert first.status().role is Role.REPLICA
+
+
+async def test_who_lacks_the_space_to_begin_a_reign_gives_the_key_back(
+    keepers: Keepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await keepers.pair()
+    third = await keepers.node("c")
+    await until(lambda: third.node_id in listed(first))
+    tried = 0
+
+    def full_once(storage: Storage) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise DiskFullError("the disk is full")
+        redo(storage)
+
+    monkeypatch.setattr(keyed_reign, "redo", full_once)
+    await first.stop()
+
+    await until(lambda: tried > 1 and (opened(second) or opened(third)))
+    await run(second if opened(second) else third, "create table t(n)")
+    assert [second._duties.failure, third._duties.failure] == ["", ""]

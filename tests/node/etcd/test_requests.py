@@ -82,7 +82,7 @@ async def test_requests_that_are_cancelled_tell_nothing() -> None:
     asking, client = requests(taken.append)
 
     asking.ask(ReadKeys())
-    await asking.cancel()
+    await asking.end()
 
     assert taken == []
     await client.close()

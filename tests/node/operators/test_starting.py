@@ -2,8 +2,11 @@
 
 import pytest
 
+from e2e.cluster import free_port
 from nexus.errors import RequestError
 from nexus.model.cluster import LinkState, Role
+from nexus.node.elections.voting import Voting
+from node import electing
 from node.builders import Crowd, address_of, count, run, until
 
 CREATE = "create table t(id integer primary key, v)"
@@ -49,3 +52,31 @@ async def test_a_stopped_replica_that_follows_again_leaves_the_master_its_master
     await until(lambda: replica.status().applied_offset == master.status().wal_offset)
     assert await count(replica) == await count(master) == 3
     assert len(replica.diverged.list()) == 1
+
+
+@pytest.mark.parametrize("asks", ["the master", "a voter"])
+async def test_a_stopped_learner_that_follows_again_costs_no_failover(
+    crowd: Crowd, asks: str
+) -> None:
+    nodes = await electing.voters(crowd)
+    master = await electing.written(nodes, electing.CREATE)
+    other = next(node for node in nodes if node is not master)
+    learner = await crowd.node(
+        "learner",
+        "replica",
+        replication__bind_addr=f"127.0.0.1:{free_port()}",
+        replication__master_addr=address_of(master),
+        replication__mode="sync",
+    )
+    await until(lambda: isinstance(learner._duties.duty, Voting))
+    await until(lambda: learner.status().state is LinkState.STREAMING)
+    status = await learner.stop_replication()
+    assert status.role is Role.STANDALONE
+
+    asked = master if asks == "the master" else other
+    await learner.start_replication(Role.REPLICA, address_of(asked))
+
+    await until(lambda: master.status().epoch > status.epoch)
+    await until(lambda: learner.status().state is LinkState.STREAMING)
+    assert master.status().role is Role.MASTER
+    assert [reign.why for reign in master.history().reigns] == ["failover", "renewal"]

@@ -167,7 +167,7 @@ def test_who_rolls_everybody_back_is_answered_alone_and_the_others_run_again(
     assert len(desk.entries()) == 5
 
 
-def test_an_answer_that_rested_on_rows_taken_back_is_given_anew(
+def test_hard_case_6_an_answer_that_rested_on_rows_taken_back_is_given_anew(
     writer: BatchWriter,
 ) -> None:
     done(writer, wanted((INSERT, ("taken",))))
@@ -246,7 +246,7 @@ def test_a_failed_sync_answers_unknown_and_stops_the_writer(
 
 
 @pytest.mark.interpreted
-def test_a_commit_that_fails_after_the_log_is_never_told_as_a_failure(
+def test_hard_case_13_a_commit_that_fails_after_the_log_is_never_told_as_a_failure(
     desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: object) -> None:
@@ -361,7 +361,7 @@ def test_rows_written_past_the_log_end_the_writing(
     assert desk.log.last_offset == 2
 
 
-def test_an_id_is_done_once_and_answers_as_the_first_time(
+def test_hard_case_10_an_id_is_done_once_and_answers_as_the_first_time(
     desk: Desk, writer: BatchWriter
 ) -> None:
     request = wanted((INSERT + " returning id, v", ("x",)), name="order-1")

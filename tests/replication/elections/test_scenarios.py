@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nexus.model.cluster import NodeId
+from nexus.model.position import Epoch
 from nexus.replication.elections.elector import Elector
 from nexus.replication.elections.moves import MOVES, ElectionState
 from replication.polls import Polls
@@ -83,6 +84,11 @@ def ready(polls: Polls, name: str) -> None:
     polls.perform(name, polls.machine(name).heir_ready(polls.now_ms))
 
 
+def overtake(polls: Polls, name: str, epoch: str) -> None:
+    machine = polls.machine(name)
+    polls.perform(name, machine.overtaken(Epoch(int(epoch)), polls.now_ms))
+
+
 def lend(polls: Polls, name: str) -> None:
     polls.lend(name)
 
@@ -135,6 +141,7 @@ VERBS: dict[str, Callable[..., None]] = {
         lose_quorum,
         switchover,
         ready,
+        overtake,
         lend,
         maintenance,
         saw,

@@ -7,7 +7,7 @@ from nexus.errors import WrongRoleError
 from nexus.model.cluster import NodeId
 from nexus.model.operation import Configuration
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
-from nexus.protocol.messages import ErrorCode, Ping, VoteReply
+from nexus.protocol.messages import ErrorCode, Hello, Ping, VoteReply
 from nexus.replication.effects import Close, Connect, Report, StepDown
 from nexus.replication.elections.effects import (
     BecomeMaster,
@@ -15,6 +15,7 @@ from nexus.replication.elections.effects import (
     PersistVote,
     SendVote,
     TakeWrites,
+    Why,
 )
 from nexus.replication.elections.moves import ElectionState
 from nexus.replication.members.effects import (
@@ -115,6 +116,36 @@ def test_the_epoch_of_a_stranger_is_not_taken_over() -> None:
 
     assert foreign == 0
     assert one.epoch == 4
+
+
+def stood_alone(name: str) -> Hello:
+    """From a node that reigned in epoch 9, and is to follow."""
+    own = EpochHistory((Reign(Epoch(9), HistoryId("h9"), name, Offset(1), 0, "start"),))
+    return hello(1, own, node_id=NodeId(name), address=f"{name}:1")
+
+
+def test_a_learner_that_stood_alone_deposes_nobody_for_long() -> None:
+    one = member("a")
+    reigns(one, one.tick(1_000), 1_000)
+
+    met = one.hello(PEER, stood_alone("d"), 1_100)
+    too_early = one.tick(1_101)
+    one.follow(RecoveredState(history=one.history, durable_offset=Offset(1)))
+    again = one.tick(1_102)
+
+    assert only(met, StepDown)
+    assert only(too_early, PersistVote) == []
+    assert only(again, BecomeMaster) == [BecomeMaster(Epoch(10), Why.RENEWAL)]
+
+
+def test_a_replica_takes_no_epoch_from_a_learner_that_stood_alone() -> None:
+    one = member("a", "b", "c")
+
+    one.hello(PEER, stood_alone("d"), 100)
+    before = one.epoch
+    one.hello(PEER, stood_alone("b"), 100)
+
+    assert (before, one.epoch) == (0, 9), "of a voter it may be an elected one"
 
 
 def test_peers_that_were_never_welcomed_are_not_listened_to() -> None:

@@ -189,7 +189,7 @@ def test_what_concerns_this_node_alone_says_nothing(
     assert database.writer.execute("select count(*) from sqlite_stat1").get > 0
 
 
-def test_going_back_to_a_savepoint_drops_what_was_recorded_since(
+def test_hard_case_7_going_back_to_a_savepoint_drops_what_was_recorded_since(
     database: Database, recorder: Recorder
 ) -> None:
     writer = database.writer

@@ -100,7 +100,7 @@ def test_what_is_not_the_users_database_is_refused(sql: str, reason: str) -> Non
         ('create virtual table f using fts4(v, content="d")', "table d"),
     ],
 )  # fmt: skip
-def test_what_reads_a_rowid_that_differs_between_nodes_is_refused(
+def test_hard_case_5_what_reads_a_rowid_that_differs_between_nodes_is_refused(
     connection: apsw.Connection, sql: str, reason: str
 ) -> None:
     with pytest.raises(RefusedStatementError, match=reason):

@@ -1,5 +1,6 @@
 """The program that packs a database file beside the node."""
 
+import errno
 import io
 import json
 import os
@@ -154,6 +155,21 @@ from nexus.storage.snapshots import copier
 copier.give_way()
 print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
 """
+
+
+def test_where_a_sandbox_forbids_it_to_be_nice_it_runs_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def refuse(niceness: int) -> int:
+        asked.append(niceness)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", refuse)
+    copier.give_way()
+
+    assert asked == [NICENESS]
 
 
 def test_it_is_nice_and_still_gets_its_share_of_a_busy_processor() -> None:

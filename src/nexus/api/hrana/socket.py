@@ -38,7 +38,7 @@ from nexus.api.security import Gate, Headers
 from nexus.api.socketprotocol import SEAT, CountedSocket
 from nexus.config import LimitSettings
 from nexus.errors import NexusError, RateLimitedError, RequestError
-from nexus.model.token import ANONYMOUS, TokenRole
+from nexus.model.token import ANONYMOUS, LET_IN_NO_MORE, TokenRole
 from nexus.node.sqlstream import SqlStream
 
 SUBPROTOCOLS: Final = ("hrana2", "hrana1")
@@ -150,7 +150,7 @@ class Conversation:
         """Close once the token is good no more, whether anything is asked or not."""
         while self._host.gate.still_admits(self._principal):  # noqa: ASYNC110 - a token's end has no event
             await asyncio.sleep(SEE_OFF_EVERY_S)
-        await self._close(_NOT_UNDERSTOOD, "the token is good no more")
+        await self._close(_NOT_UNDERSTOOD, LET_IN_NO_MORE)
 
     async def _greet(self) -> bool:
         said = await self._next()
@@ -186,7 +186,7 @@ class Conversation:
                     return
                 continue
             if not self._host.gate.still_admits(self._principal):
-                await self._close(_NOT_UNDERSTOOD, "the token is good no more")
+                await self._close(_NOT_UNDERSTOOD, LET_IN_NO_MORE)
                 return
             try:
                 self._host.gate.spend(self._principal, self._address)

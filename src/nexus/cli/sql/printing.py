@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nexus.api.values import write_value
 from nexus.cli.answer import Answer, Rows
-from nexus.cli.terminal import console, count, plain_table
+from nexus.cli.terminal import console, count, harmless, plain_table
 
 Show = Callable[[Answer], None]
 
@@ -47,7 +47,7 @@ def show_lines(answer: Answer) -> None:
             if number:
                 print()
             for column, value in zip(result.columns, row, strict=True):
-                print(f"{column:>{width}} = {written(value)}")
+                print(harmless(f"{column:>{width}} = {written(value)}"))
         if not result.columns:
             _say_changed(result)
     _say_offset(answer)
@@ -57,17 +57,17 @@ def show_list(answer: Answer) -> None:
     """One row a line, its values between bars, no head: for other tools."""
     for result in answer.results:
         for row in result.rows:
-            print("|".join("" if value is None else written(value) for value in row))
+            print("|".join("" if value is None else _plain(value) for value in row))
 
 
 def show_markdown(answer: Answer) -> None:
     """A table as Markdown writes it."""
     for result in answer.results:
         if result.columns:
-            print(_barred(result.columns))
+            print(_barred(map(_plain, result.columns)))
             print(_barred("---" for _ in result.columns))
             for row in result.rows:
-                print(_barred(map(written, row)))
+                print(_barred(map(_plain, row)))
 
 
 def show_json(answer: Answer) -> None:
@@ -98,9 +98,9 @@ def show_csv(answer: Answer) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for result in answer.results:
         if result.columns:
-            writer.writerow(result.columns)
+            writer.writerow(map(_plain, result.columns))
             writer.writerows(
-                ["" if cell is None else written(cell) for cell in row]
+                ["" if cell is None else _plain(cell) for cell in row]
                 for row in result.rows
             )
 
@@ -122,18 +122,23 @@ def written(value: object) -> str:
     return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
+def _plain(value: object) -> str:
+    """The value itself for other tools, and what is harmless on a terminal."""
+    return harmless(written(value)) if sys.stdout.isatty() else written(value)
+
+
 def _table(result: Rows) -> object:
     table = plain_table()
     for place, column in enumerate(result.columns):
         numeric = any(isinstance(row[place], int | float) for row in result.rows[:20])
-        table.add_column(Text(column), justify="right" if numeric else "left")
+        table.add_column(Text(harmless(column)), justify="right" if numeric else "left")
     for row in result.rows:
         table.add_row(*(_cell(value) for value in row))
     return table
 
 
 def _cell(value: object) -> Text:
-    return Text(written(value), style="dim" if value is None else "")
+    return Text(harmless(written(value)), style="dim" if value is None else "")
 
 
 def _barred(cells: Iterable[str]) -> str:

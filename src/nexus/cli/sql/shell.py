@@ -13,7 +13,7 @@ from nexus.cli.sql.caret import pointed
 from nexus.cli.sql.completion import Schema, read_schema
 from nexus.cli.sql.printing import SHOWS, Mode
 from nexus.cli.sql.script import entries
-from nexus.cli.terminal import print_error
+from nexus.cli.terminal import harmless, print_error
 from nexus.errors import NexusError
 
 HELP: Final = """\
@@ -141,7 +141,7 @@ class Shell:
         quoted = "'" + (wanted or "%").replace("'", "''") + "'"
         for result in self._ask(query.format(wanted=quoted)).results:
             for (line,) in result.rows:
-                print(line)
+                print(harmless(str(line)))
 
     def _set_mode(self, name: str) -> None:
         if not name:

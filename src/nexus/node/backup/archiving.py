@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final
 
 from nexus.archive.opening import open_store
@@ -127,8 +128,9 @@ class Archiving:
 
     def _run(self) -> None:
         if sys.platform == "linux":
-            # Linux keeps a priority for each thread.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            # Linux keeps a priority for each thread; a sandbox may forbid to set it.
+            with suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         period_s = self._settings.interval_ms / 2000
         failures = 0
         while not self._closing:

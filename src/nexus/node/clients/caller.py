@@ -16,7 +16,7 @@ from nexus.config import split_address
 from nexus.errors import ForbiddenError, NexusError, ProtocolError, RequestError
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import StatementKind, classify, is_vacuum
-from nexus.model.token import Principal, TokenRole
+from nexus.model.token import LET_IN_NO_MORE, Principal, TokenRole
 from nexus.node.clients.delivery import Delivery, ReaderHost
 from nexus.node.clients.pending import PendingRequests
 from nexus.node.clients.tenure import Tenure, WriterHost, bound, placed
@@ -115,7 +115,7 @@ class Caller(asyncio.Protocol):
         """Say so and close, if its token is good no more; whether that is so."""
         if self._host.still_admits(self._principal):
             return False
-        self.refuse(ErrorCode.UNAUTHORISED, "the token is good no more")
+        self.refuse(ErrorCode.UNAUTHORISED, LET_IN_NO_MORE)
         return True
 
     # --- What the transport calls -----------------------------------------------------

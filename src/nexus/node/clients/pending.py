@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from structlog.contextvars import get_contextvars
 
-from nexus.errors import NexusError, ProtocolError, StatementError
+from nexus.errors import NexusError, ProtocolError
+from nexus.errors.sqlite import interrupted
 from nexus.node.clients.tenure import Tenure
 from nexus.protocol.codec import encode
 from nexus.protocol.failures import failed_of
-
-SQLITE_INTERRUPT: Final = 9
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +112,3 @@ class PendingRequests:
             within = getattr(request, "within", 0)
             ended = bool(within) and not self._tenure.stands(within)
             self.fail(request.request_id, error, ended=ended)
-
-
-def interrupted() -> StatementError:
-    """As SQLite says it."""
-    return StatementError("interrupted", sqlite_errorcode=SQLITE_INTERRUPT)

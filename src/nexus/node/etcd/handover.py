@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from nexus.errors import ClusterChangeError, NexusError, WrongRoleError
+from nexus.errors import (
+    ClusterChangeError,
+    DiskFullError,
+    NexusError,
+    WrongRoleError,
+)
 from nexus.model.cluster import NodeId
 from nexus.model.position import Offset
 from nexus.node.etcd.holding import Keyholding
@@ -55,7 +60,10 @@ async def hand_key_over(parts: Parts, holding: Keyholding, heir: NodeId) -> None
 async def _settled(parts: Parts, reigning: Reigning) -> None:
     """Return once all that was written is acknowledged."""
     log = parts.log
-    end: Offset = await reigning.manager.run(lambda: log.last_offset)
+    try:
+        end: Offset = await reigning.manager.run(lambda: log.last_offset)
+    except DiskFullError:
+        end = log.last_offset  # nothing is begun before there is space
     await _until(lambda: reigning.machine.commit_offset >= end)
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from nexus.errors import (
     ConfigurationError,
-    EtcdError,
+    DiskFullError,
     NexusError,
     NoMasterError,
     WrongRoleError,
@@ -39,16 +39,12 @@ from nexus.replication.etcd.effects import (
     Leave,
     Reign,
     Require,
-    RevokeLease,
 )
 from nexus.replication.etcd.leadership import Leadership
 from nexus.replication.etcd.stages import Stage
 
 PROMOTION_LEASES: Final = 3
 """So many leases long a promotion waits for the key and the first entry's quorum."""
-
-GOODBYE_S: Final = 2.0
-"""So long a stopping node tries to give its lease back; else it runs out."""
 
 ETCD_DECIDES: Final = (
     "etcd decides which node of this cluster reigns; to have it otherwise stop all "
@@ -76,6 +72,7 @@ class Keyholding:
         self._moves: asyncio.Queue[Callable[[], Awaitable[None]] | None]
         self._moves = asyncio.Queue()
         self._mover: asyncio.Task[None] | None = None
+        self._withdrawn = False
         self._opened = asyncio.Event()
         """Whether clients may write here."""
         self._requests = KeyRequests(
@@ -114,15 +111,14 @@ class Keyholding:
             self._moves.put_nowait(None)
             await self._mover
         await self._vacate()
-        await self._requests.cancel()
-        for effect in self.leadership.stopped():
-            assert isinstance(effect, RevokeLease), "nothing else is left to do"
-            try:
-                async with asyncio.timeout(GOODBYE_S):
-                    await self._client.revoke(effect.lease_id)
-            except (EtcdError, TimeoutError) as error:
-                log.warning("lease_not_revoked", reason=str(error))
+        await self._requests.end()
         await self._client.close()
+
+    async def withdraw(self, reason: str) -> None:
+        """This node has failed: free the key for another one, and want it no more."""
+        self._withdrawn = True
+        self._take(self.leadership.deposed(reason))
+        await self._parts.publisher.retire(reason)
 
     # --- What it is now --------------------------------------------------------------
 
@@ -193,6 +189,8 @@ class Keyholding:
 
     def tick(self) -> None:
         """Heartbeats, renewals, reads, the list."""
+        if self._withdrawn:
+            return
         if self.following is not None:
             self.following.tick()
         now = now_ms()
@@ -315,8 +313,12 @@ class Keyholding:
             self._take(self.leadership.reign_failed(str(error), now_ms()))
 
     async def _open(self, reign: KeyedReign) -> None:
-        await reign.open()
-        self._opened.set()
+        try:
+            await reign.open()
+        except DiskFullError as error:  # another node may have space
+            self._take(self.leadership.reign_failed(str(error), now_ms()))
+        else:
+            self._opened.set()
 
     async def _follow(self, address: str) -> None:
         await self._vacate()
@@ -339,8 +341,9 @@ class Keyholding:
     @property
     def _is_whole(self) -> bool:
         """Whether its data are all there, and nothing is about to replace them."""
-        following = self.following
-        state = self._parts.state
-        if following is None or state.intent is not None or state.incomplete:
+        following, state = self.following, self._parts.state
+        if self._withdrawn or state.intent is not None or state.incomplete:
+            return False
+        if following is None:
             return False
         return following.is_idle and following.machine.state not in UNSETTLED

@@ -1,7 +1,6 @@
 """One reign under etcd: its first entry, the opening for clients, its end."""
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +21,7 @@ from nexus.replication.etcd.effects import EndReign
 from nexus.replication.etcd.effects import Reign as Begin
 from nexus.replication.etcd.master import KeyedMaster
 from nexus.replication.settings import LogExtent
+from nexus.storage.identity import fresh_id
 
 NOT_YET: Final = (
     "this node has just taken the leader key, and waits until the other nodes hold "
@@ -108,7 +108,7 @@ async def prepared(parts: Parts, order: Begin) -> EpochHistory:
         role=Role.MASTER,
         epoch=order.epoch,
         history_id=reign.history_id,
-        cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
+        cluster_id=parts.state.cluster_id or fresh_id(),
         master_addr="",
         paused=False,
     )

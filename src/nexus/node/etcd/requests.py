@@ -3,7 +3,9 @@
 Each request is a task of its own: one that hangs keeps no other from its answer.
 """
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -21,6 +23,9 @@ from nexus.replication.etcd.effects import (
     TakeKey,
 )
 from nexus.replication.etcd.leadership import Leadership
+
+GOODBYE_S: Final = 2.0
+"""So long a stopping node tries to give its lease back; else it runs out."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +60,16 @@ class KeyRequests:
         """Send it; the leadership hears of the answer, or that there is none."""
         self._tasks.spawn(self._ask(request))
 
-    async def cancel(self) -> None:
-        """Wait for no answer any more."""
+    async def end(self) -> None:
+        """Wait for no answer any more, and give back the lease if there is one."""
         await self._tasks.end()
+        for effect in self.leadership.stopped():
+            assert isinstance(effect, RevokeLease), "nothing else is left to do"
+            try:
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._client.revoke(effect.lease_id)
+            except (EtcdError, TimeoutError) as error:
+                log.warning("lease_not_revoked", reason=str(error))
 
     async def _ask(self, request: Request) -> None:
         sent_ms = now_ms()

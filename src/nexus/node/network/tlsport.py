@@ -90,7 +90,7 @@ class TlsPort(Listener):
             raise
         if not first:
             accepted.close()
-            raise ConnectionResetError("it left without a word")
+            raise ConnectionResetError("it closed the connection at once")
         return first == HANDSHAKE
 
     async def _shake_hands(self, accepted: socket.socket, host: str) -> None:

@@ -32,6 +32,7 @@ from nexus.protocol.messages import Error, Welcome
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.handshake.announcement import answered
 from nexus.replication.master import Master
+from nexus.storage.identity import fresh_id
 
 ANNOUNCE_EVERY_S: Final = 1.0
 
@@ -122,7 +123,7 @@ class Reigning:
             role=role,
             epoch=reign.epoch,
             history_id=reign.history_id,
-            cluster_id=parts.state.cluster_id or uuid.uuid4().hex[:16],
+            cluster_id=parts.state.cluster_id or fresh_id(),
             master_addr="",
             paused=False,
         )

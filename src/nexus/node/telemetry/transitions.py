@@ -10,6 +10,7 @@ from nexus.replication.effects import Level
 WHYS: Final = {
     "failover": "it was elected because the master had gone",
     "switchover": "the master handed over to it",
+    "renewal": "its own reign goes on, above an epoch that nobody was elected for",
     "promote": "an operator promoted it",
     "force": "an operator forced it: what it had not received is lost",
     "mode": "an operator changed the mode",

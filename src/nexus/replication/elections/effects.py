@@ -59,6 +59,7 @@ class Why(StrEnum):
 
     FAILOVER = "failover"
     SWITCHOVER = "switchover"
+    RENEWAL = "renewal"
     PROMOTE = "promote"
 
 

@@ -31,6 +31,7 @@ from nexus.replication.elections.moves import (
     REIGNS,
     ElectionState,
 )
+from nexus.replication.elections.renewal import Renewal
 from nexus.replication.elections.votes import refusal
 from nexus.replication.quorum import majority
 
@@ -61,6 +62,7 @@ class Elector:
         self._lender: NodeId | None = None
         self._why = Why.FAILOVER
         self._heir = NodeId("")
+        self._renewal = Renewal()
         self.auto_failover = True
         """False in maintenance: only operators begin elections."""
         self.state = ElectionState.FOLLOWER
@@ -104,6 +106,14 @@ class Elector:
         farewell = self._becomes_follower(f"epoch {epoch} was met", epoch, now_ms)
         return (*farewell, self._persisted(epoch, NodeId("")))
 
+    def overtaken(self, epoch: Epoch, now_ms: int) -> ElectionEffects:
+        """A node that nobody elected stood alone up to `epoch`: reign on above it."""
+        effects = self.met(epoch, now_ms)
+        if any(isinstance(effect, StepDown) for effect in effects):
+            self._why, self._deadline_ms = Why.RENEWAL, now_ms
+            self._renewal.begins(epoch, now_ms + self._settings.dead_after_ms)
+        return effects
+
     def receive(
         self, sender: NodeId, message: VoteRequest | VoteReply | TakeOver, now_ms: int
     ) -> ElectionEffects:
@@ -141,9 +151,8 @@ class Elector:
 
     def campaign(self, now_ms: int) -> ElectionEffects:
         """An operator wants this node to be master; nothing if it cannot stand now."""
-        if self.state is not ElectionState.FOLLOWER or not self._may_stand():
-            return ()
-        return self._asks_beforehand(Why.PROMOTE, now_ms)
+        stands = self.state is ElectionState.FOLLOWER and self._may_stand()
+        return self._asks_beforehand(Why.PROMOTE, now_ms) if stands else ()
 
     def lost_quorum(self, now_ms: int) -> ElectionEffects:
         """The lease has run out, or the reign could not begin."""
@@ -223,6 +232,8 @@ class Elector:
     # --- As a candidate --------------------------------------------------------------
 
     def _suspects(self, now_ms: int) -> ElectionEffects:
+        if self._renewal.is_due(self._record, now_ms):
+            return self._stands(now_ms) if self._may_stand() else ()
         if self.auto_failover and self._may_stand():
             return self._asks_beforehand(Why.FAILOVER, now_ms)
         self._waits(now_ms, self._settings.dead_after_ms)
@@ -258,7 +269,7 @@ class Elector:
             position=position,
             history_id=position.history_id,
             pre_vote=self.state is ElectionState.PRE_CANDIDATE,
-            transfer=self._why is Why.SWITCHOVER,
+            transfer=self._why in (Why.SWITCHOVER, Why.RENEWAL),
         )
         others = set(self._log().voters) - self._granted
         asked = tuple(SendVote(voter, request) for voter in sorted(others))

@@ -23,7 +23,7 @@ class ElectionState(StrEnum):
 MOVES: Final = {
     ElectionState.FOLLOWER: {
         ElectionState.PRE_CANDIDATE: "the dead-time has passed in silence",
-        ElectionState.CANDIDATE: "the master has said TakeOver",
+        ElectionState.CANDIDATE: "the master said TakeOver, or itself was overtaken",
     },
     ElectionState.PRE_CANDIDATE: {
         ElectionState.CANDIDATE: "a majority would vote for it",

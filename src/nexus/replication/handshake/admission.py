@@ -67,17 +67,22 @@ def claims_to_be_master(hello: Hello) -> bool:
     return bool(hello.address) and hello.master_addr == hello.address
 
 
+def stood_alone(hello: Hello) -> bool:
+    """Whether its epoch is that of its own last reign, and it wants to follow now."""
+    last = hello.history.reigns[-1:]
+    left = any(
+        (one.epoch, one.master_id) == (hello.epoch, hello.node_id) for one in last
+    )
+    return left and not claims_to_be_master(hello)
+
+
 def deposes(hello: Hello, reason: str) -> StepDown:
     """What a Hello of a higher epoch asks of a master.
 
     A node that stood alone, or reigned, and was ordered to follow this one leaves an
     epoch in which nobody reigns. Who was deposed has met a higher one than its own.
     """
-    last = hello.history.reigns[-1:]
-    left = any(
-        (one.epoch, one.master_id) == (hello.epoch, hello.node_id) for one in last
-    )
-    if not left or claims_to_be_master(hello):
+    if not stood_alone(hello):
         return StepDown(hello.epoch, hello.master_addr, reason)
     return StepDown(
         hello.epoch,

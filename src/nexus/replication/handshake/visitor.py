@@ -3,7 +3,11 @@
 from nexus.model.position import Epoch
 from nexus.protocol.messages import ErrorCode, Hello
 from nexus.replication.effects import Close, Peer
-from nexus.replication.handshake.admission import claims_to_be_master, turned_away
+from nexus.replication.handshake.admission import (
+    claims_to_be_master,
+    stood_alone,
+    turned_away,
+)
 from nexus.replication.settings import Identity
 
 
@@ -14,7 +18,9 @@ def answer_to(
     refusal = turned_away(hello, identity)
     if refusal.code is not ErrorCode.NOT_MASTER:
         return Close(peer, refusal.code, refusal.message), False
-    close = Close(peer, refusal.code, refusal.message, epoch, master_addr)
+    # Who stood alone believes only whoever knows of its epoch.
+    told = max(epoch, hello.epoch) if stood_alone(hello) else epoch
+    close = Close(peer, refusal.code, refusal.message, told, master_addr)
     is_own = identity.cluster_id == hello.cluster_id
     # Known of already from a vote, it is news while no master is followed.
     is_news = hello.epoch > epoch or (hello.epoch == epoch and not master_addr)

@@ -274,9 +274,9 @@ class Composition:
         out: list[MemberEffect] = []
         for effect in effects:
             if isinstance(effect, StepDown):
-                out += self._from_elector(
-                    self.elector.met(effect.epoch, now_ms), now_ms
-                )
+                elector = self.elector
+                met = elector.overtaken if effect.vacant else elector.met
+                out += self._from_elector(met(effect.epoch, now_ms), now_ms)
                 continue
             out.append(effect)
             if isinstance(effect, CommitAdvanced):

@@ -24,10 +24,9 @@ from nexus.protocol.messages import (
     Welcome,
 )
 from nexus.replication.effects import Close, Effects, Peer
-from nexus.replication.elections.effects import ElectionEffects
 from nexus.replication.elections.moves import ElectionState
 from nexus.replication.elections.votes import FARTHEST
-from nexus.replication.handshake.admission import turned_away
+from nexus.replication.handshake.admission import stood_alone, turned_away
 from nexus.replication.handshake.announcement import answered
 from nexus.replication.master import Master
 from nexus.replication.members.composition import Composition
@@ -117,9 +116,9 @@ class Member(Composition):
                 peer, hello, self.replica, self._first_offset, now_ms
             )
         effects = self.replica.hello(peer, hello)
-        met: ElectionEffects = ()
-        if hello.cluster_id == self.replica.cluster_id:
-            met = self.elector.met(hello.epoch, now_ms)
+        ours = hello.cluster_id == self.replica.cluster_id
+        elected = hello.node_id in self.voters or not stood_alone(hello)
+        met = self.elector.met(hello.epoch, now_ms) if ours and elected else ()
         return (*effects, *self._from_elector(met, now_ms))
 
     def disconnected(self, peer: Peer, now_ms: int) -> MemberEffects:

@@ -1,6 +1,5 @@
 """A data directory whose log begins where its database stands: one made of a backup."""
 
-import uuid
 from contextlib import closing
 
 from nexus.model.position import Position
@@ -31,8 +30,3 @@ def leave_cluster(database: Database) -> None:
     What it goes on with is not what they go on with, so the two must not mix.
     """
     database.writer.execute("delete from nexus_membership")
-
-
-def new_cluster_id() -> str:
-    """A name for a cluster that no other has."""
-    return uuid.uuid4().hex[:16]

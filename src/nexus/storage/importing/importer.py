@@ -1,7 +1,6 @@
 """An existing database becomes a node's."""
 
 import time
-import uuid
 from pathlib import Path
 
 import apsw
@@ -16,6 +15,7 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.identity import fresh_id
 from nexus.storage.importing.preflight import Report, check
 from nexus.storage.schema import system
 from nexus.storage.sqlite.connections import require_version, storage_error
@@ -81,7 +81,7 @@ def _begin_history(connection: apsw.Connection) -> None:
     """
     reign = Reign(
         Epoch(1),
-        HistoryId(uuid.uuid4().hex[:16]),
+        HistoryId(fresh_id()),
         "",
         Offset(1),
         time.time_ns() // 1000,

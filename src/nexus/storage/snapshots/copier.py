@@ -12,6 +12,7 @@ import struct
 import sys
 import tarfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
@@ -153,9 +154,11 @@ def give_way() -> None:
     """Run after who writes, and still run where the processors have no rest.
 
     Not in Linux's class for what may wait: beside two busy processes a core that took
-    thirteen times as long, and a log goes on while its snapshot is awaited.
+    thirteen times as long, and a log goes on while its snapshot is awaited. Where a
+    sandbox forbids it, it runs as who has started it.
     """
-    os.nice(NICENESS)
+    with suppress(PermissionError):
+        os.nice(NICENESS)
 
 
 def main(arguments: list[str]) -> int:

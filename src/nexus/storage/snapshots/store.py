@@ -48,10 +48,14 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
 
     id: str
     created_at: str
+    """RFC 3339, UTC."""
     position: Position
+    """Of the last entry in it; `wal_offset` is its offset."""
     wal_offset: int
     uncompressed_size: int
+    """Of the database."""
     compressed_size: int
+    """Of the archive."""
     checksum: str
     """CRC-32 of the archive, hexadecimal."""
     files_count: int
@@ -69,12 +73,16 @@ def _nobody(_: Begun) -> None:
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True):
-    """How snapshots are packed, and how many are kept."""
+    """How snapshots are packed, and how many are kept; sizes in bytes."""
 
     compression_level: int = 3
+    """Of zstd."""
     max_size: int = 10 << 30
+    """A larger database is neither packed nor received."""
     chunk_size: int = 1 << 20
+    """Of an archive, in one message."""
     keep: int = 2
+    """The newest so many."""
 
 
 class HasPath(Protocol):

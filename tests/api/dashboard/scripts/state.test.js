@@ -98,6 +98,18 @@ test("pause and full sync stand on the stream", () => {
   assert.deepEqual(streams.map((one) => one.label), ["paused", "full sync"]);
 });
 
+test("a replica of a replica is drawn below the one that it follows, once", () => {
+  const [first, second] = [view("b", "replica", { master_id: "a", upstream_id: "a" }), view("c", "replica", { master_id: "a", upstream_id: "b" })];
+  const third = view("d", "replica", { master_id: "a", upstream_id: "c" });
+  const master = view("a", "master");
+  Object.assign(master.figures, { replicas: [replica("b")] });
+  // The last one followed the first for a while, which still tells of it.
+  Object.assign(first.figures, { replicas: [replica("c"), replica("d", { state: "reconnecting" })] });
+  Object.assign(second.figures, { replicas: [replica("d")] });
+  const streams = streamsOf(of(master, first, second, third));
+  assert.deepEqual(streams.map((one) => [one.from, one.to, one.broken]), [["a", "b", false], ["b", "c", false], ["c", "d", false]]);
+});
+
 test("other nodes are offered with those that answer first", () => {
   const state = of(view("a", "master"), { ...view("b", "replica"), error: "x" }, view("c", "replica"), { ...view("d", "replica"), url: "" });
   assert.deepEqual(othersOf(state).map((node) => node.node_id), ["c", "b"]);

@@ -24,6 +24,9 @@ test("a promotion without voters is a danger and says what may be lost", () => {
   const plan = planOf("promote", { ...ABOUT, votes: false });
   assert.equal(plan.danger, true);
   assert.match(plan.consequences.join(" "), /diverged/);
+  const beside = (/** @type {boolean} */ hasMaster) => planOf("promote", { ...ABOUT, votes: false, hasMaster }).consequences.join(" ");
+  assert.match(beside(true), /alive: this is refused/);
+  assert.doesNotMatch(beside(false), /refused/);
 });
 
 test("a problem is told in the node's words, with what to do", () => {

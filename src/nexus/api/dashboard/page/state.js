@@ -2,7 +2,7 @@
  *
  * @typedef {"ok" | "warn" | "bad" | "idle"} Tone
  * @typedef {{id: string, addr: string, http_url: string, voter: boolean, lag: number, lag_seconds: number, state: string, healthy: boolean}} Replica
- * @typedef {{role: string, mode: string, epoch: number, wal_offset: number, commit_offset: number, applied_offset: number, lag: number, lag_seconds: number, master_id: string, master_url: string, state: string, paused: boolean, connected: boolean, running: boolean, failovers: number, auto_failover: boolean, cluster_id: string, has_database: boolean, last_error: string, apply_delay_ms: number, archive: Archive | null}} Status
+ * @typedef {{role: string, mode: string, epoch: number, wal_offset: number, commit_offset: number, applied_offset: number, lag: number, lag_seconds: number, master_id: string, upstream_id?: string, master_url: string, state: string, paused: boolean, connected: boolean, running: boolean, failovers: number, auto_failover: boolean, cluster_id: string, has_database: boolean, last_error: string, apply_delay_ms: number, archive: Archive | null}} Status
  * @typedef {{url: string, offset: number, lag: number, lag_seconds: number, last_error: string}} Archive
  * @typedef {{current_offset: number, entries_replicated: number, bytes_sent: number}} MasterStats
  * @typedef {{members: {id: string, addr: string, voter: boolean, connected: boolean}[]}} Members
@@ -136,7 +136,7 @@ export function streamsOf(state) {
   for (const node of nodesOf(state).filter(answers)) {
     for (const replica of node.figures?.replicas ?? []) {
       const end = state.nodes.get(replica.id);
-      const elsewhere = end && answers(end) && end.figures?.status.master_id !== node.node_id && !reigns(node);
+      const elsewhere = end && answers(end) && upstreamOf(end) !== node.node_id && !reigns(node);
       if (!end || replica.id === node.node_id || elsewhere) continue;
       streams.push(streamTo(node, end, { ...replica, voter: replica.voter || voters.has(replica.id) }, voters.size > 0));
     }
@@ -150,6 +150,9 @@ export function streamsOf(state) {
   }
   return streams;
 }
+
+/** Whom a node follows: the master, or a replica of its. @param {NodeView} node */
+const upstreamOf = ({ figures }) => figures?.status.upstream_id || figures?.status.master_id;
 
 /** @param {NodeView} from @param {NodeView} to @param {Replica} replica @param {boolean} votes @returns {Stream} */
 function streamTo(from, to, replica, votes) {

@@ -82,6 +82,7 @@ export function planOf(action, { name, isMaster, hasMaster, votes }) {
               hasMaster ? "The present master is alive: the voters will refuse. Use switchover instead." : "What a majority of the voters holds is kept.",
             ]
           : [
+              ...(hasMaster ? ["The present master is alive: this is refused while the node hears from it. Stop that one first."] : []),
               `${name} becomes the master of a higher epoch, with what it has received.`,
               "Writes that the old master has acknowledged by itself and not yet streamed are not in it; they are kept under diverged/ when that node returns.",
             ],
