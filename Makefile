@@ -20,7 +20,7 @@ ifndef SEED
 SEED := $(shell echo $$((RANDOM << 15 | RANDOM)))
 endif
 
-.PHONY: help demo test format lint layers types tests compiled docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
+.PHONY: help demo test format lint layers types tests wheel compiled docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -120,7 +120,10 @@ $(COMPILED)/.ready: $(VENV)/.ready $(shell find src -name '*.py')
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) $(COMPILED)/dist/*.whl
 	@touch $@
 
-compiled: $(COMPILED)/.ready $(VENV)/.etcd $(VENV)/.openssl ## the tests of the commit path and of whole clusters, with the path compiled
+wheel: $(COMPILED)/.ready ## the wheel with the commit path compiled, in .venv/compiled/dist
+	@ls $(COMPILED)/dist/*.whl
+
+compiled: $(COMPILED)/.ready ## the tests of the commit path and of whole clusters, with the path compiled
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not interpreted' \
 		tests/storage tests/node/writing tests/protocol tests/model tests/e2e/test_compiled.py \
 		tests/e2e/test_crash.py tests/e2e/test_sync.py

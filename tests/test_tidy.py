@@ -120,3 +120,7 @@ def test_what_is_compiled_declares_nothing_that_mypyc_would_change(module: str) 
         assert not (isinstance(node, ast.ClassDef) and node.keywords), node.lineno
         # `raise … from …` sets no cause there, so nobody may ask for one.
         assert not (isinstance(node, ast.Attribute) and node.attr == "__cause__")
+
+
+def test_nothing_compiled_lies_among_the_sources() -> None:
+    assert list((ROOT / "src").rglob("*.so")) == []
