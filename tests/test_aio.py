@@ -120,7 +120,7 @@ async def test_calls_that_wait_are_dropped_when_they_are_cancelled(
 
 
 async def test_the_change_feed_goes_on_beside_statements(tmp_path: Path) -> None:
-    with nexus.open(tmp_path, role="standalone") as node:
+    with nexus.open(tmp_path, role="standalone", bind="127.0.0.1:0") as node:
         made = partial(node.connect, check_same_thread=False)
         connection = await Connection.open(made)
         await connection.execute("create table u(v integer primary key)")

@@ -15,7 +15,7 @@ from nexus.client.awaited import Connection
 
 @pytest.fixture
 async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
-    with nexus.open(tmp_path / "data", role="standalone") as node:
+    with nexus.open(tmp_path / "data", role="standalone", bind="127.0.0.1:0") as node:
         connect = partial(node.connect, check_same_thread=False)
         connection = await Connection.open(connect)
         yield connection
@@ -73,7 +73,7 @@ async def test_an_abandoned_connection_is_closed_in_its_thread(
 async def test_who_is_cancelled_while_connecting_leaves_no_connection(
     tmp_path: Path,
 ) -> None:
-    with nexus.open(tmp_path / "data", role="standalone") as node:
+    with nexus.open(tmp_path / "data", role="standalone", bind="127.0.0.1:0") as node:
         begun, goes_on, closed = (threading.Event() for _ in range(3))
         made = []
 

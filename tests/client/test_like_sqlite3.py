@@ -1,6 +1,8 @@
 """Connections beside those of sqlite3: each behaviour on both, and one outcome."""
 
 import sqlite3
+import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -19,7 +21,7 @@ from client.behaviours import (
     after,
     kind_of,
 )
-from client.calls import CALLS
+from client.calls import CALLS, tried
 from client.corners import CORNERS
 from client.differences import DIFFERENCES
 from nexus.client.converters import adapters, converters
@@ -170,6 +172,11 @@ BEHAVIOURS: dict[str, Behaviour] = (
 )
 
 
+ENDLESS = (
+    "with recursive n(i) as (select 1 union all select i + 1 from n) "
+    "select count(*) from n"
+)
+
 NETWORK = "over the network"
 TAKEN_AT_ONCE = {
     "a transaction that reads sees one state",
@@ -194,6 +201,27 @@ def test_a_connection_does_what_one_of_sqlite3_does(
     name: str, plain: Side, ours: Side
 ) -> None:
     assert outcome(BEHAVIOURS[name], ours) == outcome(BEHAVIOURS[name], plain)
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_closing_a_connection_ends_what_another_thread_runs(
+    session: str, node: EmbeddedNode
+) -> None:
+    connection = nexus.Connection(SESSIONS[session](node), check_same_thread=False)
+    begun, told = threading.Event(), []
+
+    def run() -> None:
+        begun.set()
+        told.append(tried(lambda: connection.execute(ENDLESS)))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert begun.wait(60)
+    time.sleep(0.3)  # for the query to begin, mostly
+    connection.close()
+    thread.join(60)
+
+    assert told in (["OperationalError"], ["ProgrammingError"])
 
 
 def test_two_hundred_behaviours_are_compared() -> None:

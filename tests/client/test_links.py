@@ -4,12 +4,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from certificates import DAY, NOW, Office
 from client.scripted import ATTACHED, ScriptedNode
+from nexus.client.link import Link
 from nexus.client.links import Links, now_ms
 from nexus.client.routing import Purpose
 from nexus.client.target import ReadFrom, Target
@@ -41,6 +44,34 @@ def test_a_search_is_given_up_when_another_thread_says_so() -> None:
             links.find(Purpose.WRITE, now_ms() + 600_000)
         timer.join()
         links.close()
+
+
+def test_after_the_end_nothing_is_looked_for() -> None:
+    with ScriptedNode(silence) as node:
+        links = links_to(node)
+        links.close()
+
+        with pytest.raises(StatementError, match="interrupted"):
+            links.find(Purpose.WRITE, now_ms() + 600_000)
+        assert node.attaches == 0
+
+
+def test_a_node_that_answers_after_the_end_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ScriptedNode(silence) as node:
+        links = links_to(node)
+        found = []
+
+        def opened(*given: Any, **named: Any) -> Link:
+            links.close()
+            found.append(Link.open(*given, **named))
+            return found[0]
+
+        monkeypatch.setattr("nexus.client.links.Link", SimpleNamespace(open=opened))
+        with pytest.raises(StatementError, match="interrupted"):
+            links.find(Purpose.WRITE, now_ms() + 600_000)
+        assert found[0].is_lost
 
 
 def soon() -> int:

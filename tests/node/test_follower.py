@@ -29,6 +29,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
+from nexus.replication.replica import Replica
 from nexus.storage.apply import Applier
 from node.builders import (
     HEARTBEAT_MS,
@@ -249,6 +250,24 @@ async def test_a_master_that_falls_silent_is_left_and_looked_for_again(
         await master.visit()
         await master.visit()
         assert replica.replica_stats().reconnects >= 1
+
+
+async def test_a_large_entry_on_its_way_is_a_sign_of_life(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(Replica, "heard", lambda _, now_ms: heard.append(now_ms))
+    text = "create table t(id integer primary key) -- " + "x" * 100_000
+    large = frames(1, BEGUN, Schema(text))
+    async with stage() as master:
+        replica = await crowd.node(
+            "replica", "replica", replication__master_addr=master.address
+        )
+        visit = await master.visit()
+        visit.connection.send_bytes(large[:-9])
+        await until(lambda: bool(heard))
+        visit.connection.send_bytes(large[-9:])
+        await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)
 
 
 async def test_a_refusal_stands_in_the_status_with_its_reason(crowd: Crowd) -> None:

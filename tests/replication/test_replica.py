@@ -295,6 +295,17 @@ def test_a_master_that_does_not_answer_or_falls_silent_is_given_up() -> None:
     assert following.receive(ping(), 3_002) == ()
 
 
+def test_a_master_whose_message_is_still_arriving_is_not_silent() -> None:
+    following = streaming()
+
+    following.heard(2_500)
+
+    assert names(following.tick(5_500)) == ["Send"]
+    assert "3001 ms" in disconnected(following.tick(5_501)).reason
+    following.heard(5_502)  # of a connection that was given up
+    assert following.tick(5_503) == ()
+
+
 def test_a_silent_replica_pings_and_a_talking_one_does_not() -> None:
     found = streaming()
     assert found.tick(999) == ()

@@ -57,6 +57,10 @@ class TlsChannel:
                     event = select.POLLOUT
             self._wait(event, deadline_s)
 
+    def shutdown(self, how: int) -> None:
+        """Shut the socket down; nothing is said."""
+        self._socket.shutdown(how)
+
     def close(self) -> None:
         """Close the socket; nothing is said."""
         self._socket.close()

@@ -173,8 +173,11 @@ class Link:
             self.cancel(request_id)
 
     def close(self) -> None:
-        """Let go of the node."""
+        """Let go of the node; who waits for it in another thread waits no longer."""
         self.is_lost = True
+        if self._forks == forks.count:  # else it is the parent's, too
+            with suppress(OSError):  # it was shut already
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _attach_to_master(

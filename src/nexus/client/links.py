@@ -29,6 +29,7 @@ class Links:
         self._of: dict[Purpose, Link] = {}
         self.halt = threading.Event()
         """Set by any thread: end the search."""
+        self._is_closed = False
         self._passage_ready_ms = 0
         """When a replica may be asked again for a passage to its master."""
         self._refused: dict[str, str] = {}
@@ -43,6 +44,7 @@ class Links:
         link = self._of.get(purpose)
         if link is not None and not link.is_lost:
             return link
+        self._require_going()
         if purpose is Purpose.READ:
             self._measure()
         reason = "none has been asked"
@@ -55,11 +57,11 @@ class Links:
                 self._require_going()
                 continue
             found = self._try(step.address, purpose, deadline_ms)
+            self._require_going()
             if isinstance(found, Link):
                 self._of[purpose] = found
                 return found
             reason = found
-            self._require_going()
             if now_ms() >= deadline_ms:
                 raise self._nobody(purpose, reason)
 
@@ -118,7 +120,8 @@ class Links:
         self._of.pop(Purpose.READ, None)
 
     def close(self) -> None:
-        """Let go of all nodes."""
+        """Let go of all nodes, for good."""
+        self._is_closed = True
         for link in {*self._open.values(), *self._of.values()}:
             link.close()
         self._open.clear()
@@ -177,7 +180,9 @@ class Links:
         self._of = {p: kept for p, kept in self._of.items() if kept is not link}
 
     def _require_going(self) -> None:
-        if self.halt.is_set():
+        if self._is_closed:
+            self.close()  # what was opened meanwhile
+        if self.halt.is_set() or self._is_closed:
             raise interrupted()
 
     def _nobody(self, purpose: Purpose, reason: str) -> NoMasterError:

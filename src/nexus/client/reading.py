@@ -1,5 +1,6 @@
 """Read a database file with this process's own SQLite, and never write to it."""
 
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,10 @@ from nexus.errors import NoDatabaseError, StatementError
 
 BUSY_TIMEOUT_MS: Final = 5_000
 CACHED_STATEMENTS: Final = 256
+
+CLOSING_TRIES: Final = 5_000
+CLOSING_PAUSE_S: Final = 0.001
+"""An interrupted query lets go within milliseconds."""
 
 MOST_READERS: Final = 16
 """Results that stand half read: of more, the oldest is read to its end into memory."""
@@ -98,10 +103,10 @@ class Reader:
             reader.interrupt()
 
     def close(self) -> None:
-        """Close the file; in a child after fork() nothing is touched."""
+        """Close the file, whatever reads it; in a child after fork() touch nothing."""
         if self._forks == forks.count:
             for reader in self._all:
-                reader.close(force=True)
+                _close(reader)
 
     def _read_held(self, cursor: apsw.Cursor, statement: Statement) -> Result:
         """All rows of a query: the state may be let go before they are asked for."""
@@ -224,6 +229,18 @@ class Unread:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
             self._owner.take_back(cursor)
+
+
+def _close(reader: apsw.Connection) -> None:
+    """Close it; a query that another thread runs with it is interrupted first."""
+    for _ in range(CLOSING_TRIES):
+        try:
+            reader.close(force=True)
+        except apsw.ThreadingViolationError:
+            reader.interrupt()
+            time.sleep(CLOSING_PAUSE_S)
+        else:
+            return
 
 
 def told(error: Exception) -> StatementError:

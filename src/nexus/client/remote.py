@@ -299,7 +299,8 @@ class RemoteSession:
         self._exchange.interrupt()
 
     def close(self) -> None:
-        """Let go of all nodes; what is not committed is taken back."""
+        """Let go of all nodes; what is not committed is taken back, what runs ends."""
+        self._links.halt.set()
         self._transaction = None
         self._links.close()
 

@@ -157,7 +157,8 @@ class NodeSession:
                 self._reading.interrupt()
 
     def close(self) -> None:
-        """Take back what is not committed."""
+        """Take back what is not committed; a query of another thread ends."""
+        self.interrupt()
         self.let_go()
         self.rollback()
 

@@ -127,12 +127,15 @@ class Replica(ReplicaView):
         hello = hello_of(self._identity, history, offset, epoch=self._epoch)
         if not self._cascades:
             return hello
-        features = (*hello.features, CASCADE, *self.waiting)
-        return replace(hello, features=features)
+        return replace(hello, features=(*hello.features, CASCADE, *self.waiting))
 
     def disconnected(self, reason: str) -> Effects:
         """The connection broke or could not be had, without a Disconnect effect."""
         return self._link.broken(reason)
+
+    def heard(self, now_ms: int) -> None:
+        """The master lives: bytes have come of a message that is not whole yet."""
+        self._link.heard_ms = now_ms
 
     def receive(self, message: Message, now_ms: int) -> Effects:
         """A message of the master; nothing, if its connection was given up."""
@@ -147,10 +150,7 @@ class Replica(ReplicaView):
             return self._link.given_up(str(error), ErrorCode.MALFORMED)
 
     def receive_entries(self, entries: Sequence[WalEntry], now_ms: int) -> Effects:
-        """Several whole entries (at least one) at once: a single Store, or none.
-
-        Parts are joined and payloads decompressed before; the rest is checked here.
-        """
+        """Entries (at least one), whole and decompressed: a single Store, or none."""
         if not self._link.streams:
             return self.receive(entries[0], now_ms)
         self._link.heard_ms = now_ms

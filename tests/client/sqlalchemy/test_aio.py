@@ -15,7 +15,7 @@ from nexus.client.awaited import Connection
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     """An asyncio engine whose connections are those of a node in this process."""
-    with nexus.open(tmp_path / "data", role="standalone") as node:
+    with nexus.open(tmp_path / "data", role="standalone", bind="127.0.0.1:0") as node:
         connect = partial(node.connect, check_same_thread=False)
         engine = create_async_engine(
             "nexus+aio://", async_creator=partial(Connection.open, connect)

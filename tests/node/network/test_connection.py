@@ -8,6 +8,7 @@ import uvloop
 from nexus.errors import ProtocolError
 from nexus.node.network import connection as module
 from nexus.node.network.connection import Connection
+from nexus.protocol.codec import encode
 from nexus.protocol.messages import Error, ErrorCode, Ping, Pong
 
 
@@ -54,6 +55,29 @@ def test_what_is_sent_after_the_end_is_dropped_without_an_error() -> None:
         server.close()
 
     uvloop.run(send_late())  # as nodes do: its streams raise where asyncio's warn
+
+
+async def test_a_message_that_is_still_arriving_is_told_of() -> None:
+    client, served, server = await pair()
+    seen: list[int] = []
+    come = asyncio.Event()
+
+    def grows() -> None:
+        seen.append(served.bytes_received)
+        come.set()
+
+    served.grows = grows
+    frame = encode(Ping(7))
+    reading = asyncio.create_task(served.receive())
+    client.send_bytes(frame[:5])
+    await asyncio.wait_for(come.wait(), 60)
+    client.send_bytes(frame[5:])
+
+    assert await reading == [Ping(7)]
+    assert seen[0] == 5
+    await client.close()
+    await served.close()
+    server.close()
 
 
 async def test_a_refusal_is_read_before_the_connection_ends() -> None:

@@ -31,6 +31,9 @@ async def test_both_faces_speak_for_the_same_member(crowd: Crowd) -> None:
     assert [type(effect) for effect in started] == [Connect]
     assert link.state is LinkState.CONNECTING
     assert list(started) == noticed
+    assert member.replica is not None
+    link.heard(7)
+    assert member.replica._link.heard_ms == 7
     assert link.stop() == link.tick(0) == port.tick(0) == ()
     assert port.history == member.history
     # While a snapshot is installed the log is further than the member knows of.

@@ -50,6 +50,8 @@ class Connection:
         self.bytes_received = 0
         self.pace: Callable[[int], Awaitable[None]] | None = None
         """Told how many bytes were read; nothing is read before it returns."""
+        self.grows: Callable[[], None] | None = None
+        """Called when bytes have come of a message that is not whole yet."""
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @classmethod
@@ -149,6 +151,8 @@ class Connection:
             messages = self._decoder.feed(data)
             if messages:
                 return messages
+            if self.grows is not None:
+                self.grows()
 
     async def receive_bytes(self) -> bytes:
         """The next bytes as they come, for who passes them on; none at the end.

@@ -118,6 +118,11 @@ class ReplicaAdapter:
         replica = self._member.replica
         return LinkState.STOPPED if replica is None else replica.state
 
+    def heard(self, now_ms: int) -> None:
+        """The master lives: bytes have come of a message that is not whole yet."""
+        if (replica := self._member.replica) is not None:
+            replica.heard(now_ms)
+
     def retention_floor(self) -> Offset:
         """The first offset that the log must keep."""
         return self._member.retention_floor()
