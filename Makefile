@@ -5,6 +5,8 @@ VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
 	$(shell $(name) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN := $(VENV)/bin
+HAS_HEADERS := import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path('include'), 'Python.h').is_file())
+COMPILED := $(VENV)/compiled
 # More than cores: the tests of whole clusters mostly wait. They are handed out two at
 # a time: a job that gets hundreds of them at once is still at work when all others end.
 JOBS ?= 3
@@ -18,7 +20,7 @@ ifndef SEED
 SEED := $(shell echo $$((RANDOM << 15 | RANDOM)))
 endif
 
-.PHONY: help demo test format lint layers types tests docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
+.PHONY: help demo test format lint layers types tests wheel compiled docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,7 +40,7 @@ $(VENV)/.flights: $(VENV)/.ready requirements-data.lock
 demo: $(VENV)/.ready ## the main job on a real database, shown
 	$(BIN)/python -m nexus demo
 
-test: format lint layers types tests docs ## everything that must pass
+test: format lint layers types tests compiled docs ## everything that must pass
 
 format: $(VENV)/.ready ## is every file formatted?
 	$(BIN)/ruff format --check src tests benchmarks examples
@@ -100,17 +102,40 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 
 tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign' --cov --cov-report=
+	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not compiled' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
+
+# The wheel of this Python with the commit path compiled (docs/internals/compiled.md),
+# unpacked where PYTHONPATH puts it before the sources; built from an sdist, so that
+# nothing compiled stays among them.
+$(COMPILED)/.ready: $(VENV)/.ready $(shell find src -name '*.py')
+	@test "$$(id -u)" != 0 || { command -v cc && $(BIN)/python -c "$(HAS_HEADERS)"; } >/dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install gcc libc6-dev python3-dev; }
+	@{ command -v cc && $(BIN)/python -c "$(HAS_HEADERS)"; } >/dev/null || \
+		{ echo "Compiling needs a C compiler and Python's headers: apt-get install gcc libc6-dev python3-dev" >&2; exit 1; }
+	rm -rf $(COMPILED)
+	mkdir $(COMPILED)
+	HATCH_BUILD_HOOKS_ENABLE=true $(BIN)/python -m build --no-isolation --outdir $(COMPILED)/dist . \
+		>$(COMPILED)/build.log 2>&1 || { cat $(COMPILED)/build.log; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) $(COMPILED)/dist/*.whl
+	@touch $@
+
+wheel: $(COMPILED)/.ready ## the wheel with the commit path compiled, in .venv/compiled/dist
+	@ls $(COMPILED)/dist/*.whl
+
+compiled: $(COMPILED)/.ready ## the tests of the commit path and of whole clusters, with the path compiled
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not interpreted' \
+		tests/storage tests/node/writing tests/protocol tests/model tests/e2e/test_compiled.py \
+		tests/e2e/test_crash.py tests/e2e/test_sync.py
 
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
-bench: $(VENV)/.ready ## measure on this machine, beside plain SQLite; some minutes
-	$(BIN)/python -m nexus bench
+bench: $(COMPILED)/.ready ## measure on this machine, beside plain SQLite; some minutes
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m nexus bench
 
-bench-peers: $(VENV)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
-	PYTHONPATH=benchmarks $(BIN)/python -m peers $(PEERS)
+bench-peers: $(COMPILED)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
+	PYTHONPATH=$(COMPILED):benchmarks $(BIN)/python -m peers $(PEERS)
 
 chaos: $(VENV)/.ready $(VENV)/.etcd ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) CROWD=$(CROWD) \

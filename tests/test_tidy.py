@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 DOORS = {"__init__.py", "__main__.py"}
+WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "hatch"
+]["build"]["targets"]["wheel"]
+COMPILED = WHEEL["hooks"]["mypyc"]["include"]
 
 
 def named(path: Path) -> str:
@@ -104,3 +109,18 @@ def test_every_test_that_the_makefile_names_exists() -> None:
 
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_what_is_compiled_declares_nothing_that_mypyc_would_change(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+    for node in ast.walk(tree):
+        # mypyc drops a class's keywords, and msgspec's are what makes a value frozen.
+        assert not (isinstance(node, ast.ClassDef) and node.keywords), node.lineno
+        # `raise … from …` sets no cause there, so nobody may ask for one.
+        assert not (isinstance(node, ast.Attribute) and node.attr == "__cause__")
+
+
+def test_nothing_compiled_lies_among_the_sources() -> None:
+    assert list((ROOT / "src").rglob("*.so")) == []

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 
 from nexus.model.statements import quote
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from workload_schemas import (
     TABLES,
     alter,

@@ -9,7 +9,7 @@ from nexus.node.reading.viewing import Rows
 from nexus.node.reading.views import Description
 from nexus.node.sqlstream import SqlStream
 from nexus.node.streamtransaction import State
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 
 RESULT = StatementResult(("a", "b"), [(1, "x")], 0, 7, ("INTEGER", None))
 

@@ -28,9 +28,9 @@ from nexus.node.telemetry.shortage import Shortage
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.jobs import Answer, Transaction
+from nexus.node.writing.work import Answer, Transaction
 from nexus.node.writing.writer import BatchWriter
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from nexus.storage.database import Database
 from nexus.storage.wal import WalSettings, WriteAheadLog
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nexus.node.sqlstream import SqlStream
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 
 
 async def say(stream: SqlStream, *texts: str) -> list[tuple[Any, ...]]:

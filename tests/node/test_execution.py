@@ -23,7 +23,7 @@ from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 from node.builders import Desk, until, wanted
 
 EPOCH = 7

@@ -11,7 +11,7 @@ from nexus.errors import (
 )
 from nexus.node.node import Node
 from nexus.node.sqlstream import SqlStream
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from node.builders import count, run, until
 from node.streams import say
 

@@ -22,8 +22,8 @@ from nexus.model.position import Offset
 from nexus.node import transactions
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.jobs import Answer, Transaction
-from nexus.storage.capture import Statement
+from nexus.node.writing.work import Answer, Transaction
+from nexus.storage.capturing.results import Statement
 from node.builders import (
     LIMIT_BYTES,
     PATIENCE_S,

@@ -11,7 +11,8 @@ from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.operation import Operation, Reigned
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.storage.apply import Applier
-from nexus.storage.capture import Capture, Captured, Statement
+from nexus.storage.capture import Capture
+from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import Fingerprints, fingerprint
 from storage.closing import Closing

@@ -15,7 +15,8 @@ from nexus.errors import (
 from nexus.model.entry import Payload, Record, encode_payload
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.apply import Applier
-from nexus.storage.capture import Capture, Captured, Statement
+from nexus.storage.capture import Capture
+from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import fingerprint
 

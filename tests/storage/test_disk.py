@@ -85,6 +85,7 @@ def test_a_durable_write_is_whole_in_one_step_where_the_system_can(
 
 
 @pytest.mark.parametrize("written", [3_000, errno.EOPNOTSUPP])
+@pytest.mark.interpreted
 def test_a_durable_write_that_is_cut_short_or_impossible_is_made_whole_and_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 from nexus.errors import NexusError
 from nexus.model.change import Change
 from nexus.model.position import Offset
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from nexus.storage.database import Database
 from nexus.storage.feed.reader import EntryReader
 from storage.folding import Fold

@@ -19,9 +19,9 @@ from nexus.node.reading.changes import ChangeStream, Wish, Write
 from nexus.node.reading.querying import query
 from nexus.node.reading.views import View, Views
 from nexus.node.transactions import TransactionManager
-from nexus.node.writing import jobs
+from nexus.node.writing import work
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.storage import capture
+from nexus.storage.capturing import results
 from nexus.storage.database import Database
 
 
@@ -108,7 +108,7 @@ class NodeSession:
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction; it may share its batch with others'."""
         answer = self._host.writer().execute_blocking(
-            jobs.Transaction(
+            work.Transaction(
                 tuple(map(_statement, statements)), foreign_keys=self.foreign_keys
             )
         )
@@ -178,16 +178,16 @@ class NodeSession:
             with self._lock:
                 self._reading = None
 
-    def _remember(self, answer: jobs.Answer) -> None:
+    def _remember(self, answer: work.Answer) -> None:
         if answer.position is not None:
             self._last_position = answer.position
 
 
-def _statement(statement: Statement) -> capture.Statement:
-    return capture.Statement(statement.sql, statement.params, statement.many)
+def _statement(statement: Statement) -> results.Statement:
+    return results.Statement(statement.sql, statement.params, statement.many)
 
 
-def _result(result: capture.StatementResult) -> Result:
+def _result(result: results.StatementResult) -> Result:
     return Result(
         result.columns,
         iter(result.rows),

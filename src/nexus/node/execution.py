@@ -18,8 +18,8 @@ from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
 from nexus.node.telemetry.measures import Measures
 from nexus.node.transactions import TransactionManager
-from nexus.node.writing.jobs import Answer, Transaction
-from nexus.storage.capture import Statement, StatementResult
+from nexus.node.writing.work import Answer, Transaction
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 
 _READ: Final = StatementKind.READ

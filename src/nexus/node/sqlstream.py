@@ -32,8 +32,8 @@ from nexus.node.streamtransaction import (
 )
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.node.writing.jobs import Transaction
-from nexus.storage.capture import Statement, StatementResult
+from nexus.node.writing.work import Transaction
+from nexus.storage.capturing.results import Statement, StatementResult
 
 _AT_ONCE: Final = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 _ON: Final = {"1", "on", "true", "yes"}

@@ -23,7 +23,7 @@ from nexus.node.reading.viewing import Viewing
 from nexus.node.reading.views import View, Views
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 
 

@@ -15,8 +15,9 @@ from nexus.model.operation import Fingerprint, Own, Reigned
 from nexus.model.position import Offset, Reign
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.node.writing.jobs import Answer, Errand, Interactive, Job, Transaction
+from nexus.node.writing.jobs import Job
 from nexus.node.writing.turns import WriterTurns, short_of_space
+from nexus.node.writing.work import Answer, Errand, Interactive, Transaction
 from nexus.node.writing.writer import BatchWriter
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import apsw
-import msgspec
 
 from nexus.errors import (
     ConstraintError,
@@ -18,7 +17,6 @@ from nexus.errors import (
     StatementError,
     TransactionTooLargeError,
 )
-from nexus.model.operation import Operation
 from nexus.model.statements import (
     StatementKind,
     classify,
@@ -30,14 +28,10 @@ from nexus.model.statements import (
 )
 from nexus.storage.capturing.preupdate import NotSmallError
 from nexus.storage.capturing.recorder import Recorder
-from nexus.storage.capturing.rowstatements import (
-    RowStatements,
-    Statement,
-    StatementResult,
-)
+from nexus.storage.capturing.results import Captured, Statement, StatementResult
+from nexus.storage.capturing.rowstatements import RowStatements
 from nexus.storage.capturing.widetext import refuse_spoiled
 from nexus.storage.database import Database
-from nexus.storage.schema.columns import SchemaChange
 from nexus.storage.sqlite.complaints import (
     BINDING_ERRORS,
     binding_error,
@@ -45,8 +39,6 @@ from nexus.storage.sqlite.complaints import (
 )
 from nexus.storage.sqlite.connections import storage_error
 from nexus.storage.sqlite.permissions import PAST_THE_LOG
-
-__all__ = ["Capture", "Captured", "Statement", "StatementResult"]
 
 PROGRESS_OPERATIONS: Final = 1_000
 """SQLite operations between two looks at a running statement's size."""
@@ -67,17 +59,6 @@ class Watched(Protocol):
     cancelled: bool
 
 
-class Captured(msgspec.Struct, frozen=True):
-    """What a transaction did."""
-
-    operations: tuple[Operation, ...]
-    results: list[StatementResult]
-    schema_hash: bytes
-    """The schema before its first operation."""
-    schema_changes: tuple[SchemaChange, ...] = ()
-    """What its schema statements made of the tables."""
-
-
 class Capture:
     """Captures one transaction at a time, inside the writer's open transaction."""
 
@@ -96,6 +77,8 @@ class Capture:
         self._schema_hash = b""
         self._savepoints: list[str] = []
         self._too_large = False
+        self._answer_is_no_text = False
+        """Of the statement that ran last."""
         self._small: dict[str, bool] = {}
         """Texts, and whether they change few rows of ordinary tables."""
         self._writer.set_progress_handler(self._watch_size, PROGRESS_OPERATIONS)
@@ -134,8 +117,8 @@ class Capture:
         self._writer.execute("savepoint nexus_statement")
         try:
             return self._execute(statement, index)
-        except StatementError as error:
-            if self.outer_stands and isinstance(error.__cause__, UnicodeDecodeError):
+        except StatementError:
+            if self.outer_stands and self._answer_is_no_text:
                 self._writer.execute("rollback to nexus_statement")
             raise
         finally:
@@ -210,6 +193,7 @@ class Capture:
                 index=index,
             )
         self._permissions.refusal = ""
+        self._answer_is_no_text = False
         self._may_interrupt = True
         try:
             result = self._dispatch(classify(statement.sql), statement)
@@ -225,6 +209,7 @@ class Capture:
                 ) from error
             raise statement_error(error, index) from error
         except BINDING_ERRORS as error:
+            self._answer_is_no_text = isinstance(error, UnicodeDecodeError)
             raise binding_error(error, index) from error
         finally:
             self._may_interrupt = False

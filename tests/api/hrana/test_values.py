@@ -6,7 +6,7 @@ import pytest
 from nexus.api.hrana.messages import BlobValue, FloatValue, IntegerValue, Value
 from nexus.api.hrana.values import read_value, write_counts, write_value
 from nexus.api.refusals import ArgumentsError
-from nexus.storage.capture import StatementResult
+from nexus.storage.capturing.results import StatementResult
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from nexus.node.clients.pending import Pending
 from nexus.node.reading.pieces import Reading
 from nexus.protocol.calls import Done, Execute, Rows
 from nexus.protocol.codec import Decoder
-from nexus.storage.capture import StatementResult
+from nexus.storage.capturing.results import StatementResult
 from node.builders import until
 
 RESULTS = [StatementResult(("v",), [(1,), (2,), (3,)], 3, 3)]

@@ -12,7 +12,7 @@ from nexus.node.reading import pieces as reading
 from nexus.node.reading.pieces import Reading
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import Decoder
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from nexus.storage.sqlite.connections import execute
 from node.builders import Desk, open_desk, wanted
 

@@ -7,7 +7,7 @@ import pytest
 
 from nexus.errors import NodeStoppedError, StatementError
 from nexus.node.reading.querying import query
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from nexus.storage.sqlite.connections import open_reader
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from nexus.errors import DatabaseBusyError, NoDatabaseError, NodeStoppedError
 from nexus.node.reading.views import Views
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from nexus.storage.database import Database
 from node.builders import Desk, wanted
 

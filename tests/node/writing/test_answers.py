@@ -6,7 +6,7 @@ from nexus.errors import TransactionError
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
 from nexus.node.writing.answers import STORED_ANSWER_LIMIT, answer_again, stored_answer
-from nexus.storage.capture import Captured, StatementResult
+from nexus.storage.capturing.results import Captured, StatementResult
 
 REIGN = Reign(Epoch(3), HistoryId("cafe"), NodeId("n"), Offset(1), 0, "start")
 

@@ -9,9 +9,10 @@ from nexus.model.position import Offset
 from nexus.node.telemetry.measures import Histogram, Measures
 from nexus.node.writing.batch import nothing_happened
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.jobs import Job, Transaction
+from nexus.node.writing.jobs import Job
+from nexus.node.writing.work import Transaction
 from nexus.node.writing.writer import BatchWriter
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 from node.builders import Desk, open_desk
 
 
@@ -96,6 +97,7 @@ def test_the_wait_for_the_quorum_is_timed_and_what_is_late_is_unknown(
     desk.close()
 
 
+@pytest.mark.interpreted
 def test_a_batch_that_breaks_off_is_refused_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_batch_that_breaks_off_is_refused_as_a_whole(
     desk.close()
 
 
+@pytest.mark.interpreted
 def test_a_disk_without_space_refuses_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

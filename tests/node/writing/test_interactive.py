@@ -19,8 +19,8 @@ from nexus.errors import (
 )
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.node.writing.jobs import Transaction
-from nexus.storage.capture import Statement
+from nexus.node.writing.work import Transaction
+from nexus.storage.capturing.results import Statement
 from node.builders import LIMIT_BYTES, PATIENCE_S, Desk, elsewhere, wanted
 
 INSERT = "insert into t(v) values (?)"
@@ -290,6 +290,7 @@ def test_a_writer_that_cannot_begin_tells_who_waits_for_it(
 
 
 @pytest.mark.parametrize("method", ["execute", "finish"])
+@pytest.mark.interpreted
 def test_a_fault_of_ours_reaches_the_client_and_stops_the_writer(
     desk: Desk,
     manager: TransactionManager,

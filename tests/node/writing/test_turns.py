@@ -18,7 +18,7 @@ from nexus.model.position import Offset
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.jobs import Answer
+from nexus.node.writing.work import Answer
 from nexus.storage.database import Database
 from node.builders import Desk, outcome_of, until, wanted
 
@@ -39,6 +39,7 @@ def writing_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return threads
 
 
+@pytest.mark.interpreted
 async def test_a_lone_thread_writes_itself_and_the_main_thread_never_does(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ async def test_a_lone_thread_writes_itself_and_the_main_thread_never_does(
     assert desk.rows("select v from t") == [(1,), (2,)]
 
 
+@pytest.mark.interpreted
 async def test_in_sync_mode_only_the_writers_own_thread_waits_for_the_quorum(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +65,7 @@ async def test_in_sync_mode_only_the_writers_own_thread_waits_for_the_quorum(
     assert threads[-1] == "nexus-writer"
 
 
+@pytest.mark.interpreted
 async def test_in_sync_mode_a_batch_looks_for_company_before_it_begins(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +84,7 @@ async def test_in_sync_mode_a_batch_looks_for_company_before_it_begins(
     assert desk.rows("select count(*) from t") == [(8,)]
 
 
+@pytest.mark.interpreted
 async def test_a_failure_on_a_clients_thread_is_told_to_him_the_others_and_the_node(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +104,7 @@ async def test_a_failure_on_a_clients_thread_is_told_to_him_the_others_and_the_n
     assert [str(error) for error in desk.failures] == ["the disk is gone"]
 
 
+@pytest.mark.interpreted
 async def test_a_full_disk_met_on_a_clients_thread_is_mended_by_the_writers_own(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,8 @@ from nexus.node.startup import open_storage, redo
 from nexus.node.telemetry import shortage
 from nexus.node.writing.answers import STORED_ANSWER_LIMIT
 from nexus.node.writing.commitment import Commitment, ReignEndedError
-from nexus.node.writing.jobs import Job, Transaction
+from nexus.node.writing.jobs import Job
+from nexus.node.writing.work import Transaction
 from nexus.node.writing.writer import MAX_BATCH_BYTES, BatchWriter
 from node.builders import (
     PATIENCE_S,
@@ -244,6 +245,7 @@ def test_a_failed_sync_answers_unknown_and_stops_the_writer(
     assert desk.database.position.offset == 2
 
 
+@pytest.mark.interpreted
 def test_hard_case_13_a_commit_that_fails_after_the_log_is_never_told_as_a_failure(
     desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +261,7 @@ def test_hard_case_13_a_commit_that_fails_after_the_log_is_never_told_as_a_failu
     assert desk.log.durable_offset == 3
 
 
+@pytest.mark.interpreted
 def test_nothing_is_captured_while_the_database_is_behind_its_log(
     desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +284,7 @@ def test_nothing_is_captured_while_the_database_is_behind_its_log(
     assert desk.log.last_offset == 3
 
 
+@pytest.mark.interpreted
 def test_a_crash_between_log_and_commit_is_made_good_at_the_next_start(
     tmp_path: Path,
 ) -> None:
@@ -315,6 +319,7 @@ writer.run_batch([Job(wanted("insert into t(v) values (7)", name="once"))])
         storage.close()
 
 
+@pytest.mark.interpreted
 def test_an_error_that_nobody_foresaw_settles_every_job_of_the_batch(
     desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from nexus.errors import ConstraintError
 from nexus.model.operation import Rows
-from nexus.storage.capture import Capture, Captured, Statement
+from nexus.storage.capture import Capture
 from nexus.storage.capturing.preupdate import MOST_BYTES, MOST_ROWS
+from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.changesets.changes import read_changes
 from nexus.storage.database import Database
 from storage.pair import Pair, content, rows

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus.model.operation import Rows
-from nexus.storage.capture import Captured, Statement
+from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.capturing.rowids import FEW_CHANGES
 from nexus.storage.changesets.changes import read_changes
 from storage.pair import Pair, content, rows

@@ -7,7 +7,8 @@ import apsw
 import pytest
 
 from nexus.storage.capturing.recorder import Recorder
-from nexus.storage.capturing.rowstatements import RowStatements, Statement
+from nexus.storage.capturing.results import Statement
+from nexus.storage.capturing.rowstatements import RowStatements
 from nexus.storage.database import Database
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nexus.errors import RefusedStatementError
-from nexus.storage.capture import Capture, Captured, Statement
+from nexus.storage.capture import Capture
+from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.database import Database
 
 TABLES = (

@@ -150,6 +150,7 @@ class StateCutInMidRead(LogState):
         self.last_offset = state.last_offset
 
 
+@pytest.mark.interpreted
 def test_entries_written_over_a_cut_during_a_read_are_not_returned(
     tmp_path: Path,
 ) -> None:

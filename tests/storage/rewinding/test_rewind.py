@@ -292,6 +292,7 @@ def test_a_position_that_the_database_never_had_is_refused(node: Deposed) -> Non
         rewind(node.pair.master, node.log, node.catalog, stranger)
 
 
+@pytest.mark.interpreted
 def test_entries_that_retention_drops_meanwhile_end_it(
     node: Deposed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         Database.expect(path)
 
 
+@pytest.mark.interpreted
 def test_a_disk_that_is_full_is_told_as_such_where_sqlite_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_query_that_failed_half_read_keeps_no_snapshot(tmp_path: Path) -> None
     reader.close()
 
 
+@pytest.mark.interpreted
 def test_an_old_sqlite_is_refused_with_the_mend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -89,6 +89,7 @@ def test_outside_a_context_nothing_is_judged(connection: apsw.Connection) -> Non
     assert found.refusal == ""
 
 
+@pytest.mark.interpreted
 def test_texts_that_passed_are_remembered_until_the_schema_changes(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

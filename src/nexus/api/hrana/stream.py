@@ -59,7 +59,7 @@ from nexus.api.refusals import (
 from nexus.errors import NexusError
 from nexus.model.statements import StatementKind, classify, has_several, split
 from nexus.node.sqlstream import SqlStream
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 
 ANSWER_BYTES: Final = 32 << 20
 """Of one statement's rows. A cursor has no such bound, but in a transaction that holds

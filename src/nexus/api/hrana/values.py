@@ -18,7 +18,7 @@ from nexus.api.hrana.messages import (
 from nexus.api.hrana.results import Col, StmtResult
 from nexus.api.refusals import ArgumentsError
 from nexus.api.values import LEAST_INTEGER, MOST_INTEGER
-from nexus.storage.capture import StatementResult
+from nexus.storage.capturing.results import StatementResult
 
 _NULL: Final = NullValue()
 

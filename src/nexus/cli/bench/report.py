@@ -11,6 +11,7 @@ import apsw
 from rich.table import Table
 
 from nexus.cli.terminal import plain_table
+from nexus.storage import wal
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +206,11 @@ def _reaches(line: Line, results: Results) -> bool | None:
 
 def machine() -> str:
     """What it was measured on, in one line."""
+    path = "interpreted" if wal.__file__.endswith(".py") else "compiled"
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
+        f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, "
+        f"the commit path {path}"
     )
 
 

@@ -21,7 +21,8 @@ from nexus.node.clients.delivery import Delivery, ReaderHost
 from nexus.node.clients.pending import PendingRequests
 from nexus.node.clients.tenure import Tenure, WriterHost, bound, placed
 from nexus.node.reading.pieces import Reading
-from nexus.node.writing.jobs import Answer, Job, Transaction
+from nexus.node.writing.jobs import Job
+from nexus.node.writing.work import Answer, Transaction
 from nexus.protocol.calls import (
     Begin,
     Cancel,
@@ -35,7 +36,7 @@ from nexus.protocol.calls import (
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.failures import failed_of
 from nexus.protocol.messages import Error, ErrorCode, Message, Ping, Pong
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 
 MOST_REQUESTS: Final = 1_024
 """Under way for one client; then it is not listened to until half of them are done."""

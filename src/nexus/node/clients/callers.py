@@ -41,7 +41,7 @@ from nexus.protocol.calls import (
 from nexus.protocol.messages import ErrorCode
 from nexus.protocol.passage import TO_MASTER
 from nexus.protocol.proofs import attached_proof
-from nexus.storage.capture import Statement
+from nexus.storage.capturing.results import Statement
 
 REST_LIMIT_S: Final = 60.0
 

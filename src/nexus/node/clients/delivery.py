@@ -8,7 +8,7 @@ from nexus.errors import TransactionExpiredError
 from nexus.node.clients.pending import Pending
 from nexus.node.reading.pieces import Reading, Room, answered, next_of, pieces
 from nexus.protocol.calls import Done, Execute
-from nexus.storage.capture import StatementResult
+from nexus.storage.capturing.results import StatementResult
 
 MOST_READINGS: Final = 4
 """Queries of one client that run at once, each with a piece of rows in memory."""

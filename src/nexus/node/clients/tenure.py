@@ -11,7 +11,7 @@ from nexus.model.position import Position
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
 from nexus.protocol.calls import Begin, Done, Query
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 
 MOST_BYTES_INSIDE: Final = 32 << 20
 """Of a query's rows in a transaction: they are read at once, beside the writer."""

@@ -16,7 +16,7 @@ from nexus.errors import NexusError, ProtocolError, StatementError
 from nexus.node.reading.querying import FAILURES, failure_of
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import encode
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 from nexus.storage.sqlite.complaints import statement_error
 from nexus.storage.sqlite.connections import execute

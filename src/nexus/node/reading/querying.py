@@ -5,7 +5,7 @@ from typing import Final
 import apsw
 
 from nexus.errors import NexusError, NodeStoppedError
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.sqlite.complaints import (
     BINDING_ERRORS,
     binding_error,

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from nexus.errors import NodeStoppedError
 from nexus.node.reading.views import View, Views
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]

@@ -16,7 +16,7 @@ import msgspec
 from nexus.errors import DatabaseBusyError
 from nexus.model.position import Offset
 from nexus.node.reading.querying import FAILURES, failure_of, query, stopping
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 from nexus.storage.schema.system import read_position
 from nexus.storage.sqlite.complaints import statement_error

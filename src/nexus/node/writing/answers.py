@@ -6,8 +6,8 @@ import msgspec
 
 from nexus.errors import TransactionError
 from nexus.model.position import Epoch, HistoryId, Offset, Position, Reign
-from nexus.node.writing.jobs import Answer
-from nexus.storage.capture import Captured, StatementResult
+from nexus.node.writing.work import Answer
+from nexus.storage.capturing.results import Captured, StatementResult
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, array_like=True):

@@ -17,7 +17,8 @@ from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.node.telemetry.shortage import Shortage
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.jobs import Answer, Job, deliver
+from nexus.node.writing.jobs import Job, deliver
+from nexus.node.writing.work import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ import asyncio
 import math
 import queue
 import time
-from typing import Any, Final
-
-import msgspec
+from enum import Enum, auto
+from typing import Any
 
 from nexus.errors import (
     DatabaseBusyError,
@@ -20,26 +19,19 @@ from nexus.errors import (
     TransactionExpiredError,
 )
 from nexus.node.writing.batch import nothing_happened
-from nexus.node.writing.jobs import Answer, Interactive, Job, deliver
+from nexus.node.writing.jobs import Job, deliver
+from nexus.node.writing.work import Answer, Interactive
 from nexus.node.writing.writer import BatchWriter
-from nexus.storage.capture import Statement, StatementResult
+from nexus.storage.capturing.results import Statement, StatementResult
 
 
-class _Commit(msgspec.Struct, frozen=True):
-    """The client wants its transaction committed."""
+class _Signal(Enum):
+    """What the client asks beside statements."""
 
-
-class _Rollback(msgspec.Struct, frozen=True):
-    """The client takes its transaction back."""
-
-
-class _Hurry(msgspec.Struct, frozen=True):
+    COMMIT = auto()
+    ROLLBACK = auto()
+    HURRY = auto()
     """The writer looks at its clock again."""
-
-
-_COMMIT: Final = _Commit()
-_ROLLBACK: Final = _Rollback()
-_HURRY: Final = _Hurry()
 
 
 class InteractiveTransaction:
@@ -69,13 +61,13 @@ class InteractiveTransaction:
 
     def commit(self) -> Answer:
         """Log and commit; durable on return."""
-        answer: Answer = self._call(_COMMIT)
+        answer: Answer = self._call(_Signal.COMMIT)
         return answer
 
     def rollback(self) -> None:
         """Take everything back; harmless when the transaction has ended already."""
         if not self.ended:
-            self._call(_ROLLBACK)
+            self._call(_Signal.ROLLBACK)
 
     async def ask(self, statement: Statement) -> StatementResult:
         """As `execute`, for a client in an event loop."""
@@ -84,7 +76,7 @@ class InteractiveTransaction:
 
     async def ask_commit(self) -> Answer:
         """As `commit`, for a client in an event loop."""
-        answer: Answer = await self._ask(_COMMIT)
+        answer: Answer = await self._ask(_Signal.COMMIT)
         return answer
 
     def give_up(self) -> None:
@@ -92,7 +84,7 @@ class InteractiveTransaction:
         self._given_up = True  # before `running` is read: `begins` does it after
         self.interrupt()
         if not self.ended:
-            self._calls.put(Job(_ROLLBACK))
+            self._calls.put(Job(_Signal.ROLLBACK))
             self._answer_if_late()
 
     def begins(self, job: Job) -> None:
@@ -124,13 +116,13 @@ class InteractiveTransaction:
                 if left_s < self.idle_limit_s:
                     continue
                 raise _expired(self.idle_limit_s) from None
-            if job.work is not _HURRY:
+            if job.work is not _Signal.HURRY:
                 return job
 
     def end_within(self, limit_s: float) -> None:
         """Take it back unless its client ends it by then; from any thread."""
         self._deadline_s = time.monotonic() + limit_s
-        self._calls.put(Job(_HURRY))
+        self._calls.put(Job(_Signal.HURRY))
 
     def _left_s(self) -> float:
         """Seconds until it must have ended."""
@@ -208,11 +200,11 @@ def _serve_calls(
         except (TransactionExpiredError, NodeStoppedError) as error:
             writer.abandon()
             return error
-        if isinstance(job.work, _Commit):
+        if job.work is _Signal.COMMIT:
             end = transaction.ends("this transaction was committed")
             _commit(job, work, writer)
             return end
-        if isinstance(job.work, _Rollback):
+        if job.work is _Signal.ROLLBACK:
             writer.abandon()
             end = transaction.ends("this transaction was rolled back")
             deliver([job])

@@ -11,34 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-import msgspec
-
-from nexus.model.cluster import Outcome
-from nexus.model.position import Position
-from nexus.storage.capture import Statement, StatementResult
-
-
-class Transaction(msgspec.Struct, frozen=True):
-    """What one client wants done at once."""
-
-    statements: tuple[Statement, ...]
-    transaction_id: str = ""
-    foreign_keys: bool = True
-    """False: without enforcement, as schema migrations ask; runs in a batch alone."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What became of a transaction.
-
-    `position` is where it stands in the log, or None if it changed nothing and so
-    took no offset.
-    """
-
-    results: list[StatementResult]
-    position: Position | None
-    outcome: Outcome = Outcome.COMMITTED
-    durable_on: int = 1
-
 
 class Job:
     """One piece of work for the writer thread; answered exactly once."""
@@ -128,17 +100,3 @@ def deliver(jobs: Iterable[Job]) -> None:
 def _settle_all(jobs: Sequence[Job]) -> None:
     for job in jobs:
         job.settle()
-
-
-class Errand(msgspec.Struct, frozen=True):
-    """Something else to be done by the writer thread, between two batches."""
-
-    run: Callable[[], Any]
-
-
-class Interactive(msgspec.Struct, frozen=True):
-    """A client wants the writer for several statements."""
-
-    foreign_keys: bool
-    transaction_id: str
-    idle_limit_s: float

@@ -25,7 +25,8 @@ from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import ReignEndedError
 from nexus.node.writing.interactive import InteractiveTransaction, serve_interactive
-from nexus.node.writing.jobs import Errand, Interactive, Job, Transaction, deliver
+from nexus.node.writing.jobs import Job, deliver
+from nexus.node.writing.work import Errand, Interactive, Transaction
 from nexus.node.writing.writer import BatchWriter
 from nexus.storage.database import Database
 
@@ -55,7 +56,7 @@ class WriterTurns:
         self._hooks = hooks
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._turn = threading.Lock()
-        self._thread = threading.Thread(
+        self._runner = threading.Thread(
             target=copy_context().run,
             args=(self._run,),
             name="nexus-writer",
@@ -73,7 +74,7 @@ class WriterTurns:
 
     def start(self) -> None:
         """Begin to take jobs."""
-        self._thread.start()
+        self._runner.start()
 
     def put(self, job: Job) -> None:
         """Have the writer thread run it, or answer it that this has ended."""
@@ -111,8 +112,8 @@ class WriterTurns:
         if (transaction := self._open) is not None:
             transaction.end_within(STOP_GRACE_S)
         self._queue.put(Job(_STOP))
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._runner.is_alive():
+            self._runner.join()
         self._take_no_more()
 
     def _lead(self, job: Job) -> None:

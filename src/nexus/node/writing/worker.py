@@ -26,7 +26,8 @@ from nexus.errors import (
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset, Position
 from nexus.node.telemetry.measures import Measures
-from nexus.node.writing.jobs import Errand, Job, deliver
+from nexus.node.writing.jobs import Job, deliver
+from nexus.node.writing.work import Errand
 from nexus.storage.apply import Applier
 from nexus.storage.database import Database
 from nexus.storage.wal import LogCursor, WriteAheadLog
@@ -76,7 +77,7 @@ class ApplyWorker:
         self._is_over = False
         """Whether the thread takes nothing more."""
         self._cursor: LogCursor | None = None
-        self._thread = threading.Thread(
+        self._runner = threading.Thread(
             target=copy_context().run,
             args=(self._run,),
             name="nexus-apply",
@@ -86,7 +87,7 @@ class ApplyWorker:
     def start(self) -> None:
         """Take the writer connection and begin to wait for targets."""
         self.database.set_mode_applying()
-        self._thread.start()
+        self._runner.start()
 
     def advance(self, target: Offset) -> None:
         """Entries up to `target` may be applied; never moves back."""
@@ -114,8 +115,8 @@ class ApplyWorker:
         """Finish the running batch and end the thread; blocks."""
         self._stopping = True
         self._calls.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._runner.is_alive():
+            self._runner.join()
         self._take_no_more()
 
     def _take_no_more(self) -> None:

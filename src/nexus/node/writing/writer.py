@@ -21,9 +21,11 @@ from nexus.node.startup import apply_logged
 from nexus.node.writing.answers import answer_again, stored_answer
 from nexus.node.writing.batch import Batch, Hooks, nothing_happened, refuse
 from nexus.node.writing.commitment import ReignEndedError
-from nexus.node.writing.jobs import Answer, Job, Transaction, deliver
+from nexus.node.writing.jobs import Job, deliver
+from nexus.node.writing.work import Answer, Transaction
 from nexus.storage.apply import Applier
-from nexus.storage.capture import Capture, Captured
+from nexus.storage.capture import Capture
+from nexus.storage.capturing.results import Captured
 from nexus.storage.database import Database
 from nexus.storage.wal import WriteAheadLog
 

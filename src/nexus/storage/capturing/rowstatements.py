@@ -1,9 +1,7 @@
 """Run clients' queries and row changes on the writer's connection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
-
-import msgspec
 
 from nexus.errors import AnswerTooLargeError
 from nexus.model.statements import (
@@ -13,40 +11,10 @@ from nexus.model.statements import (
     writes_and_answers,
 )
 from nexus.storage.capturing.recorder import Recorder
+from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
-from nexus.storage.sqlite.connections import Column, all_rows, execute
+from nexus.storage.sqlite.connections import all_rows, execute
 from nexus.storage.sqlite.permissions import Scope
-
-
-class Statement(msgspec.Struct, frozen=True):
-    """One statement with its parameters; `many` runs it once for each set."""
-
-    sql: str
-    params: Any = ()
-    many: Any = None
-    most_bytes: int = 0
-    """Of a query's rows; 0: any number."""
-
-
-class StatementResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one statement gave."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    rows_affected: int
-    """-1 where SQLite does not count."""
-    last_insert_rowid: int
-    decltypes: tuple[str | None, ...] = ()
-    """What the tables declare the columns to be."""
-
-    @classmethod
-    def of_query(
-        cls, columns: Sequence[Column], rows: list[tuple[Any, ...]]
-    ) -> "StatementResult":
-        """What a query gave."""
-        names = tuple(name for name, _ in columns)
-        return cls(names, rows, -1, 0, tuple(declared for _, declared in columns))
-
 
 _NOTHING: Final = StatementResult((), [], 0, 0)
 

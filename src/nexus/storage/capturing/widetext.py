@@ -36,11 +36,12 @@ def refuse_spoiled(
         if not isinstance(operation, Rows):
             continue
         for change in apsw.Changeset.iter(operation.changeset):
+            name = change.name
             try:
                 old, new = change.old, change.new
             except UnicodeDecodeError:
-                raise _refusal(change.name) from None
-            table = tables.get(change.name.lower())
+                raise _refusal(name) from None
+            table = tables.get(name.lower())
             if new is not None and table is not None:
                 _check(connection, table, old or new, new, codec)
 
