@@ -18,7 +18,7 @@ class Renewal:
 
     def begins(self, epoch: Epoch, until_ms: int) -> None:
         """This node reigned, and met the epoch."""
-        self._record, self._until_ms = VoteRecord(epoch), until_ms
+        self._record, self._until_ms = VoteRecord(epoch), float(until_ms)
 
     def is_due(self, record: VoteRecord, now_ms: int) -> bool:
         """Whether it stands as soon as its database allows that."""

@@ -42,7 +42,7 @@ class Incoming:
         """Whether the master's log is this log, up to its end (hard-case 9)."""
         self._reign: Reign | None = None
         """Of the next entry expected; it stops before `_reign_stop`."""
-        self._reign_stop: float = 0
+        self._reign_stop: float = 0.0
 
     @property
     def history(self) -> EpochHistory:
