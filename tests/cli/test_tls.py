@@ -132,7 +132,7 @@ def test_a_file_without_a_certificate_is_one_line(run: Run, directory: Path) -> 
 def test_help_says_for_how_long_a_certificate_is_valid(
     run: Run, command: str, days: int
 ) -> None:
-    assert f"default: ({days})" in run("tls", command, "--help").output
+    assert f"default: {days};" in run("tls", command, "--help").output
 
 
 def test_a_certificate_is_revoked_for_all_nodes(run: Run, directory: Path) -> None:
