@@ -120,6 +120,16 @@ def test_what_is_compiled_declares_nothing_that_mypyc_would_change(module: str) 
         assert not (isinstance(node, ast.ClassDef) and node.keywords), node.lineno
         # `raise … from …` sets no cause there, so nobody may ask for one.
         assert not (isinstance(node, ast.Attribute) and node.attr == "__cause__")
+        # A name has one type in a function, and an error of another one is a TypeError.
+        if isinstance(node, FUNCTIONS):
+            caught = {
+                (handler.name, ast.unparse(handler.type))
+                for handler in ast.walk(node)
+                if isinstance(handler, ast.ExceptHandler)
+                if handler.name is not None and handler.type is not None
+            }
+            names = [name for name, _ in caught]
+            assert sorted(set(names)) == sorted(names), node.name
 
 
 def test_nothing_compiled_lies_among_the_sources() -> None:

@@ -296,6 +296,7 @@ async def test_a_large_entry_in_parts_arrives_whole(crowd: Crowd) -> None:
         assert await count(replica) == 0
 
 
+@pytest.mark.interpreted
 async def test_a_replica_whose_database_has_no_room_says_so_until_it_has(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,7 @@ async def test_a_fault_of_ours_in_an_errand_is_told_to_its_caller_and_the_node(
     assert isinstance(desk.failures[0], ZeroDivisionError)
 
 
+@pytest.mark.interpreted
 async def test_an_entry_of_our_own_that_sqlite_takes_back_stops_the_writer(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_nobody_waits_for_ever_who_comes_while_the_writer_stops(desk: Desk) -> N
     assert all(isinstance(part[-1], NodeStoppedError) for part in found)
 
 
+@pytest.mark.interpreted
 async def test_too_many_waiting_clients_are_refused_at_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

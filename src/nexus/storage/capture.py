@@ -198,8 +198,8 @@ class Capture:
         try:
             result = self._dispatch(classify(statement.sql), statement)
             self._check_size()
-        except (RefusedStatementError, StatementError) as error:
-            error.index = index
+        except (RefusedStatementError, StatementError) as refused:
+            refused.index = index
             raise
         except apsw.Error as error:
             self._check_size()
@@ -208,9 +208,9 @@ class Capture:
                     self._permissions.refusal, index=index
                 ) from error
             raise statement_error(error, index) from error
-        except BINDING_ERRORS as error:
-            self._answer_is_no_text = isinstance(error, UnicodeDecodeError)
-            raise binding_error(error, index) from error
+        except BINDING_ERRORS as unbound:
+            self._answer_is_no_text = isinstance(unbound, UnicodeDecodeError)
+            raise binding_error(unbound, index) from unbound
         finally:
             self._may_interrupt = False
         self._results.append(result)

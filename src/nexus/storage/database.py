@@ -104,12 +104,12 @@ class Database(Access):
         self.begun += 1
         try:
             self.writer.execute("begin immediate")
-        except apsw.BusyError as error:
+        except apsw.BusyError as busy:
             raise DatabaseBusyError(
                 f"another process holds the lock for writing {self.path}; only its "
                 "node may write to it: end that process, or its transaction; nothing "
                 "happened here, try again then"
-            ) from error
+            ) from busy
         except apsw.Error as error:
             raise storage_error("SQLite could not begin", error) from error
         try:

@@ -144,6 +144,7 @@ def test_a_mark_never_waits_for_a_reader(
         hashed(verifications, 1)
 
 
+@pytest.mark.interpreted
 def test_a_mark_that_cannot_be_pinned_never_stops_who_wrote_it(
     desk: Desk, verifications: Verifications, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,7 @@ def test_an_election_goes_as_it_is_written(transcript: Path) -> None:
     run(transcript)
 
 
+@pytest.mark.interpreted
 def test_the_transcripts_make_every_move_that_there_is() -> None:
     made = set[Move]().union(*map(run, TRANSCRIPTS))
 

@@ -175,8 +175,8 @@ def serve_interactive(
     """Serve one client on the writer thread until its transaction ends."""
     try:
         writer.begin_interactive()
-    except DatabaseBusyError as error:
-        _refuse(opening, error)
+    except DatabaseBusyError as busy:
+        _refuse(opening, busy)
         return
     except BaseException as error:
         _refuse(opening, nothing_happened(error))
@@ -197,9 +197,9 @@ def _serve_calls(
     while True:
         try:
             job = transaction.next_call()
-        except (TransactionExpiredError, NodeStoppedError) as error:
+        except (TransactionExpiredError, NodeStoppedError) as expiry:
             writer.abandon()
-            return error
+            return expiry
         if job.work is _Signal.COMMIT:
             end = transaction.ends("this transaction was committed")
             _commit(job, work, writer)
@@ -213,8 +213,8 @@ def _serve_calls(
         writer.capture.watched = job
         try:
             job.result = writer.capture.execute(job.work)
-        except NexusError as error:
-            job.error = error
+        except NexusError as refusal:
+            job.error = refusal
         except BaseException as error:
             _refuse(job, nothing_happened(error))
             raise
@@ -233,9 +233,9 @@ def _serve_calls(
 def _commit(job: Job, work: Interactive, writer: BatchWriter) -> None:
     try:
         writer.finish_interactive(job, work.transaction_id)
-    except TransactionError as error:
+    except TransactionError as refusal:
         writer.abandon()
-        _refuse(job, error)
+        _refuse(job, refusal)
     except BaseException as error:
         if not job.delivered:
             _refuse(job, nothing_happened(error))

@@ -120,12 +120,12 @@ class WriterTurns:
         """Run one batch; what goes wrong is the writer thread's to mend or to end."""
         try:
             self._run_batches([job])
-        except DiskFullError as error:
+        except DiskFullError as shortage:
             if self._writer.can_recover:
-                self.shortage = error
+                self.shortage = shortage
                 self._queue.put(Job(_NOTHING))
             else:
-                self._end_for(error)
+                self._end_for(shortage)
         except BaseException as error:  # noqa: BLE001 - it must reach the node
             self._end_for(error)
 
@@ -230,8 +230,8 @@ class WriterTurns:
     def _run_errand(self, job: Job, errand: Errand) -> None:
         try:
             job.result = errand.run()
-        except ReignEndedError as error:
-            job.error = NodeStoppedError(f"nothing was done: {error}")
+        except ReignEndedError as end:
+            job.error = NodeStoppedError(f"nothing was done: {end}")
             raise
         except BaseException as error:
             job.error = error

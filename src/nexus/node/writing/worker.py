@@ -176,18 +176,18 @@ class ApplyWorker:
         began = time.monotonic()
         try:
             position = self._applier.apply(records)
-        except DiskFullError as error:
+        except DiskFullError as shortage:
             self._forget_cursor()
-            self._hooks.short(error)
+            self._hooks.short(shortage)
             self._wait_for_space()
             return
-        except ApplyError as error:
+        except ApplyError as conflict:
             self._halted = True
             self._forget_cursor()
-            self._hooks.conflicted(error)
+            self._hooks.conflicted(conflict)
             return
-        except DatabaseBusyError as error:
-            log.warning("apply_waits", reason=str(error))
+        except DatabaseBusyError as busy:
+            log.warning("apply_waits", reason=str(busy))
             return
         self._measures.apply.observe(time.monotonic() - began)
         self._measures.applied_batch.observe(len(records))

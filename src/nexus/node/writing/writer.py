@@ -166,12 +166,12 @@ class BatchWriter:
             self.hooks.written(batch.records[-1].offset)
             durable = self._log.sync()
             measures.log_sync.observe(time.monotonic() - began)
-        except DiskFullError as error:
+        except DiskFullError as shortage:
             if not self._log.failed:
-                self.hooks.space.begins(error)
+                self.hooks.space.begins(shortage)
                 self.abandon()
-                return error
-            batch.leave_unknown(f"this node failed: {error}", measures)
+                return shortage
+            batch.leave_unknown(f"this node failed: {shortage}", measures)
             raise
         except StorageError as error:
             batch.leave_unknown(f"this node failed: {error}", measures)
