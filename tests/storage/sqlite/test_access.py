@@ -111,7 +111,7 @@ def test_a_disk_that_is_full_is_told_as_such_where_sqlite_is_not(
     monkeypatch.setattr("nexus.storage.sqlite.access.columns.begin", fails)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(free=free))
 
-    with pytest.raises(DiskFullError, match="the disk is full; free space"):
+    with pytest.raises(DiskFullError, match="the disk is full; free some space"):
         Database.open(path)
 
     free = 1 << 20
