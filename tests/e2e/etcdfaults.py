@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from e2e.cluster import NodeProcess, master_of
+from e2e.cluster import NodeProcess
 from e2e.etcd import Etcd, Member
-from e2e.faults import hand_over
-from e2e.namespaces import Network
+from e2e.faults import Stage, hand_over
 
 LEASE_S: Final = 2.0
 
@@ -18,23 +17,10 @@ STALLS: Final = 8
 
 
 @dataclass
-class KeyedScene:
+class KeyedScene(Stage):
     """Three nodes and three members of etcd, each on a machine of its own."""
 
-    nodes: list[NodeProcess]
     etcd: Etcd
-    network: Network
-    chance: random.Random
-
-    @property
-    def master(self) -> NodeProcess:
-        """Who reigns when the fault begins."""
-        return master_of([node for node in self.nodes if node.is_alive])
-
-    def some_replica(self) -> NodeProcess:
-        """One of those that do not."""
-        master = self.master
-        return self.chance.choice([node for node in self.nodes if node is not master])
 
     def some_members(self, count: int) -> list[Member]:
         """Of etcd."""

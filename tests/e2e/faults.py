@@ -39,7 +39,7 @@ CAUGHT_S: Final = 8.0
 
 
 @dataclass
-class Scene:
+class Stage:
     """The nodes, what joins them, and the chance that decides."""
 
     nodes: list[NodeProcess]
@@ -55,6 +55,11 @@ class Scene:
         """One of those that do not."""
         master = self.master
         return self.chance.choice([node for node in self.nodes if node is not master])
+
+
+@dataclass
+class Scene(Stage):
+    """Nodes that elect among themselves."""
 
     def linger(self, low: float = DEAD_TIME_S, high: float = 4 * DEAD_TIME_S) -> None:
         """Let the clients and the elections go on."""

@@ -49,7 +49,7 @@ def staged(directory: Path, seed: int) -> Iterator[KeyedScene]:
                 cluster.nodes.append(node)
                 node.start()
             made(cluster.nodes)
-            yield KeyedScene(cluster.nodes, etcd, network, random.Random(seed))
+            yield KeyedScene(cluster.nodes, network, random.Random(seed), etcd)
         finally:
             cluster.close()
 

@@ -14,21 +14,13 @@ from nexus.client.parameters import Plan, bind, bind_all, plan_for
 from nexus.client.session import Result, Row, Statement
 from nexus.errors import NexusError
 from nexus.model.pragmas import setting_of
-from nexus.model.statements import StatementKind, split
+from nexus.model.statements import CONTROL, StatementKind, split
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _NOTHING: Final = Result()
 
-_CHANGES_NOTHING: Final = (
-    StatementKind.READ,
-    StatementKind.BEGIN,
-    StatementKind.COMMIT,
-    StatementKind.ROLLBACK,
-    StatementKind.SAVEPOINT,
-    StatementKind.RELEASE,
-    StatementKind.ROLLBACK_TO,
-)
+_CHANGES_NOTHING: Final = CONTROL | {StatementKind.READ}
 """Kinds that SQLite itself calls read-only."""
 
 
