@@ -108,7 +108,7 @@ tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.l
 # The wheel of this Python with the commit path compiled (docs/internals/compiled.md),
 # unpacked where PYTHONPATH puts it before the sources; built from an sdist, so that
 # nothing compiled stays among them.
-$(COMPILED)/.ready: $(VENV)/.ready $(shell find src -name '*.py')
+$(COMPILED)/.ready: $(VENV)/.ready $(shell find src -type f -not -path '*/__pycache__/*')
 	@test "$$(id -u)" != 0 || { command -v cc && $(BIN)/python -c "$(HAS_HEADERS)"; } >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install gcc libc6-dev python3-dev; }
 	@{ command -v cc && $(BIN)/python -c "$(HAS_HEADERS)"; } >/dev/null || \

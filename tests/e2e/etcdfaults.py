@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from typing_extensions import override
+
 from e2e.cluster import NodeProcess
 from e2e.etcd import Etcd, Member
 from e2e.faults import Stage, hand_over
@@ -47,20 +49,15 @@ class KeyedScene(Stage):
         hosts = [member.host for member in self.etcd.members]
         self.part(node.host, hosts, to=to, back=back)
 
+    @override
     def heal(self) -> None:
-        """All run, and all hear each other."""
-        self.network.heal()
+        """All run, etcd's members too, and all hear each other."""
+        super().heal()
         for member in self.etcd.members:
             if member.is_alive:
                 member.resume()
             else:
                 self.etcd.start(member)
-        for node in self.nodes:
-            node.speed_up()
-            if node.is_alive:
-                node.resume()
-            else:
-                node.start(wait=False)
 
 
 def killed_master(scene: KeyedScene) -> None:

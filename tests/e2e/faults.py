@@ -56,6 +56,16 @@ class Stage:
         master = self.master
         return self.chance.choice([node for node in self.nodes if node is not master])
 
+    def heal(self) -> None:
+        """All run, and all hear each other."""
+        self.network.heal()
+        for node in self.nodes:
+            node.speed_up()
+            if node.is_alive:
+                node.resume()
+            else:
+                node.start(wait=False)
+
 
 @dataclass
 class Scene(Stage):
@@ -82,16 +92,6 @@ class Scene(Stage):
                     sys.stdout.write(f"  {node.data_dir.name} is {state}\n")
                     return
             time.sleep(0.005)
-
-    def heal(self) -> None:
-        """All run, and all hear each other."""
-        self.network.heal()
-        for node in self.nodes:
-            node.speed_up()
-            if node.is_alive:
-                node.resume()
-            else:
-                node.start(wait=False)
 
 
 def killed_master(scene: Scene) -> None:

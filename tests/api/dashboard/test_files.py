@@ -1,5 +1,6 @@
 """The page and its files come from this node alone, under a strict policy."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -12,6 +13,16 @@ from nexus.cli.flags import ALIASES, flag_of
 from nexus.config import Config
 from nexus.config.loading import SETTINGS
 from nexus.model.secret import Secret
+
+VENDORED = {
+    "vendor/uPlot.esm.js": (
+        "5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba"
+    ),
+    "vendor/uPlot.min.css": (
+        "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04"
+    ),
+}
+"""SHA-256 of `dist/` in the registry's package uplot 1.6.32."""
 
 
 async def test_the_page_is_served_to_whoever_asks_for_no_json(node: FakeNode) -> None:
@@ -108,6 +119,11 @@ def test_what_is_not_ours_stands_with_its_licence() -> None:
 
     assert "vendor/uPlot-LICENSE" in vendored
     assert b"MIT" in page_files()["vendor/uPlot-LICENSE"]
+
+
+@pytest.mark.parametrize(("name", "sha256"), VENDORED.items())
+def test_what_is_not_ours_is_as_its_authors_released_it(name: str, sha256: str) -> None:
+    assert hashlib.sha256(page_files()[name]).hexdigest() == sha256
 
 
 def test_what_the_page_says_to_type_is_taken_by_the_command() -> None:
