@@ -77,17 +77,22 @@ def test_a_lock_of_the_process_outlives_a_sighting(path: Path) -> None:
 
 
 def test_a_look_gives_the_file_no_finer_time(tmp_path: Path) -> None:
+    """Other programs that ask for times move the clock of all files: hence the tries."""
     path = tmp_path / "nexus.db-wal"
     coarse = 0
     with path.open("wb", buffering=0) as file:
         seen = Sighting(str(path))
-        for _ in range(100):
+        for _ in range(2000):
             file.write(b"frame")
             assert seen.stands()
             file.write(b"frame")
             ticked = time.clock_gettime_ns(TICKING_CLOCK)
             coarse += os.fstat(file.fileno()).st_mtime_ns <= ticked
-            time.sleep(0.005)  # the fstat here does give it one: until the next tick
+            if coarse == 20:
+                break
+            time.sleep(
+                0.005
+            )  # that fstat does give it a finer time, until the next tick
         seen.close()
 
-    assert coarse > 50
+    assert coarse == 20
