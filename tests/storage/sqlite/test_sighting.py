@@ -77,7 +77,7 @@ def test_a_lock_of_the_process_outlives_a_sighting(path: Path) -> None:
 
 
 def test_a_look_gives_the_file_no_finer_time(tmp_path: Path) -> None:
-    """Other programs that ask for times move the clock of all files: hence the tries."""
+    """Programs that ask for times move the clock of all files: hence the tries."""
     path = tmp_path / "nexus.db-wal"
     coarse = 0
     with path.open("wb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Tell whether a path still leads to the same file, and leave the file's times alone."""
+"""Tell whether a path leads to the same file still, and leave its times alone."""
 
 import os
 from typing import Final
@@ -26,7 +26,7 @@ class Sighting:
             try:
                 self._descriptor = os.open(path, _OPENS_NOTHING | os.O_CLOEXEC)
                 self._link = f"/proc/self/fd/{self._descriptor}"
-                os.readlink(self._link)
+                self._mark()
             except OSError:  # no such file, or a system without /proc
                 self.close()
         self._seen = self._mark()
@@ -44,7 +44,7 @@ class Sighting:
     def _mark(self) -> str:
         """What is another one when the file is another one."""
         if self._link:
-            return os.readlink(self._link)
+            return os.readlink(self._link)  # noqa: PTH115 - a commit's path
         try:
             return str(os.stat(self._path).st_ino)  # noqa: PTH116 - a commit's path
         except FileNotFoundError:
