@@ -24,7 +24,7 @@ from nexus.archive.stores import Store
 from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
-from nexus.storage.apply import Applier
+from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
@@ -33,9 +33,6 @@ from nexus.storage.importing.beginning import begin_at, leave_cluster
 from nexus.storage.snapshots.extraction import Extractor
 from nexus.storage.snapshots.file import Manifest, verified
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
-
-APPLY_BYTES: Final = 4 << 20
-"""Of entries that are applied in one transaction."""
 
 AHEAD: Final = 4
 """Runs that are fetched while the one before is applied."""

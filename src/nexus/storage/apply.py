@@ -35,6 +35,9 @@ from nexus.storage.schema.columns import changed
 from nexus.storage.schema.tables import Table, read_tables
 from nexus.storage.sqlite.connections import storage_error, synced_commits
 
+APPLY_BYTES: Final = 4 << 20
+"""Entries given to one `apply`, at most: bounds memory, and readers' wait for them."""
+
 LARGE_CHANGESET: Final = 16 << 10
 """From here on merging costs more than the apply that it saves (measured)."""
 

@@ -66,7 +66,8 @@ async def test_a_node_that_does_not_stand_by_itself_can_be_promoted(
         replication__auto_failover=False,
         replication__sync_quorum=1,
     )
-    await until(lambda: holding(node)._requests.answered)
+    leadership = holding(node).leadership
+    await until(lambda: leadership._read_ms is not None and not leadership._reading)
     assert node.status().role is Role.REPLICA
 
     status = await node.promote(force=False)
