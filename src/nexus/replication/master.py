@@ -165,7 +165,7 @@ class Master:
     @property
     def needed(self) -> int:
         """The same, where a majority of the voters is asked for too."""
-        return self._streams.quorum
+        return self._streams.tally.quorum
 
     def nodes_in_reach(self, now_ms: int) -> int:
         """How many nodes, this one included, can acknowledge an entry now."""

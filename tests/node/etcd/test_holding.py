@@ -164,7 +164,7 @@ async def test_a_list_that_changes_while_a_reign_begins_counts_from_its_first_en
 
     reign = holding(node)._reign
     assert reign is not None
-    assert reign.machine._streams.required == {node.node_id, "late"}
+    assert reign.machine._streams.tally.required == {node.node_id, "late"}
     assert reign.machine.commit_offset == 0
 
 

@@ -207,8 +207,8 @@ class Composition:
             replace(log, epoch=max(log.epoch, self.epoch)),
             self._random,
         )
-        # A witness has no database to apply to; all else it does.
-        self.replica.paused |= self._settings.witness
+        if self._settings.witness:  # it has no database to apply to; all else it does
+            self.replica.applying.pause()
 
     # --- What there is room for ------------------------------------------------------
 
