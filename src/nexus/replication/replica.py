@@ -52,8 +52,8 @@ from nexus.replication.following.link import Link, retries
 from nexus.replication.following.rewinding import Rewinding
 from nexus.replication.following.view import ReplicaView
 from nexus.replication.handshake.admission import Refusal
-from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.handshake.cascade import CASCADE, upstream_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.handshake.visitor import answer_to
 from nexus.replication.settings import Identity, RecoveredState, ReplicaSettings
 

@@ -66,8 +66,7 @@ async def test_a_node_that_does_not_stand_by_itself_can_be_promoted(
         replication__auto_failover=False,
         replication__sync_quorum=1,
     )
-    leadership = holding(node).leadership
-    await until(lambda: leadership._read_ms is not None and not leadership._reading)
+    await until(lambda: holding(node).leadership.reads.has_answer)
     assert node.status().role is Role.REPLICA
 
     status = await node.promote(force=False)
