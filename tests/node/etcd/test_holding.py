@@ -66,7 +66,8 @@ async def test_a_node_that_does_not_stand_by_itself_can_be_promoted(
         replication__auto_failover=False,
         replication__sync_quorum=1,
     )
-    await until(lambda: holding(node).leadership.reads.has_answer)
+    reads = holding(node).leadership._key_reads
+    await until(lambda: reads._asked_ms is not None and not reads._is_asked)
     assert node.status().role is Role.REPLICA
 
     status = await node.promote(force=False)

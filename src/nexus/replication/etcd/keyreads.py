@@ -12,11 +12,6 @@ class KeyReads:
         self._is_stale = False
         """Whether the one under way began before something that outdates it."""
 
-    @property
-    def has_answer(self) -> bool:
-        """Whether the last one has ended, with an answer or without."""
-        return self._asked_ms is not None and not self._is_asked
-
     def is_due(self, now_ms: int) -> bool:
         """Whether the keys are to be read now; then the read counts as under way."""
         asked_ms = self._asked_ms

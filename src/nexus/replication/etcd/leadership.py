@@ -46,7 +46,7 @@ class Leadership:
         """The last one seen, though it may be gone by now."""
         drift_percent = settings.drift_percent
         self._lease = KeyLease(ttl_s=settings.ttl_s, drift_percent=drift_percent)
-        self.reads = KeyReads(settings.poll_ms)
+        self._key_reads = KeyReads(settings.poll_ms)
         self._not_before_ms = 0
         self._asked_to_stand = False
         self.stage = Stage.FOLLOWS
@@ -87,7 +87,9 @@ class Leadership:
                 return self._reads(now_ms)
 
     def _reads(self, now_ms: int) -> KeyEffects:
-        if self.stage in (Stage.LEAVES, Stage.ENDS) or not self.reads.is_due(now_ms):
+        if self.stage in (Stage.LEAVES, Stage.ENDS) or not self._key_reads.is_due(
+            now_ms
+        ):
             return ()
         return (ReadKeys(),)
 
@@ -95,7 +97,7 @@ class Leadership:
 
     def keys_seen(self, keys: Keys, now_ms: int, *, able: bool) -> KeyEffects:
         """Both keys were read; `able`: this node's data are whole."""
-        if not self.reads.ended():
+        if not self._key_reads.ended():
             return ()
         former, self._keys = self._leader, keys
         self._leader = keys.leader or former
@@ -111,7 +113,7 @@ class Leadership:
 
     def unread(self) -> KeyEffects:
         """Etcd did not answer; a later tick asks again."""
-        self.reads.ended()
+        self._key_reads.ended()
         return ()
 
     def lease_granted(
@@ -145,7 +147,7 @@ class Leadership:
         self._leader = leader
         self._asked_to_stand = False
         self._move(Stage.REIGNS)
-        self.reads.outdate()
+        self._key_reads.outdate()
         self.synced = SyncedNodes(
             self._own.node_id,
             synced,
@@ -168,7 +170,7 @@ class Leadership:
 
     def take_unanswered(self) -> KeyEffects:
         """The key may be this node's by now: reading tells."""
-        self.reads.hurry()
+        self._key_reads.hurry()
         return ()
 
     def lease_renewed(self, lease_id: int, *, ttl_ms: int, sent_ms: int) -> KeyEffects:
@@ -262,7 +264,7 @@ class Leadership:
         """The writer has ended, and what was undecided is taken back."""
         self._move(Stage.FOLLOWS)
         self.synced = None
-        self.reads.hurry()
+        self._key_reads.hurry()
         return (self._follow(),)
 
     def stopped(self) -> KeyEffects:
