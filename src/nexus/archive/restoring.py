@@ -110,7 +110,7 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
             continue
         fitting = [
             record.offset
-            for record in wanted_records(piece, store.get(str(piece.run)))
+            for record in _wanted_records(piece, store.get(str(piece.run)))
             if written_us(record.payload) <= time_us
         ]
         # Runs may overlap: whichever reaches further may hold a later one.
@@ -123,7 +123,7 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
     return Offset(best)
 
 
-def wanted_records(piece: Piece, data: bytes) -> Iterator[Record]:
+def _wanted_records(piece: Piece, data: bytes) -> Iterator[Record]:
     """The entries of a run that the history has."""
     for record in Run(piece.run, data).records():
         if record.offset > piece.last:
@@ -239,7 +239,7 @@ def _apply(store: Store, pieces: Sequence[Piece], database: Database) -> None:
 
 def _records_of(piece: Piece, data: bytes) -> Iterator[Record]:
     try:
-        yield from wanted_records(piece, data)
+        yield from _wanted_records(piece, data)
     except ArchiveIncompleteError as error:
         raise ArchiveIncompleteError(
             f"{error}; --to-offset {piece.first - 1} brings back the last moment before"
