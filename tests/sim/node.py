@@ -67,6 +67,7 @@ from nexus.replication.members.member import Member
 from nexus.replication.settings import LogExtent, RecoveredState
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
+from sim.hearing import Hearing
 from sim.homecoming import Homecoming
 from sim.network import Connection
 from sim.surgery import lost_in_install, lost_in_rewind, resolve
@@ -108,6 +109,7 @@ class Process:
         self.applying = False
         self.reads: dict[str, Callable[[Offset | None], None]] = {}
         self.homecoming = Homecoming(self)
+        self.hearing = Hearing(self)
         self.waiting: list[tuple[Offset, Callable[[], None]]] = []
         """Who waits until so much is applied."""
         self.lies_until = 0
@@ -133,7 +135,10 @@ class Process:
     def tick(self) -> None:
         if self.disk.incomplete and self.member.is_sound:
             self.disk.incomplete = False
+        replica = self.member.replica
+        was_connected = replica is not None and replica.is_connected
         self.take(self.member.tick(self.now()))
+        self.hearing.check(was_connected=was_connected)
         self.homecoming.tick()
         self._measure_log()
         if self.disk.crowded and self.member.master is not None:
@@ -396,6 +401,7 @@ class Process:
             connection.close_client()
             return
         self.link = connection
+        self.hearing.hears()
         self.take(self.member.connected_to_master(self.now()))
 
     def lost(self, connection: Connection | None, reason: str, number: int = 0) -> None:
@@ -424,11 +430,18 @@ class Process:
         """A message on the link."""
         if link is not self.link:
             return
+        self.hearing.hears()
         if isinstance(message, tuple):
             effects = self.member.entries_from_master(message, self.now())
         else:
             effects = self.member.from_master(message, self.now())
         self.take(effects)
+
+    def hears_part(self, link: Connection, size_bytes: int) -> None:
+        """So many bytes of a message that is on its way to this node."""
+        if link is self.link and self.member.replica is not None:
+            self.hearing.hears_part(size_bytes)
+            self.member.replica.grows(size_bytes, self.now())
 
     # --- The disk --------------------------------------------------------------------
 

@@ -129,6 +129,8 @@ KINDS: Final = {
 def any_plan_of(seed: int) -> Plan:
     """What `make sim` makes of a seed: clusters of voters mostly, all else too."""
     match seed % 10:
+        case 5:
+            return thinned(plan_of(seed))
         case 6:
             return forgetful(plan_of(seed)) or plan_of(seed)
         case 7:
@@ -281,6 +283,25 @@ def forgetful(plan: Plan) -> Plan | None:
     at_ms = 1_200 + plan.seed * 13 % 1_500
     rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)
     return replace(plan, faults=(*plan.faults, rot))
+
+
+def thinned(plan: Plan) -> Plan:
+    """The plan with lines over which a node is sent things slowly, or next to nothing.
+
+    One alone, or some at once.
+    """
+    chance = random.Random(~plan.seed * 11)
+    faults = [
+        Fault(
+            chance.randrange(CALM_MS, STRESS_MS),
+            chance.choice(("drip", "thin line")),
+            (name,),
+            chance.choice(LASTING_MS[1:]),
+            chance.choice((1, 40, 400)),
+        )
+        for name in chance.sample(plan.nodes, chance.randrange(1, len(plan.nodes)))
+    ]
+    return replace(plan, faults=in_order(*plan.faults, *faults))
 
 
 def plan_with(kind: str, seed: int) -> Plan:

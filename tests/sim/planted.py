@@ -26,6 +26,7 @@ from nexus.replication.elections.elector import Elector
 from nexus.replication.following import acceptance
 from nexus.replication.following.homing import Homing
 from nexus.replication.following.incoming import Incoming
+from nexus.replication.following.link import Link
 from nexus.replication.following.route import Route
 from nexus.replication.handshake import admission
 from nexus.replication.members.effects import ReadReady
@@ -413,6 +414,16 @@ def a_disk_is_full_for_ever(patch: Patch) -> None:
     patch.setattr(Progress, "heeds", heeds)
 
 
+def any_byte_is_a_sign_of_life(patch: Patch) -> None:
+    """A line that drips is held for a master that lives."""
+    patch.setattr(Link, "grows", lambda link, _, now_ms: link.heard(now_ms))
+
+
+def a_slow_line_is_silence(patch: Patch) -> None:
+    """Whoever is sent something large takes its master for dead meanwhile."""
+    patch.setattr(Link, "grows", lambda *_: None)
+
+
 def a_full_witness_stores_on(patch: Patch) -> None:
     """There is a cap, and nobody looks at it."""
     patch.setattr(Room, "is_full", False)
@@ -561,6 +572,8 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("leap", strong_read_by_the_lease),
     ("pause master", answer_to_an_older_ping),
     ("fill", a_disk_is_full_for_ever),
+    ("drip", any_byte_is_a_sign_of_life),
+    ("thin line", a_slow_line_is_silence),
     ("halt", a_pause_that_a_restart_ends),
     ("halt", what_is_committed_is_applied_in_spite_of_a_pause),
     ("halt", any_entry_of_the_chosen_offset),

@@ -18,6 +18,7 @@ from sim.plan import (
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
+    thinned,
 )
 from sim.planted import a_full_disk_is_not_told, a_full_witness_says_nothing
 from sim.regressions import CHAINS, EARLY, HOMECOMINGS, LATER, PAUSES
@@ -51,6 +52,21 @@ def test_no_invariant_breaks(first: int) -> None:
 def test_no_invariant_breaks_where_replicas_follow_replicas(first: int) -> None:
     for seed in range(first, first + BATCH):
         assert failure_of(chain_of(seed)) == "", seed
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_no_invariant_breaks_where_lines_drip_or_are_slow(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        assert failure_of(thinned(plan_of(seed))) == "", seed
+
+
+def test_parts_of_messages_do_come_over_thin_lines() -> None:
+    worlds = [World(thinned(plan_of(seed))) for seed in range(5)]
+    for world in worlds:
+        world.run()
+
+    nodes = [one for world in worlds for one in world.processes.values()]
+    assert sum(one.hearing.parts for one in nodes) > 20
 
 
 @pytest.mark.parametrize("seed", sorted(CHAINS))
