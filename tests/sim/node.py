@@ -100,7 +100,7 @@ class Process:
         self.backlog: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.queue: deque[MemberEffect] = deque()
         self.busy = False
-        self._pumping = False
+        self._pumping = self._storing = False
         self.link: Connection | None = None
         self.wanted = 0
         """The number of the newest Connect."""
@@ -139,6 +139,9 @@ class Process:
         was_connected = replica is not None and replica.is_connected
         self.take(self.member.tick(self.now()))
         self.hearing.check(was_connected=was_connected)
+        if not (self.queue or self.busy) and self.writer.is_idle:
+            known = self.member.configurations[-1]
+            self.world.checkers.in_force(self.name, self.disk, known)
         self.homecoming.tick()
         self._measure_log()
         if self.disk.crowded and self.member.master is not None:
@@ -159,7 +162,7 @@ class Process:
     def take(self, effects: MemberEffects) -> None:
         """Perform these, behind all that wait already."""
         self.queue.extend(effects)
-        if self.busy and self.disk.crowded:
+        if self._storing:
             self._say_meanwhile()
         self.pump()
 
@@ -231,6 +234,9 @@ class Process:
             self.world.strikes -= 1
             soon = self.world.chance.randrange(12)
             self.world.later(self, soon, self.world.crash, self.name)
+        if disk.crowded and self.world.chance.random() < 0.5:
+            self.take(self.member.apply_failed("no room", self.now()))
+            return
         operations: list[Operation] = [Reigned(reign)]
         if first == 1:
             operations.append(disk.formed[0].configuration)
@@ -447,12 +453,16 @@ class Process:
 
     def _lacks_space(self, effect: Store) -> None:
         """It is tried again; what the machine says meanwhile needs nothing of it."""
-        self.busy = True
+        self._storing = True
+        self._waits_for_room(effect)
         self.queue.extend(self.member.lacks_space(self.now()))
         self._say_meanwhile()
 
+    def _waits_for_room(self, effect: MemberEffect) -> None:
+        self.busy = True
+
         def again() -> None:
-            self.busy = False
+            self.busy = self._storing = False
             self.queue.appendleft(effect)
             self.pump()
 
@@ -542,6 +552,9 @@ class Process:
         disk.exported.update(lost)
 
     def _rewind(self, effect: Rewind) -> None:
+        if self.disk.crowded:
+            self._waits_for_room(effect)
+            return
         to = effect.to.offset
         self.goal = Offset(0)
         if self.disk.applied > to and self.world.chance.random() < 0.3:
@@ -578,6 +591,9 @@ class Process:
             self.take(self.member.install_failed(damage, self.now()))
 
     def _install(self, effect: Install) -> None:
+        if self.disk.crowded:
+            self._waits_for_room(effect)
+            return
         self.goal = Offset(0)
         self.block(lambda: self._installed(effect))
 
@@ -638,9 +654,15 @@ class Process:
     def configure(self, configuration: Configuration) -> str:
         """Change the voters, as an operator; why not, if not."""
         objection = self.member.objection(configuration)
-        if not objection and self.writer.is_idle:
-            self.writer.append_own([configuration])
-        return objection
+        if objection or not self.writer.is_idle or self.writer.short:
+            return objection
+        if self.disk.crowded and self.world.chance.random() < 0.5:
+            offset, now_ms = Offset(self.disk.end + 1), self.now()
+            for named in (configuration, None):
+                self.take(self.member.configured(offset, named, now_ms))
+            return "the log has no room for it"
+        self.writer.append_own([configuration])
+        return ""
 
 
 def standing_of(disk: Disk) -> RecoveredState:

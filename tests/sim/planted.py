@@ -29,8 +29,10 @@ from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.link import Link
 from nexus.replication.following.route import Route
 from nexus.replication.handshake import admission
+from nexus.replication.members.composition import Composition
 from nexus.replication.members.effects import ReadReady
 from nexus.replication.members.elected import ElectedMaster, Phase
+from nexus.replication.members.electorate import Electorate
 from nexus.replication.members.room import Room
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import committed_offset
@@ -405,6 +407,27 @@ def a_full_disk_is_not_told(patch: Patch) -> None:
     patch.setattr(Replica, "lacks_space", lambda *_: ())
 
 
+def a_full_master_keeps_its_reign(patch: Patch) -> None:
+    """It refuses every write, and others would have room."""
+
+    def only_says_so(self: Composition, now_ms: int) -> Any:
+        replica = self.replica
+        return () if replica is None else replica.lacks_space(now_ms)
+
+    patch.setattr(Composition, "lacks_space", only_says_so)
+
+
+def what_found_no_room_is_in_force(patch: Patch) -> None:
+    """A master goes by voters that its log does not name."""
+    placed = Electorate.placed
+
+    def stays(self: Electorate, offset: Offset, named: Any) -> None:
+        if named is not None:
+            placed(self, offset, named)
+
+    patch.setattr(Electorate, "placed", stays)
+
+
 def a_disk_is_full_for_ever(patch: Patch) -> None:
     """There is space again, the replica says so, and its master heeds it not."""
 
@@ -532,6 +555,10 @@ PLANTED_FOR_ABSENCE: Final[tuple[Callable[[Patch], None], ...]] = (
 PLANTED_IN_CHAINS: Final[tuple[Callable[[Patch], None], ...]] = (
     a_relay_shows_what_is_not_committed,
     a_relay_outlives_a_rewind,
+)
+
+PLANTED_IN_FULLNESS: Final[tuple[Callable[[Patch], None], ...]] = (
+    what_found_no_room_is_in_force,
 )
 
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (

@@ -138,8 +138,8 @@ def _full(world: "World", fault: Fault) -> None:
 
 
 def _fill(world: "World", fault: Fault) -> None:
-    """What a replica is to store finds no room for a while; nothing is lost."""
-    disk = world.disks[fault.nodes[0]]
+    """What a node is to store finds no room for a while; nothing is lost."""
+    disk = world.disks[_named(world, fault)]
     disk.crowded = True
 
     def freed() -> None:
@@ -366,6 +366,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "slow disk": _slow,
     "full disk": _full,
     "fill": _fill,
+    "fill master": _fill,
     "jump": _jump,
     "leap": _leap,
     "break": _break,

@@ -52,12 +52,12 @@ def test_other_entries_change_nothing() -> None:
 def test_what_the_log_has_no_room_for_was_never_in_force() -> None:
     electorate = formed()
     electorate.placed(Offset(3), THREE)
-    assert electorate.voters == ("a", "b", "c")
+    assert electorate.offset == 3
 
     electorate.placed(Offset(3), None)
 
     assert electorate.voters == ("a", "b")
-    assert electorate.offset == 1
+    assert electorate.configurations == formed().configurations
 
 
 def test_truncation_undoes_it() -> None:
