@@ -141,7 +141,10 @@ async def test_a_node_of_an_older_release_shows_its_status(node: FakeNode) -> No
         (reply(b'{"a": 1}'), "another release"),
         (reply(b"[1]"), "another release"),
         (reply(b"no json"), "another release"),
-        (reply(b'{"detail": "no token"}', "401 No"), "answers 401: no token"),
+        (
+            reply(b'{"detail": "no token"}', "401 No"),
+            "lives, and refuses its figures (401: no token)",
+        ),
         (reply(b"no json", "503 No"), "answers 503"),
     ],
 )

@@ -36,6 +36,15 @@ async def test_with_tokens_and_no_secret_a_viewers_token_opens_the_other_nodes(
             assert [node["error"] for node in listed["nodes"]] == ["", ""]
 
 
+async def test_whoever_asks_is_told_what_they_may_do(node: FakeNode) -> None:
+    async with client_of(node) as client:
+        assert (await client.get("/cluster")).json()["may"] == "admin"
+        for role in TokenRole:
+            bearer = {"Authorization": f"Bearer {node.tokens.make(role)}"}
+            seen = (await client.get("/cluster", headers=bearer)).json()
+            assert seen["may"] == role
+
+
 async def test_what_lets_nobody_in_is_shown_to_no_other_node(tmp_path: Path) -> None:
     async with company(tmp_path) as both:
         other = both.replica.tokens.make(TokenRole.READ)
@@ -44,7 +53,8 @@ async def test_what_lets_nobody_in_is_shown_to_no_other_node(tmp_path: Path) -> 
                 "/cluster", headers={"Authorization": given}
             )
             by_id = {node["node_id"]: node for node in seen.json()["nodes"]}
-            assert "answers 401" in by_id["r1"]["error"]
+            assert "lives, and refuses its figures (401" in by_id["r1"]["error"]
+            assert by_id["r1"]["refuses"]
 
 
 async def test_a_nodes_figures_are_one_answer(node: FakeNode) -> None:

@@ -2,7 +2,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,7 @@ from nexus.api.protocol import HttpLimits
 from nexus.api.server import HttpServer
 from nexus.model.cluster import Outcome
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
-from nexus.protocol.calls import CALLS_LEAST, CALLS_MOST, Attach
-from nexus.protocol.codec import encode
-from node.builders import settings, until
+from node.builders import until
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -371,24 +368,3 @@ async def test_a_wish_for_another_protocol_is_ignored_and_the_request_is_not(
 
     assert statuses == [200, 200, 200]
     assert len(node.asked) == 2
-
-
-@pytest.mark.parametrize(
-    ("bind", "where"), [(":0", "replication.bind_addr"), (":7", "port 7")]
-)
-async def test_who_speaks_the_nodes_own_protocol_is_shown_its_port(
-    tmp_path: Path, bind: str, where: str
-) -> None:
-    node = FakeNode(
-        tmp_path, settings(tmp_path, replication__bind_addr=f"127.0.0.1{bind}")
-    )
-    async with HttpServer(node, "127.0.0.1:0") as server:
-        hello = encode(
-            Attach(CALLS_LEAST, CALLS_MOST, "python", features=(), nonce=b"n" * 16)
-        )
-        [(status, problem)] = await told(server, hello)
-
-    assert status == 400
-    assert problem["detail"].endswith(
-        f"clients of nexus:// and replicas go to its {where}"
-    )

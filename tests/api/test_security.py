@@ -91,7 +91,9 @@ def test_a_witness_without_a_secret_is_changed_by_nobody_from_elsewhere() -> Non
     for needed in (TokenRole.WRITE, TokenRole.ADMIN):
         with pytest.raises(ForbiddenError, match="knows no tokens"):
             gate.check({}, needed)
+    assert gate.role_of(ANONYMOUS) is TokenRole.READ
     local = gate_on(LOCAL, "", role=Role.WITNESS)
+    assert local.role_of(ANONYMOUS) is TokenRole.ADMIN
     assert local.check({}, TokenRole.ADMIN) is ANONYMOUS
 
 

@@ -13,6 +13,7 @@ from api.fake_node import FakeNode
 from nexus.api import lookout, watchers
 from nexus.api.lookout import Lookout
 from nexus.api.watchers import ClusterWatcher, EventWatcher
+from nexus.model.token import TokenRole
 
 Told = list[tuple[str, Any, str]]
 
@@ -56,6 +57,12 @@ async def test_first_comes_the_cluster_then_what_changes(tmp_path: Path) -> None
     ((_, node, _), _) = told(third)
     assert node["figures"]["status"]["lag"] == 77
     assert ("gone", "r1", "") in told(fourth)
+
+
+async def test_a_watcher_is_told_what_it_may_do(node: FakeNode) -> None:
+    watcher = ClusterWatcher(Lookout(node), may=TokenRole.READ)
+
+    assert told(await watcher.read())[0][1]["may"] == "read"
 
 
 async def test_events_have_ids_behind_which_a_watcher_resumes(node: FakeNode) -> None:

@@ -45,14 +45,14 @@ def test_a_listing_is_sorted_by_cluster_and_kind() -> None:
 def test_the_cluster_must_be_clear() -> None:
     found = {"c1": Inventory("c1"), "c2": Inventory("c2")}
 
-    assert chosen_cluster(found, "c2").cluster_id == "c2"
-    assert chosen_cluster({"c1": Inventory("c1")}, None).cluster_id == "c1"
+    assert chosen_cluster(found, "c2", "/a").cluster_id == "c2"
+    assert chosen_cluster({"c1": Inventory("c1")}, None, "/a").cluster_id == "c1"
     with pytest.raises(ArchiveError, match="several clusters: c1, c2; say which"):
-        chosen_cluster(found, None)
+        chosen_cluster(found, None, "/a")
     with pytest.raises(ArchiveError, match="nothing of cluster 'c3', but of c1, c2"):
-        chosen_cluster(found, "c3")
+        chosen_cluster(found, "c3", "/a")
     with pytest.raises(ArchiveError, match="nothing of any cluster"):
-        chosen_cluster({}, None)
+        chosen_cluster({}, None, "/a")
 
 
 def test_the_highest_epoch_counts_unless_a_history_is_named() -> None:

@@ -47,6 +47,18 @@ def test_the_master_is_the_one_that_takes_writes(start: Start) -> None:
     assert master_of(look([replica.url], "")).url == master.url
 
 
+def test_where_a_node_lets_us_not_in_that_is_said_and_not_that_none_is_master(
+    start: Start,
+) -> None:
+    master = start().problem("GET /replication/status", 401, detail="no token")
+
+    (view,) = look([master.url], "")
+
+    assert view.refuses
+    with pytest.raises(NotDoneError, match="no token; give a token"):
+        master_of([view])
+
+
 def test_without_a_master_or_with_two_there_is_an_error(start: Start) -> None:
     replica = start().on("GET /replication/status", node_status("replica"))
     with pytest.raises(NotDoneError, match="none of these nodes is a master"):

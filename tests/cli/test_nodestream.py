@@ -9,10 +9,13 @@ import pytest
 from cli.fake_nodes import FakeNode
 from nexus.api.server import HttpServer
 from nexus.cli.answer import Answer
-from nexus.cli.nodestream import PIPELINE, NodeStream, sets_foreign_keys
+from nexus.cli.nodestream import PIPELINE, NodeStream, StepError, sets_foreign_keys
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote
 from nexus.cli.sources import NodeSource
+from nexus.cli.sql.printing import Mode
+from nexus.cli.sql.script import Entry, entries
+from nexus.cli.sql.shell import Shell
 from nexus.errors import NexusError, NodeUnreachableError
 from nexus.node.node import Node
 from node.builders import count, crowd_in, run
@@ -189,3 +192,36 @@ def test_what_is_no_node_is_told() -> None:
     with FakeNode() as node:
         node.on(f"POST {PIPELINE}", {"hello": 1})
         assert isinstance(refused_by(node), NotDoneError)
+
+
+def script(*lines: str) -> list[Entry]:
+    return list(entries(lines))
+
+
+async def test_a_scripts_statements_go_many_at_once_and_stand_each_for_itself(
+    node: Node, source: NodeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell, before = Shell(source, Mode.LIST), node.measures.http.total()
+    lines = [f"insert into t(v) values ({number});" for number in range(150)]
+
+    await asyncio.to_thread(shell.obey, script(*lines, "select count(*) from t;"))
+
+    assert capsys.readouterr().out == "150\n"
+    assert node.status().wal_offset >= 150
+    assert node.measures.http.total() - before < 10
+
+
+async def test_what_a_script_did_before_its_error_is_shown_and_the_line_told(
+    node: Node, source: NodeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell(source, Mode.TABLE)
+    lines = script(
+        "insert into t(v) values (1);", "", "insert into nowhere", "values (2);"
+    )
+
+    with pytest.raises(StepError, match="no such table: nowhere") as caught:
+        await asyncio.to_thread(shell.obey, lines)
+
+    assert capsys.readouterr().out == "1 row changed\n"
+    assert caught.value.__notes__[-1] == "in the statement that begins in line 3"
+    assert await count(node) == 1

@@ -90,6 +90,7 @@ def test_what_is_no_archive_leaves_no_database(run: Run, tmp_path: Path) -> None
     ended = run("restore", archive, "--data", data)
 
     assert ended.status == 1
+    assert ended.error.startswith(f"nexus: '{archive}': the archive")
     assert "damaged or no snapshot" in ended.error
     assert not (data / "nexus.db").exists()
     assert list((data / "snapshots").iterdir()) == []
@@ -110,6 +111,9 @@ def test_a_missing_archive_is_named(run: Run, tmp_path: Path) -> None:
     assert ended.status == 1
     assert "there is no file" in ended.error
     assert not (tmp_path / "data").exists()
+    for name in (tmp_path / "none", f"file://{tmp_path}/none"):
+        ended = run("restore", name, "--data", tmp_path / "data")
+        assert f"there is no file or directory '{name}'" in ended.error
 
 
 def test_a_size_that_is_none_is_wrong_usage(
@@ -153,10 +157,12 @@ def test_a_fork_beside_the_restored_history_is_told(run: Run, tmp_path: Path) ->
 def test_what_is_missing_in_an_archive_is_told_in_one_line(
     run: Run, tmp_path: Path
 ) -> None:
+    (tmp_path / "none").mkdir()
+
     ended = run("restore", tmp_path / "none", "--data", tmp_path / "data")
 
     assert ended.status == 1
-    assert "nothing of any cluster" in ended.error
+    assert f"archive {tmp_path}/none holds nothing of any cluster" in ended.error
     assert ended.error.count("\n") == 1
     assert not (tmp_path / "data").exists()
 

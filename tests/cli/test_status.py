@@ -214,7 +214,22 @@ def test_a_named_node_that_is_silent_makes_exit_1(run: Run, start: Start) -> Non
 
     assert ended.status == 1
     assert "unreachable" in ended.output
+    assert "does not answer" not in ended.output
     assert ended.error.startswith(f"nexus: {url} does not answer")
     assert ended.error.count("\n") == 1
     as_json = run("status", master.url, url, "--json")
     assert "does not answer" in json.loads(as_json.output)["nodes"][1]["error"]
+
+
+def test_a_node_that_lets_us_not_in_is_not_called_unreachable(
+    run: Run, start: Start
+) -> None:
+    master, witness = start(), start()
+    joined(master, witness)
+    witness.problem("GET /replication/status", 401, detail="the token is not known")
+
+    ended = run("status", master.url)
+
+    assert "refuses" in ended.output
+    assert "unreachable" not in ended.output
+    assert "the token is not known" in ended.output

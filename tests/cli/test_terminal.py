@@ -1,8 +1,17 @@
 """Numbers as people read them."""
 
+from collections.abc import Callable
+
 import pytest
 
-from nexus.cli.terminal import count, print_error, seconds, size
+from nexus.cli.terminal import (
+    count,
+    print_error,
+    print_json,
+    print_json_line,
+    seconds,
+    size,
+)
 
 
 def test_numbers_are_grouped() -> None:
@@ -28,3 +37,12 @@ def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_error("a\n  b \x1b[2J")
 
     assert capsys.readouterr().err == "nexus: a b ^[[2J\n"
+
+
+@pytest.mark.parametrize("write", [print_json, print_json_line])
+def test_json_gives_no_terminal_orders(
+    write: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("ü\x9b0m\x7f")
+
+    assert capsys.readouterr().out == '"ü\\u009b0m\\u007f"\n'

@@ -1,11 +1,13 @@
 """Which session `nexus.connect` means."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nexus
+from client.interrupts import interrupted_while
 from nexus.client.connecting import in_this_process
 from nexus.client.local import LocalSession
 from nexus.embedded.session import NodeSession
@@ -92,3 +94,19 @@ def test_a_cluster_that_cannot_be_reached_is_told_as_pep_249_says() -> None:
         nexus.connect("nexus://")
     with pytest.raises(nexus.OperationalError, match="answers queries"):
         nexus.connect("nexus://127.0.0.1:1", timeout=0.05)
+
+
+@pytest.mark.parametrize("call", ["insert into t values (1)", "begin immediate"])
+def test_a_first_write_that_looks_for_its_node_can_be_interrupted(
+    tmp_path: Path, call: str
+) -> None:
+    with nexus.open(tmp_path / "data", role="master", bind="127.0.0.1:0"):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    (tmp_path / "data" / "lock").write_text(f"4711\n127.0.0.1:{port}\n")
+    connection = nexus.connect(tmp_path / "data", timeout=600, isolation_level=None)
+
+    with pytest.raises(nexus.OperationalError, match="interrupted"):
+        interrupted_while(connection.interrupt, lambda: connection.execute(call))
+    connection.close()

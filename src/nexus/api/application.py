@@ -26,7 +26,7 @@ from nexus.api import (
 )
 from nexus.api.audit import Audit, address_of
 from nexus.api.bodies import BodyReader, ClientGoneError
-from nexus.api.calls import ADMITTED, Call, Context, Handler
+from nexus.api.calls import ADMITTED, MAY, Call, Context, Handler
 from nexus.api.consumers import Consumers
 from nexus.api.dashboard import files
 from nexus.api.databases import PREFIX, NamedDatabases
@@ -164,6 +164,7 @@ class PathEndpoint:
             headers, address = dict(scope["headers"]), address_of(scope)
             principal = self._gate.identify(headers, call.role, address)
             scope[ADMITTED] = partial(self._gate.still_admits, principal)
+            scope[MAY] = self._gate.role_of(principal)
             request = Request(scope, receive)
             if call.role is TokenRole.ADMIN and call.method != "GET":
                 response = await self._act(call.name, handle, principal, request)

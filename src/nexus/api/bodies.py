@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.types import Message, Receive
 
+from nexus.api.fields import known_fields
 from nexus.api.refusals import BodyTooLargeError, BusyError, MediaTypeError
 from nexus.errors import RequestError
 
@@ -127,7 +128,8 @@ def decoded(decoder: msgspec.json.Decoder[Struct], body: bytes) -> Struct:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise RequestError(f"the body does not fit: {error}") from None
+        known = known_fields(decoder.type, str(error))
+        raise RequestError(f"the body does not fit: {error}{known}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"the body is not valid JSON: {error}") from None
     except RecursionError:

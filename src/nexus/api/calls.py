@@ -22,6 +22,9 @@ JSON: Final = "application/json"
 ADMITTED: Final = "nexus.admitted"
 """In the scope of a request: asks whether its caller would be let in now."""
 
+MAY: Final = "nexus.may"
+"""In the scope of a request: the role of its caller."""
+
 MOST_DIGITS: Final = 18
 """Every such number fits 64 bits."""
 

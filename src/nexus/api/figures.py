@@ -16,6 +16,7 @@ from nexus.model.cluster import (
     ReplicaStatus,
     Role,
 )
+from nexus.model.token import TokenRole
 from nexus.node.telemetry.events import NodeEvent
 
 Answer = TypeVar("Answer")
@@ -51,6 +52,8 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """Its last answer, without the events; None: it has given none."""
     error: str = ""
     """Why it does not answer now; empty: it does."""
+    refuses: bool = False
+    """It lives, and what it answered is that it lets this node not in."""
 
 
 class ClusterView(msgspec.Struct, frozen=True):
@@ -60,6 +63,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     """This node's id."""
     nodes: tuple[NodeView, ...]
     """In the order of their ids."""
+    may: TokenRole = TokenRole.ADMIN
+    """What whoever asks may do: the page offers nothing that would be refused."""
 
 
 def figures_of(node: NodeFacade, events_since: int) -> NodeFigures:

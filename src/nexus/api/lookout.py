@@ -16,7 +16,7 @@ import msgspec
 from nexus.api.connections import Received
 from nexus.api.facade import NodeFacade
 from nexus.api.figures import ClusterView, NodeFigures, NodeView, figures_of
-from nexus.api.peers import Peers, PeerSilentError
+from nexus.api.peers import PeerRefusesError, Peers, PeerSilentError
 from nexus.api.reached import as_reached, host_of
 from nexus.model.cluster import MembersView, NodeStatus
 from nexus.node.telemetry.events import NodeEvent
@@ -58,7 +58,7 @@ class Lookout:
         """The id of each node's latest event that is known."""
         self._events: deque[tuple[int, ClusterEvent]] = deque(maxlen=MOST_EVENTS)
         self._number = 0
-        self._silence: dict[str, str] = {}
+        self._silence: dict[str, PeerSilentError] = {}
         """Why nobody answers at a URL."""
         self._token = ""
         """Of who has looked last: a node that asks for one wants it from this one."""
@@ -161,11 +161,9 @@ class Lookout:
                 answer = await self._peers.get(url, STATUS, self._token)
             figures = as_reached(_read(url, answer), host_of(url))
         except PeerSilentError as error:
-            self._silence[url] = str(error)
+            self._silence[url] = error
             if known is not None:
-                self._views[known.node_id] = msgspec.structs.replace(
-                    known, error=str(error)
-                )
+                self._views[known.node_id] = _silent(known, error)
             return
         self._silence.pop(url, None)
         if known is not None and known.node_id != figures.status.node_id:
@@ -205,29 +203,36 @@ class Lookout:
         for node_id, (url, addr) in named.items():
             known = self._views.get(node_id)
             if known is None:
-                known = NodeView(
-                    node_id=node_id, url=url, error=self._why(url, addr, here)
-                )
+                why = self._why(url, addr, here)
+                known = _silent(NodeView(node_id=node_id, url=url), why)
             self._views[node_id] = msgspec.structs.replace(
                 known, url=known.url or url, addr=addr or known.addr
             )
 
-    def _why(self, url: str, addr: str, here: Mapping[str, str]) -> str:
+    def _why(self, url: str, addr: str, here: Mapping[str, str]) -> PeerSilentError:
         """Why nothing is known of a node; `here` are the ids of those that answer."""
         if url in here:
-            return (
+            return PeerSilentError(
                 f"another node, {here[url]}, answers at {url}; if this one's disk is "
                 "lost, make a voter of that one and remove this one"
             )
         if url:
-            return self._silence.get(url, f"{url} does not answer")
-        return f"{addr} is not connected to any node that answers, nor is its API known"
+            silent = PeerSilentError(f"{url} does not answer")
+            return self._silence.get(url, silent)
+        return PeerSilentError(
+            f"{addr} is not connected to any node that answers, nor is its API known"
+        )
 
     def _view(self) -> ClusterView:
         if not self._views:
             self._see(self._own(), "")
         nodes = tuple(self._views[key] for key in sorted(self._views))
         return ClusterView(self._node.node_id, nodes)
+
+
+def _silent(view: NodeView, why: PeerSilentError) -> NodeView:
+    refuses = isinstance(why, PeerRefusesError)
+    return msgspec.structs.replace(view, error=str(why), refuses=refuses)
 
 
 def _named(answering: Iterable[NodeFigures]) -> Iterable[tuple[str, tuple[str, str]]]:
@@ -244,6 +249,11 @@ def _named(answering: Iterable[NodeFigures]) -> Iterable[tuple[str, tuple[str, s
 
 
 def _read(url: str, answer: Received) -> NodeFigures:
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise PeerRefusesError(
+            f"{url} lives, and refuses its figures ({answer.status}"
+            f"{_detail(answer.body)})"
+        )
     if answer.status != HTTPStatus.OK:
         raise PeerSilentError(f"{url} answers {answer.status}{_detail(answer.body)}")
     try:

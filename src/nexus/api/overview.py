@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nexus.api.calls import (
+    MAY,
     MOST_DIGITS,
     NUMBER,
     Answer,
@@ -40,7 +41,8 @@ async def _node(context: Context, request: Request) -> Response:
 
 
 async def _cluster(context: Context, request: Request) -> Response:
-    view = await context.lookout.look(_token_of(request))
+    seen = await context.lookout.look(_token_of(request))
+    view = msgspec.structs.replace(seen, may=request.scope[MAY])
     return json_response(as_reached(view, reached_by(request)))
 
 
@@ -48,7 +50,9 @@ async def _cluster_events(context: Context, request: Request) -> Response:
     last_id = request.headers.get("last-event-id", "")
     host = reached_by(request)
     token = _token_of(request)
-    watcher = ClusterWatcher(context.lookout, last_id, host=host, token=token)
+    watcher = ClusterWatcher(
+        context.lookout, last_id, host=host, token=token, may=request.scope[MAY]
+    )
     return _stream(context, watcher)
 
 

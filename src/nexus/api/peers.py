@@ -27,6 +27,10 @@ class PeerSilentError(Exception):
     """No answer, and why."""
 
 
+class PeerRefusesError(PeerSilentError):
+    """It answers, and lets this node not in."""
+
+
 class Peers:
     """Keeps the connections to them."""
 

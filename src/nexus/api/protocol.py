@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Final
 
 import httptools
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from nexus.api.bodies import BODY_LIMIT
 from nexus.api.corking import CorkedTransport
 from nexus.api.crowd import Crowd
+from nexus.api.oldcallers import OLD, ended_by_closing
 from nexus.api.problems import problem_response
 from nexus.api.refusals import (
     BodyTooSlowError,
@@ -25,15 +29,8 @@ from nexus.api.refusals import (
     HeadTooSlowError,
     NotHttpError,
 )
+from nexus.api.strangers import told_of
 from nexus.errors import NexusError
-from nexus.protocol.calls import Attach
-from nexus.protocol.codec import CODES
-from nexus.protocol.messages import Hello
-
-TLS_HANDSHAKE: Final = b"\x16\x03"
-
-NATIVE_CODES: Final = (CODES[Attach], CODES[Hello])
-"""How frames of Nexus's own protocol begin; their length is below 64 KiB."""
 
 LINGER_S: Final = 1.0
 """What is sent on after a refusal is read and dropped for so long: closed at once, the
@@ -144,6 +141,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()  # what was written leaves before
         return True
 
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] == OLD:
+            app = ended_by_closing(app, cycle)
+        super()._start_asgi_task(cycle, app)
+
     def _bound_head(self, more_bytes: int) -> None:
         self._head_bytes += more_bytes
         if self._head_bytes > self.limits.head_bytes:
@@ -166,7 +169,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     return
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                self._refuse(_told(error, data, self.native_port))
+                self._refuse(told_of(error, data, self.native_port))
                 return
             else:
                 return
@@ -313,23 +316,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             )
         else:
             self.transport.close()
-
-
-def _told(
-    error: httptools.HttpParserError, data: bytes, native_port: int
-) -> NexusError:
-    """What the parser makes of it; what was raised while it called, is its context."""
-    if isinstance(error.__context__, NexusError):
-        return error.__context__
-    if data.startswith(TLS_HANDSHAKE):
-        return NotHttpError("the request begins like TLS, which is not spoken here")
-    if data[0] in NATIVE_CODES and data[3:5] == b"\0\0":
-        where = f"port {native_port}" if native_port else "replication.bind_addr"
-        return NotHttpError(
-            "this is the node's port for HTTP; clients of nexus:// and replicas go to "
-            f"its {where}"
-        )
-    return NotHttpError(f"the request is not HTTP: {error}")
 
 
 def refusal_bytes(error: NexusError) -> bytes:

@@ -110,6 +110,10 @@ class Gate:
             return not self.asks
         return self._admittance.still_admits(principal)
 
+    def role_of(self, principal: Principal) -> TokenRole:
+        """What a caller who was identified may do here."""
+        return TokenRole.READ if self._believes_nobody else principal.role
+
     def _caller(self, headers: Headers) -> Principal:
         principal = self.admit(bearer(headers))
         if FORWARDED_BY not in headers or principal is not SECRET:

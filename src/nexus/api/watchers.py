@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from nexus.api.figures import ClusterView, NodeView
 from nexus.api.lookout import PERIOD_S, Lookout
 from nexus.api.reached import as_reached
+from nexus.model.token import TokenRole
 from nexus.node.telemetry.events import EventLog
 
 HEARTBEAT_S: Final = 10.0
@@ -30,7 +31,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class ClusterWatcher:
     """One watcher of a cluster; `last_id` is the last event that it has seen.
 
-    `host` is where it has reached this node, `token` what it was let in with.
+    `host` is where it has reached this node, `token` what it was let in with, `may`
+    what it may do.
 
     Events: `cluster` (a ClusterView), then `node` (a NodeView, when it has changed),
     `gone` (an id), `happened` (a ClusterEvent, the only one with an id), and `looked`
@@ -38,9 +40,16 @@ class ClusterWatcher:
     """
 
     def __init__(
-        self, lookout: Lookout, last_id: str = "", *, host: str = "", token: str = ""
+        self,
+        lookout: Lookout,
+        last_id: str = "",
+        *,
+        host: str = "",
+        token: str = "",
+        may: TokenRole = TokenRole.ADMIN,
     ) -> None:
         self._lookout = lookout
+        self._may = may
         self._host, self._token = host, token
         name, _, number = last_id.partition("-")
         is_ours = name == lookout.name and _PLACE.fullmatch(number)
@@ -52,7 +61,7 @@ class ClusterWatcher:
         if self._sent is None:
             self._sent = {}
             # At once: others may be slow to answer.
-            view = as_reached(self._lookout.known, self._host)
+            view = as_reached(replace(self._lookout.known, may=self._may), self._host)
             return b"".join((_message("cluster", view), *self._happened()))
         if self._sent:
             await asyncio.sleep(PERIOD_S)

@@ -89,12 +89,14 @@ def _made(cluster_id: str, sizes: dict[str, int]) -> Inventory:
     )
 
 
-def chosen_cluster(found: Mapping[str, Inventory], wanted: str | None) -> Inventory:
+def chosen_cluster(
+    found: Mapping[str, Inventory], wanted: str | None, archive: str
+) -> Inventory:
     """The cluster to restore; raises ArchiveError where that is not clear."""
     if not found:
         raise ArchiveError(
-            "the archive holds nothing of any cluster; check its URL (its last part "
-            "is the folder in which the clusters' folders stand)"
+            f"the archive {archive} holds nothing of any cluster; check its URL (its "
+            "last part is the folder in which the clusters' folders stand)"
         )
     known = ", ".join(sorted(found))
     if wanted is not None:

@@ -73,7 +73,7 @@ class Found:
 
 def look(store: Store, moment: Moment) -> Found:
     """List the archive, and choose cluster and history; raises ArchiveError."""
-    inventory = chosen_cluster(take_stock(store.list()), moment.cluster_id)
+    inventory = chosen_cluster(take_stock(store.list()), moment.cluster_id, store.url)
     reign = newest_reign(inventory, moment.history_id)
     return Found(inventory, read_history(store, reign))
 

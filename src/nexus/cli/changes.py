@@ -10,6 +10,7 @@ from nexus.api.changestreams import Lines
 from nexus.cli.options import NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import base_url, known_secret
+from nexus.cli.terminal import harmless_json
 from nexus.cli.trust import trusted
 from nexus.client.changes import Changes
 from nexus.client.changes import changes as read_changes
@@ -72,7 +73,7 @@ def _print(feed: Changes) -> None:
     write = Lines().change
     try:
         for change in feed:
-            sys.stdout.write(write(change).decode())
+            sys.stdout.write(harmless_json(write(change).decode()))
             sys.stdout.flush()
     except PositionLostError as error:
         raise NotDoneError(

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, Final
 
 from nexus.cli.outcome import NotDoneError
@@ -13,6 +14,9 @@ MOST_NODES: Final = 100
 
 STATUS_TIMEOUT_S: Final = 5.0
 """A node that lives answers its status at once."""
+
+REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""Of a node that lives, and wants another credential."""
 
 WRITERS: Final = ("master", "standalone")
 
@@ -27,6 +31,8 @@ class NodeView:
     status: dict[str, Any] = field(default_factory=dict)
     replicas: tuple[dict[str, Any], ...] = ()
     error: str = ""
+    refuses: bool = False
+    """It answered, and its error is that it lets us not in."""
 
     @property
     def role(self) -> str:
@@ -138,7 +144,10 @@ def _host(address: str) -> str:
 
 def master_of(views: Iterable[NodeView]) -> NodeView:
     """The one node that takes writes; NotDoneError where there is none, or two."""
+    views = tuple(views)
     masters = [view for view in views if view.role in WRITERS]
+    if not masters and (refusing := [view for view in views if view.refuses]):
+        raise NotDoneError(refusing[0].error)
     if not masters:
         raise NotDoneError(
             "none of these nodes is a master just now; name the master's URL as well. "
@@ -160,7 +169,8 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
             status = remote.get("/replication/status", timeout=STATUS_TIMEOUT_S)
             replicas = _replicas_of(remote, str(status.get("role")))
         except CALL_ERRORS as error:
-            return NodeView(url=url, named=named, error=str(error))
+            refuses = isinstance(error, NodeCallError) and error.status in REFUSALS
+            return NodeView(url=url, named=named, error=str(error), refuses=refuses)
     return NodeView(url=url, named=named, status=status, replicas=replicas)
 
 

@@ -1,5 +1,6 @@
 """SQL over the native protocol: one session, so that a transaction may span entries."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -57,11 +58,20 @@ class NativeSource:
             return Answer(results=results)
         return Answer(results, position.offset, position.epoch, "committed")
 
+    @property
+    def most_at_once(self) -> int:
+        """A statement takes its way to the node in any case."""
+        return 1
+
+    def run_each(self, statements: Sequence[str]) -> Answer:
+        """Run each as it stands; raises NexusError."""
+        return Answer(self._all(statements))
+
     def close(self) -> None:
         """Take back what is not committed, and let go of the cluster."""
         self._connection.close()
 
-    def _all(self, statements: list[str]) -> list[Rows]:
+    def _all(self, statements: Sequence[str]) -> list[Rows]:
         found = []
         for index, statement in enumerate(statements):
             try:

@@ -50,6 +50,21 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(PipelineAnswer).decode
 
 
+class StepError(NodeCallError):
+    """One of several statements was refused; `before` is what those before it gave."""
+
+    def __init__(
+        self, message: str, index: int, error: HranaError, before: list[Rows]
+    ) -> None:
+        super().__init__(
+            message,
+            status=HTTPStatus.BAD_REQUEST,
+            index=index,
+            error_offset=error.error_offset,
+        )
+        self.before = before
+
+
 class NodeStream:
     """Statements of one transaction after another; for one thread at a time."""
 
@@ -67,10 +82,18 @@ class NodeStream:
         return self._baton is not None
 
     def run(self, statements: list[str], *, as_one: bool = False) -> Answer:
-        """Run them up to the first error, each as it stands; raises NexusError.
+        """Run them as `run_each` does, and tell the number of the one at fault.
 
         As one: in a transaction of their own.
         """
+        try:
+            return self.run_each(statements, as_one=as_one)
+        except StepError as error:
+            error.args = (f"{error} (statement {error.index + 1})",)
+            raise
+
+    def run_each(self, statements: list[str], *, as_one: bool = False) -> Answer:
+        """Run them up to the first error, each as it stands; raises NexusError."""
         before = [] if self.foreign_keys or self._baton is not None else [_OFF]
         before += ["begin"] if as_one else []
         steps = [
@@ -102,7 +125,8 @@ class NodeStream:
             self.close()
         if is_told and (told := ran.result.step_results[-1]) is not None:
             self.foreign_keys = read_value(told.rows[0][0]) == 1
-        return self._answer(statements, ran.result, response.headers, len(before))
+        answered = self._answered(statements, ran.result, len(before))
+        return self._placed(answered, response.headers)
 
     def close(self) -> None:
         """Take back what is not committed."""
@@ -128,21 +152,22 @@ class NodeStream:
                 "this a Nexus node?"
             ) from None
 
-    def _answer(
-        self,
-        statements: list[str],
-        result: BatchResult,
-        headers: httpx.Headers,
-        before: int,
-    ) -> Answer:
-        found = []
+    def _answered(
+        self, statements: list[str], result: BatchResult, before: int
+    ) -> list[Rows]:
+        found: list[Rows] = []
         for index, (step, error) in enumerate(
             zip(result.step_results, result.step_errors, strict=True), -before
         ):
             if error is not None:
-                raise _refused(self._remote.url, index, error)
+                raise StepError(
+                    f"{self._remote.url}: {error.message}", index, error, found
+                )
             if step is not None and 0 <= index < len(statements):
                 found.append(_rows(statements[index], step))
+        return found
+
+    def _placed(self, found: list[Rows], headers: httpx.Headers) -> Answer:
         offset = int(headers.get(OFFSET.decode(), 0))
         if offset in (0, self._offset):
             return Answer(found)
@@ -173,13 +198,4 @@ def _rows(statement: str, step: StmtResult) -> Rows:
         [tuple(map(read_value, row)) for row in step.rows],
         step.affected_row_count if counts else -1,
         int(step.last_insert_rowid or 0),
-    )
-
-
-def _refused(url: str, index: int, error: HranaError) -> NodeCallError:
-    return NodeCallError(
-        f"{url}: {error.message} (statement {index + 1})",
-        status=HTTPStatus.BAD_REQUEST,
-        index=index,
-        error_offset=error.error_offset,
     )

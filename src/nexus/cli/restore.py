@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from nexus.archive.opening import is_archive_url, open_store
+from nexus.archive.opening import archive_directory, is_archive_url, open_store
 from nexus.archive.restoring import Moment, Restored
 from nexus.archive.restoring import restore as restore_moment
 from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
@@ -14,6 +14,7 @@ from nexus.cli.options import AsJson, FunctionModules, NodeDirectory
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
+from nexus.errors import SnapshotError
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.identity import fresh_id
@@ -62,8 +63,15 @@ def restore(  # noqa: PLR0913 - each is an option of the command
         manifest = restore_archive(Path(archive), data, limit, known)
         _tell_snapshot(manifest, data, as_json)
         return
+    store = open_store(archive)
+    directory = archive_directory(archive)
+    if directory is not None and not directory.expanduser().is_dir():
+        raise NotDoneError(
+            f"there is no file or directory '{archive}'; name what nodes archive to "
+            "(archive.url), or one snapshot's .tar.zst"
+        )
     restored = restore_moment(
-        open_store(archive),
+        store,
         data,
         moment,
         max_size=limit,
@@ -141,7 +149,7 @@ def restore_archive(
     lock = DirectoryLock.acquire(directory)
     try:
         work = directory.snapshots / "restoring"
-        manifest = install(archive, directory.database, work, max_size=max_size)
+        manifest = _installed(archive, directory.database, work, max_size)
         with closing(Database.open(directory.database, functions=functions)) as made:
             leave_cluster(made)
             made.empty_wal()
@@ -149,6 +157,13 @@ def restore_archive(
     finally:
         lock.release()
     return manifest
+
+
+def _installed(archive: Path, database: Path, work: Path, max_size: int) -> Manifest:
+    try:
+        return install(archive, database, work, max_size=max_size)
+    except SnapshotError as error:
+        raise SnapshotError(f"'{archive}': {error}") from error
 
 
 def _document(manifest: Manifest, data: Path) -> dict[str, Any]:

@@ -21,6 +21,10 @@ BUSY_TIMEOUT_MS: Final = 5000
 """A reader waits this long while a full sync replaces the database's pages."""
 
 
+MOST_AT_ONCE: Final = 100
+"""Statements of a script in one request: more save little."""
+
+
 def controls(statements: Sequence[str]) -> bool:
     """Whether they say themselves where transactions begin and end."""
     return any(classify(one) in CONTROL for one in statements)
@@ -40,6 +44,13 @@ class Source(Protocol):
 
         Raises NexusError.
         """
+
+    @property
+    def most_at_once(self) -> int:
+        """How many statements `run_each` had best be given."""
+
+    def run_each(self, statements: Sequence[str]) -> Answer:
+        """Run each as it stands, up to the first error; raises NexusError."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -76,6 +87,15 @@ class NodeSource:
         if not stream.foreign_keys:
             return stream.run(statements, as_one=len(statements) > 1)
         return self._run_alone(statements)
+
+    @property
+    def most_at_once(self) -> int:
+        """Each request takes its way to the node and back."""
+        return MOST_AT_ONCE
+
+    def run_each(self, statements: Sequence[str]) -> Answer:
+        """Run each as it stands, in one request; raises NexusError."""
+        return self._stream.run_each([*statements])
 
     def _run_alone(self, statements: list[str]) -> Answer:
         body = {"statements": [{"sql": statement} for statement in statements]}
@@ -124,6 +144,15 @@ class FileSource:
                 for index, statement in enumerate(split(sql))
             ]
         )
+
+    @property
+    def most_at_once(self) -> int:
+        """Nothing is far away."""
+        return 1
+
+    def run_each(self, statements: Sequence[str]) -> Answer:
+        """Run each; raises StatementError."""
+        return Answer([self._one(one, index) for index, one in enumerate(statements)])
 
     def close(self) -> None:
         """Let go of the file."""

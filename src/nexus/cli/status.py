@@ -35,6 +35,7 @@ STATE_STYLES: Final = {
     "reconnecting": "red",
     "paused": "yellow",
     "stopped": "red",
+    "refuses": "yellow",
     "unreachable": "bold red",
 }
 COLUMNS: Final[tuple[tuple[str, JustifyMethod], ...]] = (
@@ -77,22 +78,24 @@ def status(
             show(watched, interval)
         return
     views = look_for_all(urls, secret)
+    silent = next((view.error for view in views if view.named and view.error), "")
     if as_json:
         print_json({"nodes": [_document(view) for view in views]})
     else:
         shown_on = console()
-        shown_on.print(cluster_table(views, width=shown_on.width))
-    silent = [view for view in views if view.named and view.error]
+        table = cluster_table(views, width=shown_on.width, told_apart=silent)
+        shown_on.print(table)
     if silent:
-        raise NotDoneError(silent[0].error)
+        raise NotDoneError(silent)
 
 
 def cluster_table(
     views: tuple[NodeView, ...],
     rates: dict[str, float] | None = None,
     width: int | None = None,
+    told_apart: str = "",
 ) -> Group:
-    """One row a node; under the table, what is wrong with whom.
+    """One row a node; under the table, what is wrong with whom, but for `told_apart`.
 
     `rates` are entries a second by the node's id; None leaves the column out. Where
     the columns are wider than `width`, those go that are missed least.
@@ -117,7 +120,8 @@ def cluster_table(
     for row in rows:
         table.add_row(*(row[at] for at in kept))
     problems = [problem for view in views if (problem := _problem(view))]
-    return Group(table, *(Text(problem, style="red") for problem in problems))
+    told = [problem for problem in problems if problem != told_apart]
+    return Group(table, *(Text(problem, style="red") for problem in told))
 
 
 def _fitting(
@@ -210,7 +214,8 @@ def _title(views: tuple[NodeView, ...]) -> str:
 
 def _cells(view: NodeView) -> tuple[Text | str, ...]:
     if view.error:
-        lost = Text("unreachable", style=STATE_STYLES["unreachable"])
+        word = "refuses" if view.refuses else "unreachable"
+        lost = Text(word, style=STATE_STYLES[word])
         node_id = str(view.status.get("node_id", "?"))
         return (node_id, "", lost, "", "", "", "", "", view.url)
     status = view.status

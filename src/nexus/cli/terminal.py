@@ -18,10 +18,20 @@ _CONTROLS: Final = (
 )
 """As sqlite3's own shell writes them."""
 
+_ESCAPES: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
 
 def harmless(text: str) -> str:
     """What came from elsewhere, so that no terminal takes a part of it for orders."""
     return text.translate(_CONTROLS)
+
+
+def harmless_json(text: str) -> str:
+    """JSON that says the same, with every character that a terminal might obey escaped.
+
+    JSON itself escapes what is below U+0020.
+    """
+    return text.translate(_ESCAPES)
 
 
 def console() -> Console:
@@ -45,12 +55,13 @@ def plain_table(title: str = "") -> Table:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    print(harmless_json(text))
 
 
 def print_json_line(value: Any) -> None:
     """One JSON document on one line, for who reads line by line."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(harmless_json(json.dumps(value, ensure_ascii=False)), flush=True)
 
 
 def print_error(error: object) -> None:

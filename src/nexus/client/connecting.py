@@ -11,6 +11,7 @@ from nexus.client.exceptions import translated
 from nexus.client.local import TIMEOUT_S, LocalSession
 from nexus.client.remote import RemoteSession
 from nexus.client.session import Session
+from nexus.client.target import read_target
 from nexus.client.trust import FilePath, Trust
 from nexus.errors import NexusError, RequestError
 
@@ -71,11 +72,10 @@ def connect(  # noqa: PLR0913, PLR0917 - sqlite3's signature
 def _session(
     target: str, timeout_s: float | None, secret: str, trust: Trust
 ) -> Session:
-    def remote(url: str) -> Session:
-        return RemoteSession.open(url, timeout_s=timeout_s, secret=secret, trust=trust)
-
     if target.startswith(SCHEME):
-        return remote(target)
+        return RemoteSession.open(
+            target, timeout_s=timeout_s, secret=secret, trust=trust
+        )
     if "://" in target:
         raise RequestError(
             f"a target that begins with {target.partition('://')[0]}:// is none: a "
@@ -97,6 +97,10 @@ def _session(
         return own()
     return LocalSession(
         directory,
-        lambda address: remote(f"{SCHEME}{address}"),
+        lambda address: RemoteSession(
+            read_target(
+                f"{SCHEME}{address}", timeout_s=timeout_s, secret=secret, trust=trust
+            )
+        ),
         timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
     )

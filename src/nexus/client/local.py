@@ -30,7 +30,8 @@ _LONGEST_LOCK: Final = 1_024
 Answer = TypeVar("Answer")
 
 Remote = Callable[[str], Session]
-"""Opens a session with the node at an address."""
+"""Makes a session with the node at an address; nobody is asked before its first call,
+so that `interrupt` reaches it while it looks for a node."""
 
 
 class LocalSession:
@@ -84,7 +85,11 @@ class LocalSession:
         """The change feed of the node whose directory it is."""
         node = self._connected()
         assert isinstance(node, ChangesSource), "every node has a feed"
-        return node.changes(wanted)
+        try:
+            return node.changes(wanted)
+        except NoMasterError:
+            self._forget_node(node)
+            raise
 
     def run(self, statements: Sequence[Statement]) -> list[Result]:
         """Run these as one transaction at the master."""
@@ -154,7 +159,7 @@ class LocalSession:
         return self._node
 
     def _connected(self) -> Session:
-        """The node's session, opened where none is."""
+        """The node's session, made where none is."""
         if self._node is None:
             self._node = self._remote(self._address())
             self._node.foreign_keys = self._foreign_keys

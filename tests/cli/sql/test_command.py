@@ -1,8 +1,8 @@
 """One statement, a script, or a shell."""
 
-import io
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -114,10 +114,27 @@ def test_two_formats_at_once_are_wrong_usage(run: Run, directory: Path) -> None:
     assert run("sql", directory, "select 1", "--json", "--csv").status == 2
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Have standard input hold a text."""
+    kept = os.dup(0)
+
+    def hold(text: str) -> None:
+        script = tmp_path / "script.sql"
+        script.write_text(text)
+        file = os.open(script, os.O_RDONLY)
+        os.dup2(file, 0)
+        os.close(file)
+
+    yield hold
+    os.dup2(kept, 0)
+    os.close(kept)
+
+
 def test_standard_input_is_a_script(
-    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, directory: Path, pipe: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("select 1;\nselect\n 2;\nselect 3"))
+    pipe("select 1;\nselect\n 2;\nselect 3")
 
     ended = run("sql", directory, "--csv")
 

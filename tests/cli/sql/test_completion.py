@@ -1,5 +1,7 @@
 """What fits at the cursor comes from the database itself."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from nexus.cli.answer import Answer
@@ -63,9 +65,13 @@ class Deaf:
 
     name = "deaf"
     holds_writer = False
+    most_at_once = 1
 
     def run(self, sql: str) -> Answer:
         raise StatementError(f"not {sql}")
+
+    def run_each(self, statements: Sequence[str]) -> Answer:
+        return self.run(statements[0])
 
     def close(self) -> None:
         """Nothing is held."""

@@ -90,6 +90,17 @@ def test_no_value_gives_a_terminal_orders(
     assert not {"\r", "\x9b", "\x7f"} & set(shown)
 
 
+def test_json_says_the_same_and_gives_no_terminal_orders(printed: Printed) -> None:
+    shown = printed(Mode.JSON, ORDERS)
+
+    assert not {"\x1b", "\r", "\x9b", "\x7f"} & set(shown)
+    (result,) = json.loads(shown)["results"]
+    assert (result["columns"], tuple(result["rows"][0])) == (
+        ["a\x1b[2J"],
+        ("\x1b[31mred\r\x9b0m\tü\x7f",),
+    )
+
+
 @pytest.mark.parametrize("mode", [Mode.LIST, Mode.CSV, Mode.MARKDOWN])
 def test_other_tools_get_values_as_they_are(mode: Mode, printed: Printed) -> None:
     assert "\x1b[31mred\r\x9b0m\tü\x7f" in printed(mode, ORDERS)

@@ -1,6 +1,6 @@
 """A shell runs entries one after another, and survives what is wrong with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from typing_extensions import override
 from nexus.cli.answer import Answer, Rows
 from nexus.cli.sources import FileSource
 from nexus.cli.sql.printing import Mode
+from nexus.cli.sql.script import Entry
 from nexus.cli.sql.shell import Shell
 from nexus.errors import NexusError, StatementError
 
@@ -89,6 +90,7 @@ def test_a_file_is_read_up_to_its_first_error(said: Said, tmp_path: Path) -> Non
         "nexus: no such column: missing (statement 1)",
         "  select missing;",
         "         ^",
+        "in the statement that begins in line 3",
     ]
 
 
@@ -125,9 +127,9 @@ def test_help_names_every_command(said: Said, shell: Shell) -> None:
 
 def test_a_script_ends_at_its_first_error(shell: Shell) -> None:
     with pytest.raises(NexusError, match="no such table"):
-        shell.obey(["select 1 from nowhere;", ".quit"])
+        shell.obey([Entry("select 1 from nowhere;"), Entry(".quit")])
 
-    shell.obey([".mode json", ".quit", "select 1 from nowhere;"])
+    shell.obey(map(Entry, [".mode json", ".quit", "select 1 from nowhere;"]))
     assert shell.mode is Mode.JSON
 
 
@@ -192,10 +194,14 @@ def test_a_person_is_told_once_that_an_open_transaction_does_not_wait_for_long(
     class Holding:
         name = "a node"
         holds_writer = False
+        most_at_once = 1
 
         def run(self, sql: str) -> Answer:
             self.holds_writer = sql.startswith("begin")
             return Answer(results=[])
+
+        def run_each(self, statements: Sequence[str]) -> Answer:
+            return self.run(statements[0])
 
         def close(self) -> None:
             """Nothing is held."""

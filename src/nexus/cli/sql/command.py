@@ -1,7 +1,7 @@
 """Run SQL: one statement, a script from standard input, or a shell."""
 
-import sys
-from typing import Annotated
+import os
+from typing import Annotated, Final
 
 import typer
 
@@ -9,10 +9,13 @@ from nexus.cli.native import NativeSource
 from nexus.cli.options import AsJson, SecretFile
 from nexus.cli.remote import known_secret
 from nexus.cli.sources import open_source
+from nexus.cli.sql.lines import Arriving, decoded
 from nexus.cli.sql.printing import Mode
 from nexus.cli.sql.prompt import typed
-from nexus.cli.sql.script import entries
+from nexus.cli.sql.script import Entry, entries
 from nexus.cli.sql.shell import Shell
+
+STANDARD_INPUT: Final = 0
 
 
 def sql(
@@ -43,11 +46,12 @@ def sql(
     shell = Shell(source, mode)
     try:
         if statement is not None:
-            shell.obey([statement])
-        elif sys.stdin.isatty():
+            shell.obey([Entry(statement)])
+        elif os.isatty(STANDARD_INPUT):
             print(f"{source.name}   (.help for help)")
             shell.converse(typed(shell))
         else:
-            shell.obey(entries(sys.stdin))
+            lines = Arriving(STANDARD_INPUT)
+            shell.obey(entries(decoded(lines, "standard input")), lines.is_ready)
     finally:
         source.close()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nexus.api.values import write_value
 from nexus.cli.answer import Answer, Rows
-from nexus.cli.terminal import console, count, harmless, plain_table
+from nexus.cli.terminal import console, count, harmless, harmless_json, plain_table
 
 Show = Callable[[Answer], None]
 
@@ -90,7 +90,7 @@ def show_json(answer: Answer) -> None:
             "outcome": answer.outcome,
             "durable_on": answer.durable_on,
         }
-    print(msgspec.json.format(_encode(document), indent=2).decode())
+    print(harmless_json(msgspec.json.format(_encode(document), indent=2).decode()))
 
 
 def show_csv(answer: Answer) -> None:

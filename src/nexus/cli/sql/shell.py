@@ -2,19 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nexus.cli.answer import Answer
+from nexus.cli.nodestream import StepError
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.sources import Source
 from nexus.cli.sql.caret import pointed
 from nexus.cli.sql.completion import Schema, read_schema
+from nexus.cli.sql.lines import decoded
 from nexus.cli.sql.printing import SHOWS, Mode
-from nexus.cli.sql.script import entries
+from nexus.cli.sql.script import Entry, entries, grouped
 from nexus.cli.terminal import harmless, print_error
 from nexus.errors import NexusError
+from nexus.model.statements import split
 
 HELP: Final = """\
 End a statement with ';'. Several before one Enter are one transaction; BEGIN … COMMIT
@@ -32,6 +37,8 @@ OPEN: Final = (
     "statements before one Enter, or of a .read, need no waiting"
 )
 """Told a person once, who may type more slowly than that."""
+
+_LINE: Final = "in the statement that begins in line "
 
 MOST_DEPTH: Final = 16
 """Files that read files: at this depth one surely reads itself."""
@@ -96,31 +103,58 @@ class Shell:
                 self._told_of_writer = True
                 print(OPEN)
 
-    def obey(self, script: Iterable[str]) -> None:
-        """Take one entry after another; raises the first error."""
-        for entry in script:
-            if not self._take(entry):
-                return
+    def obey(
+        self, script: Iterable[Entry], is_ready: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Take one entry after another; raises the first error.
+
+        `is_ready` tells whether the next line of the script need not be waited for.
+        """
+        groups = grouped(script, most=self.source.most_at_once, is_ready=is_ready)
+        for group in groups:
+            try:
+                if len(group) > 1:
+                    self._run_each(group)
+                elif not self._take(group[0].text):
+                    return
+            except NexusError as error:
+                _tell_line(error, group)
+                raise
 
     def run(self, text: str) -> None:
         """Run an entry's statements, and print what they gave."""
+        self._show(text, lambda: [self.source.run(text)])
+
+    def _run_each(self, group: Sequence[Entry]) -> None:
+        """The same for statements that stand each for itself."""
+        text = "".join(entry.text for entry in group)
+
+        def ask() -> list[Answer]:
+            return one_by_one(self.source.run_each(split(text)))
+
+        try:
+            self._show(text, ask)
+        except StepError as error:
+            for result in error.before:
+                SHOWS[self.mode](Answer([result]))
+            raise
+
+    def _show(self, text: str, ask: Callable[[], list[Answer]]) -> None:
         began = time.monotonic()
         try:
-            answer = self._ask(text)
+            with self._turn:
+                answers = ask()
         except NexusError as error:
             if place := _place(text, error):
                 error.add_note(place)
             raise
         took = time.monotonic() - began
-        SHOWS[self.mode](answer)
+        for answer in answers:
+            SHOWS[self.mode](answer)
         if self.is_timed:
             print(f"took {took * 1000:,.1f} ms")
-        if any(not result.columns for result in answer.results):
+        if any(not result.columns for one in answers for result in one.results):
             self._schema = None
-
-    def _ask(self, text: str) -> Answer:
-        with self._turn:
-            return self.source.run(text)
 
     def _take(self, entry: str) -> bool:
         """Do it; False ends the shell."""
@@ -139,7 +173,9 @@ class Shell:
 
     def _list(self, query: str, wanted: str) -> None:
         quoted = "'" + (wanted or "%").replace("'", "''") + "'"
-        for result in self._ask(query.format(wanted=quoted)).results:
+        with self._turn:
+            answer = self.source.run(query.format(wanted=quoted))
+        for result in answer.results:
             for (line,) in result.rows:
                 print(harmless(str(line)))
 
@@ -162,16 +198,34 @@ class Shell:
     def _read(self, name: str) -> None:
         if self._depth == MOST_DEPTH:
             raise NotDoneError(f"'{name}' reads itself, it seems; nothing more is read")
-        try:
-            text = Path(name).expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise NotDoneError(f"'{name}' cannot be read: {reason}") from None
         self._depth += 1
         try:
-            self.obey(entries(text.splitlines()))
+            with Path(name).expanduser().open("rb") as file:
+                self.obey(entries(decoded(file, name)))
+        except OSError as error:
+            reason = error.strerror or error
+            raise NotDoneError(f"'{name}' cannot be read: {reason}") from None
         finally:
             self._depth -= 1
+
+
+def one_by_one(answer: Answer) -> list[Answer]:
+    """An answer for each result; where it stands in the log comes with the last."""
+    if not answer.results:
+        return [answer]
+    *others, last = answer.results
+    return [
+        *(Answer([result]) for result in others),
+        msgspec.structs.replace(answer, results=[last]),
+    ]
+
+
+def _tell_line(error: NexusError, group: Sequence[Entry]) -> None:
+    """Note in which line of the script it is, unless a file within it was told."""
+    index = getattr(error, "index", 0) if len(group) > 1 else 0
+    line = group[min(index, len(group) - 1)].line
+    if line and not any(_LINE in note for note in getattr(error, "__notes__", ())):
+        error.add_note(f"{_LINE}{line}")
 
 
 def _place(text: str, error: NexusError) -> str:

@@ -182,6 +182,7 @@ class Access:
             self._closed = True
             self._readers.close()
             self._onlooker.close()
+            self._guard.close()
             if self._writer is not None:
                 self._writer.close(force=True)
 

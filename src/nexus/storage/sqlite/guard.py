@@ -19,6 +19,7 @@ from nexus.errors import (
     SecondSQLiteError,
     StorageError,
 )
+from nexus.storage.sqlite.sighting import Sighting
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
@@ -30,13 +31,20 @@ class Guard:
         self._database = database
         self._wal = f"{database}-wal"
         self._process_id = os.getpid()
-        self._wal_inode = 0
+        self._sighting: Sighting | None = None
         self._data_version = 0
 
     def watch(self, data_version: int) -> None:
         """Remember the `-wal` and the data version as they are now."""
-        self._wal_inode = self._current_wal_inode()
+        self.close()
+        self._sighting = Sighting(self._wal)
         self._data_version = data_version
+
+    def close(self) -> None:
+        """Watch nothing more; again is harmless."""
+        if self._sighting is not None:
+            self._sighting.close()
+            self._sighting = None
 
     def watch_version(self, data_version: int) -> None:
         """Remember the data version as it is now; the `-wal` must still be the same."""
@@ -58,10 +66,10 @@ class Guard:
 
     def check_wal(self) -> None:
         """Raise SecondSQLiteError if the `-wal` is no longer the one we write."""
-        inode = self._current_wal_inode()
-        if inode != self._wal_inode:
+        if self._sighting is not None and not self._sighting.stands():
+            replaced = Path(self._wal).exists()
             raise SecondSQLiteError(
-                f"{self._wal} was {'removed' if not inode else 'replaced'} while this "
+                f"{self._wal} was {'replaced' if replaced else 'removed'} while this "
                 "process had it open: another copy of SQLite in this process (usually "
                 "the module sqlite3) opened and closed the database, or somebody "
                 "deleted the file. What was committed is safe in the log; restart, and "
@@ -80,12 +88,6 @@ class Guard:
                 "is in no log and on no replica. Writes stop here until an operator "
                 "decides: make a new snapshot for the replicas, or restore one"
             )
-
-    def _current_wal_inode(self) -> int:
-        try:
-            return os.stat(self._wal).st_ino  # noqa: PTH116 - on each commit's path
-        except FileNotFoundError:
-            return 0
 
 
 def refuse_second_opener(database: Path) -> None:

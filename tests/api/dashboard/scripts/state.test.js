@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { after, healthOf, lagOf, masterOf, MOST_EVENTS, nodesOf, nothing, othersOf, roleOf, stateOf, streamsOf, troubleOf, votersOf } from "../../../../src/nexus/api/dashboard/page/state.js";
+import { after, healthOf, lagOf, masterOf, mayAct, MOST_EVENTS, nodesOf, nothing, othersOf, roleOf, stateOf, streamsOf, troubleOf, votersOf } from "../../../../src/nexus/api/dashboard/page/state.js";
 import { replica, view, voters } from "./cluster.js";
 
 const of = (/** @type {any[]} */ ...nodes) => after(nothing(), "cluster", { seen_by: nodes[0].node_id, nodes });
@@ -32,6 +32,31 @@ test("the master stands first, and of two the one of the higher epoch counts", (
   assert.equal(masterOf(state)?.node_id, "b");
   assert.deepEqual(nodesOf(state).map((node) => node.node_id), ["b", "c", "a"]);
   assert.deepEqual(healthOf(state), { words: "Two masters", tone: "bad" });
+});
+
+test("a node that refuses its figures lives: neither silent nor without a master", () => {
+  const refusing = { ...view("a", "master"), figures: null, error: "http://a:1 lives, and refuses its figures (401)", refuses: true };
+  const follower = (/** @type {Record<string, any>} */ changes) => of(view("b", "replica", { connected: true, master_id: "a", ...changes }), refusing);
+  assert.deepEqual(healthOf(follower({})), { words: "The master refuses its figures", tone: "warn" });
+  assert.equal(healthOf(follower({ connected: false })).words, "No master: writes wait");
+  assert.deepEqual(stateOf(refusing), { word: "refuses", tone: "warn" });
+});
+
+test("a stream to a node that refuses its figures flows", () => {
+  const master = view("a", "master");
+  master.figures.replicas = /** @type {any} */ ([replica("w", { voter: true })]);
+  const witness = { ...view("w", "witness"), figures: null, error: "refuses", refuses: true };
+  const state = of(master, witness);
+  assert.deepEqual(streamsOf(state).map(({ broken, label, tone }) => ({ broken, label, tone })), [{ broken: false, label: "async", tone: "ok" }]);
+  assert.deepEqual(healthOf(state), { words: "A node needs a hand", tone: "warn" });
+});
+
+test("whoever looks may act where the node says so, or says nothing of it", () => {
+  const told = (/** @type {any} */ more) => mayAct(after(nothing(), "cluster", { seen_by: "a", nodes: [], ...more }));
+  assert.equal(told({}), true);
+  assert.equal(told({ may: "admin" }), true);
+  assert.equal(told({ may: "write" }), false);
+  assert.equal(told({ may: "read" }), false);
 });
 
 test("a master that does not answer is none", () => {

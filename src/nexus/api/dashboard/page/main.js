@@ -9,7 +9,7 @@ import { showEvents } from "./events.js";
 import { host, shortId } from "./format.js";
 import { firstAlive, moveTo, pageOf, whyHere } from "./moving.js";
 import { Rates } from "./rates.js";
-import { after, healthOf, masterOf, nothing, othersOf } from "./state.js";
+import { after, healthOf, masterOf, mayAct, nothing, othersOf } from "./state.js";
 import { readStream, RefusedError } from "./stream.js";
 import { Table } from "./table.js";
 import { attachTheme } from "./theme.js";
@@ -62,6 +62,8 @@ function show() {
   draw(byId("drawing"), byId("drawing-told"), state);
   showAlone();
   charts.show();
+  byId("may-not").hidden = mayAct(state);
+  byId("may-not").textContent = `Looking only: what you signed in with has the role ${state.may}. To act (switch over, pause, …), sign out and sign in with a token of the role admin.`;
   table.show(state);
   showEvents(byId("events"), byId("no-events"), state.events);
   if (!moved) showBanner("");

@@ -7,10 +7,10 @@
  * @typedef {{current_offset: number, entries_replicated: number, bytes_sent: number}} MasterStats
  * @typedef {{members: {id: string, addr: string, voter: boolean, connected: boolean}[]}} Members
  * @typedef {{at_us: number, status: Status, master_stats: MasterStats | null, replicas: Replica[], members: Members | null}} Figures
- * @typedef {{node_id: string, url: string, addr: string, figures: Figures | null, error: string}} NodeView
+ * @typedef {{node_id: string, url: string, addr: string, figures: Figures | null, error: string, refuses?: boolean}} NodeView
  * @typedef {{id: number, time: string, kind: string, level: string, epoch: number, offset: number, detail: string}} Happening
  * @typedef {{node_id: string, event: Happening}} ClusterEvent
- * @typedef {{seenBy: string, nodes: Map<string, NodeView>, events: ClusterEvent[]}} State
+ * @typedef {{seenBy: string, may: string, nodes: Map<string, NodeView>, events: ClusterEvent[]}} State
  * @typedef {{from: string, to: string, voter: boolean, tone: Tone, flows: boolean, broken: boolean, label: string}} Stream
  */
 
@@ -22,13 +22,13 @@ export const MOST_EVENTS = 300;
 export const LATE_S = 5;
 
 /** @returns {State} */
-export const nothing = () => ({ seenBy: "", nodes: new Map(), events: [] });
+export const nothing = () => ({ seenBy: "", may: "read", nodes: new Map(), events: [] });
 
 /** The state after one message of the stream. @param {State} state @param {string} name @param {any} data */
 export function after(state, name, data) {
   switch (name) {
     case "cluster":
-      return { ...state, seenBy: data.seen_by, nodes: new Map(data.nodes.map((/** @type {NodeView} */ node) => [node.node_id, node])) };
+      return { ...state, seenBy: data.seen_by, may: data.may ?? "admin", nodes: new Map(data.nodes.map((/** @type {NodeView} */ node) => [node.node_id, node])) };
     case "node":
       return { ...state, nodes: new Map(state.nodes).set(data.node_id, data) };
     case "gone": {
@@ -57,6 +57,9 @@ export function nodesOf(state) {
   const order = (/** @type {NodeView} */ node) => (reigns(node) ? "0" : "1") + node.node_id;
   return [...state.nodes.values()].sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
+
+/** Whether whoever looks may act. @param {State} state */
+export const mayAct = (state) => state.may === "admin";
 
 /** @param {NodeView} node */
 export const answers = (node) => node.figures !== null && node.error === "";
@@ -87,6 +90,7 @@ export function roleOf(node, votes) {
 /** What a node's state is called, and how it looks. @param {NodeView} node @returns {{word: string, tone: Tone}} */
 export function stateOf(node) {
   const status = node.figures?.status;
+  if (node.refuses) return { word: "refuses", tone: "warn" };
   if (!answers(node) || !status) return { word: "does not answer", tone: "bad" };
   if (!status.running) return { word: "failed", tone: "bad" };
   if (status.paused) return { word: "paused", tone: "warn" };
@@ -104,12 +108,18 @@ export function troubleOf(node) {
   return [last_error, archive?.last_error && `archive: ${archive.last_error}`].filter(Boolean).join("; ");
 }
 
+/** The node that lets this page not in, and that others follow. @param {State} state */
+function refusingMaster(state) {
+  const followed = new Set([...state.nodes.values()].filter((node) => answers(node) && node.figures?.status.connected).map((node) => node.figures?.status.master_id));
+  return [...state.nodes.values()].find((node) => node.refuses && followed.has(node.node_id));
+}
+
 /** One line for the whole cluster. @param {State} state @returns {{words: string, tone: Tone}} */
 export function healthOf(state) {
   const nodes = [...state.nodes.values()];
   const masters = nodes.filter(reigns).filter((node) => node.figures?.status.role === "master");
-  const silent = nodes.filter((node) => !answers(node)).length;
-  if (!masterOf(state)) return { words: "No master: writes wait", tone: "bad" };
+  const silent = nodes.filter((node) => !answers(node) && !node.refuses).length;
+  if (!masterOf(state)) return refusingMaster(state) ? { words: "The master refuses its figures", tone: "warn" } : { words: "No master: writes wait", tone: "bad" };
   if (masters.length > 1) return { words: "Two masters", tone: "bad" };
   if (silent) return { words: `${nodes.length - silent} of ${nodes.length} nodes answer`, tone: "bad" };
   if (nodes.some((node) => stateOf(node).tone === "bad")) return { words: "A node needs a hand", tone: "bad" };
@@ -160,15 +170,15 @@ function streamTo(from, to, replica, votes) {
   const mode = from.figures?.status.mode === "sync" && (replica.voter || !votes) ? "sync" : "async";
   const status = answers(to) ? to.figures?.status : undefined;
   const base = { from: from.node_id, to: to.node_id, voter: replica.voter };
-  if (!status || replica.state === "reconnecting") {
+  if ((!status && !to.refuses) || replica.state === "reconnecting") {
     return { ...base, tone: "bad", flows: false, broken: true, label: "broken" };
   }
   if (from.figures?.status.paused || replica.state === "paused") {
     return { ...base, tone: "warn", flows: false, broken: false, label: "paused" };
   }
-  if (status.state === "full_sync") return { ...base, tone: "warn", flows: true, broken: false, label: "full sync" };
-  const tone = replica.healthy && status.lag_seconds < LATE_S ? "ok" : "warn";
-  return { ...base, tone, flows: true, broken: false, label: `${mode}${progressOf(status)}` };
+  if (status?.state === "full_sync") return { ...base, tone: "warn", flows: true, broken: false, label: "full sync" };
+  const tone = replica.healthy && (status ?? replica).lag_seconds < LATE_S ? "ok" : "warn";
+  return { ...base, tone, flows: true, broken: false, label: `${mode}${status ? progressOf(status) : ""}` };
 }
 
 /** What a delayed replica holds back on purpose is no lag. @param {Status} status */

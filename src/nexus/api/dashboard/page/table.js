@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { count, host, seconds, shortId } from "./format.js";
-import { answers, masterOf, nodesOf, reigns, roleOf, stateOf, troubleOf, votersOf } from "./state.js";
+import { answers, masterOf, mayAct, nodesOf, reigns, roleOf, stateOf, troubleOf, votersOf } from "./state.js";
 
 /** @typedef {import("./words.js").Action} Action */
 
@@ -90,7 +90,7 @@ export class Table {
 /** What can be done at a node, as it stands. @param {import("./state.js").NodeView} node @param {import("./state.js").State} state @returns {[Action, string][]} */
 export function offersOf(node, state) {
   const status = node.figures?.status;
-  if (!status || !answers(node)) return [];
+  if (!status || !answers(node) || !mayAct(state)) return [];
   /** @type {[Action, string][]} */
   const offers = [];
   const master = masterOf(state);
