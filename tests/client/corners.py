@@ -286,14 +286,6 @@ shows(
     "executescript returns a cursor", lambda c: c.executescript("select 1").fetchall()
 )
 shows(
-    "executemany of RETURNING",
-    lambda c: tried(
-        lambda: c.executemany(
-            "insert into t(a) values (?) returning a", [(1,), (2,)]
-        ).fetchall()
-    ),
-)
-shows(
     "executemany of a schema statement",
     lambda c: tried(lambda: c.executemany("create table u(x)", [()]).rowcount),
 )

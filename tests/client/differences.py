@@ -22,6 +22,23 @@ def differs(name: str, theirs: Any, ours: Any) -> Callable[[Behaviour], Behaviou
     return note
 
 
+VARIES: Final[dict[str, tuple[Behaviour, tuple[Any, ...], Any]]] = {}
+"""Behaviours by what differs from one release of Python to the next, with all outcomes
+that releases of sqlite3 have, and the one of Nexus, which is the same in all."""
+
+ANNOUNCED: Final = {
+    "the default adapters and converters": (
+        "The default (date|datetime|timestamp) (adapter|converter) is deprecated"
+    ),
+    "a sequence for named parameters": (
+        r"Binding \d+ \('.*'\) is a named parameter, but you supplied a sequence"
+    ),
+    "a connection that is left unclosed": "unclosed database in <",
+}
+"""What sqlite3 warns of from Python 3.12 or 3.13 on, and goes on doing, by the words of
+the documentation: the start of each warning. Any other one fails its test."""
+
+
 def held(connection: Any) -> list[Any]:
     """The rows of `t`."""
     rows: list[Any] = connection.execute("select a from t order by id").fetchall()
@@ -184,3 +201,11 @@ def _(side: Side) -> Any:
 @differs("`threadsafety`", 3, 1)
 def _(side: Side) -> Any:
     return side.module.threadsafety
+
+
+def rows_of_many(side: Side) -> Any:
+    insert = "insert into t(a) values (?) returning a"
+    return tried(lambda: side.connect().executemany(insert, [(1,), (2,)]).fetchall())
+
+
+VARIES["rows of `executemany`"] = (rows_of_many, ([], "InterfaceError"), [])

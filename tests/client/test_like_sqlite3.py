@@ -23,13 +23,17 @@ from client.behaviours import (
 )
 from client.calls import CALLS, tried
 from client.corners import CORNERS
-from client.differences import DIFFERENCES
+from client.differences import ANNOUNCED, DIFFERENCES, VARIES
 from nexus.client.converters import adapters, converters
 from nexus.client.local import LocalSession
 from nexus.client.remote import RemoteSession
 from nexus.client.session import Session
 from nexus.embedded.node import EmbeddedNode
 from nexus.embedded.session import NodeSession
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{start}") for start in ANNOUNCED.values()
+]
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +241,19 @@ def test_what_differs_does_so_as_it_is_documented(
     assert outcome(behaviour, plain) == shared(theirs)
     assert outcome(behaviour, ours) == shared(instead)
     assert f"| {name} |" in (ROOT / "docs/reference/python.md").read_text()
+
+
+@pytest.mark.parametrize("name", VARIES)
+def test_what_pythons_do_each_in_its_way_is_done_in_one_way(
+    name: str, plain: Side, ours: Side
+) -> None:
+    behaviour, theirs, always = VARIES[name]
+
+    assert outcome(behaviour, plain) in [shared(each) for each in theirs]
+    assert outcome(behaviour, ours) == shared(always)
+    assert f"| {name} |" in (ROOT / "docs/reference/python.md").read_text()
+
+
+@pytest.mark.parametrize("words", ANNOUNCED)
+def test_what_sqlite3_warns_of_is_documented(words: str) -> None:
+    assert words in (ROOT / "docs/reference/python.md").read_text()

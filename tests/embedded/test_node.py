@@ -1,5 +1,7 @@
 """A node inside this process, on an event loop in a thread of its own."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,27 @@ def test_it_takes_writes_and_gives_them_back_after_it_was_closed(
 
     with opened(tmp_path) as again, again.connect() as connection:
         assert connection.execute("select v from t").fetchall() == [(1,)]
+
+
+LEFT = """
+import sys, nexus
+node = nexus.open(sys.argv[1], bind="127.0.0.1:0", http_addr="127.0.0.1:0")
+connection = node.connect()
+connection.execute("create table t(v)")
+connection.execute("insert into t values (1)")
+"""
+
+
+def test_a_program_that_leaves_a_transaction_open_ends(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", LEFT, tmp_path],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+    with opened(tmp_path) as node, node.connect() as connection:
+        assert connection.execute("select v from t").fetchall() == []
 
 
 def test_a_replica_is_waited_for_until_it_has_the_write(tmp_path: Path) -> None:

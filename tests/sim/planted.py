@@ -26,10 +26,13 @@ from nexus.replication.elections.elector import Elector
 from nexus.replication.following import acceptance
 from nexus.replication.following.homing import Homing
 from nexus.replication.following.incoming import Incoming
+from nexus.replication.following.link import Link
 from nexus.replication.following.route import Route
 from nexus.replication.handshake import admission
+from nexus.replication.members.composition import Composition
 from nexus.replication.members.effects import ReadReady
 from nexus.replication.members.elected import ElectedMaster, Phase
+from nexus.replication.members.electorate import Electorate
 from nexus.replication.members.room import Room
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import committed_offset
@@ -404,6 +407,27 @@ def a_full_disk_is_not_told(patch: Patch) -> None:
     patch.setattr(Replica, "lacks_space", lambda *_: ())
 
 
+def a_full_master_keeps_its_reign(patch: Patch) -> None:
+    """It refuses every write, and others would have room."""
+
+    def only_says_so(self: Composition, now_ms: int) -> Any:
+        replica = self.replica
+        return () if replica is None else replica.lacks_space(now_ms)
+
+    patch.setattr(Composition, "lacks_space", only_says_so)
+
+
+def what_found_no_room_is_in_force(patch: Patch) -> None:
+    """A master goes by voters that its log does not name."""
+    placed = Electorate.placed
+
+    def stays(self: Electorate, offset: Offset, named: Any) -> None:
+        if named is not None:
+            placed(self, offset, named)
+
+    patch.setattr(Electorate, "placed", stays)
+
+
 def a_disk_is_full_for_ever(patch: Patch) -> None:
     """There is space again, the replica says so, and its master heeds it not."""
 
@@ -411,6 +435,16 @@ def a_disk_is_full_for_ever(patch: Patch) -> None:
         self.no_space |= ack.no_space
 
     patch.setattr(Progress, "heeds", heeds)
+
+
+def any_byte_is_a_sign_of_life(patch: Patch) -> None:
+    """A line that drips is held for a master that lives."""
+    patch.setattr(Link, "grows", lambda link, _, now_ms: link.heard(now_ms))
+
+
+def a_slow_line_is_silence(patch: Patch) -> None:
+    """Whoever is sent something large takes its master for dead meanwhile."""
+    patch.setattr(Link, "grows", lambda *_: None)
 
 
 def a_full_witness_stores_on(patch: Patch) -> None:
@@ -523,6 +557,10 @@ PLANTED_IN_CHAINS: Final[tuple[Callable[[Patch], None], ...]] = (
     a_relay_outlives_a_rewind,
 )
 
+PLANTED_IN_FULLNESS: Final[tuple[Callable[[Patch], None], ...]] = (
+    what_found_no_room_is_in_force,
+)
+
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     ack_before_sync,
     vote_twice,
@@ -561,6 +599,8 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("leap", strong_read_by_the_lease),
     ("pause master", answer_to_an_older_ping),
     ("fill", a_disk_is_full_for_ever),
+    ("drip", any_byte_is_a_sign_of_life),
+    ("thin line", a_slow_line_is_silence),
     ("halt", a_pause_that_a_restart_ends),
     ("halt", what_is_committed_is_applied_in_spite_of_a_pause),
     ("halt", any_entry_of_the_chosen_offset),

@@ -1,6 +1,7 @@
 """The connection of PEP 249, as sqlite3's, over a session."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
 from typing import Any, Final, Literal, Self
@@ -272,6 +273,8 @@ class Connection(Unsupported):
         control = getattr(self, "_control", None)
         if control is not None:
             self._control = None
+            if sys.is_finalizing():
+                return  # no other thread runs any more: a node here would not answer
             with contextlib.suppress(Exception):  # nobody is there to be told
                 control.session.close()
 

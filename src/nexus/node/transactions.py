@@ -171,16 +171,25 @@ class TransactionManager:
         return self._submit(Errand(run=errand), None).wait()
 
     async def write(
-        self, operation: Own | Fingerprint, before: Callable[[], None] = lambda: None
+        self,
+        operation: Own | Fingerprint,
+        before: Callable[[], None] = lambda: None,
+        undone: Callable[[], None] = lambda: None,
     ) -> Offset:
         """Log an entry of Nexus's own, and commit it; returns its offset.
 
-        `before` is called on the writer thread, when the next offset is this entry's.
+        `before` is called on the writer thread, when the next offset is this entry's,
+        and `undone` where the log has not taken it.
         """
 
         def run() -> Offset:
             before()
-            return self._writer.write_operations((operation,))
+            try:
+                return self._writer.write_operations((operation,))
+            except NexusError:
+                if self._writer.stands:
+                    undone()
+                raise
 
         job = self._submit(Errand(run=run), asyncio.get_running_loop())
         assert job.waiter is not None, "a job of an event loop has a waiter"

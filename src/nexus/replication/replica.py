@@ -133,9 +133,9 @@ class Replica(ReplicaView):
         """The connection broke or could not be had, without a Disconnect effect."""
         return self._link.broken(reason)
 
-    def heard(self, now_ms: int) -> None:
-        """The master lives: bytes have come of a message that is not whole yet."""
-        self._link.heard_ms = now_ms
+    def grows(self, size_bytes: int, now_ms: int) -> None:
+        """So many bytes have come of a message that is not whole yet."""
+        self._link.grows(size_bytes, now_ms)
 
     def receive(self, message: Message, now_ms: int) -> Effects:
         """A message of the master; nothing, if its connection was given up."""
@@ -143,7 +143,7 @@ class Replica(ReplicaView):
             return self.receive_entries((message,), now_ms)
         if not (self._link.is_welcome or self._link.awaits_welcome):
             return ()
-        self._link.heard_ms = now_ms
+        self._link.heard(now_ms)
         try:
             return self._answered(message, now_ms)
         except ProtocolError as error:
@@ -153,7 +153,7 @@ class Replica(ReplicaView):
         """Entries (at least one), whole and decompressed: a single Store, or none."""
         if not self._link.streams:
             return self.receive(entries[0], now_ms)
-        self._link.heard_ms = now_ms
+        self._link.heard(now_ms)
         try:
             records = self._log.take(entries, now_ms)
         except ProtocolError as error:

@@ -52,7 +52,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def ask(module: str, tmp_path: Path) -> Callable[[str], list[Any]]:
+def ask(module: str, tmp_path: Path) -> Iterator[Callable[[str], list[Any]]]:
     """Each query, of the writer, a reader, and of Python's sqlite3: all must agree."""
     functions = Functions.of_modules([module])
     path = tmp_path / "a.db"
@@ -73,7 +73,8 @@ def ask(module: str, tmp_path: Path) -> Callable[[str], list[Any]]:
         assert answers[0] == answers[1] == answers[2]
         return answers[0]
 
-    return asked
+    yield asked
+    python.close()
 
 
 def test_functions_aggregates_and_collations_work_everywhere(
