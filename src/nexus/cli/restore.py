@@ -10,7 +10,7 @@ from nexus.archive.opening import archive_directory, is_archive_url, open_store
 from nexus.archive.restoring import Moment, Restored
 from nexus.archive.restoring import restore as restore_moment
 from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
-from nexus.cli.options import AsJson, FunctionModules, NodeDirectory
+from nexus.cli.options import AsJson, FunctionModules, NodeDirectory, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
@@ -96,11 +96,6 @@ def size_limit(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(f"--max-size: {error}; write it like 10GiB") from None
-
-
-def functions_of(text: str) -> Functions:
-    """What --functions names."""
-    return Functions.of_modules(tuple(filter(None, text.split(","))))
 
 
 def _is_snapshot_file(archive: str) -> bool:
