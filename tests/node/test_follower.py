@@ -255,8 +255,8 @@ async def test_a_master_that_falls_silent_is_left_and_looked_for_again(
 async def test_a_large_entry_on_its_way_is_a_sign_of_life(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[int] = []
-    monkeypatch.setattr(Replica, "heard", lambda _, now_ms: heard.append(now_ms))
+    come: list[int] = []
+    monkeypatch.setattr(Replica, "grows", lambda _, size, __: come.append(size))
     text = "create table t(id integer primary key) -- " + "x" * 100_000
     large = frames(2, Schema(text))
     async with stage() as master:
@@ -267,7 +267,7 @@ async def test_a_large_entry_on_its_way_is_a_sign_of_life(
         visit.connection.send_bytes(frames(1, BEGUN))
         await visit.acknowledged(1)
         visit.connection.send_bytes(large[:-9])
-        await until(lambda: bool(heard))
+        await until(lambda: bool(come))
         visit.connection.send_bytes(large[-9:])
         await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)
 

@@ -32,6 +32,7 @@ from nexus.replication.effects import (
     Send,
     Store,
 )
+from nexus.replication.following.link import SIGN_BYTES
 from nexus.replication.replica import Replica
 from nexus.replication.settings import RecoveredState, ReplicaSettings
 from replication.examples import (
@@ -298,11 +299,11 @@ def test_a_master_that_does_not_answer_or_falls_silent_is_given_up() -> None:
 def test_a_master_whose_message_is_still_arriving_is_not_silent() -> None:
     following = streaming()
 
-    following.heard(2_500)
+    following.grows(SIGN_BYTES, 2_500)
 
     assert names(following.tick(5_500)) == ["Send"]
     assert "3001 ms" in disconnected(following.tick(5_501)).reason
-    following.heard(5_502)  # of a connection that was given up
+    following.grows(SIGN_BYTES, 5_502)  # of a connection that was given up
     assert following.tick(5_503) == ()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from nexus.model.cluster import Mode
 from nexus.model.entry import Record
 from nexus.model.position import EpochHistory, Offset
+from nexus.replication.members.electorate import ConfigurationEntry
 from sim.disk import Disk, own_of
 from sim.plan import Plan
 from sim.stranger import ENTRY, EPOCH
@@ -97,6 +98,12 @@ class Checkers:
         rows = disk.rows[disk.first - 1 :]
         if rows != disk.log[: len(rows)]:
             raise RuleError(f"{name} starts with a database that is not its log's")
+
+    def in_force(self, name: str, disk: Disk, known: ConfigurationEntry) -> None:
+        """Hard-case 3: the voters are those that the log names last."""
+        logged = disk.configurations()[-1]
+        if known != logged:
+            raise RuleError(f"{name} goes by {known}, its log has {logged}")
 
     def persists(self, name: str, epoch: int) -> None:
         """Another cluster's epoch is nobody's here."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DIAL_TIMEOUT_MS = 150
 RETRANSMIT_MS = 60
 ANNOUNCE_EVERY_MS = 120
+THIN_MS = 20
+"""So often something comes over a thin line."""
+
 REPEATED_MOST = 30
 """Of so many of the last frames any may come again."""
 
@@ -45,7 +48,7 @@ class Connection:
         self.peer = Peer(f"{client.name}#{network.world.number()}")
         self._take, self._lost = take, lost
         self._client_open = self._server_open = True
-        self._greeted = False
+        self._greeted = self._thin = False
         self._up_ms = self._down_ms = 0
         self._up: deque[Frame] = deque(maxlen=REPEATED_MOST)
         self._down: deque[Frame] = deque(maxlen=REPEATED_MOST)
@@ -69,6 +72,23 @@ class Connection:
             self._down_ms = self.network.carry(
                 self.server.name, self.client, self._down_ms, self._at_client, frame
             )
+            self._comes_in_parts()
+
+    def _comes_in_parts(self) -> None:
+        """Over a thin line, until it is all there."""
+        if not self._thin and self.network.part_bytes(
+            self.server.name, self.client.name
+        ):
+            self._thin = True
+            self.network.world.later(self.client, THIN_MS, self._at_client_in_part)
+
+    def _at_client_in_part(self) -> None:
+        self._thin = False
+        server, client = self.server.name, self.client.name
+        size = self.network.part_bytes(server, client)
+        if size and self._client_open and self.network.world.time < self._down_ms:
+            self.client.hears_part(self, size)
+            self._comes_in_parts()
 
     def close_client(self) -> None:
         """The client hangs up; what it said before still arrives."""
@@ -131,6 +151,8 @@ class Network:
         self.world = world
         self.cut: dict[tuple[str, str], tuple[int, int]] = {}
         """From, to: since when, and until when, nothing arrives."""
+        self.thin: dict[tuple[str, str], tuple[int, int]] = {}
+        """From, to: until when messages come in parts, and bytes that come at once."""
         self.storm_until = 0
         self.echo_until = 0
         self._votes: deque[tuple[Process, str, Any]] = deque(maxlen=REPEATED_MOST)
@@ -166,6 +188,11 @@ class Network:
         since = since if until >= now else now
         self.cut[source, target] = (since, max(until, now + for_ms))
 
+    def part_bytes(self, source: str, target: str) -> int:
+        """What comes at once over a thin line from one to the other; 0: all of it."""
+        until, size = self.thin.get((source, target), (0, 0))
+        return size if self.world.time < until else 0
+
     def deaf_ms(self, name: str, others: Iterable[str]) -> int:
         """For how long a node has heard of none of the others; 0 if it may have."""
         since = [
@@ -187,6 +214,8 @@ class Network:
         at_ms = self.world.time + self.latency()
         if self.is_cut(source, target.name):
             at_ms = self.cut[source, target.name][1] + RETRANSMIT_MS
+        if self.part_bytes(source, target.name):
+            at_ms = max(at_ms, self.thin[source, target.name][0])
         at_ms = max(at_ms, not_before_ms)
         if target.alive:
             self.world.at(target, at_ms, arrive, message)

@@ -67,6 +67,7 @@ from nexus.replication.members.member import Member
 from nexus.replication.settings import LogExtent, RecoveredState
 from sim.checkers import RuleError
 from sim.disk import Copy, Disk, continued
+from sim.hearing import Hearing
 from sim.homecoming import Homecoming
 from sim.network import Connection
 from sim.surgery import lost_in_install, lost_in_rewind, resolve
@@ -99,7 +100,7 @@ class Process:
         self.backlog: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.queue: deque[MemberEffect] = deque()
         self.busy = False
-        self._pumping = False
+        self._pumping = self._storing = False
         self.link: Connection | None = None
         self.wanted = 0
         """The number of the newest Connect."""
@@ -108,6 +109,7 @@ class Process:
         self.applying = False
         self.reads: dict[str, Callable[[Offset | None], None]] = {}
         self.homecoming = Homecoming(self)
+        self.hearing = Hearing(self)
         self.waiting: list[tuple[Offset, Callable[[], None]]] = []
         """Who waits until so much is applied."""
         self.lies_until = 0
@@ -133,7 +135,13 @@ class Process:
     def tick(self) -> None:
         if self.disk.incomplete and self.member.is_sound:
             self.disk.incomplete = False
+        replica = self.member.replica
+        was_connected = replica is not None and replica.is_connected
         self.take(self.member.tick(self.now()))
+        self.hearing.check(was_connected=was_connected)
+        if not (self.queue or self.busy) and self.writer.is_idle:
+            known = self.member.configurations[-1]
+            self.world.checkers.in_force(self.name, self.disk, known)
         self.homecoming.tick()
         self._measure_log()
         if self.disk.crowded and self.member.master is not None:
@@ -154,7 +162,7 @@ class Process:
     def take(self, effects: MemberEffects) -> None:
         """Perform these, behind all that wait already."""
         self.queue.extend(effects)
-        if self.busy and self.disk.crowded:
+        if self._storing:
             self._say_meanwhile()
         self.pump()
 
@@ -226,6 +234,9 @@ class Process:
             self.world.strikes -= 1
             soon = self.world.chance.randrange(12)
             self.world.later(self, soon, self.world.crash, self.name)
+        if disk.crowded and self.world.chance.random() < 0.5:
+            self.take(self.member.apply_failed("no room", self.now()))
+            return
         operations: list[Operation] = [Reigned(reign)]
         if first == 1:
             operations.append(disk.formed[0].configuration)
@@ -396,6 +407,7 @@ class Process:
             connection.close_client()
             return
         self.link = connection
+        self.hearing.hears()
         self.take(self.member.connected_to_master(self.now()))
 
     def lost(self, connection: Connection | None, reason: str, number: int = 0) -> None:
@@ -424,22 +436,33 @@ class Process:
         """A message on the link."""
         if link is not self.link:
             return
+        self.hearing.hears()
         if isinstance(message, tuple):
             effects = self.member.entries_from_master(message, self.now())
         else:
             effects = self.member.from_master(message, self.now())
         self.take(effects)
 
+    def hears_part(self, link: Connection, size_bytes: int) -> None:
+        """So many bytes of a message that is on its way to this node."""
+        if link is self.link and self.member.replica is not None:
+            self.hearing.hears_part(size_bytes)
+            self.member.replica.grows(size_bytes, self.now())
+
     # --- The disk --------------------------------------------------------------------
 
     def _lacks_space(self, effect: Store) -> None:
         """It is tried again; what the machine says meanwhile needs nothing of it."""
-        self.busy = True
+        self._storing = True
+        self._waits_for_room(effect)
         self.queue.extend(self.member.lacks_space(self.now()))
         self._say_meanwhile()
 
+    def _waits_for_room(self, effect: MemberEffect) -> None:
+        self.busy = True
+
         def again() -> None:
-            self.busy = False
+            self.busy = self._storing = False
             self.queue.appendleft(effect)
             self.pump()
 
@@ -529,6 +552,9 @@ class Process:
         disk.exported.update(lost)
 
     def _rewind(self, effect: Rewind) -> None:
+        if self.disk.crowded:
+            self._waits_for_room(effect)
+            return
         to = effect.to.offset
         self.goal = Offset(0)
         if self.disk.applied > to and self.world.chance.random() < 0.3:
@@ -565,6 +591,9 @@ class Process:
             self.take(self.member.install_failed(damage, self.now()))
 
     def _install(self, effect: Install) -> None:
+        if self.disk.crowded:
+            self._waits_for_room(effect)
+            return
         self.goal = Offset(0)
         self.block(lambda: self._installed(effect))
 
@@ -625,9 +654,15 @@ class Process:
     def configure(self, configuration: Configuration) -> str:
         """Change the voters, as an operator; why not, if not."""
         objection = self.member.objection(configuration)
-        if not objection and self.writer.is_idle:
-            self.writer.append_own([configuration])
-        return objection
+        if objection or not self.writer.is_idle or self.writer.short:
+            return objection
+        if self.disk.crowded and self.world.chance.random() < 0.5:
+            offset, now_ms = Offset(self.disk.end + 1), self.now()
+            for named in (configuration, None):
+                self.take(self.member.configured(offset, named, now_ms))
+            return "the log has no room for it"
+        self.writer.append_own([configuration])
+        return ""
 
 
 def standing_of(disk: Disk) -> RecoveredState:

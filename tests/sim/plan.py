@@ -1,6 +1,7 @@
 """What befalls a simulated cluster: made from a seed, readable, easy to cut down."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -128,17 +129,7 @@ KINDS: Final = {
 
 def any_plan_of(seed: int) -> Plan:
     """What `make sim` makes of a seed: clusters of voters mostly, all else too."""
-    match seed % 10:
-        case 6:
-            return forgetful(plan_of(seed)) or plan_of(seed)
-        case 7:
-            return plan_of_absence(seed)
-        case 8:
-            return chain_of(seed)
-        case 9:
-            return plan_of_homecoming(seed)
-        case _:
-            return plan_of(seed)
+    return KINDS_OF_PLANS.get(seed % 10, plan_of)(seed)
 
 
 def plan_of(seed: int) -> Plan:
@@ -283,6 +274,43 @@ def forgetful(plan: Plan) -> Plan | None:
     return replace(plan, faults=(*plan.faults, rot))
 
 
+def thinned(plan: Plan) -> Plan:
+    """The plan with lines over which a node is sent things slowly, or next to nothing.
+
+    One alone, or some at once.
+    """
+    chance = random.Random(~plan.seed * 11)
+    faults = [
+        Fault(
+            chance.randrange(CALM_MS, STRESS_MS),
+            chance.choice(("drip", "thin line")),
+            (name,),
+            chance.choice(LASTING_MS[1:]),
+            chance.choice((1, 40, 400)),
+        )
+        for name in chance.sample(plan.nodes, chance.randrange(1, len(plan.nodes)))
+    ]
+    return replace(plan, faults=in_order(*plan.faults, *faults))
+
+
+def filled(plan: Plan) -> Plan:
+    """The plan with disks that have no room for a while: of masters, or of any node."""
+    chance = random.Random(~plan.seed * 13)
+    faults = list(plan.faults)
+    for _ in range(chance.randrange(1, 5)):
+        kind, at_ms = chance.choice(("fill", "fill master")), chance.randrange(2_600)
+        nodes = () if kind in LATER_OF_NOBODY else (chance.choice(plan.nodes),)
+        faults.append(Fault(CALM_MS + at_ms, kind, nodes, chance.choice(LASTING_MS)))
+        # A change of the voters may be what then finds no room.
+        change = chance.choice(("maintenance", "add voter", "remove voter"))
+        lost = LOSES_DISK & {fault.kind for fault in faults}
+        if change not in LOSES_DISK or not (lost or len(plan.voters) < 3):
+            node, later_ms = chance.choice(plan.nodes), chance.randrange(20, 300)
+            nodes = () if change in OF_NOBODY else (node,)
+            faults.append(Fault(CALM_MS + at_ms + later_ms, change, nodes, 400))
+    return replace(plan, faults=in_order(*faults))
+
+
 def plan_with(kind: str, seed: int) -> Plan:
     """A plan of three voters or more in which this is sure to happen, and again."""
     chance = random.Random(~seed)
@@ -340,7 +368,7 @@ def plan_of_absence(seed: int) -> Plan:
     )
 
 
-LATER_OF_NOBODY: Final = {"surgery", "echo", "stranger", "leap"}
+LATER_OF_NOBODY: Final = {"surgery", "echo", "stranger", "leap", "fill master"}
 LOSES_DISK: Final = {"wipe", "replace", "remove voter"}
 OF_MASTER: Final = {"crash master", "pause master", "isolate master", "fade", "daze"}
 OF_NOBODY: Final = {"maintenance", "storm"} | OF_MASTER
@@ -366,3 +394,14 @@ def _fault(chance: random.Random, at_ms: int, names: tuple[str, ...]) -> Fault:
         case _:
             nodes = () if kind in OF_NOBODY else (chance.choice(names),)
             return Fault(at_ms, kind, nodes, for_ms)
+
+
+KINDS_OF_PLANS: Final[dict[int, Callable[[int], Plan]]] = {
+    4: lambda seed: filled(plan_of(seed)),
+    5: lambda seed: thinned(plan_of(seed)),
+    6: lambda seed: forgetful(plan_of(seed)) or plan_of(seed),
+    7: plan_of_absence,
+    8: chain_of,
+    9: plan_of_homecoming,
+}
+"""By a seed's last digit."""

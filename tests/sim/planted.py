@@ -24,12 +24,16 @@ from nexus.replication.elections import votes
 from nexus.replication.elections.effects import PersistVote, TakeWrites, VoteRecord
 from nexus.replication.elections.elector import Elector
 from nexus.replication.following import acceptance
+from nexus.replication.following.applying import Applying
 from nexus.replication.following.homing import Homing
 from nexus.replication.following.incoming import Incoming
+from nexus.replication.following.link import Link
 from nexus.replication.following.route import Route
 from nexus.replication.handshake import admission
+from nexus.replication.members.composition import Composition
 from nexus.replication.members.effects import ReadReady
 from nexus.replication.members.elected import ElectedMaster, Phase
+from nexus.replication.members.electorate import Electorate
 from nexus.replication.members.room import Room
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import committed_offset
@@ -37,6 +41,7 @@ from nexus.replication.replica import Replica
 from nexus.replication.streaming.lease import Lease
 from nexus.replication.streaming.progress import Progress
 from nexus.replication.streaming.streams import Streams
+from nexus.replication.streaming.tally import Tally
 from sim import disk as disks
 from sim import node, surgery
 from sim.node import Process
@@ -104,8 +109,9 @@ def old_entries_commit_by_counting(patch: Patch) -> None:
     """Raft, figure 8: an entry of an earlier reign commits by its copies alone."""
 
     def advanced(self: Streams) -> Any:
-        held = {key: one for key, one in self._held().items() if key in self.voters}
-        committed = committed_offset(held, quorum=self.quorum)
+        voters, held = self.tally.voters, self._held()
+        counted = {node: offset for node, offset in held.items() if node in voters}
+        committed = committed_offset(counted, quorum=self.tally.quorum)
         if committed <= self.commit:
             return ()
         self.commit = committed
@@ -166,7 +172,7 @@ def snapshot_without_position(patch: Patch) -> None:
 
 def learner_counts(patch: Patch) -> None:
     """A learner's copy counts in the quorum."""
-    patch.setattr(Streams, "_counts", lambda *_: True)
+    patch.setattr(Tally, "counts", lambda *_: True)
 
 
 def lease_from_the_answer(patch: Patch) -> None:
@@ -325,10 +331,10 @@ def a_new_disk_under_the_old_id(patch: Patch) -> None:
 def fewer_than_the_quorum(patch: Patch) -> None:
     """A majority is enough, whatever was configured."""
 
-    def quorum(streams: Streams) -> int:
-        return streams._majority if streams.voters else streams._settings.quorum
+    def quorum(tally: Tally) -> int:
+        return tally._majority if tally.voters else tally._quorum
 
-    patch.setattr(Streams, "quorum", property(quorum))
+    patch.setattr(Tally, "quorum", property(quorum))
 
 
 def each_master_has_its_own_quorum(patch: Patch) -> None:
@@ -404,6 +410,27 @@ def a_full_disk_is_not_told(patch: Patch) -> None:
     patch.setattr(Replica, "lacks_space", lambda *_: ())
 
 
+def a_full_master_keeps_its_reign(patch: Patch) -> None:
+    """It refuses every write, and others would have room."""
+
+    def only_says_so(self: Composition, now_ms: int) -> Any:
+        replica = self.replica
+        return () if replica is None else replica.lacks_space(now_ms)
+
+    patch.setattr(Composition, "lacks_space", only_says_so)
+
+
+def what_found_no_room_is_in_force(patch: Patch) -> None:
+    """A master goes by voters that its log does not name."""
+    placed = Electorate.placed
+
+    def stays(self: Electorate, offset: Offset, named: Any) -> None:
+        if named is not None:
+            placed(self, offset, named)
+
+    patch.setattr(Electorate, "placed", stays)
+
+
 def a_disk_is_full_for_ever(patch: Patch) -> None:
     """There is space again, the replica says so, and its master heeds it not."""
 
@@ -413,6 +440,16 @@ def a_disk_is_full_for_ever(patch: Patch) -> None:
     patch.setattr(Progress, "heeds", heeds)
 
 
+def any_byte_is_a_sign_of_life(patch: Patch) -> None:
+    """A line that drips is held for a master that lives."""
+    patch.setattr(Link, "grows", lambda link, _, now_ms: link.heard(now_ms))
+
+
+def a_slow_line_is_silence(patch: Patch) -> None:
+    """Whoever is sent something large takes its master for dead meanwhile."""
+    patch.setattr(Link, "grows", lambda *_: None)
+
+
 def a_full_witness_stores_on(patch: Patch) -> None:
     """There is a cap, and nobody looks at it."""
     patch.setattr(Room, "is_full", False)
@@ -420,8 +457,8 @@ def a_full_witness_stores_on(patch: Patch) -> None:
 
 def who_was_removed_is_forgotten_at_once(patch: Patch) -> None:
     """A witness drops what only a former voter lacks, which may be one again."""
-    forgotten = property(lambda streams: streams.voters)
-    patch.setattr(Streams, "_counted_for_retention", forgotten)
+    forgotten = property(lambda tally: tally.voters)
+    patch.setattr(Tally, "_counted_for_retention", forgotten)
 
 
 def a_pause_that_a_restart_ends(patch: Patch) -> None:
@@ -430,24 +467,24 @@ def a_pause_that_a_restart_ends(patch: Patch) -> None:
 
     def forgets(self: Replica, *args: Any) -> None:
         init(self, *args)
-        self.paused = False
+        self.applying.paused = False
 
     patch.setattr(Replica, "__init__", forgets)
 
 
 def what_is_committed_is_applied_in_spite_of_a_pause(patch: Patch) -> None:
     """A replica is shown as paused, and applies on."""
-    patch.setattr(Replica, "_chosen", lambda replica: replica._log.safe)
+    patch.setattr(Applying, "_chosen", lambda applying: applying._log.safe)
 
 
 def any_entry_of_the_chosen_offset(patch: Patch) -> None:
     """An entry was chosen, a rewind took it back, and another one has its offset."""
 
-    def chosen(self: Replica) -> Offset:
+    def chosen(self: Applying) -> Offset:
         stop = self._stops_at
         return self._log.goal if stop is None else min(stop.offset, self._log.safe)
 
-    patch.setattr(Replica, "_chosen", chosen)
+    patch.setattr(Applying, "_chosen", chosen)
 
 
 def every_answer_of_home_is_good(patch: Patch) -> None:
@@ -523,6 +560,10 @@ PLANTED_IN_CHAINS: Final[tuple[Callable[[Patch], None], ...]] = (
     a_relay_outlives_a_rewind,
 )
 
+PLANTED_IN_FULLNESS: Final[tuple[Callable[[Patch], None], ...]] = (
+    what_found_no_room_is_in_force,
+)
+
 PLANTED: Final[tuple[Callable[[Patch], None], ...]] = (
     ack_before_sync,
     vote_twice,
@@ -561,6 +602,8 @@ PLANTED_FOR: Final[tuple[tuple[str, Callable[[Patch], None]], ...]] = (
     ("leap", strong_read_by_the_lease),
     ("pause master", answer_to_an_older_ping),
     ("fill", a_disk_is_full_for_ever),
+    ("drip", any_byte_is_a_sign_of_life),
+    ("thin line", a_slow_line_is_silence),
     ("halt", a_pause_that_a_restart_ends),
     ("halt", what_is_committed_is_applied_in_spite_of_a_pause),
     ("halt", any_entry_of_the_chosen_offset),

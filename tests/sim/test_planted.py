@@ -8,6 +8,7 @@ from sim.plan import (
     Fault,
     Plan,
     chain_of,
+    filled,
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
@@ -19,6 +20,7 @@ from sim.planted import (
     PLANTED_FOR,
     PLANTED_FOR_ABSENCE,
     PLANTED_IN_CHAINS,
+    PLANTED_IN_FULLNESS,
     PLANTED_IN_HOMECOMINGS,
     learner_counts,
     loyal_to_the_old_master,
@@ -142,3 +144,12 @@ def test_hard_case_11_a_long_absence_shows_a_witness_that_keeps_too_much_or_too_
     plant(monkeypatch)
 
     assert first_failure(map(plan_of_absence, seeds_for(plant)))
+
+
+@pytest.mark.parametrize("plant", PLANTED_IN_FULLNESS, ids=lambda plant: plant.__name__)
+def test_the_simulator_finds_a_fault_of_a_master_whose_disk_is_full(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    assert first_failure(filled(plan_of(seed)) for seed in seeds_for(plant))

@@ -13,13 +13,19 @@ from sim.plan import (
     Plan,
     chain_of,
     early_plan_of,
+    filled,
     forgetful,
     later_plan_of,
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
+    thinned,
 )
-from sim.planted import a_full_disk_is_not_told, a_full_witness_says_nothing
+from sim.planted import (
+    a_full_disk_is_not_told,
+    a_full_master_keeps_its_reign,
+    a_full_witness_says_nothing,
+)
 from sim.regressions import CHAINS, EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
 from sim.world import STEPS_LEAST, World
@@ -51,6 +57,50 @@ def test_no_invariant_breaks(first: int) -> None:
 def test_no_invariant_breaks_where_replicas_follow_replicas(first: int) -> None:
     for seed in range(first, first + BATCH):
         assert failure_of(chain_of(seed)) == "", seed
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_no_invariant_breaks_where_lines_drip_or_are_slow(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        assert failure_of(thinned(plan_of(seed))) == "", seed
+
+
+def test_parts_of_messages_do_come_over_thin_lines() -> None:
+    worlds = [World(thinned(plan_of(seed))) for seed in range(5)]
+    for world in worlds:
+        world.run()
+
+    nodes = [one for world in worlds for one in world.processes.values()]
+    assert sum(one.hearing.parts for one in nodes) > 20
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_no_invariant_breaks_where_masters_have_no_room(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        assert failure_of(filled(plan_of(seed))) == "", seed
+
+
+def committed_beside_a_full_disk() -> int:
+    """How many entries are, while the disk of the one that reigned has no room."""
+    fault = Fault(600, "fill master", (), 1_900)
+    world = World(Plan(5, ("a", "b", "c"), clients=4, faults=(fault,)))
+    seen: list[int] = []
+    for at_ms in (1_300, 2_300):
+        world.at(None, at_ms, lambda: seen.append(len(world.checkers.committed)))
+    world.run()
+    return seen[1] - seen[0]
+
+
+def test_a_master_without_room_hands_over_and_the_writes_go_on() -> None:
+    assert committed_beside_a_full_disk() > 10
+
+
+def test_a_master_without_room_that_does_not_hand_over_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_full_master_keeps_its_reign(monkeypatch)
+
+    assert committed_beside_a_full_disk() <= 1
 
 
 @pytest.mark.parametrize("seed", sorted(CHAINS))

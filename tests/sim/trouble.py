@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from nexus.errors import WrongRoleError
 from nexus.model.cluster import Mode, NodeId
 from nexus.model.operation import Configuration
+from nexus.replication.following.link import SIGN_BYTES
 from sim.halts import halt
 from sim.network import place_of
 from sim.plan import Fault
@@ -56,6 +57,23 @@ def _isolate(world: "World", fault: Fault) -> None:
 
 def _deafen(world: "World", fault: Fault) -> None:
     _around(world, fault, hears=False, speaks=True)
+
+
+def _drip(world: "World", fault: Fault) -> None:
+    """A few bytes of what is sent to a node come now and then, the rest later."""
+    _thins(world, fault, part_bytes=fault.amount)
+
+
+def _thin_line(world: "World", fault: Fault) -> None:
+    """What is sent to a node takes long, as a large entry does, and does come."""
+    _thins(world, fault, part_bytes=SIGN_BYTES // 2)
+
+
+def _thins(world: "World", fault: Fault, *, part_bytes: int) -> None:
+    name, until = fault.nodes[0], world.time + fault.for_ms
+    for other in world.plan.nodes:
+        if other != name:
+            world.network.thin[other, name] = (until, part_bytes)
 
 
 def _mute(world: "World", fault: Fault) -> None:
@@ -120,8 +138,8 @@ def _full(world: "World", fault: Fault) -> None:
 
 
 def _fill(world: "World", fault: Fault) -> None:
-    """What a replica is to store finds no room for a while; nothing is lost."""
-    disk = world.disks[fault.nodes[0]]
+    """What a node is to store finds no room for a while; nothing is lost."""
+    disk = world.disks[_named(world, fault)]
     disk.crowded = True
 
     def freed() -> None:
@@ -336,6 +354,8 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "isolate": _isolate,
     "isolate master": _isolate,
     "deafen": _deafen,
+    "drip": _drip,
+    "thin line": _thin_line,
     "mute": _mute,
     "fade": _fade,
     "rot": _rot,
@@ -346,6 +366,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "slow disk": _slow,
     "full disk": _full,
     "fill": _fill,
+    "fill master": _fill,
     "jump": _jump,
     "leap": _leap,
     "break": _break,

@@ -351,6 +351,7 @@ class World:
     def _heal(self) -> None:
         """Everything is repaired; clients stop after a while."""
         self.network.cut.clear()
+        self.network.thin.clear()
         self.network.storm_until = self.network.echo_until = 0
         self.strikes = self.surgeries = self.strangers.until_ms = 0
         for process in self.processes.values():

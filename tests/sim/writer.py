@@ -42,6 +42,8 @@ class Writer:
         self.held = False
         self.turned_away = 0
         """Transactions that would have waited for a node that has no room."""
+        self.short = False
+        """The log holds more than the database has room for."""
         self._waiting: list[Job] = []
         self._batch: list[Job] = []
         self._end = Offset(0)
@@ -56,7 +58,7 @@ class Writer:
 
     def submit(self, job: Job) -> None:
         """A client's transaction."""
-        if not self.open or self._is_short():
+        if not self.open or self._is_short() or self._finds_no_room():
             for answer in job.answers:
                 answer(REFUSED, 0)
             return
@@ -81,6 +83,13 @@ class Writer:
         self.turned_away += short
         return short
 
+    def _finds_no_room(self) -> bool:
+        """Whether the log has none for it: what is small may still fit in."""
+        process = self._process
+        return self.short or (
+            process.disk.crowded and process.world.chance.random() < 0.8
+        )
+
     def append_own(self, operations: list[Operation]) -> None:
         """An entry of the node's own, in a batch by itself."""
         process = self._process
@@ -97,12 +106,15 @@ class Writer:
             self._decide()
         if not self.is_idle:
             return
+        if self.short and not self._process.disk.crowded:
+            self.short = False
+            self._process.apply_through(self._process.disk.end)
         if self.held:
             self.held = False
             end = self._process.disk.end
             held = self._process.member.writes_held(end, self._process.now())
             self._process.take(held)
-        elif self.open and self._waiting:
+        elif self.open and self._waiting and not self.short:
             self._begin()
 
     def hold(self) -> None:
@@ -112,7 +124,7 @@ class Writer:
 
     def close(self, _reason: str) -> None:
         """The reign is over: the batch at hand stays undecided."""
-        self.open = self.held = False
+        self.open = self.held = self.short = False
         self._refuse_waiting()
         for job in self._batch:
             self._answer(job, UNKNOWN, 0)
@@ -186,6 +198,11 @@ class Writer:
         batch, end = self._batch, self._end
         self._batch, self._end = [], Offset(0)
         if master.takes_writes:
+            if process.disk.crowded and process.world.chance.random() < 0.3:
+                self.short = True
+                for job in batch:
+                    self._answer(job, UNKNOWN, 0)
+                return
             process.apply_through(end)
         may = process.member.may_acknowledge(process.now())
         if may and batch:

@@ -302,7 +302,7 @@ class Follower:
     async def _read(self, connection: Connection) -> None:
         assembler = EntryAssembler()
         # A large entry on a slow line takes longer than a master may be silent.
-        connection.grows = lambda: self.machine.heard(now_ms())
+        connection.grows = lambda size: self.machine.grows(size, now_ms())
         while True:
             messages = await connection.receive()
             if not messages:

@@ -62,8 +62,8 @@ async def test_a_message_that_is_still_arriving_is_told_of() -> None:
     seen: list[int] = []
     come = asyncio.Event()
 
-    def grows() -> None:
-        seen.append(served.bytes_received)
+    def grows(size: int) -> None:
+        seen.append(size)
         come.set()
 
     served.grows = grows

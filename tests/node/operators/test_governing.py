@@ -8,11 +8,14 @@ import pytest
 from e2e.cluster import free_port
 from nexus.errors import (
     ClusterChangeError,
+    DiskFullError,
     WrongRoleError,
 )
-from nexus.model.cluster import LinkState, Role
+from nexus.model.cluster import LinkState, Mode, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
+from nexus.node.operators.governing import set_mode
+from nexus.storage.wal import WriteAheadLog
 from node.builders import DEAD_TIME_S, Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, handed_over, master_among, voters, written
 
@@ -79,6 +82,32 @@ async def test_a_learner_is_made_a_voter_and_a_voter_is_removed(crowd: Crowd) ->
     await run(master, CREATE)
     with pytest.raises(WrongRoleError, match="is a voter of its cluster"):
         await learner.start_replication(Role.MASTER, None)
+
+
+async def test_a_change_that_finds_no_room_in_the_log_is_none(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = await voters(crowd)
+    master = await master_among(nodes)
+    await run(master, CREATE)
+    other = next(node for node in nodes if node is not master)
+    before = master.members()
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskFullError("no space left")
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(WriteAheadLog, "append", full)
+        with pytest.raises(DiskFullError):
+            await master.remove_voter(other.node_id)
+        with pytest.raises(DiskFullError):
+            await set_mode(master._duties, Mode.ASYNC, None)
+        assert master.members().members == before.members
+        assert master.status().mode is Mode.SYNC
+        assert len(master._duties.voting().voters) == 3
+
+    left = await master.remove_voter(other.node_id)
+    assert sum(member.voter for member in left.members) == 2
 
 
 def in_maintenance(node: Node) -> bool:

@@ -11,6 +11,7 @@ from nexus.errors import DiskFullError
 from nexus.model.cluster import NodeId, Role
 from nexus.model.operation import Operation
 from nexus.model.position import Epoch, EpochHistory, HistoryId, Offset, Reign
+from nexus.node.chronicle import read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.elections.voting import Voting
 from nexus.node.parts import Parts
@@ -124,3 +125,7 @@ async def test_a_reign_whose_first_entry_finds_no_space_is_given_up(
     assert tried[1] > tried[0]
     assert not node.status().last_error
     assert "disk_full" in {event.kind for event in node._parts.events.since(0)}
+    # The cluster is formed by the entry that stands in the log, and by no other.
+    formed = read_chronicle(node._parts.storage).configurations[-1]
+    assert formed.offset == 1
+    assert formed.configuration.sync_quorum == 0

@@ -8,7 +8,8 @@ from nexus.node.roles.machines import member_of
 from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.protocol.messages import Pong
 from nexus.replication.effects import Close, Connect, Disconnect, Peer
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.following.link import SIGN_BYTES
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.members.effects import MemberEffect
 from node.builders import Crowd
 from node.electing import one_of_two
@@ -32,8 +33,8 @@ async def test_both_faces_speak_for_the_same_member(crowd: Crowd) -> None:
     assert link.state is LinkState.CONNECTING
     assert list(started) == noticed
     assert member.replica is not None
-    link.heard(7)
-    assert member.replica._link.heard_ms == 7
+    link.grows(SIGN_BYTES, 7)
+    assert member.replica._link._heard_ms == 7
     assert link.stop() == link.tick(0) == port.tick(0) == ()
     assert port.history == member.history
     # While a snapshot is installed the log is further than the member knows of.

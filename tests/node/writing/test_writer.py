@@ -21,7 +21,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.model.cluster import Outcome
-from nexus.model.operation import Reigned
+from nexus.model.operation import Configuration, Reigned
 from nexus.model.position import Offset
 from nexus.node.startup import open_storage, redo
 from nexus.node.telemetry import shortage
@@ -30,6 +30,7 @@ from nexus.node.writing.commitment import Commitment, ReignEndedError
 from nexus.node.writing.jobs import Job
 from nexus.node.writing.work import Transaction
 from nexus.node.writing.writer import MAX_BATCH_BYTES, BatchWriter
+from nexus.storage.database import Database
 from node.builders import (
     PATIENCE_S,
     REIGN,
@@ -195,6 +196,25 @@ def test_a_batch_closes_when_its_entries_are_large(
     assert all(job.delivered for job in jobs[: -len(rest)])
     assert not any(job.delivered for job in rest)
     assert desk.log.durable_offset == desk.database.position.offset
+
+
+@pytest.mark.interpreted
+def test_an_entry_of_its_own_that_finds_no_space_leaves_no_transaction_open(
+    desk: Desk, writer: BatchWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFullError("no space left")
+
+    done(writer, wanted((INSERT, (1,))))
+    configuration = Configuration("cluster", (("a", "at-a"),))
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "keep_own", full)
+        with pytest.raises(DiskFullError):
+            writer.write_operations((configuration,))
+
+    (again,) = done(writer, wanted((INSERT, (2,))))
+    assert again.error is None
+    assert again.result.position.offset == desk.log.last_offset == 4
 
 
 def test_a_full_disk_refuses_the_batch_and_leaves_no_trace(

@@ -3,7 +3,7 @@ import pytest
 from nexus.model.cluster import LinkState
 from nexus.protocol.messages import ErrorCode, Pong
 from nexus.replication.effects import Connect, Disconnect, Send
-from nexus.replication.following.link import MOVES, Link
+from nexus.replication.following.link import MOVES, SIGN_BYTES, Link
 from nexus.replication.settings import ReplicaSettings
 
 SETTINGS = ReplicaSettings(addresses=("a", "b"), heartbeat_ms=1_000)
@@ -47,6 +47,42 @@ def test_the_slower_of_both_heartbeats_decides_when_the_master_is_dead() -> None
     assert "3001 ms" in welcomed().overdue(3_001)
     assert welcomed(heartbeat_ms=2_000).overdue(6_000) == ""
     assert "6001 ms" in welcomed(heartbeat_ms=2_000).overdue(6_001)
+
+
+def test_a_message_that_grows_is_a_sign_of_life_with_each_so_many_bytes_of_it() -> None:
+    one = welcomed()
+
+    for now_ms in range(2_000, 20_000, 2_000):
+        one.grows(SIGN_BYTES - 1, now_ms - 1_000)
+        one.grows(1, now_ms)
+
+    assert one.overdue(21_000) == ""
+    assert "3001 ms" in one.overdue(21_001)
+
+
+def test_a_line_that_drips_is_dead_for_all_its_bytes() -> None:
+    one = welcomed()
+
+    one.grows(SIGN_BYTES - 1, 2_000)
+    one.heard(2_500)
+    one.grows(SIGN_BYTES - 1, 5_500)
+
+    assert one.overdue(5_500) == ""
+    assert "3001 ms" in one.overdue(5_501)
+
+
+def test_what_has_come_on_one_connection_says_nothing_of_the_next() -> None:
+    one = welcomed()
+    one.grows(SIGN_BYTES - 1, 2_000)
+    one.given_up("it broke")
+    one.started()
+    one.connected(4_000)
+    one.welcomed(1_000, 4_000)
+    one.begins_streaming(paused=False)
+
+    one.grows(1, 6_000)
+
+    assert "3001 ms" in one.overdue(7_001)
 
 
 def test_a_heartbeat_is_due_after_silence_on_this_side() -> None:

@@ -49,6 +49,17 @@ def test_other_entries_change_nothing() -> None:
     assert electorate.voters == ("a", "b")
 
 
+def test_what_the_log_has_no_room_for_was_never_in_force() -> None:
+    electorate = formed()
+    electorate.placed(Offset(3), THREE)
+    assert electorate.offset == 3
+
+    electorate.placed(Offset(3), None)
+
+    assert electorate.voters == ("a", "b")
+    assert electorate.configurations == formed().configurations
+
+
 def test_truncation_undoes_it() -> None:
     electorate = formed()
     electorate.appended((entry(3, THREE), entry(5, REST)))

@@ -50,8 +50,8 @@ class Connection:
         self.bytes_received = 0
         self.pace: Callable[[int], Awaitable[None]] | None = None
         """Told how many bytes were read; nothing is read before it returns."""
-        self.grows: Callable[[], None] | None = None
-        """Called when bytes have come of a message that is not whole yet."""
+        self.grows: Callable[[int], None] | None = None
+        """Told how many bytes have come of a message that is not whole yet."""
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @classmethod
@@ -152,7 +152,7 @@ class Connection:
             if messages:
                 return messages
             if self.grows is not None:
-                self.grows()
+                self.grows(len(data))
 
     async def receive_bytes(self) -> bytes:
         """The next bytes as they come, for who passes them on; none at the end.
@@ -202,7 +202,7 @@ class Connection:
     async def close(self) -> None:
         """Flush what is queued, within CLOSE_TIMEOUT_S, and close the socket."""
         transport = self._writer.transport
-        is_told = is_tls(transport) and not transport.get_write_buffer_size()
+        is_told = _is_tls(transport) and not transport.get_write_buffer_size()
         self._writer.close()
         try:
             async with asyncio.timeout(FAREWELL_S if is_told else CLOSE_TIMEOUT_S):
@@ -214,7 +214,7 @@ class Connection:
             raise
 
 
-def is_tls(transport: asyncio.BaseTransport) -> bool:
+def _is_tls(transport: asyncio.BaseTransport) -> bool:
     """Whether TLS is spoken over it."""
     return transport.get_extra_info("sslcontext") is not None
 

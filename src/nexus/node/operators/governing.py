@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -199,18 +200,23 @@ async def _configure(duties: Duties, configuration: Configuration) -> MembersVie
         # A batch before it may wait for a witness that is at its cap (hard-case 11).
         voting.take(voting.member.changes(changes=True, now_ms=now_ms()))
 
-        async def in_force(offset: Offset) -> None:
-            if mode is Mode.SYNC:
-                reigning.wait_as(mode)
-            voting.take(voting.member.configured(offset, configuration, now_ms()))
-
-        def before() -> None:
-            """On the writer thread: the loop has it before the log has."""
+        async def in_force(named: Configuration | None, waits_as: Mode) -> None:
+            if named is None or waits_as is Mode.SYNC:
+                reigning.wait_as(waits_as)
             offset = Offset(duties.parts.log.last_offset + 1)
-            asyncio.run_coroutine_threadsafe(in_force(offset), loop).result()
+            voting.take(voting.member.configured(offset, named, now_ms()))
+
+        def tell(named: Configuration | None, waits_as: Mode) -> None:
+            """On the writer thread: the loop has it before the log has."""
+            told = in_force(named, waits_as)
+            asyncio.run_coroutine_threadsafe(told, loop).result()
 
         try:
-            offset = await reigning.manager.write(configuration, before)
+            offset = await reigning.manager.write(
+                configuration,
+                before=partial(tell, configuration, mode),
+                undone=partial(tell, None, reigning.mode),
+            )
             reigning.wait_as(mode)
         except NodeStoppedError as error:
             raise ClusterChangeError(

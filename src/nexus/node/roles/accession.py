@@ -82,6 +82,8 @@ async def begin_reign(voting: Throne, order: BecomeMaster) -> None:
             raise
         # Another voter may have space: it gets its chance before this one stands again.
         parts.events.error("disk_full", str(error))
+        if len(operations) > 1:
+            voting.take(member.configured(reign.first_offset, None, now_ms()))
         voting.take(member.apply_failed(str(error), now_ms()))
         return
     # The member may have been deposed meanwhile, and have no history just now.

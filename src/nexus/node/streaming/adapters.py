@@ -118,10 +118,10 @@ class ReplicaAdapter:
         replica = self._member.replica
         return LinkState.STOPPED if replica is None else replica.state
 
-    def heard(self, now_ms: int) -> None:
-        """The master lives: bytes have come of a message that is not whole yet."""
+    def grows(self, size_bytes: int, now_ms: int) -> None:
+        """So many bytes have come of a message that is not whole yet."""
         if (replica := self._member.replica) is not None:
-            replica.heard(now_ms)
+            replica.grows(size_bytes, now_ms)
 
     def retention_floor(self) -> Offset:
         """The first offset that the log must keep."""

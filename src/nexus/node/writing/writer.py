@@ -241,11 +241,15 @@ class BatchWriter:
         payload = Payload(time.time_ns() // 1000, "", b"", tuple(operations), mode=mode)
         batch = Batch([], [Record(reign.epoch, offset, encode_payload(payload))], [])
         self._begin()
-        for operation in operations:
-            if isinstance(operation, Fingerprint):
-                batch.marks.append((operation, offset))
-            else:
-                self._database.keep_own(operation, offset)
+        try:
+            for operation in operations:
+                if isinstance(operation, Fingerprint):
+                    batch.marks.append((operation, offset))
+                else:
+                    self._database.keep_own(operation, offset)
+        except DiskFullError:
+            self.abandon()
+            raise
         shortage = self._log_batch(batch)
         if shortage is not None:
             raise shortage

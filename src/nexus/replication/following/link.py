@@ -44,6 +44,9 @@ MOVES: Final = {
 }
 """PAUSED streams, stores and acknowledges, but applies nothing."""
 
+SIGN_BYTES: Final = 4 << 10
+"""So much of a message that is not whole yet is a sign of life, as a whole one is."""
+
 STREAMS: Final = frozenset({LinkState.STREAMING, LinkState.PAUSED})
 WELCOMED: Final = STREAMS | {LinkState.REWINDING, LinkState.FULL_SYNC}
 
@@ -67,7 +70,9 @@ class Link:
         self._deadline_ms: int | None = None
         """Until when the Welcome must come; None while no connection stands."""
         self._dead_after_ms = 0
-        self.heard_ms = 0
+        self._heard_ms = 0
+        self._part_bytes = 0
+        """What has come of a message since the last sign of life."""
         self._said_ms = 0
         self._streams_since_ms = 0
         self.awaits_disk = False
@@ -106,7 +111,20 @@ class Link:
         """The connection stands; Welcome must come within the connect timeout."""
         self._move(LinkState.CONNECTING)
         self._deadline_ms = now_ms + self._settings.connect_timeout_ms
-        self.heard_ms = now_ms
+        self.heard(now_ms)
+
+    def heard(self, now_ms: int) -> None:
+        """The master lives: a message of it has come."""
+        self._heard_ms, self._part_bytes = now_ms, 0
+
+    def grows(self, size_bytes: int, now_ms: int) -> None:
+        """So many bytes have come of a message that is not whole yet.
+
+        A slow line brings a large one; one that only drips is none, for all its bytes.
+        """
+        self._part_bytes += size_bytes
+        if self._part_bytes >= SIGN_BYTES:
+            self.heard(now_ms)
 
     def welcomed(self, heartbeat_ms: int, now_ms: int) -> None:
         """A good connection; the master pings every `heartbeat_ms`."""
@@ -143,7 +161,7 @@ class Link:
         """Why the master counts as dead, empty while it does not."""
         if self._deadline_ms is not None and now_ms > self._deadline_ms:
             return "the master did not answer Hello in time"
-        silent_ms = now_ms - self.heard_ms
+        silent_ms = now_ms - self._heard_ms
         if self.is_welcome and silent_ms > self._dead_after_ms:
             return f"nothing heard from the master for {silent_ms} ms"
         return ""

@@ -85,6 +85,13 @@ class Electorate:
             self.configured(entry)
         return bool(found)
 
+    def placed(self, offset: Offset, configuration: Configuration | None) -> None:
+        """A master's own is about to be appended there; None: it could not be."""
+        if configuration is None:
+            self.truncated_after(Offset(offset - 1))
+        else:
+            self.configured(ConfigurationEntry(offset, configuration))
+
     def configured(self, entry: ConfigurationEntry) -> None:
         """The entry is about to be appended; known ones from there on are void."""
         kept = [one for one in self._known if one.offset < entry.offset]

@@ -329,10 +329,13 @@ class Member(Composition):
         return self.master.objection(configuration)
 
     def configured(
-        self, offset: Offset, configuration: Configuration, now_ms: int
+        self, offset: Offset, configuration: Configuration | None, now_ms: int
     ) -> MemberEffects:
-        """The master is about to append this entry: it is in force from now on."""
-        self.electorate.configured(ConfigurationEntry(offset, configuration))
+        """The master is about to append this entry: it is in force from now on.
+
+        None: it has found no place in the log, and what was before it is in force.
+        """
+        self.electorate.placed(offset, configuration)
         self._reconfigured()
         if self.master is None:
             return ()

@@ -115,7 +115,7 @@ class VotingReplica(Replica):
         """At its cap it leaves them: what is not stored is not acknowledged."""
         if not (self._link.streams and self.room.is_full):
             return super().receive_entries(entries, now_ms)
-        self._link.heard_ms = now_ms
+        self._link.heard(now_ms)
         self.room.has_dropped = True
         return ()
 
