@@ -2,7 +2,7 @@
 
 Every decision of the composition is here, pure: the asyncio driver and the simulator
 drive the same object. Every method returns the effects to perform, in order, in one
-queue for the whole node (see `effects`, `election_effects` and `member_effects`). The
+queue for the whole node (see `effects` here, of `elections` and of `replication`). The
 names of the methods, and when to call them, are those of the machines.
 """
 
