@@ -17,9 +17,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 DOORS = {"__init__.py", "__main__.py"}
-WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-    "hatch"
-]["build"]["targets"]["wheel"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 COMPILED = WHEEL["hooks"]["mypyc"]["include"]
 
 
@@ -90,10 +89,11 @@ def logged_events() -> set[str]:
 
 def test_the_reference_of_the_logs_names_every_event() -> None:
     page = (ROOT / "docs" / "reference" / "logs.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE))
+    told = re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE)
 
-    assert logged_events() - told == set(), "give it a row in docs/reference/logs.md"
-    assert told - logged_events() == set(), "nothing logs it any more"
+    assert logged_events() - {*told} == set(), "give it a row in docs/reference/logs.md"
+    assert {*told} - logged_events() == set(), "nothing logs it any more"
+    assert told == sorted(told), "whoever looks one up goes by the alphabet"
 
 
 def test_only_a_profile_says_that_examples_are_repeated() -> None:
@@ -109,6 +109,18 @@ def test_every_test_that_the_makefile_names_exists() -> None:
 
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_python_that_is_promised_is_one_that_make_pythons_tries() -> None:
+    promised = re.findall(r"Python :: (3\.\d+)", str(PROJECT["project"]["classifiers"]))
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    tried = re.search(r"^PYTHONS \?= (.+)$", makefile, re.MULTILINE)
+
+    lowest = promised[0]
+    assert tried is not None
+    assert tried[1].split() == promised
+    assert PROJECT["project"]["requires-python"] == f">={lowest}"
+    assert PROJECT["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
 
 
 @pytest.mark.parametrize("module", COMPILED)

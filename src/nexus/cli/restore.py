@@ -53,14 +53,14 @@ def restore(  # noqa: PLR0913 - each is an option of the command
     """Make a data directory from a backup, as of any moment."""
     limit = size_limit(max_size)
     moment = moment_of(to_offset, to_time, cluster, history)
-    if is_snapshot_file(archive):
+    if _is_snapshot_file(archive):
         if moment != Moment():
             raise typer.BadParameter(
                 f"'{archive}' is one snapshot, and has one moment; --to-offset and "
                 "--to-time are for an archive"
             )
         known = functions_of(functions)
-        manifest = restore_archive(Path(archive), data, limit, known)
+        manifest = _restore_archive(Path(archive), data, limit, known)
         _tell_snapshot(manifest, data, as_json)
         return
     store = open_store(archive)
@@ -98,7 +98,7 @@ def size_limit(text: str) -> int:
         raise typer.BadParameter(f"--max-size: {error}; write it like 10GiB") from None
 
 
-def is_snapshot_file(archive: str) -> bool:
+def _is_snapshot_file(archive: str) -> bool:
     """Whether this names one snapshot, or a file that is none."""
     if is_archive_url(archive):
         return False
@@ -116,7 +116,7 @@ def _tell_snapshot(manifest: Manifest, data: Path, as_json: bool) -> None:  # no
     )
 
 
-def restore_archive(
+def _restore_archive(
     archive: Path, data: Path, max_size: int, functions: Functions
 ) -> Manifest:
     """Verify the archive and make `data` a node's directory; durable on return.
