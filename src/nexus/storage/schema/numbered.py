@@ -12,7 +12,7 @@ SERIAL: Final = ("SERIAL", "PRIMARY", "KEY")
 
 
 def with_numbered_key(sql: str) -> str:
-    """The CREATE TABLE with INTEGER in the place of such a key's type, if it has one."""
+    """The CREATE TABLE with INTEGER in the place of such a key's type."""
     parts = [text for _, text in tokens(sql) if text != ";"]
     upper = tuple(part.upper() for part in parts)
     for at in range(1, len(parts)):
