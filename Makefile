@@ -134,6 +134,7 @@ wheel: $(COMPILED)/.ready ## the wheel with the commit path compiled, in .venv/c
 
 compiled: $(COMPILED)/.ready ## the tests of the commit path and of whole clusters, with the path compiled
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not interpreted' \
+		-W 'ignore:the (type, exc, tb) signature of throw() is deprecated:DeprecationWarning' \
 		tests/storage tests/replication tests/node/writing tests/node/test_transactions.py tests/protocol tests/model tests/e2e/test_compiled.py \
 		tests/e2e/test_crash.py tests/e2e/test_sync.py
 

@@ -6,6 +6,7 @@ master's, and the replica passes its requests on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from nexus.api.hrana.messages import (
     Batch,
@@ -20,13 +21,13 @@ from nexus.errors import NexusError
 from nexus.model.pragmas import PragmaUse, read_pragma, setting_of
 from nexus.model.statements import StatementKind, classify, split, words
 
-_HERE = (
+_HERE: Final = (
     StatementKind.READ,
     StatementKind.EMPTY,
     StatementKind.COMMIT,
     StatementKind.ROLLBACK,
 )
-_AT_ONCE = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
+_AT_ONCE: Final = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 
 
 def needs_master(
