@@ -5,14 +5,14 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from e2e.cluster import Cluster, NodeProcess, fingerprints, wait_until
+from e2e.cluster import Cluster, NodeProcess, fill, fingerprints, wait_until
 from e2e.disks import SmallDisk
 from e2e.ledger import Ledger, Row
 from e2e.power import Outlet
@@ -24,6 +24,9 @@ LONGEST_REIGN_S: Final = 1.0
 LONGEST_START_S: Final = 1.5
 
 FORGETS_S: Final = 1.0
+
+MEGABYTES: Final = 8
+"""Of the database: a full sync takes its time."""
 
 pytestmark = pytest.mark.timeout(300 + 30 * CUTS)
 
@@ -130,6 +133,63 @@ def first_cut(machines: Machines, chance: random.Random) -> None:
         machines.cut()
 
 
+Trouble = Callable[[Machines, SmallDisk, random.Random], None]
+
+
+def nothing_else(_: Machines, __: SmallDisk, ___: random.Random) -> None:
+    """They write, and that is all."""
+
+
+def a_snapshot(machines: Machines, _: SmallDisk, __: random.Random) -> None:
+    """One is being made."""
+    made = machines.nodes[0].post("/replication/snapshot")
+    assert made.status_code < 300, made.text
+
+
+def a_death(machines: Machines, _: SmallDisk, chance: random.Random) -> None:
+    """The others elect, or one is alone."""
+    chance.choice(machines.nodes).kill()
+
+
+def a_loss(machines: Machines, disk: SmallDisk, chance: random.Random) -> None:
+    """One has only its catalog left, and takes a full sync.
+
+    One at a time: what two of three hold does not outlive both.
+    """
+    all_hold(machines)
+    loser = chance.choice(machines.nodes[1:])
+    loser.kill()
+    for kept in (disk.outside / loser.data_dir.name).iterdir():
+        if kept.is_dir():
+            shutil.rmtree(kept)
+        elif not kept.name.startswith("catalog"):
+            kept.unlink()
+    loser.start(wait=False)
+
+
+TROUBLES: Final[Sequence[Trouble]] = (
+    nothing_else,
+    a_snapshot,
+    a_death,
+    a_loss,
+)
+
+
+def all_hold(machines: Machines) -> None:
+    """Return once every node has all that was promised before."""
+    nodes = machines.nodes
+    offset = max(node.status()["wal_offset"] for node in nodes)
+
+    def have_it() -> bool:
+        found = [node.status() for node in nodes]
+        streams = {one["state"] for one in found if one["role"] == "replica"}
+        return streams == {"streaming"} and all(
+            one["applied_offset"] >= offset for one in found
+        )
+
+    wait_until(have_it, "all nodes hold what was promised")
+
+
 def run_with_cuts(machines: Machines, chance: random.Random) -> None:
     """Cut the power at random moments; each time, all that was promised comes back."""
     first_cut(machines, chance)
@@ -138,17 +198,15 @@ def run_with_cuts(machines: Machines, chance: random.Random) -> None:
     ledger: Ledger | None = None
     for number in range(CUTS + 1):
         with machines.powered() as disk:
-            ledger = ledger or Ledger(first, others=others)
+            if ledger is None:
+                ledger = Ledger(first, others=others)
+                fill(first, megabytes=MEGABYTES)
             before = ledger.acknowledged
             wait_until(lambda: ledger.acknowledged > before, "writes flow")  # noqa: B023
             ledger.check_kept(promised, ledger_of(machines))
             if number < CUTS:
-                if chance.random() < 0.5:
-                    assert first.post("/replication/snapshot").status_code < 300
+                chance.choice(TROUBLES)(machines, disk, chance)
                 time.sleep(chance.uniform(0, LONGEST_REIGN_S))
-                if chance.random() < 0.3:  # in an election, or without a replica
-                    chance.choice(machines.nodes).kill()
-                    time.sleep(chance.uniform(0, LONGEST_REIGN_S))
                 machines.cut()
                 promised = ledger.promises()
                 continue

@@ -30,7 +30,8 @@ from nexus.node.writing.jobs import Job, deliver
 from nexus.node.writing.work import Errand
 from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.database import Database
-from nexus.storage.wal import LogCursor, WriteAheadLog
+from nexus.storage.log.cursor import LogCursor
+from nexus.storage.wal import WriteAheadLog
 
 SPACE_RETRY_S: Final = 1.0
 """How often it looks, on a full disk, whether there is space again."""
