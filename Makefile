@@ -142,7 +142,7 @@ docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
 # Each in an environment of its own, .pythons/3.12 and so on, made of wheels alone.
-pythons: ## all tests but those of processes, and the demo, on each of PYTHONS that is here; ten minutes each (EACH=compiled: the compiled path)
+pythons: ## all tests but those of processes, and the demo, on each of PYTHONS that is here; some ten minutes each (EACH=compiled: the compiled path)
 	@passed=; failed=; missing=; \
 	for version in $(PYTHONS); do \
 		python=; \
@@ -158,8 +158,8 @@ pythons: ## all tests but those of processes, and the demo, on each of PYTHONS t
 	echo "Pythons: passed:$${passed:- none}; failed:$${failed:- none}; not found and not tried:$${missing:- none}"; \
 	test -n "$$passed" -a -z "$$failed"
 
-each-python: $(VENV)/.ready $(VENV)/.openssl
-	$(BIN)/mypy src
+each-python: $(VENV)/.ready $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql
+	$(BIN)/mypy
 	$(BIN)/python -m nexus demo --once
 	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 --session-timeout 3600 -m 'not campaign and not compiled' \
 		tests --ignore tests/e2e --ignore tests/deploy --ignore tests/sim
