@@ -35,8 +35,9 @@ class Relief:
         self._full_since = now
         own = NodeId(self._parts.state.node_id)
         full = {one.id for one in reigning.machine.replicas(now_ms()) if one.no_space}
-        for heir in in_turn(holding.heirs - {own} - full, own)[:1]:
-            self._attempt = asyncio.create_task(self._hand_over(holding, heir))
+        heirs = in_turn(holding.heirs - {own} - full, own)
+        if heirs:
+            self._attempt = asyncio.create_task(self._hand_over(holding, heirs[0]))
 
     def stop(self) -> None:
         """End what is under way."""
