@@ -1,6 +1,7 @@
 """What of a database replicates as it is, and what needs a change."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -82,3 +83,44 @@ def test_what_is_no_database_is_one_line(
     assert ended.status == 1
     assert str(path) in ended.error
     assert ended.error.count("\n") == 1
+
+
+def test_a_name_gives_a_terminal_no_orders_and_no_lines(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute('create table "a\n[/b]\x1b[2J" (k text primary key)')
+        connection.execute('insert into "a\n[/b]\x1b[2J" values (null)')
+
+    ended = run("check", path)
+
+    assert "a\\n[/b]^[[2J" in ended.output
+    assert "\x1b" not in ended.output + ended.error
+
+
+def test_a_database_without_tables_is_told_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+
+    assert "there is no table" in run("check", tmp_path / "empty.db").output
+
+
+def test_functions_and_collations_may_be_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sorting.py").write_text(
+        "def register(connection):\n"
+        "    connection.create_collation('din', lambda a, b: (a > b) - (a < b))\n"
+    )
+    path = tmp_path / "sorted.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.create_collation("din", lambda a, b: (a > b) - (a < b))
+        connection.execute("create table t (id integer primary key, n collate din)")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    without = run("check", path)
+    with_it = run("check", path, "--functions", "sorting")
+    imported = run("import", path, "--functions", "sorting", "--data", tmp_path / "d")
+
+    assert "no such collation: din" in without.output
+    assert (without.status, with_it.status, imported.status) == (1, 0, 0)

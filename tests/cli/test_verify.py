@@ -174,3 +174,16 @@ def test_a_voter_that_no_node_has_met_was_not_compared(
 
     assert ended.status == 1
     assert "10.0.0.3:15475: this voter is not connected" in ended.error
+
+
+def test_any_name_of_a_table_is_shown(run: Run, start: Start) -> None:
+    node = start()
+    joined(node)
+    node.on("POST /replication/verify", {"offset": 41})
+    node.on(f"GET {MARK}", hashes(**{"[/x]": "1", ":smile:": "2", "a\n\x1b[2J": "3"}))
+
+    ended = run("verify", node.url)
+
+    assert ended.status == 0
+    for shown in ("[/x]", ":smile:", "a\\n^[[2J"):
+        assert shown in ended.output

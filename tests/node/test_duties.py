@@ -8,7 +8,7 @@ from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import introduce
 from nexus.protocol.messages import VOTES, Error, ErrorCode, Hello
 from nexus.replication.effects import StepDown
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.settings import Identity
 from node.builders import Crowd, address_of, until
 

@@ -22,7 +22,7 @@ from nexus.model.position import Offset
 from nexus.node import transactions
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.commitment import Commitment
-from nexus.node.writing.work import Answer, Transaction
+from nexus.node.writing.work import Answer, Interactive, Transaction
 from nexus.storage.capturing.results import Statement
 from node.builders import (
     LIMIT_BYTES,
@@ -270,14 +270,20 @@ async def test_too_many_waiting_clients_are_refused_at_once(
         await asyncio.gather(errand, *waiting)
 
 
-async def test_a_refusal_holds_until_it_is_lifted_and_errands_pass_it(
+async def test_a_refusal_of_all_that_takes_an_offset_holds_until_it_is_lifted(
     desk: Desk,
 ) -> None:
     with desk.manager() as manager:
         manager.refuse_writes(lambda: QuorumLostError("only 1 of 2"))
-        with pytest.raises(QuorumLostError):
-            await manager.execute(wanted(CREATE))
+        for call in (
+            manager.execute(wanted(CREATE)),
+            manager.begin(Interactive(1.0)),
+            manager.write(mark()),
+        ):
+            with pytest.raises(QuorumLostError):
+                await call
         assert await manager.run(lambda: 7) == 7
+        assert await asyncio.to_thread(manager.run_blocking, lambda: 8) == 8
         manager.refuse_writes(None)
         assert (await manager.execute(wanted(CREATE))).position is not None
 
@@ -305,7 +311,7 @@ async def test_a_lock_held_elsewhere_stops_nobody_but_who_met_it(desk: Desk) -> 
             for call in (
                 manager.execute(wanted((INSERT, (1,)))),
                 manager.write(mark()),
-                asyncio.to_thread(manager.begin, idle_limit_s=1.0),
+                manager.begin(Interactive(1.0)),
             ):
                 with pytest.raises(DatabaseBusyError):
                     await call

@@ -25,7 +25,7 @@ from nexus.replication.elections.effects import (
 from nexus.replication.elections.moves import ElectionState
 from nexus.replication.elections.votes import refusal
 from nexus.replication.handshake.admission import Admission, judged
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.members.electorate import ConfigurationEntry, Electorate
 from nexus.replication.members.voting_replica import VotingReplica
 from nexus.replication.quorum import majority

@@ -24,6 +24,7 @@ from nexus.replication.elections import votes
 from nexus.replication.elections.effects import PersistVote, TakeWrites, VoteRecord
 from nexus.replication.elections.elector import Elector
 from nexus.replication.following import acceptance
+from nexus.replication.following.applying import Applying
 from nexus.replication.following.homing import Homing
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.link import Link
@@ -40,6 +41,7 @@ from nexus.replication.replica import Replica
 from nexus.replication.streaming.lease import Lease
 from nexus.replication.streaming.progress import Progress
 from nexus.replication.streaming.streams import Streams
+from nexus.replication.streaming.tally import Tally
 from sim import disk as disks
 from sim import node, surgery
 from sim.node import Process
@@ -107,8 +109,9 @@ def old_entries_commit_by_counting(patch: Patch) -> None:
     """Raft, figure 8: an entry of an earlier reign commits by its copies alone."""
 
     def advanced(self: Streams) -> Any:
-        held = {key: one for key, one in self._held().items() if key in self.voters}
-        committed = committed_offset(held, quorum=self.quorum)
+        voters, held = self.tally.voters, self._held()
+        counted = {node: offset for node, offset in held.items() if node in voters}
+        committed = committed_offset(counted, quorum=self.tally.quorum)
         if committed <= self.commit:
             return ()
         self.commit = committed
@@ -169,7 +172,7 @@ def snapshot_without_position(patch: Patch) -> None:
 
 def learner_counts(patch: Patch) -> None:
     """A learner's copy counts in the quorum."""
-    patch.setattr(Streams, "_counts", lambda *_: True)
+    patch.setattr(Tally, "counts", lambda *_: True)
 
 
 def lease_from_the_answer(patch: Patch) -> None:
@@ -328,10 +331,10 @@ def a_new_disk_under_the_old_id(patch: Patch) -> None:
 def fewer_than_the_quorum(patch: Patch) -> None:
     """A majority is enough, whatever was configured."""
 
-    def quorum(streams: Streams) -> int:
-        return streams._majority if streams.voters else streams._settings.quorum
+    def quorum(tally: Tally) -> int:
+        return tally._majority if tally.voters else tally._quorum
 
-    patch.setattr(Streams, "quorum", property(quorum))
+    patch.setattr(Tally, "quorum", property(quorum))
 
 
 def each_master_has_its_own_quorum(patch: Patch) -> None:
@@ -454,8 +457,8 @@ def a_full_witness_stores_on(patch: Patch) -> None:
 
 def who_was_removed_is_forgotten_at_once(patch: Patch) -> None:
     """A witness drops what only a former voter lacks, which may be one again."""
-    forgotten = property(lambda streams: streams.voters)
-    patch.setattr(Streams, "_counted_for_retention", forgotten)
+    forgotten = property(lambda tally: tally.voters)
+    patch.setattr(Tally, "_counted_for_retention", forgotten)
 
 
 def a_pause_that_a_restart_ends(patch: Patch) -> None:
@@ -464,24 +467,24 @@ def a_pause_that_a_restart_ends(patch: Patch) -> None:
 
     def forgets(self: Replica, *args: Any) -> None:
         init(self, *args)
-        self.paused = False
+        self.applying.paused = False
 
     patch.setattr(Replica, "__init__", forgets)
 
 
 def what_is_committed_is_applied_in_spite_of_a_pause(patch: Patch) -> None:
     """A replica is shown as paused, and applies on."""
-    patch.setattr(Replica, "_chosen", lambda replica: replica._log.safe)
+    patch.setattr(Applying, "_chosen", lambda applying: applying._log.safe)
 
 
 def any_entry_of_the_chosen_offset(patch: Patch) -> None:
     """An entry was chosen, a rewind took it back, and another one has its offset."""
 
-    def chosen(self: Replica) -> Offset:
+    def chosen(self: Applying) -> Offset:
         stop = self._stops_at
         return self._log.goal if stop is None else min(stop.offset, self._log.safe)
 
-    patch.setattr(Replica, "_chosen", chosen)
+    patch.setattr(Applying, "_chosen", chosen)
 
 
 def every_answer_of_home_is_good(patch: Patch) -> None:

@@ -23,7 +23,7 @@ from nexus.protocol.messages import (
     Welcome,
 )
 from nexus.replication.effects import Peer
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.settings import Identity
 from sim.network import Connection, Frame
 

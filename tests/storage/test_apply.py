@@ -210,14 +210,6 @@ def test_what_is_kept_in_the_file_beside_rows_is_applied(tmp_path: Path) -> None
         assert [reign.epoch for reign in pair.replica.history().reigns] == [1]
 
 
-def test_a_synced_apply_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
-    with Pair(tmp_path) as pair:
-        pair.applier.apply(pair.records, synchronous_full=True)
-
-        assert rows(pair.replica, "pragma synchronous") == [(1,)]
-        assert pair.replica.position == pair.master.position
-
-
 def test_large_changesets_among_small_ones_are_applied_in_their_places(
     tmp_path: Path,
 ) -> None:

@@ -49,9 +49,9 @@ class ClusterEvent(msgspec.Struct, frozen=True):
 class Lookout:
     """What one node knows of its cluster; belongs to its event loop."""
 
-    def __init__(self, node: NodeFacade, peers: Peers | None = None) -> None:
+    def __init__(self, node: NodeFacade) -> None:
         self._node = node
-        self._peers = peers or Peers(node)
+        self._peers = Peers(node)
         self._views: dict[str, NodeView] = {}
         """By node id, or by address for who has not answered yet."""
         self._latest: dict[str, int] = {}

@@ -24,7 +24,7 @@ from nexus.archive.stores import Store
 from nexus.errors import ArchiveIncompleteError, SnapshotError
 from nexus.model.entry import Record, written_us
 from nexus.model.position import EpochHistory, Offset, Position
-from nexus.storage.apply import Applier
+from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.disk import storage_errors
@@ -33,9 +33,6 @@ from nexus.storage.importing.beginning import begin_at, leave_cluster
 from nexus.storage.snapshots.extraction import Extractor
 from nexus.storage.snapshots.file import Manifest, verified
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
-
-APPLY_BYTES: Final = 4 << 20
-"""Of entries that are applied in one transaction."""
 
 AHEAD: Final = 4
 """Runs that are fetched while the one before is applied."""
@@ -113,7 +110,7 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
             continue
         fitting = [
             record.offset
-            for record in wanted_records(piece, store.get(str(piece.run)))
+            for record in _wanted_records(piece, store.get(str(piece.run)))
             if written_us(record.payload) <= time_us
         ]
         # Runs may overlap: whichever reaches further may hold a later one.
@@ -126,7 +123,7 @@ def _offset_at(store: Store, found: Found, time_us: int) -> Offset:
     return Offset(best)
 
 
-def wanted_records(piece: Piece, data: bytes) -> Iterator[Record]:
+def _wanted_records(piece: Piece, data: bytes) -> Iterator[Record]:
     """The entries of a run that the history has."""
     for record in Run(piece.run, data).records():
         if record.offset > piece.last:
@@ -242,7 +239,7 @@ def _apply(store: Store, pieces: Sequence[Piece], database: Database) -> None:
 
 def _records_of(piece: Piece, data: bytes) -> Iterator[Record]:
     try:
-        yield from wanted_records(piece, data)
+        yield from _wanted_records(piece, data)
     except ArchiveIncompleteError as error:
         raise ArchiveIncompleteError(
             f"{error}; --to-offset {piece.first - 1} brings back the last moment before"

@@ -28,10 +28,10 @@ from nexus.cli.moments import (
     ToTime,
     moment_of,
 )
-from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile
+from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
-from nexus.cli.restore import MaxSize, functions_of, size_limit
+from nexus.cli.restore import MaxSize, size_limit
 from nexus.cli.terminal import console, count, plain_table, print_json, size
 from nexus.cli.times import said_time
 from nexus.cli.trust import with_trust

@@ -8,16 +8,17 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from nexus.cli.options import AsJson
+from nexus.cli.options import AsJson, FunctionModules, functions_of
 from nexus.cli.outcome import NotDoneError
-from nexus.cli.terminal import console, plain_table, print_json
+from nexus.cli.terminal import console, harmless, in_a_line, plain_table, print_json
 from nexus.storage.directory import DataDirectory
-from nexus.storage.importing.preflight import Report
+from nexus.storage.importing.findings import Report
 from nexus.storage.importing.preflight import check as check_database
 
 LEVELS: Final = {
     "ok": ("as it is", "green"),
     "cared": ("cared for", "cyan"),
+    "look": ("look at it", "yellow"),
     "change": ("change it", "bold red"),
 }
 """How a finding's level is said, and its colour."""
@@ -27,10 +28,12 @@ DatabaseFile = Annotated[
 ]
 
 
-def check(file: DatabaseFile, *, as_json: AsJson = False) -> None:
+def check(
+    file: DatabaseFile, *, functions: FunctionModules = "", as_json: AsJson = False
+) -> None:
     """Report what in a database must change to replicate it."""
     require_file(file)
-    report = check_database(file)
+    report = check_database(file, functions_of(functions))
     if as_json:
         print_json(report_document(report))
     else:
@@ -73,11 +76,14 @@ def findings_table(report: Report) -> Group:
         words, style = LEVELS[finding.level]
         table.add_row(
             Text(words, style=style),
-            Text(finding.table),
-            Text(finding.what),
-            Text(finding.why),
+            Text(in_a_line(finding.table)),
+            Text(in_a_line(finding.what)),
+            Text(in_a_line(finding.why)),
         )
-    mends = [finding.statement for finding in report.findings if finding.statement]
+    if not report.findings:
+        table.add_row(Text("as it is", style=LEVELS["ok"][1]), "", "there is no table")
+    statements = [finding.statement for finding in report.findings]
+    mends = [harmless(statement) for statement in statements if statement]
     if not mends:
         return Group(table)
     return Group(
@@ -92,5 +98,5 @@ def refusal(file: Path, report: Report) -> str:
     number = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
     return (
         f"'{file}' needs {number} before it can be replicated ({tables}); "
-        f"nexus check {file} shows the statements"
+        f"nexus check {file} shows what to do"
     )

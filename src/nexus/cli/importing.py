@@ -7,7 +7,7 @@ from nexus.cli.check import (
     report_document,
     require_file,
 )
-from nexus.cli.options import AsJson, NodeDirectory
+from nexus.cli.options import AsJson, FunctionModules, NodeDirectory, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import console, print_json
 from nexus.storage.directory import DataDirectory
@@ -16,18 +16,23 @@ from nexus.storage.importing.preflight import check
 
 
 def import_file(
-    file: DatabaseFile, data: NodeDirectory, *, as_json: AsJson = False
+    file: DatabaseFile,
+    data: NodeDirectory,
+    *,
+    functions: FunctionModules = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a node's data directory from an existing database file."""
     require_file(file)
-    report = check(file)
+    known = functions_of(functions)
+    report = check(file, known)
     if not report.ok:
         if as_json:
             print_json(report_document(report))
         else:
             console().print(findings_table(report))
         raise NotDoneError(refusal(file, report))
-    import_database(file, DataDirectory(data))
+    import_database(file, DataDirectory(data), known)
     if as_json:
         print_json({"data_dir": str(data), **report_document(report)})
         return

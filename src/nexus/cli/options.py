@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nexus.storage.sqlite.functions import Functions
+
 NodeUrl = Annotated[
     str,
     typer.Argument(
@@ -40,3 +42,8 @@ FunctionModules = Annotated[
         help="Python modules of the SQL functions that the schema uses.",
     ),
 ]
+
+
+def functions_of(text: str) -> Functions:
+    """What --functions names; raises ConfigurationError for what is no such module."""
+    return Functions.of_modules(tuple(filter(None, text.split(","))))

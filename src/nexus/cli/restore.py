@@ -10,7 +10,7 @@ from nexus.archive.opening import archive_directory, is_archive_url, open_store
 from nexus.archive.restoring import Moment, Restored
 from nexus.archive.restoring import restore as restore_moment
 from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
-from nexus.cli.options import AsJson, FunctionModules, NodeDirectory
+from nexus.cli.options import AsJson, FunctionModules, NodeDirectory, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
 from nexus.config.values import parse_size
@@ -53,14 +53,14 @@ def restore(  # noqa: PLR0913 - each is an option of the command
     """Make a data directory from a backup, as of any moment."""
     limit = size_limit(max_size)
     moment = moment_of(to_offset, to_time, cluster, history)
-    if is_snapshot_file(archive):
+    if _is_snapshot_file(archive):
         if moment != Moment():
             raise typer.BadParameter(
                 f"'{archive}' is one snapshot, and has one moment; --to-offset and "
                 "--to-time are for an archive"
             )
         known = functions_of(functions)
-        manifest = restore_archive(Path(archive), data, limit, known)
+        manifest = _restore_archive(Path(archive), data, limit, known)
         _tell_snapshot(manifest, data, as_json)
         return
     store = open_store(archive)
@@ -98,12 +98,7 @@ def size_limit(text: str) -> int:
         raise typer.BadParameter(f"--max-size: {error}; write it like 10GiB") from None
 
 
-def functions_of(text: str) -> Functions:
-    """What --functions names."""
-    return Functions.of_modules(tuple(filter(None, text.split(","))))
-
-
-def is_snapshot_file(archive: str) -> bool:
+def _is_snapshot_file(archive: str) -> bool:
     """Whether this names one snapshot, or a file that is none."""
     if is_archive_url(archive):
         return False
@@ -121,7 +116,7 @@ def _tell_snapshot(manifest: Manifest, data: Path, as_json: bool) -> None:  # no
     )
 
 
-def restore_archive(
+def _restore_archive(
     archive: Path, data: Path, max_size: int, functions: Functions
 ) -> Manifest:
     """Verify the archive and make `data` a node's directory; durable on return.

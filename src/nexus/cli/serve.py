@@ -55,10 +55,10 @@ def serve(
     # What is loaded by now stays: to look through it in each full collection takes
     # 13 ms, for which every request waits.
     gc.freeze()
-    uvloop.run(serve_until_signalled(settings, as_json=as_json))
+    uvloop.run(_serve_until_signalled(settings, as_json=as_json))
 
 
-async def serve_until_signalled(config: Config, *, as_json: bool) -> None:
+async def _serve_until_signalled(config: Config, *, as_json: bool) -> None:
     """Start the node and its API, tell where they are, stop both on a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from nexus.cli.remote import known_secret
 from nexus.cli.terminal import (
     console,
     count,
+    harmless,
     plain_table,
     print_json,
     print_json_line,
@@ -121,7 +122,7 @@ def cluster_table(
         table.add_row(*(row[at] for at in kept))
     problems = [problem for view in views if (problem := _problem(view))]
     told = [problem for problem in problems if problem != told_apart]
-    return Group(table, *(Text(problem, style="red") for problem in told))
+    return Group(table, *(Text(harmless(problem), style="red") for problem in told))
 
 
 def _fitting(

@@ -26,6 +26,11 @@ def harmless(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def in_a_line(text: str) -> str:
+    """What may hold a name out of the database, which may hold anything."""
+    return harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
 def harmless_json(text: str) -> str:
     """JSON that says the same, with every character that a terminal might obey escaped.
 
@@ -35,10 +40,13 @@ def harmless_json(text: str) -> str:
 
 
 def console() -> Console:
-    """A console on standard output, wide where that is not a terminal."""
+    """A console on standard output, wide where that is not a terminal.
+
+    A name in brackets or between colons is a name.
+    """
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, width=PIPE_COLUMNS)
+        return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, width=PIPE_COLUMNS)
 
 
 def plain_table(title: str = "") -> Table:

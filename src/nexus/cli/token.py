@@ -52,7 +52,7 @@ def create(
     secret_file: SecretFile = None,
 ) -> None:
     """Make a token and print it, this once: it cannot be shown again."""
-    body = {"role": role, "name": name, "expires_s": seconds_of("--expires", expires)}
+    body = {"role": role, "name": name, "expires_s": _seconds_of("--expires", expires)}
     with Remote(url, known_secret(secret_file)) as remote:
         _tell_new(remote.post("/tokens", body), as_json=as_json)
 
@@ -108,13 +108,13 @@ def rotate(
     secret_file: SecretFile = None,
 ) -> None:
     """Replace a token by a new one; the old ends now, or after --grace."""
-    body = {"grace_s": seconds_of("--grace", grace)}
+    body = {"grace_s": _seconds_of("--grace", grace)}
     with Remote(url, known_secret(secret_file)) as remote:
         path = f"/tokens/{_id_of(remote, token)}/rotate"
         _tell_new(remote.post(path, body), as_json=as_json)
 
 
-def seconds_of(option: str, text: str) -> int:
+def _seconds_of(option: str, text: str) -> int:
     """Seconds of `90d`, `12h`, `5m` or `30s`; 0 of nothing."""
     match = _DURATION.fullmatch(text)
     if match is None:

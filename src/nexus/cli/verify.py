@@ -13,7 +13,7 @@ from nexus.cli.cluster import NodeView, look_for_all, master_of
 from nexus.cli.options import AsJson, NodeUrls, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import NodeCallError, Remote, known_secret
-from nexus.cli.terminal import console, count, plain_table, print_json
+from nexus.cli.terminal import console, count, in_a_line, plain_table, print_json
 
 POLL_S: Final = 0.2
 SCHEMA: Final = "(schema)"
@@ -142,7 +142,7 @@ def comparison(offset: int, found: Mapping[str, Fingerprints]) -> Table:
         rows = first.get("tables", {}).get(name, {}).get("rows")
         expected = _hash(first, name)
         table.add_row(
-            name,
+            Text(in_a_line(name)),
             "" if rows is None else count(rows),
             expected[:HASH_DIGITS],
             *(_mark(_hash(prints, name), expected) for prints in found.values()),

@@ -124,8 +124,8 @@ class NodeSession:
 
     def begin(self) -> None:
         """Wait for the writer, and hold it."""
-        transaction = self._host.writer().begin(
-            idle_limit_s=self._host.idle_limit_s, foreign_keys=self.foreign_keys
+        transaction = self._host.writer().begin_blocking(
+            work.Interactive(self._host.idle_limit_s, foreign_keys=self.foreign_keys)
         )
         view, now = self._view, self._host.database.position.offset
         if view is not None and view.offset != now:

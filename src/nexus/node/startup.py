@@ -20,7 +20,7 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.node.logreading import records_from
-from nexus.storage.apply import Applier
+from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.catalog import Catalog
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
@@ -29,9 +29,6 @@ from nexus.storage.identity import fresh_id
 from nexus.storage.rewinding.rewind import resolve
 from nexus.storage.sqlite.functions import Functions
 from nexus.storage.wal import WalSettings, WriteAheadLog
-
-APPLY_BYTES: Final = 4 << 20
-"""Of entries that are applied in one transaction."""
 
 RESTING_READERS: Final = 32
 """Connections beside `limits.readers`, for queries that wait for their clients."""

@@ -23,6 +23,7 @@ from nexus.node.reading.viewing import Viewing
 from nexus.node.reading.views import View, Views
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
+from nexus.node.writing.work import Interactive
 from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 
@@ -76,8 +77,8 @@ class StreamTransaction:
         self, manager: TransactionManager, *, foreign_keys: bool
     ) -> InteractiveTransaction:
         """Wait for the writer; what was read must still be so."""
-        writing = await manager.begin_soon(
-            idle_limit_s=self._host.idle_limit_s, foreign_keys=foreign_keys
+        writing = await manager.begin(
+            Interactive(self._host.idle_limit_s, foreign_keys=foreign_keys)
         )
         view, now = self._view, self._host.database.position.offset
         if view is not None and view.offset != now:

@@ -39,7 +39,7 @@ class TransactionManager:
         self._gathering: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         """Of each loop: what its tasks have asked for since its last turn."""
         self._refusal: Callable[[], NexusError | None] | None = None
-        """Of transactions, for now; errands pass it."""
+        """Of what takes an offset, for now; other errands pass it."""
 
     def start(self, reign: Reign, *, mode: str) -> None:
         """Begin `reign`: its first entry is durable and applied on return.
@@ -77,7 +77,7 @@ class TransactionManager:
         return self._turns.end is not None
 
     def refuse_writes(self, refusal: Callable[[], NexusError | None] | None) -> None:
-        """Refuse new transactions with this error from now on; None: take them.
+        """Refuse what takes an offset with this error from now on; None: take it.
 
         It is asked for each one, in whatever thread; where it says None, one is taken.
         """
@@ -90,7 +90,6 @@ class TransactionManager:
         stands in the log but could not be committed here.
         """
         job = self._submit(transaction, asyncio.get_running_loop())
-        assert job.waiter is not None, "a job of an event loop has a waiter"
         answer: Answer = await job.waiter
         return answer
 
@@ -104,55 +103,19 @@ class TransactionManager:
 
         What one turn of the loop submits is put as one batch.
         """
-        return self._submit(transaction, loop, settled=settled)
+        return self._submit(transaction, loop, settled)
 
     def execute_blocking(self, transaction: Transaction) -> Answer:
         """As `execute`, for a client in a thread of its own."""
         answer: Answer = self._submit(transaction, None).wait()
         return answer
 
-    def begin(
-        self,
-        *,
-        idle_limit_s: float,
-        foreign_keys: bool = True,
-        transaction_id: str = "",
-    ) -> InteractiveTransaction:
+    async def begin(self, wanted: Interactive) -> InteractiveTransaction:
         """Wait for the writer and hold it for a transaction of several statements.
-
-        Whoever leaves it idle for longer than the limit loses it, rolled back.
-        """
-        job = self._submit(
-            Interactive(
-                foreign_keys=foreign_keys,
-                transaction_id=transaction_id,
-                idle_limit_s=idle_limit_s,
-            ),
-            None,
-        )
-        transaction: InteractiveTransaction = job.wait()
-        return transaction
-
-    async def begin_soon(
-        self,
-        *,
-        idle_limit_s: float,
-        foreign_keys: bool = True,
-        transaction_id: str = "",
-    ) -> InteractiveTransaction:
-        """As `begin`, for a client in an event loop.
 
         Who is cancelled while it waits gives its turn back.
         """
-        job = self._submit(
-            Interactive(
-                foreign_keys=foreign_keys,
-                transaction_id=transaction_id,
-                idle_limit_s=idle_limit_s,
-            ),
-            asyncio.get_running_loop(),
-        )
-        assert job.waiter is not None, "a job of an event loop has a waiter"
+        job = self._submit(wanted, asyncio.get_running_loop())
         try:
             transaction: InteractiveTransaction = await asyncio.shield(job.waiter)
         except asyncio.CancelledError:
@@ -160,15 +123,18 @@ class TransactionManager:
             raise
         return transaction
 
+    def begin_blocking(self, wanted: Interactive) -> InteractiveTransaction:
+        """As `begin`, for a client in a thread of its own."""
+        transaction: InteractiveTransaction = self._submit(wanted, None).wait()
+        return transaction
+
     async def run(self, errand: Callable[[], Any]) -> Any:
-        """Call `errand` on the writer thread, between two batches."""
-        job = self._submit(Errand(run=errand), asyncio.get_running_loop(), errand=True)
-        assert job.waiter is not None, "a job of an event loop has a waiter"
-        return await job.waiter
+        """Call `errand` on the writer thread, between two batches; it logs nothing."""
+        return await self._submit(Errand(errand), asyncio.get_running_loop()).waiter
 
     def run_blocking(self, errand: Callable[[], Any]) -> Any:
         """As `run`, for a client in a thread of its own."""
-        return self._submit(Errand(run=errand), None).wait()
+        return self._submit(Errand(errand), None).wait()
 
     async def write(
         self,
@@ -191,8 +157,7 @@ class TransactionManager:
                     undone()
                 raise
 
-        job = self._submit(Errand(run=run), asyncio.get_running_loop())
-        assert job.waiter is not None, "a job of an event loop has a waiter"
+        job = self._submit(Errand(run, logs=True), asyncio.get_running_loop())
         offset: Offset = await job.waiter
         return offset
 
@@ -205,17 +170,16 @@ class TransactionManager:
         self,
         work: Transaction | Interactive | Errand,
         loop: asyncio.AbstractEventLoop | None,
-        *,
-        errand: bool = False,
         settled: Callable[[Job], None] | None = None,
     ) -> Job:
         self._database.require_own_process()
         turns = self._turns
         if turns.end is not None:
             raise turns.end()
-        refusal = None if errand or self._refusal is None else self._refusal()
-        if refusal is not None:
-            raise refusal
+        if self._refusal is not None and _takes_offset(work):
+            refusal = self._refusal()
+            if refusal is not None:
+                raise refusal
         if turns.shortage is not None:
             raise short_of_space(turns.shortage)
         gathered = () if loop is None else self._gathering.get(loop, ())
@@ -253,6 +217,10 @@ class TransactionManager:
         for loop in tuple(self._gathering):
             if loop.is_closed():
                 self._gathering.pop(loop, None)
+
+
+def _takes_offset(work: Transaction | Interactive | Errand) -> bool:
+    return not isinstance(work, Errand) or work.logs
 
 
 def _give_up(begun: asyncio.Future[InteractiveTransaction]) -> None:

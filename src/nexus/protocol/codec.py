@@ -137,7 +137,7 @@ _checksum: Final = CHECKSUM.pack
 _read_header: Final = HEADER.unpack_from
 
 
-def frame_limits(large: int) -> list[int]:
+def _frame_limits(large: int) -> list[int]:
     """The most bytes that a whole frame may take, by its code; 0 where unknown."""
     limits = [0] * 256
     for code in NAMES:
@@ -145,8 +145,8 @@ def frame_limits(large: int) -> list[int]:
     return limits
 
 
-HANDSHAKE_LIMITS: Final = frame_limits(HANDSHAKE_FRAME_BYTES)
-LIMITS: Final = frame_limits(FRAME_BYTES)
+HANDSHAKE_LIMITS: Final = _frame_limits(HANDSHAKE_FRAME_BYTES)
+LIMITS: Final = _frame_limits(FRAME_BYTES)
 
 
 def encode(message: Message) -> bytes:
@@ -209,7 +209,7 @@ class Decoder:
 
     def __init__(self, max_frame: int = HANDSHAKE_FRAME_BYTES) -> None:
         is_default = max_frame == HANDSHAKE_FRAME_BYTES
-        self._limits = HANDSHAKE_LIMITS if is_default else frame_limits(max_frame)
+        self._limits = HANDSHAKE_LIMITS if is_default else _frame_limits(max_frame)
         self._buffer = bytearray()
         # Bytes that the buffer must hold before it is worth another look.
         self._wanted = HEADER.size

@@ -17,7 +17,6 @@ from nexus.protocol.messages import (
     RequestSnapshot,
     SnapshotComplete,
     WalAck,
-    Welcome,
 )
 from nexus.replication.effects import (
     Close,
@@ -32,6 +31,7 @@ from nexus.replication.effects import (
 )
 from nexus.replication.handshake.admission import Admission, Refusal, deposes, judged
 from nexus.replication.handshake.announcement import announcement
+from nexus.replication.handshake.introduction import welcome_of
 from nexus.replication.settings import Identity, LogExtent, MasterSettings
 from nexus.replication.streaming.progress import Progress
 from nexus.replication.streaming.streams import Streams
@@ -165,7 +165,7 @@ class Master:
     @property
     def needed(self) -> int:
         """The same, where a majority of the voters is asked for too."""
-        return self._streams.quorum
+        return self._streams.tally.quorum
 
     def nodes_in_reach(self, now_ms: int) -> int:
         """How many nodes, this one included, can acknowledge an entry now."""
@@ -289,20 +289,13 @@ class Master:
     def _welcomed(
         self, peer: Peer, progress: Progress, admission: Admission, now_ms: int
     ) -> Effects:
-        identity, streams = self._identity, self._streams
-        welcome = Welcome(
-            master_id=identity.node_id,
-            cluster_id=identity.cluster_id,
-            epoch=self._history.epoch,
-            current_offset=streams.extent.durable_offset,
-            commit_offset=streams.commit,
-            page_size=identity.page_size,
-            encoding=identity.encoding,
-            plan=admission.plan,
-            from_offset=admission.from_offset,
-            history=self._history,
-            features=identity.features,
-            http_url=identity.http_url,
+        streams = self._streams
+        welcome = welcome_of(
+            self._identity,
+            self._history,
+            end=streams.extent.durable_offset,
+            commit=streams.commit,
+            admission=admission,
             heartbeat_ms=self._settings.heartbeat_ms,
         )
         fed = streams.joined(progress, admission, now_ms)

@@ -30,7 +30,6 @@ from nexus.protocol.messages import (
 from nexus.replication.effects import (
     MASTER,
     Adopt,
-    Apply,
     Effects,
     Level,
     Peer,
@@ -44,6 +43,7 @@ from nexus.replication.following.acceptance import (
     pointed_to,
     weighed,
 )
+from nexus.replication.following.applying import Applying
 from nexus.replication.following.full_sync import FullSync
 from nexus.replication.following.homing import Homing
 from nexus.replication.following.incoming import Incoming
@@ -52,8 +52,8 @@ from nexus.replication.following.link import Link, retries
 from nexus.replication.following.rewinding import Rewinding
 from nexus.replication.following.view import ReplicaView
 from nexus.replication.handshake.admission import Refusal
-from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.handshake.cascade import CASCADE, upstream_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.handshake.visitor import answer_to
 from nexus.replication.settings import Identity, RecoveredState, ReplicaSettings
 
@@ -78,9 +78,8 @@ class Replica(ReplicaView):
         self._full_sync = FullSync(identity.node_id, link, log, keeping, wait)
         self._full_sync.wanted = self._full_sync.is_broken = recovered.incomplete
         self._rewinding = Rewinding(link, log, keeping, self._full_sync)
-        self.paused = recovered.paused
-        """Whether an operator has stopped the apply."""
-        self._stays_paused = recovered.paused
+        self.applying = Applying(log, paused=recovered.paused)
+        self._was_paused = recovered.paused
         self._cascades = settings.cascades
         self.homing: Homing | None = None
         """Of a replica that may follow a stand-in."""
@@ -89,8 +88,6 @@ class Replica(ReplicaView):
             self.homing = Homing(identity.node_id, link, log, steady_ms=away)
         self.waiting: tuple[str, ...] = ()
         """For Hello: who waits for this node to follow somebody."""
-        self._stops_at: Position | None = None
-        """The last entry that an operator wants applied, while it is paused."""
         self.master = None
         self._no_space = False
         """Whether the disk has none for what is to be stored."""
@@ -100,7 +97,7 @@ class Replica(ReplicaView):
     def start(self) -> Effects:
         """Look for the master."""
         connect = self._link.started()
-        if not self._stays_paused:
+        if not self._was_paused:
             return connect
         detail = "as before the restart: entries are stored, not applied"
         return (Report(Level.INFO, "paused", detail), *connect)
@@ -178,7 +175,7 @@ class Replica(ReplicaView):
         assert offset <= self._log.received, "nothing is stored that was not received"
         self._log.durable = max(self._log.durable, offset)
         self._no_space = False
-        return (*self._acknowledged(now_ms), *self._applies(now_ms))
+        return (*self._acknowledged(now_ms), *self.applying.due(now_ms))
 
     def lacks_space(self, now_ms: int) -> Effects:
         """What is to be stored has no room, and is tried again until it has: say so."""
@@ -223,7 +220,7 @@ class Replica(ReplicaView):
             return self._link.given_up(late)
         if self._link.is_steady(now_ms):
             self._full_sync.steady()
-        effects = self._applies(now_ms) if self.apply_delay_ms else ()
+        effects = self.applying.due(now_ms) if self.apply_delay_ms else ()
         if self._link.heartbeat_due(now_ms):
             ping = Ping(now_ms, self._log.durable, epoch=self._epoch)
             effects = (*effects, self._link.say(ping, now_ms))
@@ -233,7 +230,8 @@ class Replica(ReplicaView):
 
     def pause(self) -> Effects:
         """Apply no more (the driver drops an Apply that waits); go on receiving."""
-        self._stop_applying(None)
+        self.applying.pause()
+        self._shows_pause()
         return (Report(Level.INFO, "paused", "entries are stored, not applied"),)
 
     def apply_until(self, last: Offset, now_ms: int) -> Effects:
@@ -242,26 +240,22 @@ class Replica(ReplicaView):
         The driver has dropped an Apply that waited, and said what was applied. Once
         that entry is taken back nothing more is applied: others have its offset then.
         """
-        self._stop_applying(self._log.whole_history.position_at(last))
+        self.applying.until(last)
+        self._shows_pause()
         detail = f"entries are applied up to {last}, the rest are stored"
         report = Report(Level.INFO, "paused", detail)
-        return (report, *self._applies(now_ms))
-
-    def _stop_applying(self, last: Position | None) -> None:
-        self.paused, self._stops_at = True, last
-        self._log.goal = self._log.applied
-        if self._link.streams:
-            self._link.begins_streaming(paused=True)
+        return (report, *self.applying.due(now_ms))
 
     def resume(self, now_ms: int, *, at_once: bool = False) -> Effects:
         """Apply again from where it stopped; `at_once` even what is held back."""
-        self.paused, self._stops_at = False, None
-        if at_once:
-            self._log.delay.release(self._log.received)
-        if self._link.streams:
-            self._link.begins_streaming(paused=False)
+        self.applying.resume(at_once=at_once)
+        self._shows_pause()
         report = Report(Level.INFO, "resumed", "entries are applied")
-        return (report, *self._applies(now_ms))
+        return (report, *self.applying.due(now_ms))
+
+    def _shows_pause(self) -> None:
+        if self._link.streams:
+            self._link.begins_streaming(paused=self.paused)
 
     # --- How -------------------------------------------------------------------------
 
@@ -309,7 +303,7 @@ class Replica(ReplicaView):
             return self._full_sync.begin(self._log.received, now_ms)
         self._log.matched(self.master.history)
         self._link.begins_streaming(paused=self.paused)
-        return (*self._acknowledged(now_ms), *self._applies(now_ms))
+        return (*self._acknowledged(now_ms), *self.applying.due(now_ms))
 
     def _pinged(self, ping: Ping, now_ms: int) -> Effects:
         master = self.master
@@ -317,7 +311,7 @@ class Replica(ReplicaView):
         check_ping(ping, master)
         self._log.pinged(ping, now_ms)
         pong = Pong(ping.timestamp, self._log.durable, self._log.applied)
-        return (self._link.say(pong, now_ms), *self._applies(now_ms))
+        return (self._link.say(pong, now_ms), *self.applying.due(now_ms))
 
     def _refused(self, error: Error) -> Effects:
         """The master closes; it may know a better one."""
@@ -334,17 +328,3 @@ class Replica(ReplicaView):
         log, full, no_space = self._log, self.is_full, self._no_space
         ack = WalAck(log.durable, log.applied, full=full, no_space=no_space)
         return (self._link.say(ack, now_ms),) if self._link.streams else ()
-
-    def _applies(self, now_ms: int) -> Effects:
-        goal = self._chosen() if self.paused else self._log.to_apply(now_ms)
-        if goal <= self._log.goal:
-            return ()
-        self._log.goal = goal
-        return (Apply(goal),)
-
-    def _chosen(self) -> Offset:
-        """How far a paused replica applies: mostly no further."""
-        stop, log = self._stops_at, self._log
-        if stop is None or log.whole_history.position_at(stop.offset) != stop:
-            return log.goal
-        return min(stop.offset, log.safe)

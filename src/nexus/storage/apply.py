@@ -7,7 +7,6 @@ apply with an error that names table and key.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Final, assert_never
 
 import apsw
@@ -33,7 +32,10 @@ from nexus.storage.changesets.conflicts import RowConflictError
 from nexus.storage.database import Database
 from nexus.storage.schema.columns import changed
 from nexus.storage.schema.tables import Table, read_tables
-from nexus.storage.sqlite.connections import storage_error, synced_commits
+from nexus.storage.sqlite.connections import storage_error
+
+APPLY_BYTES: Final = 4 << 20
+"""Entries given to one `apply`, at most: bounds memory, and readers' wait for them."""
 
 LARGE_CHANGESET: Final = 16 << 10
 """From here on merging costs more than the apply that it saves (measured)."""
@@ -72,37 +74,31 @@ class Applier:
         self,
         records: Sequence[Record],
         payloads: Sequence[Payload] | None = None,
-        *,
-        synchronous_full: bool = False,
     ) -> Position:
         """Apply these entries; those that are applied already are passed over.
 
-        Returns the applied position, committed (with `synchronous_full` also synced);
-        it stands right after the first entry that carries a mark, even if more were
-        given. Raises ApplyError (a gap, a payload that makes no sense),
-        ApplyConflictError or SchemaMismatchError: the entries before the one that
-        fails are applied and committed, nothing of it or after it. Any other
-        StorageError: nothing of these entries is applied.
+        Returns the applied position, committed and not synced: the log is. It stands
+        right after the first entry that carries a mark, even if more were given.
+        Raises ApplyError (a gap, a payload that makes no sense), ApplyConflictError or
+        SchemaMismatchError: the entries before the one that fails are applied and
+        committed, nothing of it or after it. Any other StorageError: nothing of these
+        entries is applied.
         """
         first = self._first_pending(records)
         if first == len(records):
             return self._database.position
         entries = _entries(records, payloads, first)
-        writer = self._database.writer
-        with synced_commits(writer) if synchronous_full else nullcontext():
-            self._database.begin()
-            batch = _Batch(self._database)
-            try:
-                stopped_by = batch.run(entries)
-            except apsw.Error as error:
-                self._database.rollback()
-                raise storage_error("the entries could not be applied", error) from (
-                    error
-                )
-            except BaseException:
-                self._database.rollback()
-                raise
-            self._end(batch)
+        self._database.begin()
+        batch = _Batch(self._database)
+        try:
+            stopped_by = batch.run(entries)
+        except apsw.Error as error:
+            self._database.rollback()
+            raise storage_error("the entries could not be applied", error) from error
+        except BaseException:
+            self._database.rollback()
+            raise
+        self._end(batch)
         if stopped_by is not None:
             raise stopped_by
         return self._database.position

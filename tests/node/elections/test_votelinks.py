@@ -20,7 +20,7 @@ from nexus.node.network.handshake import receive_hello
 from nexus.node.network.security import TransportSecurity
 from nexus.protocol.messages import Hello, Plan, TakeOver, WalAck, Welcome
 from nexus.replication.elections.formation import Sighting
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.settings import Identity
 from node.builders import knowing, until
 

@@ -66,7 +66,8 @@ async def test_a_node_that_does_not_stand_by_itself_can_be_promoted(
         replication__auto_failover=False,
         replication__sync_quorum=1,
     )
-    await until(lambda: holding(node)._requests.answered)
+    reads = holding(node).leadership._key_reads
+    await until(lambda: reads._asked_ms is not None and not reads._is_asked)
     assert node.status().role is Role.REPLICA
 
     status = await node.promote(force=False)
@@ -163,7 +164,7 @@ async def test_a_list_that_changes_while_a_reign_begins_counts_from_its_first_en
 
     reign = holding(node)._reign
     assert reign is not None
-    assert reign.machine._streams.required == {node.node_id, "late"}
+    assert reign.machine._streams.tally.required == {node.node_id, "late"}
     assert reign.machine.commit_offset == 0
 
 

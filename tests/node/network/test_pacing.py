@@ -22,7 +22,7 @@ async def test_what_is_received_takes_as_long_as_the_rate_says(
     async def counted(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(pacing, "pause", counted)
+    monkeypatch.setattr(pacing, "sleep", counted)
     monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(waits)))
     master = await crowd.node("master")
     await run(master, "create table t(id integer primary key, v text)")

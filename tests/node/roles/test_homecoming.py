@@ -9,7 +9,7 @@ from nexus.model.position import EpochHistory, Offset
 from nexus.node.network.security import TransportSecurity
 from nexus.node.roles.homecoming import Homecoming
 from nexus.protocol.messages import Hello, Welcome
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.settings import Identity
 from node.builders import Crowd, address_of, settings, until
 

@@ -9,7 +9,7 @@ from nexus.node.streaming.adapters import MasterAdapter, ReplicaAdapter
 from nexus.protocol.messages import Pong
 from nexus.replication.effects import Close, Connect, Disconnect, Peer
 from nexus.replication.following.link import SIGN_BYTES
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.members.effects import MemberEffect
 from node.builders import Crowd
 from node.electing import one_of_two

@@ -11,8 +11,8 @@ from nexus.node.network.handshake import introduce
 from nexus.node.node import Node
 from nexus.node.roles import machines
 from nexus.protocol.messages import Error, ErrorCode
-from nexus.replication.handshake.announcement import hello_of
 from nexus.replication.handshake.cascade import CASCADE
+from nexus.replication.handshake.introduction import hello_of
 from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import master_among, voters
 from node.roles.test_following import duty_of

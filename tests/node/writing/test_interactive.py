@@ -19,7 +19,7 @@ from nexus.errors import (
 )
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
-from nexus.node.writing.work import Transaction
+from nexus.node.writing.work import Interactive, Transaction
 from nexus.storage.capturing.results import Statement
 from node.builders import LIMIT_BYTES, PATIENCE_S, Desk, elsewhere, wanted
 
@@ -42,10 +42,10 @@ def begun(
     foreign_keys: bool = True,
     transaction_id: str = "",
 ) -> InteractiveTransaction:
-    return manager.begin(
-        idle_limit_s=idle_limit_s,
-        foreign_keys=foreign_keys,
-        transaction_id=transaction_id,
+    return manager.begin_blocking(
+        Interactive(
+            idle_limit_s, foreign_keys=foreign_keys, transaction_id=transaction_id
+        )
     )
 
 
@@ -376,8 +376,8 @@ def test_the_idle_limit_holds_from_the_beginning(manager: TransactionManager) ->
 async def test_a_task_holds_no_thread_while_it_waits(
     manager: TransactionManager,
 ) -> None:
-    transaction = await manager.begin_soon(idle_limit_s=PATIENCE_S)
-    waiting = asyncio.create_task(manager.begin_soon(idle_limit_s=PATIENCE_S))
+    transaction = await manager.begin(Interactive(PATIENCE_S))
+    waiting = asyncio.create_task(manager.begin(Interactive(PATIENCE_S)))
     assert (await transaction.ask(Statement(INSERT, (1,)))).rows_affected == 1
     with pytest.raises(ConstraintError):
         await transaction.ask(Statement(INSERT, (1,)))
@@ -395,8 +395,8 @@ async def test_a_task_holds_no_thread_while_it_waits(
 async def test_who_is_cancelled_while_it_waits_gives_its_turn_back(
     desk: Desk, manager: TransactionManager
 ) -> None:
-    first = await manager.begin_soon(idle_limit_s=PATIENCE_S)
-    waiting = asyncio.create_task(manager.begin_soon(idle_limit_s=1_000.0))
+    first = await manager.begin(Interactive(PATIENCE_S))
+    waiting = asyncio.create_task(manager.begin(Interactive(1_000.0)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -410,7 +410,7 @@ async def test_who_is_cancelled_while_it_waits_gives_its_turn_back(
 async def test_rows_beyond_the_limit_of_an_answer_leave_the_transaction_open(
     desk: Desk, manager: TransactionManager
 ) -> None:
-    transaction = await manager.begin_soon(idle_limit_s=PATIENCE_S)
+    transaction = await manager.begin(Interactive(PATIENCE_S))
     endless = (
         "with recursive n(i) as (select 1 union all select i + 1 from n) "
         "select i, 'text' from n"

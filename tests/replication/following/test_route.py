@@ -1,5 +1,5 @@
 from nexus.replication.effects import Connect
-from nexus.replication.following.route import Route
+from nexus.replication.following.route import Route, addresses_but
 from nexus.replication.timing.backoff import Backoff
 
 
@@ -71,3 +71,13 @@ def test_where_the_upstream_finds_its_own_is_tried_last() -> None:
     one.after_failure()
     one.learn("n")
     assert one.after_failure().address == "n"
+
+
+def test_everybody_else_is_asked_once_in_order_and_not_this_node_itself() -> None:
+    assert addresses_but("a", ("b", "a", "c", "b")) == ("b", "c")
+    assert addresses_but("a", ("b",)) == ("b",)
+
+
+def test_a_node_that_is_alone_asks_at_its_own_door() -> None:
+    assert addresses_but("a", ("a",)) == ("a",)
+    assert addresses_but("a", ()) == ("a",)

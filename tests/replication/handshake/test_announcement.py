@@ -2,8 +2,8 @@ from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import Error
 from nexus.replication.effects import Report, StepDown, StopWrites
 from nexus.replication.handshake.admission import claims_to_be_master
-from nexus.replication.handshake.announcement import announcement, answered, hello_of
-from replication.examples import MASTER_NODE, ONE_REIGN, TWO_REIGNS, welcome
+from nexus.replication.handshake.announcement import announcement, answered
+from replication.examples import MASTER_NODE, TWO_REIGNS, welcome
 
 
 def test_a_new_master_names_its_own_address_and_epoch() -> None:
@@ -12,14 +12,6 @@ def test_a_new_master_names_its_own_address_and_epoch() -> None:
     assert claims_to_be_master(said)
     assert said.epoch == 2
     assert str(said.position) == "1:10@a1"
-
-
-def test_a_hello_says_the_highest_epoch_met_not_only_the_logs() -> None:
-    said = hello_of(MASTER_NODE, ONE_REIGN, Offset(7), epoch=Epoch(5))
-
-    assert said.epoch == 5
-    assert said.history == ONE_REIGN
-    assert str(said.position) == "1:7@a1"
 
 
 def test_an_answer_out_of_a_higher_epoch_deposes_the_announcer() -> None:

@@ -232,7 +232,7 @@ def test_who_is_elected_knows_nothing_to_be_committed() -> None:
     found.elected(frozenset({MASTER_NODE.node_id, progress.node_id}))
 
     assert found.commit == 0
-    assert found.voters == {MASTER_NODE.node_id, progress.node_id}
+    assert found.tally.voters == {MASTER_NODE.node_id, progress.node_id}
 
 
 def test_fewer_who_count_may_commit_what_is_there_already() -> None:
@@ -240,7 +240,7 @@ def test_fewer_who_count_may_commit_what_is_there_already() -> None:
     found.elected(frozenset({MASTER_NODE.node_id, NodeId("b"), NodeId("c")}))
     found.stored(Offset(12), 0)
 
-    same = found.configured(found.voters, 0, Offset(12), 0)
+    same = found.configured(found.tally.voters, 0, Offset(12), 0)
     alone = found.configured(frozenset({MASTER_NODE.node_id}), 0, Offset(12), 0)
 
     assert same == ()

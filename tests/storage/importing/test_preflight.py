@@ -9,7 +9,8 @@ import pytest
 
 from nexus.errors import StorageError
 from nexus.storage.database import Database
-from nexus.storage.importing.preflight import Finding, check
+from nexus.storage.importing.findings import Finding
+from nexus.storage.importing.preflight import check
 
 
 def database(directory: Path, *statements: str) -> Path:
@@ -54,7 +55,7 @@ def test_each_table_is_told_how_it_travels(
         (
             ["create table t(k text primary key)", "insert into t values (null)"],
             "t",
-            "1 rows have a primary key that is NULL",
+            "1 row has a primary key of NULL",
         ),
         (
             ["create table t(a, _rowid_)"],

@@ -197,17 +197,15 @@ def _flags(place: NodeProcess, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def follows(
-    node: Node, replica: NodeProcess, *, timeout_s: float = FOLLOW_TIMEOUT_S
-) -> None:
+async def follows(node: Node, replica: NodeProcess) -> None:
     """Return once the replica has applied all that the master has now.
 
-    Raises NotDoneError where it has not by then.
+    Raises NotDoneError where it has not within FOLLOW_TIMEOUT_S.
     """
     wanted = node.status().applied_offset
     with Remote(replica.url) as remote:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(FOLLOW_TIMEOUT_S):
                 while True:
                     status = await asyncio.to_thread(remote.get, "/replication/status")
                     if status["applied_offset"] >= wanted:
@@ -215,7 +213,7 @@ async def follows(
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise NotDoneError(
-                f"{replica.name} did not follow within {timeout_s:.0f} s: "
+                f"{replica.name} did not follow within {FOLLOW_TIMEOUT_S:.0f} s: "
                 f"{replica.last_words()}"
             ) from None
 

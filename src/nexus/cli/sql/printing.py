@@ -29,7 +29,7 @@ class Mode(StrEnum):
     MARKDOWN = "markdown"
 
 
-def show_table(answer: Answer) -> None:
+def _show_table(answer: Answer) -> None:
     """For people: tables, and what a write did."""
     for result in answer.results:
         if result.columns:
@@ -39,7 +39,7 @@ def show_table(answer: Answer) -> None:
     _say_offset(answer)
 
 
-def show_lines(answer: Answer) -> None:
+def _show_lines(answer: Answer) -> None:
     """One column a line: for rows that are wider than the screen."""
     for result in answer.results:
         width = max(map(len, result.columns), default=0)
@@ -53,14 +53,14 @@ def show_lines(answer: Answer) -> None:
     _say_offset(answer)
 
 
-def show_list(answer: Answer) -> None:
+def _show_list(answer: Answer) -> None:
     """One row a line, its values between bars, no head: for other tools."""
     for result in answer.results:
         for row in result.rows:
             print("|".join("" if value is None else _plain(value) for value in row))
 
 
-def show_markdown(answer: Answer) -> None:
+def _show_markdown(answer: Answer) -> None:
     """A table as Markdown writes it."""
     for result in answer.results:
         if result.columns:
@@ -70,7 +70,7 @@ def show_markdown(answer: Answer) -> None:
                 print(_barred(map(_plain, row)))
 
 
-def show_json(answer: Answer) -> None:
+def _show_json(answer: Answer) -> None:
     """For programs: every result with its columns and rows."""
     document: dict[str, object] = {
         "results": [
@@ -93,7 +93,7 @@ def show_json(answer: Answer) -> None:
     print(harmless_json(msgspec.json.format(_encode(document), indent=2).decode()))
 
 
-def show_csv(answer: Answer) -> None:
+def _show_csv(answer: Answer) -> None:
     """For spreadsheets: the rows of every query, each under its header."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for result in answer.results:
@@ -106,12 +106,12 @@ def show_csv(answer: Answer) -> None:
 
 
 SHOWS: Final[dict[Mode, Show]] = {
-    Mode.TABLE: show_table,
-    Mode.LINE: show_lines,
-    Mode.LIST: show_list,
-    Mode.CSV: show_csv,
-    Mode.JSON: show_json,
-    Mode.MARKDOWN: show_markdown,
+    Mode.TABLE: _show_table,
+    Mode.LINE: _show_lines,
+    Mode.LIST: _show_list,
+    Mode.CSV: _show_csv,
+    Mode.JSON: _show_json,
+    Mode.MARKDOWN: _show_markdown,
 }
 
 

@@ -229,7 +229,7 @@ class Caller(asyncio.Protocol):
                 raise RequestError("there is no query; send at least one")
             if asked.within:
                 spawn(asked, self._run_inside(asked), cancel=self._tenure.interrupt)
-            elif only_reads(asked):
+            elif _only_reads(asked):
                 spawn(asked, self._read(asked))
             elif not self._may_write:
                 raise _too_small()
@@ -269,7 +269,7 @@ class Caller(asyncio.Protocol):
             self._requests.fail(asked.request_id, job.error)
             return
         answer: Answer = job.result
-        done = done_of(asked.request_id, answer)
+        done = _done_of(asked.request_id, answer)
         if any(result.columns for result in answer.results):
             results = self._give_results(asked, answer.results, done)
             self._requests.spawn(asked, results)
@@ -290,7 +290,7 @@ class Caller(asyncio.Protocol):
 
     async def _run_inside(self, asked: Execute) -> None:
         results = await self._tenure.execute(asked.within, asked.queries)
-        done = done_of(asked.request_id, Answer(results, None))
+        done = _done_of(asked.request_id, Answer(results, None))
         await self._give_results(asked, results, done)
 
     async def _give_results(
@@ -313,7 +313,7 @@ def _never() -> None:
     """A cancel has no effect."""
 
 
-def only_reads(asked: Execute) -> bool:
+def _only_reads(asked: Execute) -> bool:
     """Whether a reader can answer it; raises RefusedStatementError."""
     return all(query.many is None and _reads(query.sql) for query in asked.queries)
 
@@ -325,7 +325,7 @@ def _reads(sql: str) -> bool:
     return kind is _READ
 
 
-def done_of(request_id: int, answer: Answer) -> Done:
+def _done_of(request_id: int, answer: Answer) -> Done:
     """What a transaction has come to."""
     counts = tuple([(r.rows_affected, r.last_insert_rowid) for r in answer.results])
     done = Done(request_id, counts, durable_on=answer.durable_on)

@@ -10,6 +10,7 @@ from nexus.errors import RequestError, TransactionExpiredError
 from nexus.model.position import Position
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
+from nexus.node.writing.work import Interactive
 from nexus.protocol.calls import Begin, Done, Query
 from nexus.storage.capturing.results import Statement, StatementResult
 
@@ -54,10 +55,12 @@ class Tenure:
                     "this client holds a transaction already; commit it, or attach "
                     "another client"
                 )
-            self._transaction = await self._host.writer().begin_soon(
-                idle_limit_s=self._host.idle_limit_s,
-                foreign_keys=asked.foreign_keys,
-                transaction_id=asked.transaction_id,
+            self._transaction = await self._host.writer().begin(
+                Interactive(
+                    self._host.idle_limit_s,
+                    foreign_keys=asked.foreign_keys,
+                    transaction_id=asked.transaction_id,
+                )
             )
             self._number = asked.request_id
             return Done(asked.request_id)

@@ -17,7 +17,7 @@ from nexus.node.elections.votelinks import VoteHooks, VoteLinks, vote_welcome
 from nexus.node.parts import Parts
 from nexus.node.report import DutyReport
 from nexus.replication.elections.formation import Formed, Joins, Waits, formation
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 
 LONGEST_PAUSE_S: Final = 1.0
 

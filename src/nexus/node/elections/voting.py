@@ -57,7 +57,7 @@ from nexus.replication.elections.effects import (
     TakeWrites,
 )
 from nexus.replication.elections.moves import CAMPAIGNS, ElectionState
-from nexus.replication.handshake.announcement import hello_of
+from nexus.replication.handshake.introduction import hello_of
 from nexus.replication.members.effects import (
     Announce,
     MemberEffect,

@@ -53,8 +53,6 @@ class KeyRequests:
         self._tasks = Tasks()
         self._trouble = ""
         """Why etcd does not answer, said once."""
-        self.answered = False
-        """Whether etcd has ever answered."""
 
     def ask(self, request: Request) -> None:
         """Send it; the leadership hears of the answer, or that there is none."""
@@ -81,7 +79,7 @@ class KeyRequests:
             self._trouble = str(error)
             effects = self._unanswered(request, str(error))
         else:
-            self._trouble, self.answered = "", True
+            self._trouble = ""
         self._take(effects)
 
     async def _answered(self, request: Request, sent_ms: int) -> KeyEffects:

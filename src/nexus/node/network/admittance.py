@@ -97,7 +97,7 @@ class Admittance:
                 "this node has just started, and asks its master which tokens are "
                 "good; ask again in a moment, or ask another node"
             )
-        return of_token(token)
+        return _of_token(token)
 
     def token(self, token_id: str) -> Token | None:
         """The token with this id, while it is good."""
@@ -120,6 +120,6 @@ class Admittance:
         return principal is SECRET or not self.asks
 
 
-def of_token(token: Token) -> Principal:
+def _of_token(token: Token) -> Principal:
     """Who comes with this token."""
     return Principal(token.role, f"token {token.name or '-'} ({token.id})", token)

@@ -202,7 +202,7 @@ class Connection:
     async def close(self) -> None:
         """Flush what is queued, within CLOSE_TIMEOUT_S, and close the socket."""
         transport = self._writer.transport
-        is_told = is_tls(transport) and not transport.get_write_buffer_size()
+        is_told = _is_tls(transport) and not transport.get_write_buffer_size()
         self._writer.close()
         try:
             async with asyncio.timeout(FAREWELL_S if is_told else CLOSE_TIMEOUT_S):
@@ -214,7 +214,7 @@ class Connection:
             raise
 
 
-def is_tls(transport: asyncio.BaseTransport) -> bool:
+def _is_tls(transport: asyncio.BaseTransport) -> bool:
     """Whether TLS is spoken over it."""
     return transport.get_extra_info("sslcontext") is not None
 

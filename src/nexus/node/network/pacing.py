@@ -1,6 +1,6 @@
 """Slow what a replica reads from its upstream down to a rate; TCP slows the sender."""
 
-import asyncio
+from asyncio import sleep
 from dataclasses import replace
 
 from nexus.config import Config
@@ -19,11 +19,6 @@ def paced(security: TransportSecurity, config: Config) -> TransportSecurity:
     async def pace(size: int) -> None:
         wait_ms = throttle.take(size, now_ms())
         if wait_ms:
-            await pause(wait_ms / 1_000)
+            await sleep(wait_ms / 1_000)
 
     return replace(security, pace=pace)
-
-
-async def pause(seconds: float) -> None:
-    """Read nothing for so long."""
-    await asyncio.sleep(seconds)

@@ -43,7 +43,7 @@ class InDoubtPeriod:
             return True
         if isinstance(acting, Following) and acting.machine.is_connected:
             self._wait_longer()
-            return has_what_its_master_had(acting.machine)
+            return _has_what_its_master_had(acting.machine)
         return time.monotonic() >= self._ends_at
 
     def _wait_longer(self) -> None:
@@ -52,7 +52,7 @@ class InDoubtPeriod:
         self._ends_at = time.monotonic() + max(LEAST_S, dead_after_s)
 
 
-def has_what_its_master_had(replica: Replica) -> bool:
+def _has_what_its_master_had(replica: Replica) -> bool:
     """Whether its log holds, on the master's history, all up to when they met."""
     master = replica.master
     return (

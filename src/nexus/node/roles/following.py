@@ -309,7 +309,6 @@ class Following:
         """Call it on the thread that owns the database, between two batches."""
         job = errand(call, self.parts.loop)
         self.worker.run_soon(job)
-        assert job.waiter is not None, "a job of an event loop has a waiter"
         return await job.waiter
 
     def _look_for_voters(self) -> None:

@@ -85,7 +85,7 @@ def member_settings(parts: Parts) -> MemberSettings:
             spread_ms=spread_ms(settings),
         ),
         replica=replace(
-            replica_settings(settings, parts.master_addresses()),
+            _replica_settings(settings, parts.master_addresses()),
             retry_first_ms=retry_ms,
             # Somebody among the voters knows the master, or will within an election.
             retry_most_ms=max(retry_ms, heartbeat_ms * missed),
@@ -165,7 +165,7 @@ def sync_quorum(settings: ReplicationSettings, mode: Mode) -> int:
     return settings.sync_quorum or LEAST_SYNC_QUORUM
 
 
-def replica_settings(
+def _replica_settings(
     settings: ReplicationSettings, addresses: tuple[str, ...]
 ) -> ReplicaSettings:
     """The bounds of a replica that looks for its master at these addresses."""
@@ -200,7 +200,7 @@ def replica_of(
     """The machine of a replica that looks for its master at these addresses."""
     return RelayingReplica(
         parts.identity(),
-        replica_settings(parts.config.replication, addresses),
+        _replica_settings(parts.config.replication, addresses),
         _recovered(parts, history),
         random.random,
         master_settings(parts, Mode.ASYNC),

@@ -34,7 +34,6 @@ async def take_back(parts: Parts, worker: ApplyWorker, to: Position) -> str:
     while True:
         job = errand(work, parts.loop)
         worker.run_soon(job)
-        assert job.waiter is not None, "a job of an event loop has a waiter"
         try:
             await job.waiter
         except DatabaseBusyError as error:

@@ -154,9 +154,7 @@ class InteractiveTransaction:
         return self._put(Job(work)).wait()
 
     async def _ask(self, work: Any) -> Any:
-        job = self._put(Job(work, asyncio.get_running_loop()))
-        assert job.waiter is not None, "a job of an event loop has a waiter"
-        return await job.waiter
+        return await self._put(Job(work, asyncio.get_running_loop())).waiter
 
     def _put(self, job: Job) -> Job:
         if self.ended:

@@ -17,6 +17,7 @@ class Job:
 
     __slots__ = (
         "_settled",
+        "_waiter",
         "_wake",
         "cancelled",
         "delivered",
@@ -24,7 +25,6 @@ class Job:
         "loop",
         "result",
         "since",
-        "waiter",
         "work",
     )
 
@@ -45,13 +45,13 @@ class Job:
         self.delivered = False
         """Whether its answer is on the way."""
         self.loop = loop
-        self.waiter: asyncio.Future[Any] | None = None
+        self._waiter: asyncio.Future[Any] | None = None
         self._wake: threading.Lock | None = None
         if loop is None:
             self._wake = threading.Lock()
             self._wake.acquire()
         elif settled is None:
-            self.waiter = loop.create_future()
+            self._waiter = loop.create_future()
 
     def wait(self) -> Any:
         """Block this thread until the answer is there; returns or raises it."""
@@ -60,6 +60,12 @@ class Job:
         if self.error is not None:
             raise self.error
         return self.result
+
+    @property
+    def waiter(self) -> asyncio.Future[Any]:
+        """What a task of the loop awaits: it returns the answer, or raises it."""
+        assert self._waiter is not None, "only a task of a loop has a waiter"
+        return self._waiter
 
     def release(self) -> None:
         """Wake the thread that waits."""
@@ -71,7 +77,7 @@ class Job:
         if self._settled is not None:
             self._settled(self)
             return
-        waiter = self.waiter
+        waiter = self._waiter
         if waiter is None or waiter.done():
             return
         if self.error is not None:

@@ -36,11 +36,14 @@ class Errand(msgspec.Struct, frozen=True):
     """Something else to be done by the writer thread, between two batches."""
 
     run: Callable[[], Any]
+    logs: bool = False
+    """Whether it takes an offset: then it is refused where transactions are."""
 
 
 class Interactive(msgspec.Struct, frozen=True):
     """A client wants the writer for several statements."""
 
-    foreign_keys: bool
-    transaction_id: str
     idle_limit_s: float
+    """Whoever leaves it idle for longer loses it, rolled back."""
+    foreign_keys: bool = True
+    transaction_id: str = ""

@@ -28,18 +28,14 @@ from nexus.model.position import Offset, Position
 from nexus.node.telemetry.measures import Measures
 from nexus.node.writing.jobs import Job, deliver
 from nexus.node.writing.work import Errand
-from nexus.storage.apply import Applier
+from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.database import Database
 from nexus.storage.wal import LogCursor, WriteAheadLog
 
-APPLY_BYTES: Final = 4 << 20
-"""Entries merged into one SQLite transaction, at most: bounds memory and latency."""
-
-log = structlog.get_logger(__name__)
-
-
 SPACE_RETRY_S: Final = 1.0
 """How often it looks, on a full disk, whether there is space again."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

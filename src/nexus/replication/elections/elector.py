@@ -12,6 +12,7 @@ from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
 from nexus.protocol.messages import TakeOver, VoteReply, VoteRequest
 from nexus.replication.effects import Level, Report, StepDown
+from nexus.replication.elections.ballot import Ballot, Verdict
 from nexus.replication.elections.effects import (
     BecomeMaster,
     ElectionEffects,
@@ -33,7 +34,6 @@ from nexus.replication.elections.moves import (
 )
 from nexus.replication.elections.renewal import Renewal
 from nexus.replication.elections.votes import refusal
-from nexus.replication.quorum import majority
 
 
 class Elector:
@@ -57,9 +57,7 @@ class Elector:
         self._random = random
         self._heard_ms = now_ms
         self._deadline_ms = 0
-        self._granted: set[NodeId] = set()
-        self._refused: set[NodeId] = set()
-        self._lender: NodeId | None = None
+        self._ballot = Ballot(settings.node_id)
         self._why = Why.FAILOVER
         self._heir = NodeId("")
         self._renewal = Renewal()
@@ -257,9 +255,7 @@ class Elector:
         return (own, *self._asks(self.epoch, now_ms))
 
     def _asks(self, epoch: Epoch, now_ms: int) -> ElectionEffects:
-        self._granted = {self._settings.node_id}
-        self._refused = set()
-        self._lender = None
+        self._ballot = Ballot(self._settings.node_id)
         self._deadline_ms = now_ms + self._settings.spread_ms
         position = self._log().position
         request = VoteRequest(
@@ -271,7 +267,7 @@ class Elector:
             pre_vote=self.state is ElectionState.PRE_CANDIDATE,
             transfer=self._why in (Why.SWITCHOVER, Why.RENEWAL),
         )
-        others = set(self._log().voters) - self._granted
+        others = set(self._log().voters) - {self._settings.node_id}
         asked = tuple(SendVote(voter, request) for voter in sorted(others))
         return (*asked, *self._counted(now_ms))
 
@@ -284,26 +280,24 @@ class Elector:
         if self.state not in CAMPAIGNS or reply.pre_vote is not pre_vote:
             return ()
         if not reply.granted:
-            self._refused.add(sender)
-            self._lender = sender if reply.lends else self._lender
+            self._ballot.refused(sender, lends=reply.lends)
         elif reply.epoch == self.epoch + pre_vote:
-            self._granted.add(sender)
+            self._ballot.granted(sender)
         return self._counted(now_ms)
 
     def _counted(self, now_ms: int) -> ElectionEffects:
-        voters = set(self._log().voters)
-        needed = majority(len(voters))
-        if len(self._granted & voters) >= needed:
-            if self.state is ElectionState.PRE_CANDIDATE:
-                return self._stands(now_ms)
-            self._move(ElectionState.MASTER)
-            return (BecomeMaster(self.epoch, self._why),)
-        if len(voters) - len(self._refused & voters) < needed:
+        verdict = self._ballot.verdict(self._log().voters)
+        if verdict is Verdict.OPEN:
+            return ()
+        if verdict is Verdict.LOST:
             return self._loses(now_ms)
-        return ()
+        if self.state is ElectionState.PRE_CANDIDATE:
+            return self._stands(now_ms)
+        self._move(ElectionState.MASTER)
+        return (BecomeMaster(self.epoch, self._why),)
 
     def _loses(self, now_ms: int) -> ElectionEffects:
-        lender = self._lender
+        lender = self._ballot.lender
         if lender is None:
             return self._becomes_follower("no majority", self.epoch, now_ms)
         self._move(ElectionState.FETCHING)

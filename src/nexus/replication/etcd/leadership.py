@@ -22,6 +22,7 @@ from nexus.replication.etcd.effects import (
     RevokeLease,
     TakeKey,
 )
+from nexus.replication.etcd.keyreads import KeyReads
 from nexus.replication.etcd.keys import Keys, LeaderKey, SyncedKey
 from nexus.replication.etcd.lease import KeyLease
 from nexus.replication.etcd.stages import (
@@ -45,10 +46,7 @@ class Leadership:
         """The last one seen, though it may be gone by now."""
         drift_percent = settings.drift_percent
         self._lease = KeyLease(ttl_s=settings.ttl_s, drift_percent=drift_percent)
-        self._read_ms: int | None = None
-        self._reading = False
-        self._read_is_stale = False
-        """Whether the read under way began before this reign."""
+        self._key_reads = KeyReads(settings.poll_ms)
         self._not_before_ms = 0
         self._asked_to_stand = False
         self.stage = Stage.FOLLOWS
@@ -89,20 +87,17 @@ class Leadership:
                 return self._reads(now_ms)
 
     def _reads(self, now_ms: int) -> KeyEffects:
-        if self.stage in (Stage.LEAVES, Stage.ENDS) or self._reading:
+        if self.stage in (Stage.LEAVES, Stage.ENDS) or not self._key_reads.is_due(
+            now_ms
+        ):
             return ()
-        if self._read_ms is not None and now_ms - self._read_ms < self._own.poll_ms:
-            return ()
-        self._read_ms, self._reading = now_ms, True
         return (ReadKeys(),)
 
     # --- Etcd's answers --------------------------------------------------------------
 
     def keys_seen(self, keys: Keys, now_ms: int, *, able: bool) -> KeyEffects:
         """Both keys were read; `able`: this node's data are whole."""
-        self._reading = False
-        stale, self._read_is_stale = self._read_is_stale, False
-        if stale:
+        if not self._key_reads.ended():
             return ()
         former, self._keys = self._leader, keys
         self._leader = keys.leader or former
@@ -118,7 +113,7 @@ class Leadership:
 
     def unread(self) -> KeyEffects:
         """Etcd did not answer; a later tick asks again."""
-        self._reading = self._read_is_stale = False
+        self._key_reads.ended()
         return ()
 
     def lease_granted(
@@ -152,7 +147,7 @@ class Leadership:
         self._leader = leader
         self._asked_to_stand = False
         self._move(Stage.REIGNS)
-        self._read_is_stale = self._reading
+        self._key_reads.outdate()
         self.synced = SyncedNodes(
             self._own.node_id,
             synced,
@@ -175,7 +170,7 @@ class Leadership:
 
     def take_unanswered(self) -> KeyEffects:
         """The key may be this node's by now: reading tells."""
-        self._read_ms = None
+        self._key_reads.hurry()
         return ()
 
     def lease_renewed(self, lease_id: int, *, ttl_ms: int, sent_ms: int) -> KeyEffects:
@@ -268,7 +263,8 @@ class Leadership:
     def reign_ended(self) -> KeyEffects:
         """The writer has ended, and what was undecided is taken back."""
         self._move(Stage.FOLLOWS)
-        self.synced, self._read_ms = None, None
+        self.synced = None
+        self._key_reads.hurry()
         return (self._follow(),)
 
     def stopped(self) -> KeyEffects:

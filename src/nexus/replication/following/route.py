@@ -1,5 +1,7 @@
 """Where a replica looks for its master, and when it tries again."""
 
+from collections.abc import Iterable
+
 from nexus.replication.effects import Connect
 from nexus.replication.timing.backoff import Backoff
 
@@ -52,3 +54,12 @@ class Route:
         if address and address not in self._configured:
             self._addresses = (*self._configured, address)
             self._index %= len(self._addresses)
+
+
+def addresses_but(own: str, named: Iterable[str]) -> tuple[str, ...]:
+    """Each of them once, in order, and not this node's own: that is no master's.
+
+    Alone it is all that is left where nobody else is named: a single voter asks at its
+    own door until it reigns.
+    """
+    return tuple(dict.fromkeys(one for one in named if one != own)) or (own,)

@@ -3,6 +3,7 @@
 from nexus.model.cluster import LinkState, ReplicaStats
 from nexus.model.position import Epoch, EpochHistory, Offset
 from nexus.protocol.messages import Welcome
+from nexus.replication.following.applying import Applying
 from nexus.replication.following.full_sync import FullSync
 from nexus.replication.following.incoming import Incoming
 from nexus.replication.following.link import Link
@@ -20,6 +21,7 @@ class ReplicaView:
     _log: Incoming
     _full_sync: FullSync
     _rewinding: Rewinding
+    applying: Applying
     master: Welcome | None
     """What the last accepted master said of itself."""
 
@@ -37,6 +39,11 @@ class ReplicaView:
     def is_full(self) -> bool:
         """Whether its log has reached its cap: a witness's has one."""
         return False
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has stopped the apply."""
+        return self.applying.paused
 
     @property
     def master_addr(self) -> str:

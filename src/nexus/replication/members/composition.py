@@ -32,6 +32,7 @@ from nexus.replication.elections.effects import (
 )
 from nexus.replication.elections.elector import Elector
 from nexus.replication.elections.moves import ElectionState
+from nexus.replication.following.route import addresses_but
 from nexus.replication.members.effects import (
     Announce,
     MemberEffect,
@@ -187,19 +188,13 @@ class Composition:
         return self.start()
 
     def _followed(self, log: RecoveredState) -> None:
-        settings = self._settings.replica
-        own_id = self._identity.node_id
-        others = self.electorate.addresses_without(own_id)
+        settings, own = self._settings.replica, self._identity
         # A voter's acknowledgements count with the true master alone.
-        cascades = settings.cascades and own_id not in self.voters
-        # A single voter asks at its own door until it reigns; nobody else is there.
+        cascades = settings.cascades and own.node_id not in self.voters
         configured = settings.addresses
+        others = self.electorate.addresses_without(own.node_id)
         named = (*configured, *others) if cascades else (*others, *configured)
-        named = named or (self._identity.address,)
-        addresses = tuple(dict.fromkeys(named))
-        if len(addresses) > 1:  # this node's own is no master's
-            own = self._identity.address
-            addresses = tuple(one for one in addresses if one != own)
+        addresses = addresses_but(own.address, named)
         self.master = None
         self.replica = VotingReplica(
             self._identity,
@@ -207,8 +202,8 @@ class Composition:
             replace(log, epoch=max(log.epoch, self.epoch)),
             self._random,
         )
-        # A witness has no database to apply to; all else it does.
-        self.replica.paused |= self._settings.witness
+        if self._settings.witness:  # it has no database to apply to; all else it does
+            self.replica.applying.pause()
 
     # --- What there is room for ------------------------------------------------------
 

@@ -98,7 +98,7 @@ class ElectedMaster(Master):
 
     @property
     def _voters(self) -> frozenset[NodeId]:
-        return self._streams.voters
+        return self._streams.tally.voters
 
     # --- Quorum and lease ------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class ElectedMaster(Master):
     def objection(self, configuration: Configuration) -> str:
         """Why the voters cannot become these now; empty if they can (hard-case 3)."""
         voters = {NodeId(node_id) for node_id, _ in configuration.voters}
-        held = self._streams.held_by_majority
+        held = self._streams.tally.held_by_majority
         in_sync = Mode.named(configuration.mode, self._own.mode) is Mode.SYNC
         least = self._asked(configuration.sync_quorum) if in_sync else 0
         if not held or not self.takes_writes:

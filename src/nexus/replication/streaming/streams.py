@@ -1,17 +1,16 @@
-"""What each replica is sent, and what their acknowledgements prove."""
-
-from msgspec.structs import replace
+"""What each replica is sent of the master's log, and when an entry is committed."""
 
 from nexus.model.cluster import MasterStats, NodeId, ReplicaStatus
 from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Ping, Plan, Pong, WalAck
 from nexus.replication.effects import CommitAdvanced, Effect, Effects, Send
 from nexus.replication.handshake.admission import Admission
-from nexus.replication.quorum import committed_offset, durable_on, majority
+from nexus.replication.quorum import durable_on
 from nexus.replication.settings import Identity, LogExtent, MasterSettings
 from nexus.replication.streaming.fleet import Fleet
 from nexus.replication.streaming.lease import Lease
 from nexus.replication.streaming.progress import Progress
+from nexus.replication.streaming.tally import Held, Tally
 from nexus.replication.timing.ages import EntryAges
 
 
@@ -35,17 +34,11 @@ class Streams:
         """What may be sent: where nothing goes ahead of the sync, what is durable."""
         self.commit = log.durable_offset if settings.quorum == 1 else NO_OFFSET
         self.fleet = Fleet(settings.max_replicas)
-        self.voters: frozenset[NodeId] = frozenset()
-        """Who counts in a quorum; nobody is named: whoever follows."""
-        self._former: frozenset[NodeId] = frozenset()
-        """Who voted before, until a majority holds the change that ends it."""
-        self._changed_at = self._reign.first_offset
-        """The entry that made the voters what they are, or began this reign."""
-        self._is_settled_yet = True
+        first = self._reign.first_offset
+        self.tally = Tally(settings.quorum, first, self._held)
+        """Who must hold an entry."""
         self.changes = False
         """Whether an operator waits for a change of the voters to be logged."""
-        self.required: frozenset[NodeId] = frozenset()
-        """Besides a quorum each of these must hold an entry (hard-case 4)."""
         self.lease = Lease(identity.node_id)
         self._ages = EntryAges()
         self._ages.note(log.durable_offset, now_ms)
@@ -54,15 +47,6 @@ class Streams:
         self._master_end = NO_OFFSET
         """Of the true master, where this log is a replica's."""
         self._ahead_ms: int | None = None
-
-    @property
-    def quorum(self) -> int:
-        """Nodes that must hold an entry; a majority of the voters unless configured."""
-        return self._settings.quorum or self._majority
-
-    @property
-    def _majority(self) -> int:
-        return majority(len(self.voters))
 
     @property
     def end(self) -> Offset:
@@ -78,29 +62,24 @@ class Streams:
         self, voters: frozenset[NodeId], former: frozenset[NodeId] = frozenset()
     ) -> None:
         """These count, or still the former; nothing is known to be committed."""
-        self.voters, self._former = voters, former
-        self._is_settled_yet = False
+        self.tally.elected(voters, former)
         self.commit = NO_OFFSET
 
     def configured(
         self, voters: frozenset[NodeId], quorum: int, since: Offset, now_ms: int
     ) -> Effects:
         """Who counts from the entry `since` on, and how many must hold an entry."""
-        self._former = self._counted_for_retention
-        self._changed_at = max(self._changed_at, since)
-        self._is_settled_yet = False
-        self.voters = voters
-        self._settings = replace(self._settings, quorum=quorum)
+        self.tally.configured(voters, quorum, since)
         return self._advanced_and_fed(now_ms)
 
     def listed(self, nodes: frozenset[NodeId]) -> None:
         """Each of these must hold an entry; nothing is known to be committed yet."""
-        self.required = nodes
+        self.tally.required = nodes
         self.commit = NO_OFFSET
 
     def required_from(self, nodes: frozenset[NodeId], now_ms: int) -> Effects:
         """Who must hold an entry from now on."""
-        self.required = nodes
+        self.tally.required = nodes
         return self._advanced_and_fed(now_ms)
 
     def stored(self, offset: Offset, now_ms: int) -> Effects:
@@ -140,37 +119,6 @@ class Streams:
         """The log begins at `first_offset` now."""
         self.log = LogExtent(first_offset, self.log.durable_offset)
 
-    @property
-    def held_by_majority(self) -> Offset:
-        """The last entry that a majority of voters holds, whatever the quorum is.
-
-        What voters decide with each other stands on that: 0 before this reign's first
-        entry is among it.
-        """
-        majority_held = committed_offset(self._counted(), quorum=self._majority)
-        return majority_held if majority_held >= self._reign.first_offset else NO_OFFSET
-
-    @property
-    def held_by_all(self) -> Offset:
-        """The last entry that every voter is known to hold; 0 without voters.
-
-        What each of them has, whoever is elected has: no witness need keep it. Who is
-        no voter any more counts until nobody can undo that.
-        """
-        held, all_ = self._held(), self._counted_for_retention
-        return min((held.get(one, NO_OFFSET) for one in all_), default=NO_OFFSET)
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether a majority holds this reign's begin and the voters' last change."""
-        if not self._is_settled_yet and self.held_by_majority >= self._changed_at:
-            self._is_settled_yet = True
-        return self._is_settled_yet
-
-    @property
-    def _counted_for_retention(self) -> frozenset[NodeId]:
-        return self.voters if self._is_settled else self.voters | self._former
-
     def durable_on(self, offset: Offset) -> int:
         """How many nodes, this one included, are known to hold an entry."""
         return durable_on(self._held().values(), offset)
@@ -178,13 +126,13 @@ class Streams:
     def nodes_in_reach(self, now_ms: int) -> int:
         """This node, and every replica that streams, was heard of, and has room."""
         heard_ms, overruns = now_ms - self._settings.dead_after_ms, self._overruns
-        there = (one for one in self.fleet if self._counts(one.node_id))
+        there = (one for one in self.fleet if self.tally.counts(one.node_id))
         return 1 + sum(one.holds_more(heard_ms, overruns=overruns) for one in there)
 
     @property
     def _overruns(self) -> bool:
         """Whether a witness at its cap stores entries even so."""
-        return self.changes or not self._is_settled
+        return self.changes or not self.tally.is_settled
 
     def joined(self, progress: Progress, admission: Admission, now_ms: int) -> Effects:
         """It was welcomed with this plan: what it is sent now."""
@@ -261,7 +209,9 @@ class Streams:
         assert progress.peer is not None, "only the connected are pinged"
         progress.pinged_ms = now_ms
         progress.commit_told = self.commit
-        stamp = self.lease.pinged(progress.node_id, now_ms) if self.voters else now_ms
+        stamp = (
+            self.lease.pinged(progress.node_id, now_ms) if self.tally.voters else now_ms
+        )
         ping = Ping(
             timestamp=stamp,
             current_offset=max(self.log.durable_offset, self._master_end),
@@ -269,7 +219,7 @@ class Streams:
             epoch=self._reign.epoch,
             cluster_id=self._cluster_id,
             history_id=self._reign.history_id,
-            held_offset=self.held_by_all,
+            held_offset=self.tally.held_by_all,
             clock_us=(
                 0 if self._ahead_ms is None else (now_ms + self._ahead_ms) * 1_000
             ),
@@ -290,7 +240,7 @@ class Streams:
 
     def replicas(self, now_ms: int) -> tuple[ReplicaStatus, ...]:
         """Every replica known, connected or not."""
-        ages, voters = self._ages, self.voters
+        ages, voters = self._ages, self.tally.voters
         dead_after_ms = self._settings.dead_after_ms
         durable = max(self.log.durable_offset, self._master_end)
         return tuple(
@@ -314,36 +264,14 @@ class Streams:
             rejected_connections=rejected,
         )
 
-    def _counts(self, node_id: NodeId) -> bool:
-        """A learner never does, however much it holds."""
-        return not self.voters or node_id in self.voters
-
-    def _held(self) -> dict[str, Offset]:
-        held: dict[str, Offset] = {one.node_id: one.acked for one in self.fleet}
-        return held | {self._node_id: self.log.durable_offset}
-
-    def _counted(self) -> dict[str, Offset]:
-        return {
-            node: offset
-            for node, offset in self._held().items()
-            if self._counts(NodeId(node))
-        }
+    def _held(self) -> Held:
+        """What each node, this one included, is known to hold durably."""
+        held: Held = {one.node_id: one.acked for one in self.fleet}
+        held[self._node_id] = self.log.durable_offset
+        return held
 
     def _advanced(self) -> Effects:
-        if not self.voters and not self.required and self.quorum == 1:
-            committed = self.log.durable_offset
-        else:
-            held = self._held()
-            committed = committed_offset(self._counted(), quorum=self.quorum)
-            listed = (held.get(node, NO_OFFSET) for node in self.required)
-            # A quorum without this node is one; SQLite's commit here waits for the
-            # own sync all the same.
-            own = self.log.durable_offset
-            committed = min((committed, own, *listed))
-            # Raft, 5.4.2: entries of earlier reigns commit with one of this reign;
-            # a count alone does not prove that they stay.
-            if committed < self._reign.first_offset:
-                return ()
+        committed = self.tally.committed(self.log.durable_offset)
         if committed <= self.commit:
             return ()
         self.commit = committed

@@ -7,16 +7,13 @@ small transaction of row changes alone needs no session (see `preupdate`).
 
 from typing import Any, Final
 
-import apsw
-
 from nexus.errors import RefusedStatementError
 from nexus.model.operation import Operation, Pragma, Rows, Schema
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import quote
 from nexus.storage.capturing.preupdate import SmallChanges
-from nexus.storage.capturing.rowids import Rowids
 from nexus.storage.capturing.sequences import SequenceWatch
-from nexus.storage.changesets.respelled import rows_operations
+from nexus.storage.capturing.sessions import Sessions
 from nexus.storage.database import Database
 from nexus.storage.schema import system
 from nexus.storage.schema.columns import SchemaChanges
@@ -27,13 +24,9 @@ from nexus.storage.schema.statements import (
     sync_triggers,
 )
 from nexus.storage.schema.system import PREFIX
-from nexus.storage.schema.tables import Table, read_tables
+from nexus.storage.schema.tables import read_tables
 from nexus.storage.sqlite.connections import Column, fetch
 from nexus.storage.sqlite.permissions import Scope
-
-_BESIDE: Final = ("sqlite_", PREFIX)
-"""Tables that are no rows of the user's: counters are an operation of their own, and
-statistics are each node's."""
 
 _ASIDE: Final = "nexus_aside"
 """The TEMP table where the rows of CREATE TABLE AS wait for theirs."""
@@ -53,32 +46,25 @@ class Recorder:
         self._permissions = database.permissions
         self._small = SmallChanges(database.writer)
         self._is_small = False
-        self._session: apsw.Session | None = None
-        self._touched: set[str] = set()
+        self._sessions = Sessions(database)
         self._operations: list[Operation] = []
-        self._taken_bytes = self._cut_from = self._virtual_made = 0
+        self._taken_bytes = self._virtual_made = 0
         self._marks: dict[int, tuple[int, int, int]] = {}
         """By depth: how many operations there were, their bytes, virtual tables."""
         self.schema_changes = SchemaChanges()
-        self._tables: dict[str, Table] = {}
-        self._watchful: frozenset[str] = frozenset()
-        self._rowids = Rowids(database)
         self._known_schema = b""
         """Its hash; empty: to be read. Nobody else changes the schema in a reign."""
         self._refreshed = self._deferred = False
         self._sequences = SequenceWatch(database.writer)
-        self._has_virtual = False
         self.has_followers = False
         """Whether a change of a row can change others: by triggers or foreign keys."""
 
     @property
     def size_bytes(self) -> int:
         """Memory that the transaction's changes take so far."""
-        session = self._session
-        if session is None:
+        if self._is_small:
             return self._taken_bytes
-        # New values take memory only once the changeset is made, old ones at once.
-        return self._taken_bytes + max(session.memory_used, session.changeset_size)
+        return self._taken_bytes + self._sessions.size_bytes
 
     def begin(self, *, small: bool = False) -> bytes:
         """Begin to record; a savepoint of the transaction is open already.
@@ -86,7 +72,7 @@ class Recorder:
         With `small` only queries and row changes may follow, and `finish` may raise
         NotSmallError. Returns the hash of the schema as it is now.
         """
-        self._rowids.begin(self._operations)
+        self._sessions.begin(self._operations)
         self._operations = []
         self.schema_changes.clear()
         self._taken_bytes = self._virtual_made = 0
@@ -96,11 +82,11 @@ class Recorder:
             self._refresh()
         self._sequences.begin()
         # FTS5 keeps rows back until a session asks for them.
-        self._is_small = small and not self._has_virtual
+        self._is_small = small and not self._sessions.has_virtual
         if self._is_small:
             self._small.begin()
         else:
-            self._open_session()
+            self._sessions.open(self._operations)
         return self._known_schema
 
     def finish(self) -> tuple[Operation, ...]:
@@ -117,9 +103,7 @@ class Recorder:
     def drop(self, *, everything: bool = False) -> None:
         """The transaction (or everybody's, with `everything`) is being taken back."""
         self._small.drop()
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._sessions.drop()
         self._operations = []
         self._sequences.forget()
         self._reset_deferral()
@@ -134,13 +118,11 @@ class Recorder:
             self._taken_bytes,
             self._virtual_made,
         )
-        self._open_session()
+        self._sessions.open(self._operations)
 
     def back_to(self, depth: int) -> None:
         """Drop all that was recorded since the savepoint of this depth."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._sessions.drop()
         kept, self._taken_bytes, _ = self._marks[depth]
         del self._operations[kept:]
         self.schema_changes.back_to(kept)
@@ -154,7 +136,7 @@ class Recorder:
         """After SQLite went back to the savepoint: record on."""
         if self._database.schema_hash() != self._known_schema:
             self._refresh()
-        self._open_session()
+        self._sessions.open(self._operations)
 
     def run_schema(self, sql: str, params: Any) -> None:
         """Run a schema statement and record it, with the rows it changes elsewhere.
@@ -163,7 +145,7 @@ class Recorder:
         """
         statement = read_schema_statement(sql)
         self._cut()
-        before, tables = self._known_schema, self._tables
+        before, tables = self._known_schema, self._sessions.tables
         self._writer.execute("savepoint nexus_schema")
         self._virtual_made += statement.makes_virtual
         try:
@@ -173,15 +155,15 @@ class Recorder:
             if self._writer.in_transaction:
                 self._writer.execute("rollback to nexus_schema")
                 self._writer.execute("release nexus_schema")
-                self._tables = tables
-                self._open_session()
+                self._sessions.tables = tables
+                self._sessions.open(self._operations)
             raise
         self._writer.execute("release nexus_schema")
         if self._database.schema_hash(anew=True) != before:
             self._operations.extend(rows)
             self._refresh()
-            self.schema_changes.add(self._operations, tables, self._tables)
-        self._open_session()
+            self.schema_changes.add(self._operations, tables, self._sessions.tables)
+        self._sessions.open(self._operations)
 
     def _refuse_unreplicable(self, statement: SchemaStatement) -> None:
         if not system.is_alone(self._writer):
@@ -224,19 +206,17 @@ class Recorder:
             # Foreign keys delete elsewhere, and triggers of what they delete write
             # anywhere; a virtual table's own rows go with it on every node.
             dropped = statement.name.lower()
-            shadow = "" if dropped in self._tables else f"{dropped}_"
+            tables = self._sessions.tables
+            shadow = "" if dropped in tables else f"{dropped}_"
             others = {
                 name
-                for name in self._tables
+                for name in tables
                 if name != dropped and not (shadow and name.startswith(shadow))
             }
-            self._open_session(only=others)
+            self._sessions.open(self._operations, only=others)
             with self._permissions.within(Scope.DROP_TABLE):
                 self._writer.execute(statement.sql, params)
-            self._cut()
-            rows = self._operations[self._cut_from :]
-            del self._operations[self._cut_from :]
-            return [*rows, Schema(statement.sql)]
+            return [*self._noted(), Schema(statement.sql)]
         with self._permissions.within(Scope.SCHEMA):
             self._writer.execute(statement.sql, params)
         return [Schema(statement.sql)]
@@ -266,56 +246,24 @@ class Recorder:
             f"CREATE TABLE {_ASIDE}"
         )
         self._writer.execute(created)
-        self._open_session()
+        self._sessions.open(self._operations)
         self._writer.execute(
             f"insert into main.{name} select * from temp.{_ASIDE}"  # noqa: S608 - quoted
         )
-        self._tables = read_tables(self._writer)
-        self._cut()
-        rows = self._operations[self._cut_from :]
-        del self._operations[self._cut_from :]
+        self._sessions.tables = read_tables(self._writer)
+        rows = self._noted()
         self._writer.execute(f"drop table temp.{_ASIDE}")
         return [Schema(created), *rows]
 
-    def _open_session(self, *, only: set[str] | None = None) -> None:
-        session = apsw.Session(self._writer, "main")
-        session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
-        session.config(apsw.SQLITE_SESSION_OBJCONFIG_SIZE, 1)
-        touched = self._touched = set()
-
-        def wanted(table: str) -> bool:
-            name = table.lower()
-            touched.add(name)
-            if only is not None:
-                return name in only
-            return not name.startswith(_BESIDE)
-
-        session.table_filter(wanted)
-        session.attach()
-        self._session = session
-        self._rowids.watch(self._operations)
-
     def _cut(self) -> None:
         """End the session; what it saw becomes operations."""
-        self._cut_from = len(self._operations)
-        session, self._session = self._session, None
-        if session is None:
-            return
-        try:
-            # Making the changeset flushes what FTS5 still holds in memory: the first
-            # write of a statement that touched nothing else.
-            wanted = self._touched or self._has_virtual
-            changeset = session.changeset() if wanted else b""
-        finally:
-            session.close()
-        changeset = self._rowids.put_right(changeset, self._touched, self._operations)
-        if not changeset:
-            return
-        self._taken_bytes += len(changeset)
-        watchful = not self._watchful.isdisjoint(self._touched)
-        self._operations += rows_operations(
-            self._writer, changeset, self._tables, watchful=watchful
-        )
+        self._operations += self._noted()
+
+    def _noted(self) -> list[Rows]:
+        """End the session; what it saw, which is no operation yet."""
+        rows, size_bytes = self._sessions.cut(self._operations)
+        self._taken_bytes += size_bytes
+        return rows
 
     def _take_small(self) -> None:
         if changeset := self._small.end():
@@ -324,15 +272,11 @@ class Recorder:
 
     def _refresh(self) -> None:
         """The schema has changed: know its tables, and guard their keys."""
-        self._tables = read_tables(self._writer)
-        self._small.know(self._tables.values())
-        self._watchful = frozenset(
-            name for name, table in self._tables.items() if table.watchful
-        )
-        self._rowids.know(self._tables)
-        self._has_virtual = self._has(_VIRTUAL)
+        tables = read_tables(self._writer)
+        self._small.know(tables.values())
+        self._sessions.know(tables, has_virtual=self._has(_VIRTUAL))
         self._permissions.forget()
-        sync_triggers(self._writer, self._tables)
+        sync_triggers(self._writer, tables)
         self.has_followers = self._has(_FOLLOWERS)
         self._sequences.exist = self._has("name = 'sqlite_sequence'")
         self._known_schema = self._database.schema_hash()

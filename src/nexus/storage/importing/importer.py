@@ -16,12 +16,16 @@ from nexus.model.position import (
 )
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.identity import fresh_id
-from nexus.storage.importing.preflight import Report, check
+from nexus.storage.importing.findings import Report
+from nexus.storage.importing.preflight import check
 from nexus.storage.schema import system
 from nexus.storage.sqlite.connections import require_version, storage_error
+from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 
-def import_database(source: Path, directory: DataDirectory) -> Report:
+def import_database(
+    source: Path, directory: DataDirectory, functions: Functions = NO_FUNCTIONS
+) -> Report:
     """Copy `source` into an empty data directory, after the same check as `check`.
 
     SQLite makes the copy from one read snapshot: the source may be in use, and is not
@@ -29,7 +33,7 @@ def import_database(source: Path, directory: DataDirectory) -> Report:
     StorageError, and then the directory holds no database.
     """
     require_version()
-    report = check(source)
+    report = check(source, functions)
     if not report.ok:
         changes = [f for f in report.findings if f.level == "change"]
         raise StorageError(
@@ -44,19 +48,20 @@ def import_database(source: Path, directory: DataDirectory) -> Report:
             raise StorageError(
                 f"{directory.root} holds a node already; name an empty directory"
             )
-        _copy(source, directory.database)
+        _copy(source, directory.database, functions)
     finally:
         lock.release()
     return report
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, functions: Functions) -> None:
     """Copy beside the target, make it a node's, then rename: whole or not at all."""
     part = target.with_suffix(".part")
     part.unlink(missing_ok=True)
     try:
         reader = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
         try:
+            functions.add_to(reader)
             reader.execute("vacuum into ?", (str(part),))
         finally:
             reader.close()

@@ -4,43 +4,26 @@ The file is opened for reading only and never changed.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import apsw
-import msgspec
 
 from nexus.errors import RefusedStatementError, StorageError
 from nexus.model.statements import quote
+from nexus.storage.importing.findings import Finding, Report
+from nexus.storage.importing.foreignkeys import foreign_keys
+from nexus.storage.importing.lacking import lacking
 from nexus.storage.schema.statements import read_schema_statement, refuse_unreplicable
 from nexus.storage.schema.system import PREFIX
 from nexus.storage.schema.tables import Table, read_tables
+from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was found, about one table or object."""
+def check(path: Path, functions: Functions = NO_FUNCTIONS) -> Report:
+    """Examine a database file; raises StorageError if it is none, or is damaged.
 
-    level: Literal["ok", "cared", "change"]
-    """Replicates as it is; needs Nexus's special care and gets it; must change."""
-    table: str
-    what: str
-    why: str = ""
-    statement: str = ""
-    """The SQL that makes the change."""
-
-
-class Report(msgspec.Struct, frozen=True):
-    """Everything found."""
-
-    findings: list[Finding]
-
-    @property
-    def ok(self) -> bool:
-        """Whether the database can be imported as it is."""
-        return all(finding.level != "change" for finding in self.findings)
-
-
-def check(path: Path) -> Report:
-    """Examine a database file; raises StorageError if it is none, or is damaged."""
+    `functions` are those that the node will have.
+    """
     if not path.is_file():
         raise StorageError(f"there is no file {path}; name an existing SQLite database")
     try:
@@ -48,21 +31,28 @@ def check(path: Path) -> Report:
     except apsw.Error as error:
         raise StorageError(f"{path} cannot be opened: {error}") from error
     try:
+        functions.add_to(connection)
         if _is_of_a_node(connection):
             raise StorageError(
                 f"{path} is a Nexus node's database, so it is replicated as it is; to "
                 "make another cluster of it, nexus snapshot URL and nexus restore"
             )
-        problems = [row[0] for row in connection.execute("pragma quick_check(5)")]
-        if problems != ["ok"]:
-            raise _damaged(path, str(problems[0]))
-        return Report(_findings(connection))
+        missing = lacking(connection)
+        if not missing:  # else SQLite could not look
+            _require_sound(path, connection)
+        return Report(missing + _findings(connection, {one.table for one in missing}))
     except apsw.CorruptError as error:
         raise _damaged(path, str(error)) from error
     except apsw.Error as error:
         raise _unreadable(path, error) from error
     finally:
         connection.close()
+
+
+def _require_sound(path: Path, connection: apsw.Connection) -> None:
+    problems = [row[0] for row in connection.execute("pragma quick_check(5)")]
+    if problems != ["ok"]:
+        raise _damaged(path, str(problems[0]))
 
 
 def _is_of_a_node(connection: apsw.Connection) -> bool:
@@ -95,10 +85,12 @@ def _damaged(path: Path, problem: str) -> StorageError:
     )
 
 
-def _findings(connection: apsw.Connection) -> list[Finding]:
+def _findings(connection: apsw.Connection, unreadable: set[str]) -> list[Finding]:
     tables = read_tables(connection)
+    tables = {key: one for key, one in tables.items() if one.name not in unreadable}
     found = _objects(connection, tables) + _strange_tables(connection)
     changing = {finding.table for finding in found}
+    found += foreign_keys(connection, tables)
     for table in tables.values():
         found += _null_keys(connection, table)
         if table.keyless and "_rowid_" in (c.lower() for c in table.columns):
@@ -174,7 +166,7 @@ def _null_keys(connection: apsw.Connection, table: Table) -> list[Finding]:
         Finding(
             "change",
             table.name,
-            f"{count} rows have a primary key that is NULL",
+            f"{count} {'row has' if count == 1 else 'rows have'} a primary key of NULL",
             "such rows cannot be told apart on a replica",
             f"delete from {name} where {condition};",  # noqa: S608 - shown, not run
         )
