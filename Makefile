@@ -15,12 +15,14 @@ NOISE_S ?= 60
 CROWD ?= 10000
 TRANSACTIONS ?= 10000
 RUNS ?= 10000
+PYTHONS ?= 3.11 3.12 3.13
+EACH ?= each-python
 KILLS ?= 20
 ifndef SEED
 SEED := $(shell echo $$((RANDOM << 15 | RANDOM)))
 endif
 
-.PHONY: help demo test format lint layers types tests wheel compiled docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots sim clean
+.PHONY: help demo test format lint layers types tests wheel compiled docs bench bench-peers chaos clients clouds clusters workload failover flights fuzz screenshots pythons each-python sim clean
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -131,6 +133,29 @@ compiled: $(COMPILED)/.ready ## the tests of the commit path and of whole cluste
 docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
+# Each in an environment of its own, .pythons/3.12 and so on, made of wheels alone.
+pythons: ## all tests but those of processes, and the demo, on each of PYTHONS that is here; ten minutes each (EACH=compiled: the compiled path)
+	@passed=; failed=; missing=; \
+	for version in $(PYTHONS); do \
+		python=; \
+		for found in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
+			if "$$found" -c 'import ensurepip, venv' 2>/dev/null; then python=$$found; break; fi; \
+		done; \
+		if test -z "$$python"; then missing="$$missing $$version"; continue; fi; \
+		echo "== Python $$version ($$python)"; \
+		mkdir -p .pythons; \
+		if PIP_ONLY_BINARY=:all: $(MAKE) --no-print-directory VENV=.pythons/$$version PYTHON="$$python" $(EACH); \
+		then passed="$$passed $$version"; else failed="$$failed $$version"; fi; \
+	done; \
+	echo "Pythons: passed:$${passed:- none}; failed:$${failed:- none}; not found and not tried:$${missing:- none}"; \
+	test -n "$$passed" -a -z "$$failed"
+
+each-python: $(VENV)/.ready $(VENV)/.openssl
+	$(BIN)/mypy src
+	$(BIN)/python -m nexus demo --once
+	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 --session-timeout 3600 -m 'not campaign and not compiled' \
+		tests --ignore tests/e2e --ignore tests/deploy --ignore tests/sim
+
 bench: $(COMPILED)/.ready ## measure on this machine, beside plain SQLite; some minutes
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m nexus bench
 
@@ -185,4 +210,4 @@ workload: $(VENV)/.ready ## ten thousand random transactions, compared (TRANSACT
 		tests/storage/test_random_rewinds.py
 
 clean: ## remove what was made
-	rm -rf $(VENV) docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pythons docs/_build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

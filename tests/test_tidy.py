@@ -17,9 +17,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_MODULE = 350
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 DOORS = {"__init__.py", "__main__.py"}
-WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-    "hatch"
-]["build"]["targets"]["wheel"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 COMPILED = WHEEL["hooks"]["mypyc"]["include"]
 
 
@@ -110,6 +109,18 @@ def test_every_test_that_the_makefile_names_exists() -> None:
 
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_python_that_is_promised_is_one_that_make_pythons_tries() -> None:
+    promised = re.findall(r"Python :: (3\.\d+)", str(PROJECT["project"]["classifiers"]))
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    tried = re.search(r"^PYTHONS \?= (.+)$", makefile, re.MULTILINE)
+
+    lowest = promised[0]
+    assert tried is not None
+    assert tried[1].split() == promised
+    assert PROJECT["project"]["requires-python"] == f">={lowest}"
+    assert PROJECT["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
 
 
 @pytest.mark.parametrize("module", COMPILED)

@@ -51,3 +51,12 @@ async def test_a_length_that_is_known_is_told(
     assert b"content-length: " in head
     assert b"transfer-encoding" not in head
     assert bool(body) is says_more
+
+
+async def test_what_breaks_off_does_not_end_as_if_it_were_whole(
+    server: HttpServer, node: FakeNode
+) -> None:
+    node.feed, node.feed_end = [CHANGE], ZeroDivisionError()
+
+    with pytest.raises(ConnectionResetError):
+        await whole(server, b"GET /changes?from=9 HTTP/1.0\r\n\r\n")

@@ -205,3 +205,23 @@ def test_a_certificate_that_does_not_hold_comes_with_its_own_mend(
     error.__cause__ = refused
 
     assert mend in _mend(error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "mend"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "name yours with --cert FILE and --key"),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", "nexus tls issue --client"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "nexus tls issue --client"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "or your certificate with --cert and --key"),
+    ],
+)
+def test_whose_own_certificate_is_refused_is_told_what_to_do(
+    reason: str, mend: str
+) -> None:
+    refused = ssl.SSLError(1, f"[SSL: {reason}] told by the other side")
+    refused.reason = reason
+    error = httpx.ConnectError("failed")
+    error.__cause__ = refused
+
+    assert mend in _mend(error)

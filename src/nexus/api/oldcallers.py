@@ -3,6 +3,9 @@
 The end of such a body is the end of the connection, which these callers do not keep.
 """
 
+import asyncio
+import socket
+import struct
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 OLD: Final = "1.0"
 """A version of HTTP; the next one has chunks."""
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: nothing is sent on, and the other side sees a reset."""
 
 
 def ended_by_closing(application: ASGIApp, cycle: RequestResponseCycle) -> ASGIApp:
@@ -30,6 +36,19 @@ def ended_by_closing(application: ASGIApp, cycle: RequestResponseCycle) -> ASGIA
                 cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 
-        await application(scope, receive, sent)
+        try:
+            await application(scope, receive, sent)
+        except BaseException:
+            if not has_length:
+                _reset(cycle.transport)
+            raise
 
     return answered
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End the connection as a failure: an orderly end would say that it was all."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()

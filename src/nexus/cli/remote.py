@@ -166,8 +166,13 @@ class Remote:
 _CERTIFICATES: Final = {
     "for another name": "write a name that it has, or make one with this name "
     "(nexus tls issue --host)",
+    "this side's certificate has expired": "have another one issued (nexus tls issue "
+    "--client)",
     "has expired": "nexus tls issue --replace makes one",
     "not valid yet": "run date on both machines",
+    "this side has none": "name yours with --cert FILE and --key FILE",
+    "this side's certificate was revoked": "have another one issued (nexus tls issue "
+    "--client)",
     "certificate": "name the CA with --ca FILE, or your certificate with --cert and "
     "--key",
 }

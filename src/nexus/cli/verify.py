@@ -136,7 +136,7 @@ def comparison(offset: int, found: Mapping[str, Fingerprints]) -> Table:
     table.add_column("rows", justify="right")
     table.add_column("hash", no_wrap=True)
     for url in found:
-        table.add_column(url.removeprefix("http://"), justify="center")
+        table.add_column(url.partition("://")[2], justify="center")
     first = next(iter(found.values()))
     for name in _names(found):
         rows = first.get("tables", {}).get(name, {}).get("rows")

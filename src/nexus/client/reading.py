@@ -207,10 +207,11 @@ class Unread:
         """Read all that is left into memory, and let go of the file."""
         if self._cursor is not None:
             try:
-                self._ahead = [*self._cursor.fetchall()[::-1], *self._ahead]
+                left: list[Any] = self._cursor.fetchall()
             except _FETCHING as error:
                 self._fail(error)
             else:
+                self._ahead = [*left[::-1], *self._ahead]
                 self._let_go()
 
     def close(self) -> None:

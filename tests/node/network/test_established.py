@@ -75,3 +75,15 @@ def test_who_shook_hands_by_the_list_of_before_is_cut_off_too(office: Office) ->
     late = added(established, Transport(bad))
 
     assert late.aborted
+
+
+def test_of_a_connection_that_has_ended_nothing_is_told(office: Office) -> None:
+    bad = office.node("bad")
+    established = EstablishedConnections()
+    added(established, Transport(bad)).abort()
+
+    with structlog.testing.capture_logs() as logs:
+        established.revoke(revoked(office, bad))
+
+    assert logs == []
+    assert established.count == 0

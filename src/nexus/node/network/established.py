@@ -39,6 +39,7 @@ class EstablishedConnections:
     def revoke(self, revoked: Revoked) -> None:
         """From now on these are good no more: their connections end at once."""
         self._revoked = revoked
+        self.forget_closed()
         for transport in tuple(self._transports):
             self._end_if_revoked(transport)
 

@@ -7,12 +7,13 @@ rows are applied, and put right afterwards.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import apsw
 
 from nexus.model.operation import Sequence
 
-Wanted = Mapping[str, object] | None
+Wanted = Mapping[str, Any] | None
 """Each table's counter; None where the database has no table of counters."""
 
 
@@ -21,7 +22,7 @@ class Counters:
 
     def __init__(self, writer: apsw.Connection) -> None:
         self._writer = writer
-        self._wanted: dict[str, object] | None = None
+        self._wanted: dict[str, Any] | None = None
         self.read()
 
     @property
@@ -66,6 +67,6 @@ class Counters:
                     (table, self._wanted[table]),
                 )
 
-    def _found(self) -> dict[str, object]:
+    def _found(self) -> dict[str, Any]:
         rows = self._writer.execute("select name, seq from sqlite_sequence")
         return {str(name): value for name, value in rows}
