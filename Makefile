@@ -70,6 +70,13 @@ $(VENV)/.openssl: $(VENV)/.ready
 	@command -v openssl >/dev/null || { echo "The tests need openssl: apt-get install openssl" >&2; exit 1; }
 	@touch $@
 
+# Tests that cut the power have their disk in a file.
+$(VENV)/.ext4: $(VENV)/.ready
+	@command -v mkfs.ext4 >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install e2fsprogs; }
+	@command -v mkfs.ext4 >/dev/null || { echo "The tests need mkfs.ext4: apt-get install e2fsprogs" >&2; exit 1; }
+	@touch $@
+
 # The tests of Hrana run libSQL's own clients, for Python and for JavaScript.
 $(VENV)/.libsql: $(VENV)/.ready requirements-libsql.lock tests/e2e/libsql/package-lock.json
 	@{ command -v node && command -v npm; } >/dev/null || test "$$(id -u)" != 0 || \
@@ -102,7 +109,7 @@ $(VENV)/.deploy: $(VENV)/.ready requirements-deploy.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-deploy.lock
 	@touch $@
 
-tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
+tests: $(VENV)/.ready $(VENV)/.flights $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.ext4 $(VENV)/.libsql $(VENV)/.deploy $(VENV)/.browser ## pytest with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not compiled' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
@@ -127,6 +134,7 @@ wheel: $(COMPILED)/.ready ## the wheel with the commit path compiled, in .venv/c
 
 compiled: $(COMPILED)/.ready ## the tests of the commit path and of whole clusters, with the path compiled
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 -m 'not campaign and not interpreted' \
+		-W 'ignore:the (type, exc, tb) signature of throw() is deprecated:DeprecationWarning' \
 		tests/storage tests/replication tests/node/writing tests/node/test_transactions.py tests/protocol tests/model tests/e2e/test_compiled.py \
 		tests/e2e/test_crash.py tests/e2e/test_sync.py
 
@@ -134,7 +142,7 @@ docs: $(VENV)/.ready ## build the documentation; a dead link fails
 	$(BIN)/sphinx-build -q -n -W -b html docs docs/_build/html
 
 # Each in an environment of its own, .pythons/3.12 and so on, made of wheels alone.
-pythons: ## all tests but those of processes, and the demo, on each of PYTHONS that is here; ten minutes each (EACH=compiled: the compiled path)
+pythons: ## all tests but those of processes, and the demo, on each of PYTHONS that is here; some ten minutes each (EACH=compiled: the compiled path)
 	@passed=; failed=; missing=; \
 	for version in $(PYTHONS); do \
 		python=; \
@@ -150,8 +158,8 @@ pythons: ## all tests but those of processes, and the demo, on each of PYTHONS t
 	echo "Pythons: passed:$${passed:- none}; failed:$${failed:- none}; not found and not tried:$${missing:- none}"; \
 	test -n "$$passed" -a -z "$$failed"
 
-each-python: $(VENV)/.ready $(VENV)/.openssl
-	$(BIN)/mypy src
+each-python: $(VENV)/.ready $(VENV)/.etcd $(VENV)/.openssl $(VENV)/.libsql
+	$(BIN)/mypy
 	$(BIN)/python -m nexus demo --once
 	$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 2 --session-timeout 3600 -m 'not campaign and not compiled' \
 		tests --ignore tests/e2e --ignore tests/deploy --ignore tests/sim
@@ -162,10 +170,10 @@ bench: $(COMPILED)/.ready ## measure on this machine, beside plain SQLite; some 
 bench-peers: $(COMPILED)/.ready ## sync commits beside PostgreSQL 15 and MariaDB; about three minutes
 	PYTHONPATH=$(COMPILED):benchmarks $(BIN)/python -m peers $(PEERS)
 
-chaos: $(VENV)/.ready $(VENV)/.etcd ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
+chaos: $(VENV)/.ready $(VENV)/.etcd $(VENV)/.ext4 ## every fault, hundreds of rounds (ROUNDS=200, SEED=); noise on both ports (NOISE_S=60), 10,000 connections (CROWD)
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) CHAOS_NOISE_S=$(NOISE_S) CROWD=$(CROWD) \
 		$(BIN)/python -m pytest --timeout 0 -rP tests/e2e/test_chaos.py \
-		tests/e2e/test_crash.py tests/e2e/test_etcd_faults.py tests/e2e/test_full_sync.py tests/e2e/test_network.py tests/e2e/test_noise.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
+		tests/e2e/test_crash.py tests/e2e/test_etcd_faults.py tests/e2e/test_full_sync.py tests/e2e/test_network.py tests/e2e/test_noise.py tests/e2e/test_power.py tests/e2e/test_rejoin.py tests/e2e/test_hardening.py
 
 failover: $(VENV)/.ready ## kill -9 with the default heartbeats: another master within 17 s; about a minute
 	$(BIN)/python -m pytest --timeout 300 -rP tests/e2e/default_heartbeats.py

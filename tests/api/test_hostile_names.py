@@ -78,7 +78,7 @@ def files_of(node: Node) -> set[Path]:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-async def test_in_a_path(node: Node, name: str) -> None:
+async def test_a_hostile_name_in_a_path_does_no_harm(node: Node, name: str) -> None:
     files = files_of(node)
     async with client_of(node) as client:
         for call in WITH_A_NAME:
@@ -96,7 +96,7 @@ def filled(call: Call, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-async def test_in_a_query(node: Node, name: str) -> None:
+async def test_a_hostile_name_in_a_query_does_no_harm(node: Node, name: str) -> None:
     files = files_of(node)
     async with client_of(node) as client:
         for parameter in QUERIES:
@@ -107,7 +107,7 @@ async def test_in_a_query(node: Node, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-async def test_in_a_body(node: Node, name: str) -> None:
+async def test_a_hostile_name_in_a_body_does_no_harm(node: Node, name: str) -> None:
     files = files_of(node)
     async with client_of(node) as client:
         for path, fields in BODIES.items():

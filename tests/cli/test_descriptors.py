@@ -1,7 +1,10 @@
 import resource
+import subprocess
+import sys
 
 import pytest
 
+from nexus.cli.demo.processes import CHINOOK
 from nexus.cli.descriptors import ENOUGH, raise_limit
 
 INFINITE = resource.RLIM_INFINITY
@@ -38,3 +41,25 @@ def test_a_system_that_refuses_leaves_it_as_it_was(
     monkeypatch.setattr(resource, "setrlimit", refuse)
 
     assert raise_limit() == 256
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_command_is_done_whatever_of_its_standard_files_is_closed(
+    closed: str,
+) -> None:
+    ended = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'exec "$0" -m nexus check "$1" {closed}',
+            sys.executable,
+            CHINOOK,
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ("Invoice" in ended.stdout) is (">&-" not in closed)

@@ -38,8 +38,10 @@ async def server(node: Node) -> AsyncIterator[HttpServer]:
 
 
 @pytest.fixture
-def source(server: HttpServer) -> NodeSource:
-    return NodeSource(server.url, "")
+async def source(server: HttpServer) -> AsyncIterator[NodeSource]:
+    source = NodeSource(server.url, "")
+    yield source
+    await asyncio.to_thread(source.close)
 
 
 async def say(source: NodeSource, sql: str) -> Answer:

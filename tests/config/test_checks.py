@@ -98,7 +98,9 @@ def test_a_list_of_voters_without_this_node_is_refused_in_one_line(
     ],
 )
 def test_a_list_that_may_contain_this_node_is_taken(own: str, peers: str) -> None:
-    loaded(replication__bind_addr=own, replication__peers=peers, insecure=True)
+    found = loaded(replication__bind_addr=own, replication__peers=peers, insecure=True)
+
+    assert len(found.replication.peers) == peers.count(",") + 1
 
 
 def test_voters_are_named_once_and_hold_what_the_quorum_asks_for() -> None:

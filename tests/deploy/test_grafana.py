@@ -16,7 +16,7 @@ def panels(path: Any) -> list[dict[str, Any]]:
     return list(dashboard["panels"])
 
 
-def test_there_is_one() -> None:
+def test_there_is_one_dashboard_and_no_other() -> None:
     assert [path.name for path in DASHBOARDS] == ["nexus.json"]
 
 

@@ -1,4 +1,4 @@
-"""A small disk of its own for a node, in a mount namespace that ends with the test."""
+"""A disk of its own for nodes, in a mount namespace that ends with the test."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 RIGHTS = (
-    "a small tmpfs could not be mounted ({}): these tests need root, or CAP_SYS_ADMIN "
+    "a disk could not be mounted ({}): these tests need root, or CAP_SYS_ADMIN "
     "in a container (docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined)"
 )
 
@@ -52,10 +52,17 @@ class SmallDisk:
 @contextmanager
 def small_disk(mount: Path, *, megabytes: int) -> Iterator[SmallDisk]:
     """A tmpfs of this size at `mount`; fails where the rights for it are missing."""
-    mount.mkdir()
-    script = f'mount -t tmpfs -o size={megabytes}m tmpfs "$0" && echo ready && cat'
+    with mounted(mount, "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs") as disk:
+        yield disk
+
+
+@contextmanager
+def mounted(mount: Path, *what: str) -> Iterator[SmallDisk]:
+    """What `mount` makes of these arguments, at this place."""
+    mount.mkdir(exist_ok=True)
+    script = 'mount "$@" && echo ready && cat'
     holder = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", script, str(mount)],
+        ["unshare", "--mount", "sh", "-c", script, "sh", *what, str(mount)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

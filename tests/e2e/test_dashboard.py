@@ -375,8 +375,21 @@ def test_a_node_that_wants_a_token_is_given_it_in_a_field(
     assert secret not in seen.page.url
     assert seen.page.evaluate("localStorage.length") == 0
     assert seen.page.evaluate("sessionStorage.getItem('nexus-token')") == secret
+    assert seen.page.locator("[data-action]").count() > 0
+    assert not seen.page.is_visible("#may-not")
     seen.page.click("#sign-out")
     seen.see("#sign-in")
+
+    made = CLIENT.post(
+        f"{node.url}/tokens",
+        json={"role": "read", "name": "wall"},
+        headers={"Authorization": f"Bearer {secret}"},
+    ).json()
+    seen.page.fill("#token", made["token"])
+    seen.page.keyboard.press("Enter")
+    seen.see("#may-not", "the role read")
+    assert seen.page.locator("[data-action]").count() == 0
+    assert seen.violations() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -27,7 +27,9 @@ from nexus.model.pragmas import PragmaUse, is_read, read_pragma
         ("pragma recursive_triggers(0)", "recursive_triggers", PragmaUse.UNCHANGED),
     ],
 )
-def test_what_a_pragma_means(sql: str, name: str, use: PragmaUse) -> None:
+def test_a_pragma_is_told_by_its_name_and_by_what_it_does(
+    sql: str, name: str, use: PragmaUse
+) -> None:
     found = read_pragma(sql)
 
     assert (found.name, found.use) == (name, use)

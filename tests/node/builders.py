@@ -24,6 +24,7 @@ from nexus.node.network.admittance import Admittance
 from nexus.node.node import Node
 from nexus.node.requests import SqlRequest, SqlResponse, SqlStatement
 from nexus.node.telemetry.events import EventLog
+from nexus.node.telemetry.measures import Measures
 from nexus.node.telemetry.shortage import Shortage
 from nexus.node.transactions import TransactionManager
 from nexus.node.writing.batch import Hooks
@@ -101,6 +102,7 @@ class Desk:
             fingerprint=lambda _, offset: self.marks.append(offset),
             durable_on=lambda _: 1 + self.held_elsewhere,
             commitment=self.commitment,
+            measures=Measures(),
             space=Shortage(self.events),
         )
 

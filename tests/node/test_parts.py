@@ -12,6 +12,7 @@ from nexus.errors import ConfigurationError, StorageError
 from nexus.node.network.security import TransportSecurity
 from nexus.node.parts import Opening, Parts, open_parts
 from nexus.node.publisher import PublisherHooks
+from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from node.builders import Crowd, address_of, settings
 
@@ -28,6 +29,7 @@ HOOKS = PublisherHooks(
     send_snapshot=unexpected,
     votes=unexpected,
     client=unexpected,
+    events=EventLog(),
 )
 
 

@@ -21,7 +21,6 @@ from nexus.protocol.codec import (
     HANDSHAKE_FRAME_BYTES,
     OVERHEAD,
     Decoder,
-    EntryAssembler,
     encode,
     encode_entries,
     history_for_handshake,
@@ -38,6 +37,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
+from nexus.protocol.parts import EntryAssembler
 from protocol.messages_strategy import messages, messages_after_handshake
 
 HISTORY = HistoryId("9f86d081")

@@ -21,12 +21,8 @@ from nexus.storage.snapshots import copier
 from nexus.storage.snapshots.copier import DATABASE_NAME, MANIFEST_NAME, trailer
 from nexus.storage.snapshots.extraction import FileManifest
 from nexus.storage.snapshots.file import FORMAT, Manifest, extract
-from nexus.storage.snapshots.store import (
-    SnapshotInfo,
-    SnapshotReceiver,
-    SnapshotSettings,
-    SnapshotStore,
-)
+from nexus.storage.snapshots.receiver import SnapshotReceiver
+from nexus.storage.snapshots.store import SnapshotInfo, SnapshotSettings, SnapshotStore
 
 MAX_SIZE = 1 << 30
 
@@ -87,7 +83,7 @@ def only_reading(path: Path) -> apsw.Connection:
 def received(store: SnapshotStore, info: SnapshotInfo, directory: Path) -> Path:
     """The verified copy, as a replica has it when the last chunk is there."""
     directory.mkdir(exist_ok=True)
-    receiver = SnapshotReceiver(directory)
+    receiver = SnapshotReceiver(directory, max_size=MAX_SIZE)
     meta = store.meta(info)
     receiver.begin(meta)
     for index in range(meta.chunk_count):

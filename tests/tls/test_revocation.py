@@ -13,11 +13,6 @@ from nexus.tls.revocation import revoke
 from nexus.tls.words import in_words
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office.opened(tmp_path / "tls")
-
-
 def certified(files: TlsFiles) -> Path:
     assert files.cert is not None, "it was issued"
     return files.cert

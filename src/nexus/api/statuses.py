@@ -18,8 +18,10 @@ class Row(msgspec.Struct, frozen=True):
     """Seconds for the Retry-After header; 0: no header."""
 
 
-_READ_LOG = "Read this node's log and its GET /replication/status."
-_STOPPED = "Nothing more is accepted here; read the node's log, then start it again."
+_READ_LOG: Final = "Read this node's log and its GET /replication/status."
+_STOPPED: Final = (
+    "Nothing more is accepted here; read the node's log, then start it again."
+)
 
 TABLE: Final[dict[type[errors.NexusError], Row]] = {
     errors.NexusError: Row(500, "The node failed", _READ_LOG),

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 import nexus
+from nexus.cli.descriptors import hold_standard
 from nexus.cli.helptext import plain
 from nexus.cli.terminal import print_error
 from nexus.cli.trust import with_trust
@@ -96,12 +97,15 @@ def _top(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Says why in one line where it is not done."""
+    hold_standard()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         plain(get_command(application(given))).main(args=given, prog_name="nexus")
     except SystemExit as ended:
         if ended.code in (None, DONE, WRONG_USAGE):
             return int(ended.code or DONE)
+        if isinstance(ended.__context__, BrokenPipeError):
+            return NOT_DONE  # whoever read, such as head, has enough
         print_error("interrupted; nothing was undone")
     except NexusError as error:
         print_error(error)

@@ -1,6 +1,8 @@
-"""As many open files as the system allows: each connection is one."""
+"""A process's open files: the three that it is given, and how many there may be."""
 
+import os
 import resource
+import sys
 from typing import Final
 
 ENOUGH: Final = 65_536
@@ -18,3 +20,18 @@ def raise_limit() -> int:
     except (OSError, ValueError):  # a system that promises more than it gives
         return soft
     return wanted
+
+
+def hold_standard() -> None:
+    """Have standard input, output and error lead nowhere where they are closed.
+
+    The next file or socket that is opened would be taken for one of them.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - for ever
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115

@@ -1,10 +1,11 @@
 """Order a cluster's nodes so that each stands below the one that it follows."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from nexus.cli.cluster import NodeView
 
-BRANCH = "└ "
+BRANCH: Final = "└ "
 
 
 def branched(views: Sequence[NodeView]) -> Iterator[tuple[str, NodeView]]:

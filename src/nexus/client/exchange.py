@@ -1,6 +1,7 @@
 """Requests of one session and their answers, whichever node they go to."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from nexus.client.link import Link
 from nexus.client.rest import RestOfRows, Waiting
@@ -113,7 +114,7 @@ class Exchange:
         return answer
 
 
-_QUERIES = (StatementKind.READ, StatementKind.PRAGMA)
+_QUERIES: Final = (StatementKind.READ, StatementKind.PRAGMA)
 
 
 def _with_more(before: Result, piece: Rows) -> Result:

@@ -54,6 +54,9 @@ ELSEWHERE: Final = (
 )
 """Nothing happened at this node, and another, or this one later, may do it."""
 
+MASTERS_REASON: Final = (QuorumLostError, WritesStoppedError)
+"""Said by a master that stands: there is no other, and this is why it takes nothing."""
+
 UNDECIDED_PAUSE_S: Final = 0.05
 """Before a write is asked for again whose outcome its node does not know yet."""
 
@@ -170,10 +173,13 @@ class RemoteSession:
         self._links.halt.clear()
         deadline_ms = self._deadline_ms()
         unknown: OutcomeUnknownError | None = None
+        refused: NexusError | None = None
         while True:
             try:
                 link = self._links.find(Purpose.WRITE, deadline_ms)
-            except (NoMasterError, StatementError) as error:
+            except NoMasterError as error:
+                raise unknown or refused or error from None
+            except StatementError as error:
                 raise unknown or error from None
             try:
                 return attempt(link)
@@ -188,6 +194,7 @@ class RemoteSession:
             except ELSEWHERE as error:
                 self._links.no_master(link)
                 self._check(deadline_ms, unknown or error)
+                refused = error if isinstance(error, MASTERS_REASON) else None
             except OutcomeUnknownError as error:
                 unknown = error
                 self._check(deadline_ms, unknown)

@@ -89,7 +89,7 @@ class RequestError(NexusError):
 class ProtocolError(NexusError):
     """The peer sent a frame or message that no correct peer sends.
 
-    `code_sent` is the code of the `Error` frame that ends the connection.
+    The connection ends, as a rule with an `Error` frame whose code is `malformed`.
     """
 
     code = "protocol"

@@ -6,7 +6,7 @@ Entries that came together are synced together; applying them is the ApplyWorker
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -23,7 +23,7 @@ from nexus.node.streaming.effectqueue import EffectQueue
 from nexus.node.streaming.outlasting import stored_or_dropped
 from nexus.node.streaming.screening import screened
 from nexus.node.telemetry.events import EventLog
-from nexus.node.telemetry.measures import SECONDS, Histogram
+from nexus.node.telemetry.measures import Histogram
 from nexus.node.telemetry.shortage import Shortage
 from nexus.node.telemetry.transitions import LinkEvents
 from nexus.node.writing.worker import ApplyWorker
@@ -70,7 +70,7 @@ class FollowerHooks:
     others: Callable[[MemberEffect], Awaitable[None]]
     """What only a voting node's member asks for."""
     events: EventLog
-    log_sync: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    log_sync: Histogram
 
 
 class Follower:

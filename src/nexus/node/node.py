@@ -110,14 +110,14 @@ class Node(Orders):
     async def _open(self) -> None:
         duties = self._duties
         hooks = PublisherHooks(
-            duties.visited,
-            duties.committed,
-            duties.step_down,
-            duties.stop_writes,
-            duties.send_snapshot,
-            duties.asked_for_votes,
-            self._callers.serve,
-            self.events,
+            visited=duties.visited,
+            committed=duties.committed,
+            step_down=duties.step_down,
+            stop_writes=duties.stop_writes,
+            send_snapshot=duties.send_snapshot,
+            votes=duties.asked_for_votes,
+            client=self._callers.serve,
+            events=self.events,
         )
         parts = await open_parts(
             Opening(

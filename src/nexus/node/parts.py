@@ -35,11 +35,8 @@ from nexus.storage.catalog import CatalogState
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory
 from nexus.storage.rewinding.diverged import DivergedStore
-from nexus.storage.snapshots.store import (
-    SnapshotReceiver,
-    SnapshotSettings,
-    SnapshotStore,
-)
+from nexus.storage.snapshots.receiver import SnapshotReceiver
+from nexus.storage.snapshots.store import SnapshotSettings, SnapshotStore
 from nexus.storage.wal import WriteAheadLog
 
 ASYNC_PACE_S: Final = 0.020

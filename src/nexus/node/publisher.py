@@ -93,7 +93,7 @@ class PublisherHooks:
     votes: Callable[[Connection, Hello, bytes], Awaitable[None]]
     client: Callable[[Visitor], Awaitable[None]]
     """A client that is proven, where it must be: serve it until it goes."""
-    events: EventLog = field(default_factory=EventLog)
+    events: EventLog
 
 
 class Publisher:

@@ -48,19 +48,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from nexus.protocol.parts import COMPRESS_FROM, EntryAssembler, split_entry
-
-__all__ = [
-    "CODES",
-    "FRAME_BYTES",
-    "HANDSHAKE_FRAME_BYTES",
-    "Decoder",
-    "EntryAssembler",
-    "encode",
-    "encode_entries",
-    "history_for_handshake",
-    "split_entry",
-]
+from nexus.protocol.parts import COMPRESS_FROM, split_entry
 
 CODES: Final[dict[type[Message], int]] = {
     Hello: 0x01,

@@ -265,3 +265,9 @@ Effect = (
 )
 
 Effects = tuple[Effect, ...]
+
+
+def without_orders(effects: Effects) -> Effects:
+    """Without what only a true master may conclude: for who serves its log alone."""
+    orders = (StepDown, StopWrites, CommitAdvanced)
+    return tuple(effect for effect in effects if not isinstance(effect, orders))

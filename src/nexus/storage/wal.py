@@ -24,8 +24,6 @@ from nexus.storage.log.recovery import find_end
 from nexus.storage.log.segment import HEADER, Segment, encode_batch
 from nexus.storage.log.tail import Tail
 
-__all__ = ["LogCursor", "WalSettings", "WriteAheadLog"]
-
 
 @dataclass(frozen=True, slots=True)
 class WalSettings:

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.hrana.talk import Talk, talk_to
+from nexus.api.server import HttpServer
 from nexus.node.node import Node
 from node.builders import Crowd, run
 
@@ -20,3 +21,10 @@ async def talk(node: Node) -> AsyncIterator[Talk]:
     """A client of its API."""
     async with talk_to(node) as talk:
         yield talk
+
+
+@pytest.fixture
+async def server(node: Node) -> AsyncIterator[HttpServer]:
+    """Where its API is served."""
+    async with HttpServer(node, "127.0.0.1:0") as server:
+        yield server

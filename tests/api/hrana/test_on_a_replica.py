@@ -18,13 +18,6 @@ INSERT = "insert into t(v) values (1)"
 
 
 @pytest.fixture
-async def server(node: Node) -> AsyncIterator[HttpServer]:
-    """The master's."""
-    async with HttpServer(node, "127.0.0.1:0") as server:
-        yield server
-
-
-@pytest.fixture
 async def talk(replica: FakeNode, server: HttpServer) -> AsyncIterator[Talk]:
     """A client of a replica of it."""
     replica.node_id = "n2"

@@ -22,12 +22,6 @@ HELLO = {"type": "hello", "jwt": None}
 HRANA = Subprotocol("hrana2")
 
 
-@pytest.fixture
-async def server(node: Node) -> AsyncIterator[HttpServer]:
-    async with HttpServer(node, "127.0.0.1:0") as server:
-        yield server
-
-
 @asynccontextmanager
 async def connected(
     server: HttpServer, *offered: str, hello: bool = True

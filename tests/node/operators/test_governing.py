@@ -138,6 +138,14 @@ async def test_acknowledged_in_async_mode_is_what_the_master_holds(
 ) -> None:
     nodes = await voters(crowd, mode="async")
     master = await written(nodes, CREATE)
+    master.pause(None)  # no entry leaves; heartbeats do, and answers
+
     response = await run(master, "insert into t values (1)")
+    ends = [node.status().durable_offset for node in nodes if node is not master]
+    master.resume(None)
     for node in nodes:
         await caught_up(node, response)
+
+    assert response.durable_on == 1
+    assert max(ends) < response.offset
+    assert [await count(node) for node in nodes] == [1, 1, 1]

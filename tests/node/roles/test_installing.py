@@ -94,7 +94,7 @@ def arrived(root: Path, storage: Storage) -> SnapshotReceiver:
     store = store_at(root)
     info = store.latest()
     assert info is not None
-    receiver = SnapshotReceiver(storage.directory.snapshots)
+    receiver = SnapshotReceiver(storage.directory.snapshots, max_size=MAX_SIZE)
     meta = store.meta(info)
     receiver.begin(meta)
     for index in range(meta.chunk_count):
@@ -172,7 +172,7 @@ def test_a_crash_before_any_step_is_mended_at_the_next_start(tmp_path: Path) -> 
             new = storage.database.position == position(TARGET)
             died.append(new)
             (assert_installed if new else assert_as_before)(storage)
-            SnapshotReceiver(storage.directory.snapshots).close()
+            SnapshotReceiver(storage.directory.snapshots, max_size=MAX_SIZE).close()
             assert put(storage, arrived(root, storage)) == position(TARGET)
             assert_installed(storage)
 

@@ -1,6 +1,7 @@
 """What of an existing database replicates, and what must change first."""
 
 import shutil
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from nexus.errors import StorageError
 from nexus.storage.database import Database
+from nexus.storage.importing import preflight
 from nexus.storage.importing.findings import Finding
 from nexus.storage.importing.preflight import check
 
@@ -112,13 +114,30 @@ def test_what_is_no_database_is_told_as_what_it_is(tmp_path: Path) -> None:
         check(text)
 
 
-def test_a_database_that_somebody_writes_to_is_told_as_locked(tmp_path: Path) -> None:
+def test_a_database_that_somebody_writes_to_for_long_is_told_as_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "BUSY_TIMEOUT_MS", 50)
     path = database(tmp_path, "create table t(a)")
     with closing(apsw.Connection(str(path))) as other:
         other.execute("begin exclusive")
 
         with pytest.raises(StorageError, match="locked; another process holds it"):
             check(path)
+
+
+def test_a_transaction_that_ends_soon_is_waited_for(tmp_path: Path) -> None:
+    path = database(tmp_path, "create table t(a)")
+    other = apsw.Connection(str(path))
+    other.execute("begin exclusive")
+    ends = threading.Timer(0.2, other.execute, ("commit",))
+    ends.start()
+
+    report = check(path)
+    ends.join()
+    other.close()
+
+    assert report.ok
 
 
 def test_a_transaction_that_an_application_left_behind_is_told(tmp_path: Path) -> None:

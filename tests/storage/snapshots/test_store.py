@@ -21,13 +21,8 @@ from nexus.errors import (
 )
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.storage.database import Database
-from nexus.storage.snapshots.store import (
-    SnapshotInfo,
-    SnapshotSettings,
-    SnapshotStore,
-    install,
-    install_into,
-)
+from nexus.storage.snapshots.installer import install, install_into
+from nexus.storage.snapshots.store import SnapshotInfo, SnapshotSettings, SnapshotStore
 from storage.logs import file_size_limit
 from storage.snapshotting import (
     MAX_SIZE,

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from typing import Final
 
 from nexus.cli.bench.bed import Bed, Cluster, running
 from nexus.cli.bench.commits import compared
@@ -10,7 +11,7 @@ from nexus.cli.bench.load import Plain, bulk
 from nexus.cli.bench.report import Measured
 from nexus.cli.bench.sightings import Sightings, watching
 
-ROUNDS = 2
+ROUNDS: Final = 2
 """Each is long enough to need no more."""
 
 

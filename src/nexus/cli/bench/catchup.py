@@ -1,6 +1,7 @@
 """How fast a replica that was away applies what it missed."""
 
 import asyncio
+from typing import Final
 
 from nexus.cli.bench.bed import Bed, Cluster, follows, running
 from nexus.cli.bench.load import CLIENTS, bulk, many_clients
@@ -9,7 +10,7 @@ from nexus.cli.bench.sightings import Sightings, watching
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count
 
-ENTRIES_SHARE = 10
+ENTRIES_SHARE: Final = 10
 """Of single-row entries a tenth as many: the master needs that much longer."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+from typing import Final
 
 from nexus.cli.bench.bed import Bed, running
 from nexus.cli.bench.load import Plain, many_clients, one_client
@@ -9,7 +10,7 @@ from nexus.cli.bench.report import Measured, median_ratio
 from nexus.cli.terminal import count
 from nexus.node.node import Node
 
-CLIENTS_FACTOR = 8
+CLIENTS_FACTOR: Final = 8
 """64 clients are so much faster: both sides of a pair should last about as long."""
 
 Pairs = list[tuple[float, float]]

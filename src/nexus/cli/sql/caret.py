@@ -1,8 +1,10 @@
 """Show where in a statement SQLite met an error."""
 
+from typing import Final
+
 from nexus.model.statements import split
 
-MARGIN = "  "
+MARGIN: Final = "  "
 
 
 def pointed(sql: str, index: int, error_offset: int | None) -> str:

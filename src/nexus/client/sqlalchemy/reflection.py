@@ -1,7 +1,7 @@
 """What stands in the database, told by schema and name."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import reflection
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from nexus.client.sqlalchemy.naming import MAIN, is_main, joined, parted
 
-_OBJECTS = "select name from sqlite_master where type = ? order by name"
+_OBJECTS: Final = "select name from sqlite_master where type = ? order by name"
 
 
 class Reflection(SQLiteDialect_pysqlite):

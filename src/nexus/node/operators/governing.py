@@ -26,11 +26,13 @@ from nexus.node.duties import Duties
 from nexus.node.elections.voting import Voting
 from nexus.node.etcd.handover import hand_key_over
 from nexus.node.etcd.holding import Keyholding
+from nexus.replication.master import Master
 from nexus.replication.quorum import majority
 
 HANDOVER_DEAD_TIMES: Final = 4
 LEAST_HANDOVER_S: Final = 5.0
-"""So long a switchover may take; its own deadlines are shorter, a disk's are not."""
+"""So long a switchover, or a change of the configuration, may take; the machines' own
+deadlines are shorter, a disk's are not."""
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -186,9 +188,10 @@ def _warn_of_losses(duties: Duties, configuration: Configuration) -> None:
 
 
 async def _configure(duties: Duties, configuration: Configuration) -> MembersView:
-    """Log the configuration: in force from its append, committed on return.
+    """Log the configuration: in force from its append, durable here on return.
 
-    Raises ClusterChangeError where it cannot be now; one change at a time.
+    Committed, too, unless that takes longer than HANDOVER_DEAD_TIMES. Raises
+    ClusterChangeError where it cannot be now; one change at a time.
     """
     voting, loop = duties.voting(), duties.parts.loop
     reigning = duties.reigning("the members are the master's to change")
@@ -225,11 +228,13 @@ async def _configure(duties: Duties, configuration: Configuration) -> MembersVie
             ) from error
         finally:
             voting.take(voting.member.changes(changes=False, now_ms=now_ms()))
-        dead_after_ms, pause_s = voting.patience
-        deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
-        # The machine has no event for what it has committed.
-        while reigning.machine.commit_offset < offset:
-            if now_ms() > deadline:
-                break
-            await asyncio.sleep(pause_s)
+        await _committed(voting, reigning.machine, offset)
     return members(duties)
+
+
+async def _committed(voting: Voting, machine: Master, offset: Offset) -> None:
+    """Return once `offset` is committed, or HANDOVER_DEAD_TIMES have passed."""
+    dead_after_ms, pause_s = voting.patience
+    deadline = now_ms() + HANDOVER_DEAD_TIMES * dead_after_ms
+    while machine.commit_offset < offset and now_ms() <= deadline:  # noqa: ASYNC110 - the machine has no event for it
+        await asyncio.sleep(pause_s)

@@ -8,10 +8,7 @@ from nexus.model.position import NO_OFFSET, ORIGIN, EpochHistory, Position
 from nexus.storage.catalog import Base, Catalog, Intent
 from nexus.storage.database import Database
 from nexus.storage.schema import system
-from nexus.storage.snapshots.store import (
-    install_into,
-    manifest_beside,
-)
+from nexus.storage.snapshots.installer import install_into, manifest_beside
 from nexus.storage.sqlite.connections import open_reader
 from nexus.storage.wal import WriteAheadLog
 

@@ -32,8 +32,8 @@ FIRST_TRIES: Final = 4
 """A replica's upstream may restart before its downstreams go elsewhere."""
 
 HOME_HEARTBEATS: Final = 12
-LEAST_HOME_MS = 10_000
-"""A downstream goes back to its own upstream after a minute, or not much sooner."""
+LEAST_HOME_MS: Final = 10_000
+"""An upstream answers well for so long, at least, before its downstreams return."""
 
 LEAST_FILES: Final = 4
 """Of a witness's log: one is appended to, one holds what is not held by all yet."""

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from nexus.errors import NexusError, NoMasterError, QuorumLostError, WritesStoppedError
-from nexus.model.cluster import LinkState, MasterStats, Mode, Role
+from nexus.model.cluster import LinkState, MasterStats, Mode, NodeId, Role
 from nexus.model.operation import Fingerprint
 from nexus.model.position import EpochHistory, Offset, Reign
 from nexus.node.clock import now_ms
@@ -196,11 +196,11 @@ class Reigning:
 
     def pause(self, replica: str | None) -> None:
         """Stream no more, to one replica or to all."""
-        self._parts.publisher.perform(self.machine.pause(replica or None))  # type: ignore[arg-type]  # a NodeId by name
+        self._parts.publisher.perform(self.machine.pause(_named(replica)))
 
     def resume(self, replica: str | None) -> None:
         """Undo `pause`."""
-        effects = self.machine.resume(replica or None, now_ms())  # type: ignore[arg-type]  # a NodeId by name
+        effects = self.machine.resume(_named(replica), now_ms())
         self._parts.publisher.perform(effects)
 
     async def mark(self) -> Offset:
@@ -342,3 +342,8 @@ class Reigning:
                 effects = answered(answer, self.machine.history)
                 self._parts.publisher.perform(effects)
             return
+
+
+def _named(replica: str | None) -> NodeId | None:
+    """The replica that an operator means; None for all of them."""
+    return NodeId(replica) if replica else None

@@ -1,7 +1,7 @@
 """What the transactions of one batch leave to log and to answer, and who is told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from nexus.errors import (
@@ -13,7 +13,6 @@ from nexus.errors import (
 from nexus.model.entry import Record
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset
-from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Measures
 from nexus.node.telemetry.shortage import Shortage
 from nexus.node.writing.commitment import Commitment
@@ -37,11 +36,11 @@ class Hooks:
     """On how many nodes the entry is known to be durable, with this one."""
     written: Callable[[Offset], None]
     """The log holds everything up to this offset, and is about to be synced."""
+    measures: Measures
+    space: Shortage
+    """Where it is told that writes are refused because the disk is full."""
     commitment: Commitment | None = None
     """In sync mode: where to wait for the quorum before SQLite commits."""
-    measures: Measures = field(default_factory=Measures)
-    space: Shortage = field(default_factory=lambda: Shortage(EventLog()))
-    """Where it is told that writes are refused because the disk is full."""
 
 
 @dataclass(slots=True)

@@ -16,11 +16,9 @@ from nexus.model.position import NO_OFFSET, Offset
 from nexus.protocol.messages import ErrorCode, Hello, Ping, Welcome
 from nexus.replication.effects import (
     Close,
-    CommitAdvanced,
     Effects,
     Peer,
-    StepDown,
-    StopWrites,
+    without_orders,
 )
 from nexus.replication.handshake.admission import claims_to_be_master, fork_between
 from nexus.replication.handshake.cascade import (
@@ -127,7 +125,7 @@ class Relay:
         if machine.is_behind(hello):
             reason = f"{own} holds entries up to {replica.durable}, {other} more"
             return (*effects, Close(peer, ErrorCode.BUSY, reason))
-        return (*effects, *self.only_relays(machine.hello(peer, hello, now_ms)))
+        return (*effects, *without_orders(machine.hello(peer, hello, now_ms)))
 
     def _made(
         self, replica: Replica, via: tuple[NodeId, ...], first: Offset, now_ms: int
@@ -173,15 +171,10 @@ class Relay:
         self._upstream = None
         return () if machine is None else machine.dismissed(reason)
 
-    def only_relays(self, effects: Effects) -> Effects:
-        """Without what a true master would conclude."""
-        orders = (StepDown, StopWrites, CommitAdvanced)
-        return tuple(effect for effect in effects if not isinstance(effect, orders))
-
     def tick(self, now_ms: int) -> Effects:
         """Heartbeats, and peers that are silent."""
         machine = self._machine
-        return () if machine is None else self.only_relays(machine.tick(now_ms))
+        return () if machine is None else without_orders(machine.tick(now_ms))
 
     def retained(self, first_offset: Offset) -> None:
         """Retention has dropped what is before that."""

@@ -7,7 +7,7 @@ from typing_extensions import override
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.protocol.messages import Hello, Message, WalEntry
 from nexus.replication.cascades.relay import Relay
-from nexus.replication.effects import Effects, Install, Peer, Rewind
+from nexus.replication.effects import Effects, Install, Peer, Rewind, without_orders
 from nexus.replication.master import Master
 from nexus.replication.replica import Replica
 from nexus.replication.settings import (
@@ -48,7 +48,7 @@ class RelayingReplica(Replica):
     def served(self, peer: Peer, call: Callable[[Master], Effects]) -> Effects:
         """What the machine of a downstream makes of an event; nothing for another."""
         machine = self.relay.serves(peer)
-        return () if machine is None else self.relay.only_relays(call(machine))
+        return () if machine is None else without_orders(call(machine))
 
     # --- The link --------------------------------------------------------------------
 

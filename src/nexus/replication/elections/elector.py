@@ -2,7 +2,7 @@
 
 One object for a node's life. It knows epochs and votes; entries and acknowledgements
 are the matter of `master` and `replica`. Every method returns the effects to perform,
-in order (see `election_effects`). Every legal move is in `election_moves`.
+in order (see `effects`). Every legal move is in `moves`.
 """
 
 from collections.abc import Callable

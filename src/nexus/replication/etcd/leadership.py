@@ -1,7 +1,7 @@
 """Who reigns where etcd decides: a node's way to the leader key, and back.
 
 Pure: answers of etcd, ticks and what the node did come in; effects go out, to be
-performed in order (see `key_effects`).
+performed in order (see `effects`).
 """
 
 from collections.abc import Iterable

@@ -6,11 +6,9 @@ from nexus.model.position import EpochHistory
 from nexus.protocol.messages import ErrorCode, Hello
 from nexus.replication.effects import (
     Close,
-    CommitAdvanced,
     Effects,
     Peer,
-    StepDown,
-    StopWrites,
+    without_orders,
 )
 from nexus.replication.master import Master
 from nexus.replication.settings import (
@@ -54,12 +52,7 @@ class Lending:
         else:
             ended = self._machine.stored(log.durable_offset, now_ms)
         self._peers.add(peer)
-        return self.only_lends((*ended, *self._machine.hello(peer, hello, now_ms)))
-
-    def only_lends(self, effects: Effects) -> Effects:
-        """Without what a true master would conclude."""
-        orders = (StepDown, StopWrites, CommitAdvanced)
-        return tuple(effect for effect in effects if not isinstance(effect, orders))
+        return without_orders((*ended, *self._machine.hello(peer, hello, now_ms)))
 
     def tick(self, now_ms: int) -> Effects:
         """Heartbeats, and peers that are silent."""

@@ -2,7 +2,7 @@
 
 Every decision of the composition is here, pure: the asyncio driver and the simulator
 drive the same object. Every method returns the effects to perform, in order, in one
-queue for the whole node (see `effects`, `election_effects` and `member_effects`). The
+queue for the whole node (see `effects` here, of `elections` and of `replication`). The
 names of the methods, and when to call them, are those of the machines.
 """
 
@@ -23,7 +23,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
-from nexus.replication.effects import Close, Effects, Peer
+from nexus.replication.effects import Close, Effects, Peer, without_orders
 from nexus.replication.elections.moves import ElectionState
 from nexus.replication.elections.votes import FARTHEST
 from nexus.replication.handshake.admission import stood_alone, turned_away
@@ -191,7 +191,7 @@ class Member(Composition):
     def _served(self, machine: Master, effects: Effects, now_ms: int) -> MemberEffects:
         if machine is self.master:
             return self._from_master(effects, now_ms)
-        return self._relay.only_relays(self._lending.only_lends(effects))
+        return without_orders(effects)
 
     def _lends_to(self, hello: Hello) -> bool:
         replica = self.replica

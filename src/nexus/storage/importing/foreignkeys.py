@@ -1,13 +1,13 @@
 """Find what a node's enforced foreign keys will refuse; SQLite's default is off."""
 
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
 from nexus.storage.importing.findings import Finding
 from nexus.storage.schema.tables import Table
 
-_UNLESS = "unless the connection says PRAGMA foreign_keys = off"
+_UNLESS: Final = "unless the connection says PRAGMA foreign_keys = off"
 
 
 def foreign_keys(

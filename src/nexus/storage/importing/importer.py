@@ -17,7 +17,7 @@ from nexus.model.position import (
 from nexus.storage.directory import DataDirectory, DirectoryLock
 from nexus.storage.identity import fresh_id
 from nexus.storage.importing.findings import Report
-from nexus.storage.importing.preflight import check
+from nexus.storage.importing.preflight import BUSY_TIMEOUT_MS, check
 from nexus.storage.schema import system
 from nexus.storage.sqlite.connections import require_version, storage_error
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
@@ -61,6 +61,7 @@ def _copy(source: Path, target: Path, functions: Functions) -> None:
     try:
         reader = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
         try:
+            reader.set_busy_timeout(BUSY_TIMEOUT_MS)
             functions.add_to(reader)
             reader.execute("vacuum into ?", (str(part),))
         finally:

@@ -4,7 +4,7 @@ The file is opened for reading only and never changed.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -17,6 +17,9 @@ from nexus.storage.schema.statements import read_schema_statement, refuse_unrepl
 from nexus.storage.schema.system import PREFIX
 from nexus.storage.schema.tables import Table, read_tables
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
+
+BUSY_TIMEOUT_MS: Final = 5_000
+"""An application that uses the file is in a transaction for less, mostly."""
 
 
 def check(path: Path, functions: Functions = NO_FUNCTIONS) -> Report:
@@ -31,6 +34,7 @@ def check(path: Path, functions: Functions = NO_FUNCTIONS) -> Report:
     except apsw.Error as error:
         raise StorageError(f"{path} cannot be opened: {error}") from error
     try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         functions.add_to(connection)
         if _is_of_a_node(connection):
             raise StorageError(

@@ -25,8 +25,8 @@ def find_end(segment: Segment, fd: int, *, watermark: Offset) -> tuple[Offset, i
 
     Returns the last offset and how many bytes of a torn tail were cut. Both the end
     and the cut are durable then: a crash of the process alone leaves records that are
-    whole but were never synced. Raises
-    CorruptLogError if a record that was durable is not whole, and OSError.
+    whole but were never synced. Raises CorruptLogError if a record that was durable is
+    not whole, and OSError.
     """
     walk = segment.walk(fd, segment.first_offset)
     torn = nonzero_end(fd, walk.end) - walk.end

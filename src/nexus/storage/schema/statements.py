@@ -7,6 +7,7 @@ import msgspec
 
 from nexus.errors import RefusedStatementError
 from nexus.model.statements import names, quote, tail, tokens, unquote
+from nexus.storage.schema.numbered import with_numbered_key
 from nexus.storage.schema.system import PREFIX
 from nexus.storage.schema.tables import ROWID_NAMES, Table, nullable_key_triggers
 
@@ -69,6 +70,8 @@ def read_schema_statement(sql: str) -> SchemaStatement:
     makes_rows = (verb, kind, *upper[at + 1 : at + 2]) == ("CREATE", "TABLE", "AS")
     query = tail(sql, at + 2) if makes_rows else ""
     makes_virtual = (verb, *upper[1:2]) == ("CREATE", "VIRTUAL")
+    if (verb, kind) == ("CREATE", "TABLE") and not query:
+        sql = with_numbered_key(sql)
     return SchemaStatement(sql, verb, kind, name, query, makes_virtual)
 
 

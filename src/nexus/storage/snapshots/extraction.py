@@ -30,7 +30,7 @@ END_BYTES: Final = 1 << 20
 WINDOW_BYTES: Final = 32 << 20
 """What an archive may ask of a receiver's memory; ours ask for 8 MiB."""
 
-_LIMITED: Final = " (snapshot.max_size)"
+_LIMITED: Final = " (snapshot.max_size, or --max-size)"
 _DAMAGED: Final = "it is damaged or no snapshot; make or fetch a new one"
 
 

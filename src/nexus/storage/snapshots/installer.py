@@ -108,7 +108,7 @@ def _check(manifest: Manifest, copy: Path, max_size: int) -> None:
         raise SnapshotError(
             f"the received database has {size} bytes, its manifest declares "
             f"{[file.size for file in manifest.files]}, the limit is {max_size} "
-            "(snapshot.max_size)"
+            "(snapshot.max_size, or --max-size)"
         )
 
 

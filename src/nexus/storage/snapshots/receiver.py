@@ -27,9 +27,6 @@ from nexus.storage.snapshots.file import Manifest, verified
 GROWTH_BYTES: Final = 1 << 20
 """So much more than the database, and a 64th of that, an archive may take at most."""
 
-MAX_SIZE: Final = 10 << 30
-"""The default of snapshot.max_size, uncompressed."""
-
 
 class _Begun(msgspec.Struct, frozen=True):
     """Beside the chunks: which snapshot they are of."""
@@ -46,7 +43,8 @@ class SnapshotReceiver:
     another one that begins, drops what was there.
     """
 
-    def __init__(self, directory: Path, *, max_size: int = MAX_SIZE) -> None:
+    def __init__(self, directory: Path, *, max_size: int) -> None:
+        """A database of more than `max_size` bytes is refused."""
         self._directory = directory / "incoming"
         self._max_size = max_size
         self._meta: SnapshotMeta | None = None

@@ -22,22 +22,9 @@ from nexus.protocol.messages import SnapshotChunk, SnapshotMeta
 from nexus.storage.disk import storage_errors, sync_data, sync_directory
 from nexus.storage.snapshots.copier import DATABASE_NAME, Packed
 from nexus.storage.snapshots.file import FORMAT, Manifest
-from nexus.storage.snapshots.installer import install, install_into, manifest_beside
 from nexus.storage.snapshots.packing import Packer
 from nexus.storage.snapshots.pinning import FrozenFile, describe, pin_for_copy
-from nexus.storage.snapshots.receiver import SnapshotReceiver
 from nexus.storage.sqlite.connections import storage_error
-
-__all__ = [
-    "Begun",
-    "SnapshotInfo",
-    "SnapshotReceiver",
-    "SnapshotSettings",
-    "SnapshotStore",
-    "install",
-    "install_into",
-    "manifest_beside",
-]
 
 FILES_COUNT: Final = 2
 """The database and the manifest."""

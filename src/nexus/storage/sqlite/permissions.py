@@ -1,7 +1,7 @@
 """What a client's statement may touch, judged by SQLite's own compiler.
 
-The second line behind `statements.py`: SQLite asks here, while it compiles, about each
-thing that a statement (or a trigger of it) would do
+The second line behind `model.statements`: SQLite asks here, while it compiles, about
+each thing that a statement (or a trigger of it) would do
 (https://www.sqlite.org/c3ref/set_authorizer.html).
 """
 
