@@ -1,5 +1,6 @@
 """The commands together, and how each ends."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,3 +112,18 @@ def test_whatever_happens_is_one_line_and_never_a_traceback(
     assert ended.status == 1
     assert ended.error.startswith(f"nexus: {said}")
     assert ended.error.count("\n") == 1
+
+
+def test_whoever_reads_no_further_is_told_of_no_interruption(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody_reads(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nexus.cli.check.require_file", nobody_reads)
+        patch.setattr("sys.stdout", sys.stdout)
+        patch.setattr("sys.stderr", sys.stderr)
+        ended = run("check", "any.sqlite")
+
+    assert (ended.status, ended.error) == (1, "")

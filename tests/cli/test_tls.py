@@ -157,3 +157,13 @@ def test_what_another_ca_has_signed_is_not_revoked_here(
 
     assert ended.status == 1
     assert "was not signed by this CA" in ended.error
+
+
+def test_several_files_are_shown_one_after_another(run: Run, directory: Path) -> None:
+    files = (directory / "ca.crt", directory / "10.0.0.1.crt")
+
+    shown = run("tls", "show", *files).output.split("\n\n")
+    told = json.loads(run("tls", "show", *files, "--json").output)
+
+    assert len(shown) == len(told["certificates"]) == 2
+    assert "10.0.0.1" in shown[1]

@@ -229,6 +229,70 @@ def test_a_cluster_writes_on_whichever_of_its_three_voters_has_a_full_disk(
         cluster.close()
 
 
+@pytest.mark.campaign
+def test_a_named_database_that_finds_no_space_takes_the_main_one_along(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=2 * DISK_MEGABYTES) as disk:
+        places = [disk.mount / "full", tmp_path / "a", tmp_path / "b"]
+        nodes = [NodeProcess(place, "replica", log_dir=tmp_path) for place in places]
+        nodes[0].namespace = str(disk.namespace)
+        for node in nodes:
+            node.settings = {
+                "NEXUS_REPLICATION_PEERS": ",".join(one.address for one in nodes),
+                "NEXUS_REPLICATION_MODE": "sync",
+                "NEXUS_DATABASES": "orders",
+                # Slow enough that nobody fails over for want of processor time.
+                "NEXUS_REPLICATION_HEARTBEAT_MS": "400",
+            }
+            cluster.nodes.append(node)
+            node.start(wait=False)
+        create = "create table if not exists t(id integer primary key, noise blob)"
+        acknowledged(nodes, create, "create")
+        full, orders = nodes[0], "/databases/orders"
+
+        def masters() -> set[str]:
+            """Of both databases, as every node has it."""
+            paths = [f"{path}/replication/status" for path in ("", orders)]
+            return {node.get(one)["master_id"] for node in nodes for one in paths}
+
+        def reigns_on_the_small_disk() -> bool:
+            own = full.status()["node_id"]
+            if masters() != {own}:
+                master_of(nodes).post("/replication/switchover", {"to": own})
+                return False
+            return full.post(
+                f"{orders}/sql", {"statements": [{"sql": create}]}
+            ).is_success
+
+        wait_until(
+            reigns_on_the_small_disk, "the node on the small disk reigns in both"
+        )
+        disk.fill()
+        assert write_until_refused(full, orders)[1] in {504, 507}
+
+        wait_until(
+            lambda: (
+                len(found := masters()) == 1 and full.status()["node_id"] not in found
+            ),
+            "both databases have one master, which has space",
+        )
+        reigns = {path: epoch_of(full, path) for path in ("", orders)}
+        for _ in range(20):
+            told = master_of(nodes).post(
+                f"{orders}/sql", {"statements": [{"sql": INSERT}]}
+            )
+            assert told.status_code == 200, told.text
+        assert {path: epoch_of(full, path) for path in ("", orders)} == reigns
+        disk.free()
+        cluster.close()
+
+
+def epoch_of(node: NodeProcess, path: str) -> int:
+    epoch: int = node.get(f"{path}/replication/status")["epoch"]
+    return epoch
+
+
 def start_and_fail(cluster: Cluster, node: NodeProcess) -> str:
     """The one line with which the start ends."""
     cluster.nodes.append(node)

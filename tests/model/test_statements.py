@@ -3,7 +3,9 @@
 import pytest
 
 from nexus.model.statements import (
+    BeginMode,
     StatementKind,
+    begin_mode,
     classify,
     identifiers,
     parameters,
@@ -38,6 +40,21 @@ from nexus.model.statements import (
 )
 def test_the_first_words_tell_the_kind(sql: str, kind: StatementKind) -> None:
     assert classify(sql) is kind
+
+
+@pytest.mark.parametrize(
+    ("sql", "mode"),
+    [
+        ("begin", BeginMode.DEFERRED),
+        ("BEGIN DEFERRED TRANSACTION", BeginMode.DEFERRED),
+        ("begin immediate", BeginMode.AT_ONCE),
+        ("; begin /* now */ Exclusive transaction", BeginMode.AT_ONCE),
+        ("begin concurrent", BeginMode.AT_ONCE),
+        ("BEGIN TRANSACTION READONLY", BeginMode.READ_ONLY),
+    ],
+)
+def test_a_begin_says_when_it_takes_the_writer(sql: str, mode: BeginMode) -> None:
+    assert begin_mode(sql) is mode
 
 
 def test_a_script_is_split_where_sqlite_ends_its_statements() -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from nexus.config import Config
 from nexus.config.settings import ReplicationSettings
@@ -33,7 +34,8 @@ from nexus.node.startup import (
 from nexus.storage.catalog import Intent
 from nexus.storage.database import Database
 from nexus.storage.directory import DataDirectory, DirectoryLock
-from storage.logs import batch
+from nexus.storage.log.segment import HEADER
+from storage.logs import batch, only_file, overwrite
 from storage.pair import Pair, content
 from storage.snapshotting import fill, position
 
@@ -93,6 +95,24 @@ def test_a_log_that_lost_what_was_durable_is_refused(tmp_path: Path) -> None:
         open_storage(Config(data_dir=tmp_path))
 
     assert_free(tmp_path)
+
+
+def test_an_operator_is_told_of_a_record_that_a_crash_left_unfinished(
+    tmp_path: Path,
+) -> None:
+    with standing_at(tmp_path):
+        pass
+    overwrite(only_file(tmp_path / "wal"), HEADER.size, b"the beginning of a record")
+
+    with capture_logs() as lines, standing_at(tmp_path):
+        pass
+    with capture_logs() as later, standing_at(tmp_path):
+        pass
+
+    assert lines == [
+        {"event": "log_tail_cut", "log_level": "info", "bytes": 25, "offset": 0}
+    ]
+    assert later == []
 
 
 def test_parts_of_different_copies_are_refused_and_leave_the_directory_free(

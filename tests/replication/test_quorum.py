@@ -4,12 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus.model.cluster import NodeId
 from nexus.model.position import Offset
-from nexus.replication.quorum import committed_offset, durable_on, majority
+from nexus.replication.quorum import (
+    committed_offset,
+    durable_on,
+    in_turn,
+    majority,
+)
 
 
 def acks(*offsets: int) -> dict[str, Offset]:
     return {f"node-{index}": Offset(offset) for index, offset in enumerate(offsets)}
+
+
+def test_everybody_is_handed_over_to_in_turn() -> None:
+    nodes = {NodeId(one) for one in "abcd"}
+    own, seen = NodeId("b"), []
+
+    for _ in nodes:
+        own = in_turn(nodes - {own}, own)[0]
+        seen.append(own)
+
+    assert seen == ["c", "d", "a", "b"]
+    assert in_turn(set(), own) == []
 
 
 def test_an_entry_commits_once_two_of_three_nodes_hold_it() -> None:

@@ -463,7 +463,13 @@ class Process:
 
         def again() -> None:
             self.busy = self._storing = False
-            self.queue.appendleft(effect)
+            stores = isinstance(effect, Store) and self.disk.crowded
+            if stores and self.member.drops_unstored():
+                kept = [one for one in self.queue if not isinstance(one, Store)]
+                self.queue.clear()
+                self.queue.extend(kept)
+            else:
+                self.queue.appendleft(effect)
             self.pump()
 
         self.world.later(self, ROOM_RETRY_MS, again)

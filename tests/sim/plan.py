@@ -66,6 +66,11 @@ class Plan:
         return 0 < self.sync_quorum <= len(self.voters) // 2
 
     @property
+    def may_diverge(self) -> bool:
+        """Whether a database may hold what no majority does, and take it back."""
+        return self.mode is Mode.ASYNC or self.is_weak
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """All of them; those whose names begin with `w` are witnesses."""
         return self.voters + self.learners
@@ -264,10 +269,12 @@ def plan_of_homecoming(seed: int) -> Plan:
 def forgetful(plan: Plan) -> Plan | None:
     """The plan in which a voter's disk also loses what it had synced last.
 
-    None where the others would be no majority that keeps its disks.
+    None where the others would be no majority that keeps its disks, or the only other
+    database could be asked to take back what it cannot.
     """
     others = LOSES_DISK & {fault.kind for fault in plan.faults}
-    if len(plan.voters) < 3 or others:
+    databases = [name for name in plan.voters if not name.startswith("w")]
+    if len(plan.voters) < 3 or others or (plan.may_diverge and len(databases) < 3):
         return None
     at_ms = 1_200 + plan.seed * 13 % 1_500
     rot = Fault(at_ms, "rot", plan.voters[:1], 200, amount=4)

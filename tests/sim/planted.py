@@ -420,6 +420,11 @@ def a_full_master_keeps_its_reign(patch: Patch) -> None:
     patch.setattr(Composition, "lacks_space", only_says_so)
 
 
+def a_full_voter_waits_for_room(patch: Patch) -> None:
+    """Its vote is not cast before it has stored what a dead master has sent."""
+    patch.setattr(VotingReplica, "drops_unstored", lambda _: False)
+
+
 def what_found_no_room_is_in_force(patch: Patch) -> None:
     """A master goes by voters that its log does not name."""
     placed = Electorate.placed

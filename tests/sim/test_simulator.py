@@ -24,6 +24,7 @@ from sim.plan import (
 from sim.planted import (
     a_full_disk_is_not_told,
     a_full_master_keeps_its_reign,
+    a_full_voter_waits_for_room,
     a_full_witness_says_nothing,
 )
 from sim.regressions import CHAINS, EARLY, HOMECOMINGS, LATER, PAUSES
@@ -101,6 +102,37 @@ def test_a_master_without_room_that_does_not_hand_over_is_noticed(
     a_full_master_keeps_its_reign(monkeypatch)
 
     assert committed_beside_a_full_disk() <= 1
+
+
+def reigns_beside_a_full_voter() -> list[list[str]]:
+    """Who takes writes before the master dies, while it is gone, and a while later."""
+    full = Fault(600, "fill", ("a",), 2_000)
+    gone = Fault(900, "crash master", (), 1_600)
+    plan = Plan(5, ("a", "b", "c"), mode=Mode.ASYNC, clients=4, faults=(full, gone))
+    world = World(plan)
+    seen: list[list[str]] = []
+
+    def look() -> None:
+        seen.append([one.name for one in world.processes.values() if one.writer.open])
+
+    for at_ms in (850, 1_700, 2_300):
+        world.at(None, at_ms, look)
+    world.run()
+    return seen
+
+
+def test_where_one_voters_disk_is_full_and_the_master_dies_the_third_one_reigns() -> (
+    None
+):
+    assert reigns_beside_a_full_voter() == [["c"], ["b"], ["b"]]
+
+
+def test_a_full_voter_whose_vote_waits_for_room_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_full_voter_waits_for_room(monkeypatch)
+
+    assert reigns_beside_a_full_voter() == [["c"], [], []]
 
 
 @pytest.mark.parametrize("seed", sorted(CHAINS))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from nexus.errors import WrongRoleError
-from nexus.model.cluster import Mode, NodeId
+from nexus.model.cluster import NodeId
 from nexus.model.operation import Configuration
 from nexus.replication.following.link import SIGN_BYTES
 from sim.halts import halt
@@ -315,10 +315,10 @@ def _replace(world: "World", fault: Fault) -> None:
 def _another_database(world: "World", name: str) -> bool:
     """Whether the others can do without: none waits for a snapshot, or will.
 
-    In async mode a single other one may have to take back what it cannot.
+    A single other one may have to take back what it cannot, if it may hold such things.
     """
     others = [one for one in world.plan.voters if one != name and one[0] != "w"]
-    if world.plan.mode is Mode.ASYNC and len(others) < 2:
+    if world.plan.may_diverge and len(others) < 2:
         return False
     found = [
         process.member.replica is None or process.member.replica.is_settled

@@ -104,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         if ended.code in (None, DONE, WRONG_USAGE):
             return int(ended.code or DONE)
+        if isinstance(ended.__context__, BrokenPipeError):
+            return NOT_DONE  # whoever read, such as head, has enough
         print_error("interrupted; nothing was undone")
     except NexusError as error:
         print_error(error)

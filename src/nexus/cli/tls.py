@@ -151,19 +151,22 @@ def revoke(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate in PEM.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Certificates in PEM.")
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show the owner, hosts and expiry of each certificate in a file."""
+    """Show the owner, hosts and expiry of each certificate in files."""
     from nexus.tls.certificates import read_certificates  # noqa: PLC0415
 
     now = dt.datetime.now(dt.UTC)
-    found = read_certificates(file)
+    found = [each for file in files for each in read_certificates(file)]
     if as_json:
         print_json({"certificates": [_document(each, now) for each in found]})
         return
-    for each in found:
+    for number, each in enumerate(found):
+        print("\n" if number else "", end="")
         for label, value in _lines(each, now):
             print(f"{label:<12} {value}")
 

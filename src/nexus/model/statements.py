@@ -161,6 +161,28 @@ def writes_and_answers(sql: str) -> bool:
     return classify(sql) is StatementKind.WRITE and may_have_rows(sql)
 
 
+_AT_ONCE: Final = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
+
+
+class BeginMode(Enum):
+    """How a transaction begins."""
+
+    DEFERRED = auto()
+    """It takes the writer with its first write, if one comes."""
+    AT_ONCE = auto()
+    """It takes the writer: IMMEDIATE, and what amounts to that."""
+    READ_ONLY = auto()
+    """It never takes the writer: READONLY, which libSQL's clients say."""
+
+
+def begin_mode(sql: str) -> BeginMode:
+    """What a BEGIN asks for."""
+    named = {word.upper() for word in words(sql, most=3)}
+    if named & _AT_ONCE:
+        return BeginMode.AT_ONCE
+    return BeginMode.READ_ONLY if "READONLY" in named else BeginMode.DEFERRED
+
+
 def savepoint_name(sql: str) -> str:
     """The name in a SAVEPOINT, RELEASE or ROLLBACK TO; in lower case, as they match."""
     parts = [text for _, text in tokens(sql) if text != ";"]

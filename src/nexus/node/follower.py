@@ -20,6 +20,7 @@ from nexus.node.network.handshake import introduce
 from nexus.node.network.security import TransportSecurity
 from nexus.node.streaming.adapters import ReplicaAdapter
 from nexus.node.streaming.effectqueue import EffectQueue
+from nexus.node.streaming.outlasting import stored_or_dropped
 from nexus.node.streaming.screening import screened
 from nexus.node.telemetry.events import EventLog
 from nexus.node.telemetry.measures import Histogram
@@ -202,7 +203,10 @@ class Follower:
         except DiskFullError:
             # The master waits for this node's acknowledgement: it must hear of that.
             self.take(self.machine.lacks_space(now_ms()))
-            again = self._with_space(partial(self._append_all, records))
+            append = partial(self._append_all, records)
+            again = stored_or_dropped(
+                append, self._log, self._space, self._queue, lambda: self.machine
+            )
             await self._queue.meanwhile(again, self._perform)
 
     async def _append_all(self, records: list[Record]) -> None:

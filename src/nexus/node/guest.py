@@ -1,5 +1,6 @@
 """A named database's place in a process: what it shares with the main one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus.model.cluster import NodeId
@@ -20,3 +21,5 @@ class Guest:
     """One id for a machine, whatever databases it has."""
     port: Port
     """Open already, and open still when the guest leaves."""
+    is_led: Callable[[], bool] = lambda: False
+    """Whether the main database's master is this node."""

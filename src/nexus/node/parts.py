@@ -85,6 +85,11 @@ class Parts:
         return self.guest.database if self.guest else MAIN
 
     @property
+    def is_led(self) -> bool:
+        """Whether it is a named database, and the main one's master is this node."""
+        return self.guest is not None and self.guest.is_led()
+
+    @property
     def log(self) -> WriteAheadLog:
         """The log of entries."""
         return self.storage.log

@@ -17,10 +17,11 @@ from nexus.errors import (
 from nexus.model.position import Position
 from nexus.model.pragmas import PragmaUse, read_pragma, setting_of
 from nexus.model.statements import (
+    BeginMode,
     StatementKind,
+    begin_mode,
     classify,
     is_vacuum,
-    words,
 )
 from nexus.node.reading.viewing import NOTHING, Rows, ViewedRows, Viewing
 from nexus.node.reading.views import Description
@@ -35,7 +36,6 @@ from nexus.node.writing.interactive import InteractiveTransaction
 from nexus.node.writing.work import Transaction
 from nexus.storage.capturing.results import Statement, StatementResult
 
-_AT_ONCE: Final = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 _ON: Final = {"1", "on", "true", "yes"}
 
 
@@ -138,11 +138,11 @@ class SqlStream:
     async def _begin(self, statement: Statement) -> StatementResult:
         if not self.is_autocommit:
             raise refusal("cannot start a transaction within a transaction")
-        named = {word.upper() for word in words(statement.sql, most=3)}
-        if named & _AT_ONCE:
+        mode = begin_mode(statement.sql)
+        if mode is BeginMode.AT_ONCE:
             await self._take_writer()
         else:
-            read_only = "READONLY" in named
+            read_only = mode is BeginMode.READ_ONLY
             self._transaction.state = State.READ_ONLY if read_only else State.READING
         return NOTHING
 

@@ -168,6 +168,8 @@ def _opened_log(
         log_settings(config.replication.max_log_size),
         watermark=NO_OFFSET if state.intent else state.log_watermark,
     )
+    if wal.torn_bytes:
+        log.info("log_tail_cut", bytes=wal.torn_bytes, offset=wal.last_offset)
     with ExitStack() as opened:
         opened.callback(wal.close)
         witness = config.replication.role is Role.WITNESS

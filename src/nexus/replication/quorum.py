@@ -5,6 +5,7 @@ Arithmetic on offsets only: no clock, no network, no disk.
 
 from collections.abc import Iterable, Mapping
 
+from nexus.model.cluster import NodeId
 from nexus.model.position import NO_OFFSET, Offset
 
 
@@ -24,6 +25,14 @@ def committed_offset(held: Mapping[str, Offset], *, quorum: int) -> Offset:
     if len(held) < quorum:
         return NO_OFFSET
     return sorted(held.values(), reverse=True)[quorum - 1]
+
+
+def in_turn(nodes: Iterable[NodeId], own: NodeId) -> list[NodeId]:
+    """The order in which these are handed over to: those behind `own` first.
+
+    Where each hands over to the next, everybody has his turn, whatever is not known.
+    """
+    return sorted(nodes, key=lambda node: (node <= own, node))
 
 
 def durable_on(held: Iterable[Offset], offset: Offset) -> int:

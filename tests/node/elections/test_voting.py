@@ -1,11 +1,14 @@
 """Nodes that elect among themselves: real drivers, sockets and disks, one process."""
 
+from typing import Any
+
 import pytest
 
-from nexus.errors import NexusError, StorageError, WrongRoleError
+from nexus.errors import DiskFullError, NexusError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
+from nexus.storage.wal import WriteAheadLog
 from node.builders import Crowd, caught_up, count, run, until
 from node.electing import CREATE, master_among, voters, written
 
@@ -42,6 +45,34 @@ async def test_when_the_master_stops_another_takes_over_and_it_comes_back(
         assert await count(back) == 3
     finally:
         await back.stop()
+
+
+async def test_with_one_full_disk_the_loss_of_the_master_costs_an_election(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = await voters(crowd, mode="async")
+    master = await written(nodes, CREATE)
+    full, heir = (node for node in nodes if node is not master)
+    for node in (full, heir):
+        await caught_up(node, await run(master, "insert into t values (1)"))
+    append, log = WriteAheadLog.append, full._parts.log
+
+    def no_room(self: WriteAheadLog, *args: Any, **options: Any) -> None:
+        if self is log:
+            raise DiskFullError("no room")
+        append(self, *args, **options)
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(WriteAheadLog, "append", no_room)
+        await caught_up(heir, await run(master, "insert into t values (2)"))
+        await until(lambda: any(one.no_space for one in master.replicas()))
+        await master.stop()
+        await written([heir], "insert into t values (3)")
+    last = await written([heir], "insert into t values (4)")
+
+    assert last is heir
+    await caught_up(full, await run(heir, "insert into t values (5)"))
+    assert await count(full) == await count(heir)
 
 
 async def test_a_master_alone_refuses_at_once_and_goes_on_with_a_majority(

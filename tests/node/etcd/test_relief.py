@@ -67,7 +67,9 @@ async def test_who_lacks_space_too_is_no_heir_and_an_attempt_that_fails_is_repea
         raise ClusterChangeError("has not taken over in time")
 
     monkeypatch.setattr(relief, "hand_key_over", refuses)
-    one = Relief(cast("Any", SimpleNamespace(state=SimpleNamespace(node_id="a"))))
+    one = Relief(
+        cast("Any", SimpleNamespace(state=SimpleNamespace(node_id="a"), is_led=False))
+    )
     for _ in range(2):
         one.tick(cast("Any", holding))
         one.tick(cast("Any", holding))  # while the first attempt is under way

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
-from nexus.errors import ClusterChangeError, StorageError, WrongRoleError
+from nexus.errors import ClusterChangeError, DiskFullError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.model.token import TokenRole
 from nexus.node.node import Node
@@ -118,6 +118,25 @@ async def test_a_switchover_takes_the_named_databases_along(crowd: Crowd) -> Non
     await handed_over(master, heir)
 
     assert await in_line(nodes) is heir
+    await run(heir.named["orders"], "insert into t values (1)")
+
+
+async def test_a_named_database_without_space_takes_the_main_one_along(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd, databases="orders")
+    master = await in_line(nodes)
+    await written(named(nodes), "create table t(v)")
+    orders = master.named["orders"]._duties.voting()
+    others = [node for node in nodes if node is not master]
+    await until(lambda: len(master.replicas()) == 2)
+
+    assert orders.reigning is not None
+    orders.reigning._space.begins(DiskFullError("no space left"))
+
+    await until(lambda: any(node.status().role is Role.MASTER for node in others))
+    heir = await in_line(nodes)
+    assert heir is not master
     await run(heir.named["orders"], "insert into t values (1)")
 
 

@@ -1,9 +1,13 @@
 """What one machine's effects mean for the others."""
 
+from msgspec.structs import replace
+
 from nexus.model.cluster import NodeId
+from nexus.model.entry import Payload, encode_payload
+from nexus.model.operation import Configuration
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import TakeOver, VoteReply
-from nexus.replication.effects import Report, Send, StepDown
+from nexus.replication.effects import Connect, Report, Send, StepDown
 from nexus.replication.elections.effects import PersistVote, VoteRecord
 from nexus.replication.members.effects import RecoveredMember
 from nexus.replication.members.member import Member
@@ -88,3 +92,22 @@ def test_a_master_tells_nobody_of_a_full_disk_that_a_replica_of_its_past_met() -
 
 def test_a_replica_without_a_master_keeps_its_full_disk_to_itself() -> None:
     assert member("a", "b").lacks_space(100) == ()
+
+
+def test_voters_that_are_named_where_there_is_no_room_are_in_force_no_more() -> None:
+    one = member("a", "b")
+    (start,) = one.start()
+    assert isinstance(start, Connect)
+    one.connected_to_master(10)
+    one.from_master(welcome(0, current=1), 20)
+    named = Configuration("cluster", (("a", "a"), ("b", "b"), ("c", "c")))
+    payload = encode_payload(Payload(1, "", b"", (named,)))
+    one.entries_from_master((replace(entry(1), entry=payload),), 30)
+    voters = one.voters
+
+    one.lost_master("gone", 40)
+
+    assert "c" in voters
+    assert one.drops_unstored()
+    assert one.voters == ("a", "b")
+    assert not elected("a", "b").drops_unstored()

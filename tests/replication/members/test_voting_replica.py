@@ -75,6 +75,24 @@ def test_a_voter_that_others_refuse_says_why() -> None:
     assert "not yours" in report.detail
 
 
+def test_what_has_no_room_is_given_up_with_the_master_that_has_sent_it() -> None:
+    found = welcomed(behind=2)
+    found.receive_entries((entry(5), entry(6)), 10)
+    found.lacks_space(20)
+
+    settled = [found.is_settled]
+    dropped = [found.drops_unstored()]  # its master waits for it
+    found.disconnected("gone")
+    dropped.append(found.drops_unstored())
+    settled.append(found.is_settled)
+
+    assert settled == dropped == [False, True]
+    assert found.position.offset == found.durable_offset == END
+    (hello,) = found.connected_to_master(30)
+    assert isinstance(hello, Send)
+    assert not found.drops_unstored()  # another one may send it again
+
+
 def test_a_loan_is_asked_for_and_given_back() -> None:
     replica = member("a", "b").replica
     assert replica is not None

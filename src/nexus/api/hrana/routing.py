@@ -19,7 +19,7 @@ from nexus.api.hrana.messages import (
 )
 from nexus.errors import NexusError
 from nexus.model.pragmas import PragmaUse, read_pragma, setting_of
-from nexus.model.statements import StatementKind, classify, split, words
+from nexus.model.statements import BeginMode, StatementKind, begin_mode, classify, split
 
 _HERE: Final = (
     StatementKind.READ,
@@ -27,7 +27,6 @@ _HERE: Final = (
     StatementKind.COMMIT,
     StatementKind.ROLLBACK,
 )
-_AT_ONCE: Final = {"IMMEDIATE", "EXCLUSIVE", "CONCURRENT"}
 
 
 def needs_master(
@@ -76,8 +75,8 @@ def _writes(text: str, *, ends: bool) -> bool:
     if kind in _HERE:
         return False
     if kind is StatementKind.BEGIN:
-        named = {word.upper() for word in words(text, most=3)}
-        return bool(named & _AT_ONCE) or not (ends or "READONLY" in named)
+        mode = begin_mode(text)
+        return mode is BeginMode.AT_ONCE or not (ends or mode is BeginMode.READ_ONLY)
     return kind is not StatementKind.PRAGMA or _sets(text)
 
 

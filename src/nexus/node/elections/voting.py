@@ -201,6 +201,13 @@ class Voting:
         return bool(self._complaint)
 
     @property
+    def lacks_space(self) -> bool:
+        """Whether this node reigns, and its disk is too full for any write."""
+        if self.reigning is None:
+            return False
+        return self.reigning.lacks_space or self.following.follower.lacks_space
+
+    @property
     def _complaint(self) -> str:
         replica = self.member.replica
         return replica.room.complaint if replica else ""
@@ -217,7 +224,8 @@ class Voting:
             self._stale()
         if self.reigning is not None:
             self.reigning.watch_quorum()
-            if self.reigning.lacks_space or self.following.follower.lacks_space:
+            # A named database's reign goes where the main one's does.
+            if self.lacks_space and not self.parts.is_led:
                 self.take(self.member.lacks_space(now_ms()))
 
     def _measure_log(self) -> None:

@@ -10,6 +10,7 @@ from nexus.node.clock import now_ms
 from nexus.node.etcd.handover import hand_key_over
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.parts import Parts
+from nexus.replication.quorum import in_turn
 
 
 class Relief:
@@ -23,7 +24,8 @@ class Relief:
     def tick(self, holding: Keyholding) -> None:
         """Hand over once the disk has been full for as long as a lease lasts."""
         reigning, now = holding.reigning, time.monotonic()
-        if reigning is None or not reigning.lacks_space:
+        lacks = reigning is not None and reigning.lacks_space
+        if reigning is None or not lacks or self._parts.is_led:
             self._full_since = None
             return
         since = self._full_since = self._full_since or now
@@ -31,11 +33,11 @@ class Relief:
         if under_way or now - since < holding.lease_s:
             return
         self._full_since = now
-        own = {NodeId(self._parts.state.node_id)}
+        own = NodeId(self._parts.state.node_id)
         full = {one.id for one in reigning.machine.replicas(now_ms()) if one.no_space}
-        heir = min(holding.heirs - own - full, default=None)
-        if heir is not None:
-            self._attempt = asyncio.create_task(self._hand_over(holding, heir))
+        heirs = in_turn(holding.heirs - {own} - full, own)
+        if heirs:
+            self._attempt = asyncio.create_task(self._hand_over(holding, heirs[0]))
 
     def stop(self) -> None:
         """End what is under way."""

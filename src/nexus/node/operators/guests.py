@@ -19,6 +19,7 @@ from nexus.node.elections.voting import Voting
 from nexus.node.etcd.holding import Keyholding
 from nexus.node.guest import Guest
 from nexus.node.operators import governing
+from nexus.node.roles.reigning import Reigning
 from nexus.replication.members.alignment import (
     AddVoter,
     HandOver,
@@ -72,7 +73,9 @@ class Guests(Generic[NodeT]):
         """Open every named database; raises what a node's start does."""
         parts = main.parts
         for name in self._config.databases:
-            guest = Guest(name, parts.state.node_id, parts.port)
+            guest = Guest(
+                name, parts.state.node_id, parts.port, lambda: main.role is Role.MASTER
+            )
             node = self._make(config_of(self._config, name), guest)
             with bound_contextvars(database=name):  # its tasks and threads inherit it
                 await node.start()
@@ -111,6 +114,9 @@ class Guests(Generic[NodeT]):
         heartbeat_s = self._config.replication.heartbeat_ms / 1000
         while True:
             await asyncio.sleep(min(heartbeat_s, LONGEST_BEAT_S))
+            if (reigning := _reign_of(main)) is not None:
+                duties = (node.duties for node in self.nodes.values())
+                reigning.guest_lacks_space = any(map(_lacks_space, duties))
             for name, node in self.nodes.items():
                 with bound_contextvars(database=name):
                     await self._try(name, main, node.duties)
@@ -143,6 +149,19 @@ async def _bring_in_line(main: Duties, named: Duties) -> None:
             await governing.set_auto_failover(named, enabled=step.enabled)
         case HandOver():
             await governing.switch_over(named, step.heir)
+
+
+def _reign_of(duties: Duties) -> Reigning | None:
+    duty = duties.duty
+    return duty.reigning if isinstance(duty, Voting | Keyholding) else None
+
+
+def _lacks_space(named: Duties) -> bool:
+    """Whether it reigns here without room: then the main database hands over."""
+    if isinstance(named.duty, Voting):
+        return named.duty.lacks_space
+    reigning = _reign_of(named)
+    return reigning is not None and reigning.lacks_space
 
 
 def _step(main: Duties, named: Duties) -> Step | None:

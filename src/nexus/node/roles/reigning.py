@@ -95,6 +95,8 @@ class Reigning:
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
+        self.guest_lacks_space = False
+        """Whether a named database of this node has no room for any write."""
         self.lacks_quorum = False
         """Whether it refuses writes because too few nodes are there."""
         self._holds = False
@@ -220,8 +222,9 @@ class Reigning:
 
     @property
     def lacks_space(self) -> bool:
-        """Whether its disk is too full for any write."""
-        return self._space.stops_all or self.manager.lacks_space
+        """Whether its disk is too full for any write, be it in a named database."""
+        full = self._space.stops_all or self.manager.lacks_space
+        return full or self.guest_lacks_space
 
     def watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""

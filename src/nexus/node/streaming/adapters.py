@@ -118,6 +118,10 @@ class ReplicaAdapter:
         replica = self._member.replica
         return LinkState.STOPPED if replica is None else replica.state
 
+    def drops_unstored(self) -> bool:
+        """Whether what finds no room is not to be stored any more."""
+        return self._member.drops_unstored()
+
     def grows(self, size_bytes: int, now_ms: int) -> None:
         """So many bytes have come of a message that is not whole yet."""
         if (replica := self._member.replica) is not None:

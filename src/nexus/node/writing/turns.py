@@ -21,6 +21,7 @@ from nexus.errors import (
     WritesStoppedError,
 )
 from nexus.node.slices import take_short_slices
+from nexus.node.telemetry.shortage import SPACE_RETRY_S
 from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import ReignEndedError
@@ -32,9 +33,6 @@ from nexus.storage.database import Database
 
 MAX_BATCH_JOBS: Final = 512
 """Transactions in one batch: bounds the wait of the first for the last."""
-
-SPACE_RETRY_S: Final = 1.0
-"""How often a writer whose disk is full looks whether there is space again."""
 
 STOP_GRACE_S: Final = 1.0
 """What a stop leaves an open interactive transaction to end by itself."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -26,15 +26,13 @@ from nexus.errors import (
 from nexus.model.operation import Fingerprint
 from nexus.model.position import Offset, Position
 from nexus.node.telemetry.measures import Measures
+from nexus.node.telemetry.shortage import SPACE_RETRY_S
 from nexus.node.writing.jobs import Job, deliver
 from nexus.node.writing.work import Errand
 from nexus.storage.apply import APPLY_BYTES, Applier
 from nexus.storage.database import Database
 from nexus.storage.log.cursor import LogCursor
 from nexus.storage.wal import WriteAheadLog
-
-SPACE_RETRY_S: Final = 1.0
-"""How often it looks, on a full disk, whether there is space again."""
 
 log = structlog.get_logger(__name__)
 

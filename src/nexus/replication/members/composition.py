@@ -135,12 +135,11 @@ class Composition:
         return self.electorate.address_of(node_id)
 
     def _view(self) -> LogView:
-        replica = self.replica
         return LogView(
             position=self._end(),
             voters=self.electorate.voters,
             sound=self._sound,
-            settled=replica is not None and replica.is_settled,
+            settled=self.replica is not None and self.replica.is_settled,
         )
 
     def _end(self) -> Position:
@@ -211,13 +210,20 @@ class Composition:
         """No room for what is to be stored: a master hands over, told often enough."""
         if self.replica is not None:
             return self._from_replica(self.replica.lacks_space(now_ms), now_ms)
-        master, elector = self.master, self.elector
-        if master is None or elector.state is not ElectionState.MASTER:
+        if self.master is None or self.elector.state is not ElectionState.MASTER:
             return ()
-        heir = master.heir_with_room(self._witnesses, now_ms)
-        if heir is None or not elector.auto_failover:
+        heir = self.master.heir_with_room(self._witnesses, now_ms)
+        if heir is None or not self.elector.auto_failover:
             return ()
-        return self._from_elector(elector.switchover(heir, now_ms), now_ms)
+        return self._from_elector(self.elector.switchover(heir, now_ms), now_ms)
+
+    def drops_unstored(self) -> bool:
+        """Whether what finds no room is not to be stored any more, nor in force."""
+        if self.replica is None or not self.replica.drops_unstored():
+            return False
+        self.electorate.truncated_after(self.replica.durable_offset)
+        self._reconfigured()
+        return True
 
     def sized(self, size_bytes: int, now_ms: int) -> MemberEffects:
         """The log takes so much of the disk: a witness's has a cap (hard-case 11)."""
@@ -269,8 +275,7 @@ class Composition:
         out: list[MemberEffect] = []
         for effect in effects:
             if isinstance(effect, StepDown):
-                elector = self.elector
-                met = elector.overtaken if effect.vacant else elector.met
+                met = self.elector.overtaken if effect.vacant else self.elector.met
                 out += self._from_elector(met(effect.epoch, now_ms), now_ms)
                 continue
             out.append(effect)

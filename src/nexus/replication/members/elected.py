@@ -20,6 +20,7 @@ from nexus.replication.members.effects import (
 )
 from nexus.replication.members.electorate import Electorate
 from nexus.replication.members.reads import StrongReads
+from nexus.replication.quorum import in_turn
 from nexus.replication.settings import Identity, LogExtent
 
 
@@ -226,7 +227,8 @@ class ElectedMaster(Master):
             return None
         self._full_since_ms = now_ms  # whatever comes of it: not again at once
         roomy = self._voters - self._fleet.short_of_space() - frozenset(witnesses)
-        fit = (one for one in sorted(roomy) if not self._objection_to(one))
+        heirs = in_turn(roomy, self._node_id)
+        fit = (one for one in heirs if not self._objection_to(one))
         return next(fit, None)
 
     def hands_over(self, heir: NodeId) -> None:

@@ -92,6 +92,17 @@ class VotingReplica(Replica):
             return self._link.given_up("no other node to follow is known")
         return super()._refused(error)
 
+    def drops_unstored(self) -> bool:
+        """Whether what has no room is given up: its master has gone, or is deposed.
+
+        It was acknowledged to nobody, and this node's vote goes by what is stored. Else
+        the vote would wait behind it, and all the voters that have room with it.
+        """
+        if self._link.is_welcome or self._link.awaits_welcome:
+            return False
+        self._log.rewound(self._log.durable)
+        return True
+
     # --- What a witness has room for -------------------------------------------------
 
     @property
