@@ -15,6 +15,7 @@ from nexus.model.operation import Operation, Reigned, Schema
 from nexus.model.position import EpochHistory, Offset, Position
 from nexus.node.network.connection import Connection
 from nexus.node.network.handshake import proven_welcome, receive_hello
+from nexus.node.node import Node
 from nexus.node.writing import worker
 from nexus.protocol.codec import encode_entries
 from nexus.protocol.messages import (
@@ -144,6 +145,17 @@ def frames(first: int, *entries: Operation, commit: int = 9) -> bytes:
     return encode_entries(records, REIGN.history_id, Offset(commit))
 
 
+async def streaming(crowd: Crowd, master: Stage) -> tuple[Node, Visit]:
+    """A replica that has the first entry, and its connection at the master."""
+    replica = await crowd.node(
+        "replica", "replica", replication__master_addr=master.address
+    )
+    visit = await master.visit()
+    visit.connection.send_bytes(frames(1, BEGUN))
+    await visit.acknowledged(1)
+    return replica, visit
+
+
 async def test_what_is_acknowledged_is_durable_and_what_is_committed_is_applied(
     crowd: Crowd,
 ) -> None:
@@ -178,12 +190,7 @@ async def test_an_entry_that_no_log_may_hold_is_refused_and_asked_for_again(
     crowd: Crowd, payload: bytes
 ) -> None:
     async with stage() as master:
-        replica = await crowd.node(
-            "replica", "replica", replication__master_addr=master.address
-        )
-        visit = await master.visit()
-        visit.connection.send_bytes(frames(1, BEGUN))
-        await visit.acknowledged(1)
+        replica, visit = await streaming(crowd, master)
         visit.connection.send(
             WalEntry(Offset(2), REIGN.epoch, REIGN.history_id, Offset(9), payload)
         )
@@ -260,12 +267,7 @@ async def test_a_large_entry_on_its_way_is_a_sign_of_life(
     text = "create table t(id integer primary key) -- " + "x" * 100_000
     large = frames(2, Schema(text))
     async with stage() as master:
-        replica = await crowd.node(
-            "replica", "replica", replication__master_addr=master.address
-        )
-        visit = await master.visit()
-        visit.connection.send_bytes(frames(1, BEGUN))
-        await visit.acknowledged(1)
+        replica, visit = await streaming(crowd, master)
         visit.connection.send_bytes(large[:-9])
         await until(lambda: bool(come))
         visit.connection.send_bytes(large[-9:])
