@@ -1,6 +1,7 @@
 """A full disk is told of when it begins, and when it has ended."""
 
 import pytest
+from typing_extensions import override
 
 from nexus.errors import DiskFullError
 from nexus.node.telemetry import shortage
@@ -27,6 +28,23 @@ def test_each_shortage_is_told_once_and_so_is_its_end() -> None:
     assert kinds(events) == ["disk_full", "disk_has_space"]
     assert space.reason == ""
     assert not space.stops_all
+
+
+def test_its_end_is_told_before_the_reason_is_gone() -> None:
+    """Whoever sees in another thread that it has ended finds the event."""
+    seen: list[str] = []
+
+    class Watched(EventLog):
+        @override
+        def info(self, kind: str, detail: str) -> None:
+            seen.append(space.reason)
+
+    space = Shortage(Watched())
+    space.begins(DiskFullError("no room"))
+    space.ends()
+
+    assert seen == ["no room"]
+    assert space.reason == ""
 
 
 def test_a_small_write_that_finds_room_does_not_end_it_at_once(

@@ -47,8 +47,9 @@ class Shortage:
     def ends(self) -> None:
         """What found no space is done."""
         if self.reason:
-            self.reason = ""
+            # First: another thread that finds no reason any more finds the event.
             self._events.info("disk_has_space", "what found no space is done")
+            self.reason = ""
 
     async def outlast(
         self, work: Callable[[], Awaitable[None]], *, unless: Callable[[], bool]
