@@ -96,6 +96,7 @@ async def test_a_promoted_replica_goes_on_where_the_master_stopped(
     await archived(old)
     await caught_up(new, before)
     await old.stop()
+    await until(lambda: not new.status().connected)
 
     await new.promote(force=False)
     await run(new, "insert into t(v) values ('new')")
