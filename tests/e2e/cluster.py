@@ -1,13 +1,15 @@
 """Real node processes on loopback, for tests that pull the plug."""
 
+import atexit
 import multiprocessing
 import os
 import signal
 import socket
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -48,17 +50,40 @@ CLIENT = httpx.Client(verify=False, trust_env=False, timeout=30.0)
 """One for all calls: making one loads the system's certificates, 50 ms each time."""
 
 
+MOST_RESERVED: Final = 64
+"""More than one test uses."""
+
+RESERVED: Final[deque[socket.socket]] = deque()
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now.
+    """A port that nobody listens on, and that no other test takes meanwhile.
 
     Below those that the system gives to whoever connects: one of them might be
-    somebody's until the node is there, or while it is dead.
+    somebody's until the node is there, or while it is dead. What keeps other jobs of
+    the suite from taking it in that time is the same port of UDP, which nobody else
+    uses, held by this process.
     """
     while True:
         port = CHANCE.choice(PORTS)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind(("127.0.0.1", port))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        RESERVED.append(mark)
+        if len(RESERVED) > MOST_RESERVED:
+            RESERVED.popleft().close()
+        return port
+
+
+@atexit.register
+def _give_ports_back() -> None:
+    while RESERVED:
+        RESERVED.popleft().close()
 
 
 def wait_until(
