@@ -23,7 +23,9 @@ from e2e.namespaces import Machine
 from e2e.releases import Released
 from e2e.serving import serve_as
 
-PORTS: Final = range(10_000, 32_768)
+PORTS: Final = range(10_000, 20_000)
+"""Those of `nexus demo` and `nexus bench` begin behind them."""
+
 CHANCE: Final = SystemRandom()
 """Not the tests' own, which is the same in every job."""
 
