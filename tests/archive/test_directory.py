@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_a_full_disk_is_told_without_a_file_that_the_system_did_not_name(
 
     with pytest.raises(ArchiveUnavailableError, match="No space left on device; mend"):
         DirectoryStore(tmp_path).put("c1/a", b"new")
+
+
+def test_a_disk_that_fills_up_in_mid_write_leaves_no_part_of_an_object(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # no file is larger
+    try:
+        with pytest.raises(ArchiveUnavailableError, match="File too large"):
+            DirectoryStore(tmp_path).put("c1/a", bytes((1 << 20) + 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert list((tmp_path / "c1").iterdir()) == []
 
 
 def test_a_file_on_the_same_disk_is_not_copied(tmp_path: Path) -> None:

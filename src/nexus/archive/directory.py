@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from nexus.errors import ArchiveIncompleteError, ArchiveUnavailableError
-from nexus.storage.disk import sync_directory, sync_file
+from nexus.storage.disk import sync_directory, sync_file, write_at
 
 _BLOCK: Final = 1 << 20
 _PART: Final = ".part-"
@@ -30,7 +30,7 @@ class DirectoryStore:
     def put(self, name: str, data: bytes) -> None:
         """Write a file beside its place, sync it, give it its name."""
         with self._written(name) as part, part.open("wb", buffering=0) as file:
-            file.write(data)
+            write_at(file.fileno(), data, 0)
             sync_file(file.fileno())
 
     def put_file(self, name: str, path: Path) -> None:
