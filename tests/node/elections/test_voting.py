@@ -9,7 +9,7 @@ from nexus.model.cluster import LinkState, Role
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
 from nexus.storage.wal import WriteAheadLog
-from node.builders import Crowd, caught_up, count, run, until
+from node.builders import Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, master_among, voters, written
 
 
@@ -115,6 +115,27 @@ async def test_a_wiped_voter_is_no_voter_and_learns(crowd: Crowd) -> None:
     assert empty.node_id not in dict(voting.voters)
     await until(lambda: isinstance(empty._duties.duty, Voting))
     await until(lambda: empty._duties.voting().voters == voting.voters)
+
+
+async def test_voters_that_have_all_moved_elect_again_and_are_logged_where_they_are(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd)
+    await written(nodes, CREATE)
+    ids = {node.node_id for node in nodes}
+    for node in nodes:
+        await node.stop()
+
+    moved = await voters(crowd)
+    master = await written(moved, "insert into t values (1)")
+
+    assert {node.node_id for node in moved} == ids
+    for node in moved:
+        await until(lambda: len(master.replicas()) == 2)
+        await master.add_voter(node.node_id, address_of(node))
+    logged = {one.id: one.addr for one in master.members().members if one.voter}
+    assert logged == {node.node_id: address_of(node) for node in moved}
+    await caught_up(moved[0], await run(master, "insert into t values (2)"))
 
 
 async def test_an_operator_promotes_by_election_only_where_a_majority_agrees(

@@ -1,6 +1,7 @@
 """Named databases beside the main one: a log each, and the main one's master."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -284,6 +285,10 @@ async def test_an_error_nobody_expected_ends_no_alignment_and_is_told_once(
     assert told["exc_info"]
 
 
+def is_left_alone(master: Any) -> bool:
+    return not any(one.connected_seconds for one in master.replicas())
+
+
 async def test_every_line_of_a_named_database_names_it(crowd: Crowd) -> None:
     with capture_logs(processors=[merge_contextvars]) as lines:
         master = await crowd.node("master", databases="orders")
@@ -291,7 +296,8 @@ async def test_every_line_of_a_named_database_names_it(crowd: Crowd) -> None:
         orders = replica.named["orders"]
         await until(lambda: orders.status().state is LinkState.STREAMING)
         await replica.stop()
-        await until(lambda: not any(one.connected_seconds for one in master.replicas()))
+        for one in (master, master.named["orders"]):
+            await until(partial(is_left_alone, one))
     told = {
         event: {line.get("database") for line in lines if line["event"] == event}
         for event in ("reign_began", "replica_joined", "follows", "replica_gone")

@@ -4,7 +4,7 @@ It is empty, or holds an imported database.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -124,3 +124,14 @@ def warn_of_peers(parts: Parts, voters: Mapping[str, str]) -> None:
         log.warning("peers_differ", configured=peers, in_force=tuple(voters.values()))
     if voters and len(voters) % 2 == 0:
         log.warning("even_voters", detail=of_even_voters(len(voters)))
+
+
+def places_of(parts: Parts, voters: Iterable[tuple[str, str]]) -> set[str]:
+    """Where the other voters are: by the log, and by what is configured here.
+
+    Where machines have got other addresses nobody reigns who could log them. Whoever
+    answers proves by its id which voter it is: the list adds none.
+    """
+    own = parts.state.node_id
+    logged = {address for node_id, address in voters if node_id != own}
+    return logged | {*parts.config.replication.peers} - {parts.address}

@@ -16,6 +16,7 @@ from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.node.chronicle import Chronicle, read_chronicle
 from nexus.node.clock import now_ms
 from nexus.node.elections.ballots import Ballots
+from nexus.node.elections.forming import places_of
 from nexus.node.elections.pendingreads import PendingReads
 from nexus.node.elections.votelinks import (
     VoteHooks,
@@ -310,8 +311,7 @@ class Voting:
         self.take(self.member.vote(sender, message, now_ms()))
 
     def _reach(self) -> None:
-        own = self.parts.state.node_id
-        self.links.reach(address for node_id, address in self.voters if node_id != own)
+        self.links.reach(places_of(self.parts, self.voters))
 
     def _hello(self) -> Hello:
         parts = self.parts

@@ -112,7 +112,7 @@ def members(duties: Duties) -> MembersView:
 
 
 async def add_voter(duties: Duties, node_id: str, address: str) -> MembersView:
-    """Have a node that follows this master vote from now on."""
+    """Have a node that follows this master vote from now on, or be logged elsewhere."""
     known = members(duties)
     member = next((one for one in known.members if one.id == node_id), None)
     if member is None or not member.connected:
@@ -121,10 +121,14 @@ async def add_voter(duties: Duties, node_id: str, address: str) -> MembersView:
             f"{node_id} does not follow this master: start it with "
             f"replication.master_addr first (connected are {ids})"
         )
-    if member.voter:
-        raise ClusterChangeError(f"{node_id} is a voter already")
+    if member.voter and address in ("", member.addr):
+        raise ClusterChangeError(
+            f"{node_id} is a voter already, logged at {member.addr}; if it is "
+            "elsewhere by now, give that address"
+        )
     _, configuration = duties.voting().configuration
-    voters = (*configuration.voters, (node_id, address or member.addr))
+    others = tuple(one for one in configuration.voters if one[0] != node_id)
+    voters = (*others, (node_id, address or member.addr))
     return await _configure(duties, replace(configuration, voters=voters))
 
 
