@@ -3,10 +3,12 @@
 import ast
 import re
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "nexus"
@@ -146,3 +148,16 @@ def test_what_is_compiled_declares_nothing_that_mypyc_would_change(module: str) 
 
 def test_nothing_compiled_lies_among_the_sources() -> None:
     assert list((ROOT / "src").rglob("*.so")) == []
+
+
+def test_the_oldest_python_of_a_release_can_install_what_is_locked() -> None:
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    wants = {one.name: one.metadata["Requires-Python"] for one in distributions()}
+    newer = {
+        name: asked
+        for name, asked in wants.items()
+        if asked and not SpecifierSet(asked).contains(oldest)
+    }
+
+    assert len(wants) > 100
+    assert newer == {}

@@ -100,7 +100,8 @@ def test_a_name_gives_a_terminal_no_orders_and_no_lines(
 
 
 def test_a_database_without_tables_is_told_so(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "empty.db").touch()
+    with closing(apsw.Connection(str(tmp_path / "empty.db"))) as connection:
+        connection.execute("create table t(a); drop table t")
 
     assert "there is no table" in run("check", tmp_path / "empty.db").output
 

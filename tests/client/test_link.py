@@ -27,7 +27,7 @@ def silence(_: Message) -> list[Message]:
 
 
 def opened(node: ScriptedNode, secret: str = "") -> Link:
-    return Link.open(node.address, secret, timeout_s=5)
+    return Link.open(node.address, secret, timeout_s=60)
 
 
 def test_answers_are_told_apart_by_their_requests() -> None:
@@ -137,7 +137,7 @@ def test_nobody_at_an_address_is_lost() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(LinkLostError, match="refused"):
-        Link.open(f"127.0.0.1:{port}", "", timeout_s=5)
+        Link.open(f"127.0.0.1:{port}", "", timeout_s=60)
 
 
 def test_a_node_that_never_answers_attach_is_lost() -> None:

@@ -31,7 +31,7 @@ def silence(_: Message) -> list[Message]:
 
 def links_to(*nodes: ScriptedNode, read: ReadFrom = ReadFrom.MASTER) -> Links:
     addresses = tuple(node.address for node in nodes)
-    return Links(Target(addresses, read=read, timeout_s=5))
+    return Links(Target(addresses, read=read, timeout_s=60))
 
 
 def test_a_search_is_given_up_when_another_thread_says_so() -> None:
@@ -75,7 +75,7 @@ def test_a_node_that_answers_after_the_end_is_let_go(
 
 
 def soon() -> int:
-    return now_ms() + 5000
+    return now_ms() + 60_000
 
 
 def test_a_connection_is_kept_and_shared_by_both_purposes() -> None:
@@ -126,11 +126,18 @@ def test_the_nearest_is_looked_for_among_all() -> None:
         links.close()
 
 
-def test_the_reason_of_the_last_try_is_told() -> None:
-    with ScriptedNode(silence, REPLICA) as replica:
+def test_the_reason_of_the_last_try_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_ms = [0]
+    monkeypatch.setattr("nexus.client.links.now_ms", lambda: clock_ms[0])
+
+    def told(_: Attach) -> Message:
+        clock_ms[0] = 60_000  # the time is up as it answers
+        return REPLICA
+
+    with ScriptedNode(silence, told) as replica:
         links = links_to(replica)
         with pytest.raises(NoMasterError, match="is no master just now"):
-            links.find(Purpose.WRITE, now_ms() + 100)
+            links.find(Purpose.WRITE, 60_000)
         links.close()
 
 
@@ -171,7 +178,7 @@ def test_an_http_port_is_told_at_once(told: bytes, words: str) -> None:
 
 def test_an_http_port_beside_a_node_is_passed_over() -> None:
     with http_port() as address, ScriptedNode(silence) as node:
-        links = Links(Target((address, node.address), timeout_s=5))
+        links = Links(Target((address, node.address), timeout_s=60))
 
         assert links.find(Purpose.WRITE, soon()).address == node.address
         links.close()
@@ -183,7 +190,7 @@ def test_an_http_port_beside_a_node_is_passed_over() -> None:
 def links_over_tls(office: Office, *nodes: ScriptedNode) -> Links:
     addresses = tuple(node.address for node in nodes)
     context = client_context(office.nobody())
-    return Links(Target(addresses, timeout_s=5, tls=context))
+    return Links(Target(addresses, timeout_s=60, tls=context))
 
 
 def test_the_other_nodes_serve_where_one_has_a_certificate_that_does_not_hold(
@@ -255,13 +262,15 @@ def test_a_replica_that_passes_nobody_on_is_asked_for_that_once_a_second() -> No
         asked.append(attach)
         return replace(REPLICA, master_addr=gone.address)
 
+    begun_ms = now_ms()
     with ScriptedNode(silence, told) as replica:
         links = links_to(gone, replica)
-        with pytest.raises(NoMasterError, match="is no master just now"):
-            links.find(Purpose.WRITE, now_ms() + 1500)
+        with pytest.raises(NoMasterError):
+            links.find(Purpose.WRITE, begun_ms + 1500)
+    seconds = (now_ms() - begun_ms) // 1000  # one, unless this machine was held up
 
     wishes = [attach for attach in asked if TO_MASTER in attach.features]
-    assert len(wishes) == 1
+    assert 1 <= len(wishes) <= seconds
     assert len(asked) > 2
 
 

@@ -437,9 +437,11 @@ def test_a_transaction_whose_node_is_gone_is_lost(answer: Any) -> None:
         session.close()
 
 
-def lost_commit(*answers: Any) -> tuple[ScriptedNode, RemoteSession]:
+def lost_commit(
+    *answers: Any, timeout_s: float = 60.0
+) -> tuple[ScriptedNode, RemoteSession]:
     node = scripted(usual, usual, *answers)
-    session = RemoteSession.open(node.url, timeout_s=1)
+    session = RemoteSession.open(node.url, timeout_s=timeout_s)
     session.begin()
     session.run_inside(INSERT)
     return node, session
@@ -469,7 +471,7 @@ def test_a_commit_that_never_arrived_is_a_lost_transaction() -> None:
 
 
 def test_a_commit_of_which_nobody_knows_is_an_unknown_outcome() -> None:
-    node, session = lost_commit(*[None] * 1000)
+    node, session = lost_commit(*[None] * 1000, timeout_s=2.0)
     with node:
         with pytest.raises(OutcomeUnknownError, match="COMMIT was sent"):
             session.commit()

@@ -1,13 +1,15 @@
 """Real node processes on loopback, for tests that pull the plug."""
 
+import atexit
 import multiprocessing
 import os
 import signal
 import socket
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -21,7 +23,9 @@ from e2e.namespaces import Machine
 from e2e.releases import Released
 from e2e.serving import serve_as
 
-PORTS: Final = range(10_000, 32_768)
+PORTS: Final = range(10_000, 20_000)
+"""Those of `nexus demo` and `nexus bench` begin behind them."""
+
 CHANCE: Final = SystemRandom()
 """Not the tests' own, which is the same in every job."""
 
@@ -48,17 +52,40 @@ CLIENT = httpx.Client(verify=False, trust_env=False, timeout=30.0)
 """One for all calls: making one loads the system's certificates, 50 ms each time."""
 
 
+MOST_RESERVED: Final = 64
+"""More than one test uses."""
+
+RESERVED: Final[deque[socket.socket]] = deque()
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now.
+    """A port that nobody listens on, and that no other test takes meanwhile.
 
     Below those that the system gives to whoever connects: one of them might be
-    somebody's until the node is there, or while it is dead.
+    somebody's until the node is there, or while it is dead. What keeps other jobs of
+    the suite from taking it in that time is the same port of UDP, which nobody else
+    uses, held by this process.
     """
     while True:
         port = CHANCE.choice(PORTS)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind(("127.0.0.1", port))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        RESERVED.append(mark)
+        if len(RESERVED) > MOST_RESERVED:
+            RESERVED.popleft().close()
+        return port
+
+
+@atexit.register
+def _give_ports_back() -> None:
+    while RESERVED:
+        RESERVED.popleft().close()
 
 
 def wait_until(

@@ -23,7 +23,7 @@ def impatient(tmp_path: Path) -> Iterator[Embedded]:
         tmp_path / "data",
         bind="127.0.0.1:0",
         http_addr="127.0.0.1:0",
-        limits__idle_transaction_ms=500,
+        limits__idle_transaction_ms=1_000,
     ) as node:
         with node.connect() as other:
             other.execute("create table t(v)")

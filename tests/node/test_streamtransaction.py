@@ -53,7 +53,7 @@ async def test_savepoints_outside_a_transaction_are_one(
 async def test_an_idle_writer_is_lost_and_nothing_after_it_is_done(
     crowd: Crowd,
 ) -> None:
-    node = await crowd.node("b", limits__idle_transaction_ms=500)
+    node = await crowd.node("b", limits__idle_transaction_ms=1_000)
     await run(node, "create table t(v)")
     stream = node.open_stream()
     await say(stream, "begin immediate", "insert into t values (1)")
@@ -68,7 +68,7 @@ async def test_an_idle_writer_is_lost_and_nothing_after_it_is_done(
 
 
 async def test_an_idle_reader_gives_its_state_up(crowd: Crowd) -> None:
-    node = await crowd.node("b", limits__idle_transaction_ms=500)
+    node = await crowd.node("b", limits__idle_transaction_ms=1_000)
     await run(node, "create table t(v)")
     stream = node.open_stream()
     await say(stream, "begin", "select * from t")

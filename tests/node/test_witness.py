@@ -41,7 +41,7 @@ async def test_a_witness_makes_the_majority_and_keeps_no_rows(crowd: Crowd) -> N
     assert (status.lag, status.lag_seconds) == (0, 0.0)
     seen = next(one for one in master.replicas() if one.id == witness.node_id)
     assert (seen.last_ack_offset, seen.lag, seen.lag_seconds) == (response.offset, 0, 0)
-    assert witness.replica_stats().entries_received == response.offset
+    assert witness.replica_stats().entries_received >= response.offset
     assert not (witness.config.data_dir / "nexus.db").exists()
     assert witness.ready(None) == (
         False,

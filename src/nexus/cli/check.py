@@ -32,7 +32,7 @@ def check(
     file: DatabaseFile, *, functions: FunctionModules = "", as_json: AsJson = False
 ) -> None:
     """Report what in a database must change to replicate it."""
-    require_file(file)
+    refuse_directory(file)
     report = check_database(file, functions_of(functions))
     if as_json:
         print_json(report_document(report))
@@ -42,9 +42,13 @@ def check(
         raise NotDoneError(refusal(file, report))
 
 
-def require_file(path: Path) -> None:
+def refuse_directory(path: Path) -> None:
     """Raise NotDoneError for a directory, which says what was meant instead."""
-    if not path.is_dir():
+    try:
+        is_directory = path.is_dir()
+    except OSError:
+        return  # why it cannot be reached is told of a file just as well
+    if not is_directory:
         return
     database = DataDirectory(path).database
     if database.is_file():

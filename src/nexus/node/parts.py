@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from nexus.node.backup.seeding import seed_replica
 from nexus.node.copied import notice_copy
 from nexus.node.execution import Executor
 from nexus.node.guest import Guest, path_of
+from nexus.node.lasting import LastingExecutor
 from nexus.node.network.admittance import Admittance
 from nexus.node.network.port import MAIN, Port
 from nexus.node.network.security import TransportSecurity
@@ -61,7 +61,7 @@ class Parts:
     publisher: Publisher
     executor: Executor
     views: Views
-    hashing: ThreadPoolExecutor
+    hashing: LastingExecutor
     snapshots: SnapshotStore
     sender: SnapshotSender
     receiver: SnapshotReceiver
@@ -271,7 +271,7 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
     snapshots, receiver = _snapshots(config, storage.directory)
     sender = SnapshotSender(snapshots, database, log, hooks.events, measures)
     waiters = OffsetWaiters(lambda: database.position.offset)
-    hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
+    hashing = LastingExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
         config=config,
         loop=asyncio.get_running_loop(),

@@ -31,7 +31,7 @@ async def test_what_a_master_commits_can_be_restored(
 
     assert (status.lag, status.lag_seconds, status.last_error) == (0, 0.0, "")
     assert status.url == str(tmp_path / "arc")
-    assert status.snapshots == 1
+    await until(lambda: status_of(node).snapshots == 1)
     rows = await asyncio.to_thread(restored, tmp_path / "arc", tmp_path / "copy")
     assert [v for _, v in rows] == list(range(20))
 
@@ -96,6 +96,7 @@ async def test_a_promoted_replica_goes_on_where_the_master_stopped(
     await archived(old)
     await caught_up(new, before)
     await old.stop()
+    await until(lambda: not new.status().connected)
 
     await new.promote(force=False)
     await run(new, "insert into t(v) values ('new')")

@@ -10,6 +10,7 @@ import pytest
 
 from nexus.config.settings import ArchiveSettings
 from nexus.node.backup import carrying
+from nexus.node.backup.carrying import ReignArchive
 from node.archives import (
     INTERVAL_MS,
     archived,
@@ -61,16 +62,23 @@ async def test_the_log_keeps_what_is_not_archived_up_to_its_limit(
     parts.archiving._settings = ArchiveSettings(interval_ms=INTERVAL_MS, hold_size=1)
     await until(lambda: parts.log.first_offset > first + 1)
     store.refuses = False
-    status = await archived(node)
+    await archived(node)
 
-    assert status.snapshots == 2
+    await until(lambda: status_of(node).snapshots == 2)
     rows = await asyncio.to_thread(restored, tmp_path / "faulty", tmp_path / "copy")
     assert len(rows) == 200
 
 
 async def test_a_snapshot_that_fails_is_tried_again(
-    crowd: Crowd, tmp_path: Path
+    crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    troubles: list[str] = []
+
+    def watched(work: ReignArchive, name: str, value: object) -> None:
+        if name == "snapshots":
+            troubles.append(work.snapshot_error)
+        object.__setattr__(work, name, value)
+
     node = await master_with(crowd, tmp_path / "arc")
     store = faulty(node, tmp_path)
     await archived(node)
@@ -81,10 +89,12 @@ async def test_a_snapshot_that_fails_is_tried_again(
     await until(lambda: "no snapshot" in status_of(node).last_error)
     await run(node, "insert into t(v) values (1)")
     await archived(node)
+    monkeypatch.setattr(ReignArchive, "__setattr__", watched)
     store.refuses_files = False
 
     await until(lambda: status_of(node).snapshots == 2)
     assert status_of(node).last_error == ""
+    assert troubles == [""], "what is counted has no error any more"
 
 
 @dataclass

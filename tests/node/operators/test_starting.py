@@ -73,10 +73,12 @@ async def test_a_stopped_learner_that_follows_again_costs_no_failover(
     status = await learner.stop_replication()
     assert status.role is Role.STANDALONE
 
+    before = len(master.history().reigns)
     asked = master if asks == "the master" else other
     await learner.start_replication(Role.REPLICA, address_of(asked))
 
     await until(lambda: master.status().epoch > status.epoch)
     await until(lambda: learner.status().state is LinkState.STREAMING)
     assert master.status().role is Role.MASTER
-    assert [reign.why for reign in master.history().reigns] == ["failover", "renewal"]
+    since = master.history().reigns[before:]
+    assert {reign.why for reign in since} == {"renewal"}

@@ -227,6 +227,7 @@ async def test_a_consumer_goes_on_at_the_new_master(crowd: Crowd) -> None:
     await caught_up(new, await run(old, INSERT))
     (*_, last) = await all_of(old, "0")
     await old.stop()
+    await until(lambda: not new.status().connected)
     await new.promote(force=False)
     await run(new, INSERT)
 

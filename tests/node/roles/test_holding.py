@@ -51,10 +51,10 @@ async def test_a_delayed_replica_acknowledges_at_once_and_applies_nothing_yet(
     master, late = await pair(crowd)
 
     done = await written(master, late, 3)
+    await until(lambda: master.replicas()[0].last_ack_offset == done[-1].offset)
     (seen,) = master.replicas()
     status = late.status()
 
-    await until(lambda: master.replicas()[0].last_ack_offset == done[-1].offset)
     assert status.applied_offset == 0
     assert (status.state, status.lag, status.lag_seconds) == (LinkState.STREAMING, 0, 0)
     assert (status.held_back, status.apply_delay_ms) == (done[-1].offset, DAY_MS)

@@ -33,6 +33,7 @@ from nexus.storage.snapshots.store import (
     SnapshotStore,
 )
 from nexus.storage.wal import WriteAheadLog
+from node.builders import PATIENCE_S, until
 from replication.examples import MASTER_NODE, PEER, history
 from storage.logs import ROOMY
 from storage.snapshotting import fill, opened, position, store_at
@@ -227,7 +228,7 @@ def held_back(
     def slowly(*arguments: Any, **options: Any) -> Any:
         packed = pack(*arguments, **options)
         written.set()
-        assert released.wait(20)
+        assert released.wait(PATIENCE_S)
         return packed
 
     monkeypatch.setattr(Packer, "pack", slowly)
@@ -252,7 +253,7 @@ async def test_a_snapshot_is_sent_while_it_is_made_to_all_who_ask_meanwhile(
     early_chunk = SnapshotStore.early_chunk
     monkeypatch.setattr(sending.store, "early_chunk", noted)
     first = asyncio.create_task(sending.sent(takes_growing=True))
-    await asyncio.to_thread(written.wait, 20)
+    await asyncio.to_thread(written.wait, PATIENCE_S)
     both = await asyncio.gather(first, sending.sent(takes_growing=True))
 
     (made,) = sending.store.list()
@@ -263,14 +264,23 @@ async def test_a_snapshot_is_sent_while_it_is_made_to_all_who_ask_meanwhile(
 async def test_a_transfer_goes_on_while_its_snapshot_is_still_being_made(
     sending: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+    making = sending.sender._making
+
+    async def noted(*order: Any) -> Any:
+        found = await making(*order)
+        asked.append(found)
+        return found
+
+    monkeypatch.setattr(sending.sender, "_making", noted)
     written, released = held_back(sending, monkeypatch)
     first = asyncio.create_task(sending.sent(takes_growing=True))
-    await asyncio.to_thread(written.wait, 20)
+    await asyncio.to_thread(written.wait, PATIENCE_S)
     (work,) = (sending.store._directory).glob("*.work")
     going_on = sending.sent(snapshot_id=work.stem, next_chunk=2, takes_growing=True)
     rest = asyncio.create_task(going_on)
     whole = asyncio.create_task(sending.sent())
-    await asyncio.sleep(0.05)
+    await until(lambda: len(asked) == 3)
     released.set()
     await asyncio.gather(first, rest, whole)
 
@@ -285,12 +295,11 @@ async def test_one_that_is_made_of_a_history_that_was_left_is_not_shared(
 ) -> None:
     written, released = held_back(sending, monkeypatch)
     first = asyncio.create_task(sending.sent(takes_growing=True))
-    await asyncio.to_thread(written.wait, 20)
+    await asyncio.to_thread(written.wait, PATIENCE_S)
     sending.database.begin()
     sending.database.commit(Position(Epoch(4), Offset(3), HistoryId("other")))
     other = history((3, "h", 1), (4, "other", 3))
     second = asyncio.create_task(sending.sent(of=other, takes_growing=True))
-    await asyncio.sleep(0.05)
     released.set()
     await asyncio.gather(first, second)
 

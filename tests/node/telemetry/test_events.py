@@ -1,5 +1,6 @@
 """Events are logged, kept in their order, and counted."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 from nexus.model.position import Offset
 from nexus.node.telemetry.events import EventLog
 from nexus.replication.effects import Level, Report
+from node.builders import PATIENCE_S
 
 
 @pytest.fixture
@@ -52,6 +54,33 @@ def test_ids_rise_even_within_one_microsecond(
     events.info("resumed", "")
 
     assert [event.id for event in events.since(0)] == [5, 6]
+
+
+def test_events_of_two_threads_are_kept_in_the_order_of_their_ids(
+    events: EventLog,
+) -> None:
+    """Whoever has read one of them is given the other."""
+    begun, goes_on = threading.Event(), threading.Event()
+    looks: list[int] = []
+
+    def place() -> tuple[int, Offset]:
+        if threading.current_thread() is slow:
+            looks.append(1)
+            if len(looks) == 2:  # it is logged, and not kept yet
+                begun.set()
+                assert goes_on.wait(PATIENCE_S)
+        return 1, Offset(1)
+
+    slow = threading.Thread(target=events.info, args=("voted", ""))
+    events.locate(place)
+    slow.start()
+    assert begun.wait(PATIENCE_S)
+    events.info("paused", "")
+    (known,) = events.since(0)
+    goes_on.set()
+    slow.join()
+
+    assert [event.kind for event in events.since(known.id)] == ["voted"]
 
 
 def test_the_newest_are_kept_and_all_are_counted(events: EventLog) -> None:

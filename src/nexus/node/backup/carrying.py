@@ -183,11 +183,12 @@ class ReignArchive:
         else:
             self._failures = 0
             self._made_at_s = time.monotonic()
-            self.snapshots += 1
             self.snapshot_error = ""
             self._events.info(
                 "archive_snapshot", f"up to entry {name.offset}: {size:,} bytes"
             )
+            # Last: another thread that finds it counted finds no error any more.
+            self.snapshots += 1
 
     def _make(self, made: "Future[tuple[SnapshotName, int]]") -> None:
         try:

@@ -3,6 +3,7 @@
 The event stream, the dashboard and the metrics all read them here.
 """
 
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -51,6 +52,7 @@ class EventLog:
         self._counts: Counter[str] = Counter()
         self._place: Callable[[], tuple[int, Offset]] = lambda: (0, Offset(0))
         self._named: dict[str, str] = {}
+        self._keeping = threading.Lock()
 
     def locate(
         self, place: Callable[[], tuple[int, Offset]], database: str = ""
@@ -98,15 +100,18 @@ class EventLog:
     def record(self, level: Level, kind: str, detail: str) -> None:
         """Log it and keep it."""
         self.tell(level, kind, detail)
-        now_us = time.time_ns() // 1000
-        if self._kept:
-            now_us = max(now_us, self._kept[-1].id + 1)
-        at = datetime.fromtimestamp(now_us / 1e6, UTC).isoformat(
-            timespec="milliseconds"
-        )
         epoch, offset = self._place()
-        self._counts[kind] += 1
-        self._kept.append(NodeEvent(now_us, at, kind, level, epoch, offset, detail))
+        # Two threads with one id, or kept in the other order: whoever has read the one
+        # would never be given the other.
+        with self._keeping:
+            now_us = time.time_ns() // 1000
+            if self._kept:
+                now_us = max(now_us, self._kept[-1].id + 1)
+            at = datetime.fromtimestamp(now_us / 1e6, UTC).isoformat(
+                timespec="milliseconds"
+            )
+            self._counts[kind] += 1
+            self._kept.append(NodeEvent(now_us, at, kind, level, epoch, offset, detail))
 
     def tell(self, level: Level, kind: str, detail: str) -> None:
         """A line of the log, and nothing that is kept."""
