@@ -12,6 +12,7 @@ from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
 from nexus.node.backup.archiving import Archiving, archiving_of, store_of
 from nexus.node.backup.seeding import seed_replica
+from nexus.node.copied import notice_copy
 from nexus.node.execution import Executor
 from nexus.node.guest import Guest, path_of
 from nexus.node.lasting import LastingExecutor
@@ -227,6 +228,7 @@ async def open_parts(opening: Opening) -> Parts:
     node_id = guest.node_id if guest else None
     storage = await asyncio.to_thread(open_storage, config, node_id)
     try:
+        await asyncio.to_thread(notice_copy, storage, config)
         port = await _port(config, opening.host, storage)
     except BaseException:
         await asyncio.to_thread(storage.close)
