@@ -51,10 +51,12 @@ def test_where_a_node_lets_us_not_in_that_is_said_and_not_that_none_is_master(
     start: Start,
 ) -> None:
     master = start().problem("GET /replication/status", 401, detail="no token")
+    master.on("GET /health", {"status": "ok", "node_id": "m", "role": "master"})
 
     (view,) = look([master.url], "")
 
     assert view.refuses
+    assert (view.role, view.status["node_id"]) == ("master", "m")
     with pytest.raises(NotDoneError, match="no token; give a token"):
         master_of([view])
 

@@ -106,6 +106,31 @@ def test_a_silent_node_proves_nothing(
     assert url in ended.error
 
 
+def test_a_witness_that_lets_us_not_in_has_no_rows_to_compare(
+    run: Run, start: Start
+) -> None:
+    master, witness = start(), start()
+    joined(master, witness)
+    master.on("POST /replication/verify", {"offset": 41})
+    master.on(f"GET {MARK}", hashes(a="11"))
+    witness.problem("GET /replication/status", 401, detail="no token")
+    witness.on("GET /health", {"status": "ok", "node_id": "w", "role": "witness"})
+
+    assert run("verify", master.url, witness.url).status == 0
+
+
+def test_a_replica_that_lets_us_not_in_proves_nothing(
+    run: Run, cluster: tuple[FakeNode, FakeNode]
+) -> None:
+    cluster[1].problem("GET /replication/status", 401, detail="no token")
+    cluster[1].on("GET /health", {"status": "ok", "node_id": "r", "role": "replica"})
+
+    ended = run("verify", cluster[0].url)
+
+    assert ended.status == 1
+    assert f"{cluster[1].url}: no token" in ended.error
+
+
 def test_json_says_equal_and_every_hash(
     run: Run, cluster: tuple[FakeNode, FakeNode]
 ) -> None:

@@ -48,6 +48,40 @@ connection.execute("insert into t values (1)")
 """
 
 
+AT_EXIT = """
+import atexit, sys, nexus
+node = nexus.open(sys.argv[1], bind="127.0.0.1:0", http_addr="127.0.0.1:0")
+connection = node.connect(autocommit=True)
+connection.execute("create table t(v integer primary key)")
+
+@atexit.register
+def ends():
+    place = connection.last_position
+    connection.execute("insert into t values (1)")
+    with connection.changes(since=place, limit=1) as feed:
+        print([change.new for change in feed])
+    node.close()
+    with nexus.open(sys.argv[1]) as again, again.connect() as reader:
+        print(reader.execute("select v from t").fetchall())
+"""
+
+
+def test_a_handler_of_atexit_may_write_and_close_the_node(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", AT_EXIT, tmp_path],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert "Error" not in done.stderr
+    assert [line for line in done.stdout.splitlines() if line[0] == "["] == [
+        "[{'v': 1}]",
+        "[(1,)]",
+    ]
+
+
 def test_a_program_that_leaves_a_transaction_open_ends(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", LEFT, tmp_path],

@@ -32,7 +32,7 @@ def check(
     file: DatabaseFile, *, functions: FunctionModules = "", as_json: AsJson = False
 ) -> None:
     """Report what in a database must change to replicate it."""
-    require_file(file)
+    refuse_directory(file)
     report = check_database(file, functions_of(functions))
     if as_json:
         print_json(report_document(report))
@@ -42,12 +42,16 @@ def check(
         raise NotDoneError(refusal(file, report))
 
 
-def require_file(path: Path) -> None:
+def refuse_directory(path: Path) -> None:
     """Raise NotDoneError for a directory, which says what was meant instead."""
-    if not path.is_dir():
-        return
     database = DataDirectory(path).database
-    if database.is_file():
+    try:
+        is_directory, is_of_a_node = path.is_dir(), database.is_file()
+    except OSError:
+        return  # what cannot be looked into is told of as a file is
+    if not is_directory:
+        return
+    if is_of_a_node:
         raise NotDoneError(
             f"'{path}' is a node's data directory: its {database.name} replicates "
             "already; name the file of a database that is to be imported"

@@ -54,7 +54,7 @@ def look(urls: Iterable[str], secret: str) -> tuple[NodeView, ...]:
         asked.add(url)
         view = _ask(url, secret, named=url in named)
         if view.error and url in names:
-            view = replace(view, status={"node_id": names[url]})
+            view = replace(view, status={"node_id": names[url], **view.status})
         key = view.status.get("node_id") or url
         if key not in views or views[key].error:
             views[key] = view
@@ -145,7 +145,7 @@ def _host(address: str) -> str:
 def master_of(views: Iterable[NodeView]) -> NodeView:
     """The one node that takes writes; NotDoneError where there is none, or two."""
     views = tuple(views)
-    masters = [view for view in views if view.role in WRITERS]
+    masters = [view for view in views if view.role in WRITERS and not view.error]
     if not masters and (refusing := [view for view in views if view.refuses]):
         raise NotDoneError(refusing[0].error)
     if not masters:
@@ -170,8 +170,20 @@ def _ask(url: str, secret: str, *, named: bool) -> NodeView:
             replicas = _replicas_of(remote, str(status.get("role")))
         except CALL_ERRORS as error:
             refuses = isinstance(error, NodeCallError) and error.status in REFUSALS
-            return NodeView(url=url, named=named, error=str(error), refuses=refuses)
+            known = _known_of(remote) if refuses else {}
+            return NodeView(
+                url=url, named=named, status=known, error=str(error), refuses=refuses
+            )
     return NodeView(url=url, named=named, status=status, replicas=replicas)
+
+
+def _known_of(remote: Remote) -> dict[str, Any]:
+    """What a node tells everybody of itself: a load balancer has no token."""
+    try:
+        answer = remote.get("/health", timeout=STATUS_TIMEOUT_S)
+    except CALL_ERRORS:
+        return {}
+    return {name: answer[name] for name in ("node_id", "role") if name in answer}
 
 
 def _replicas_of(remote: Remote, role: str) -> tuple[dict[str, Any], ...]:

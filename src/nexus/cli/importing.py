@@ -4,8 +4,8 @@ from nexus.cli.check import (
     DatabaseFile,
     findings_table,
     refusal,
+    refuse_directory,
     report_document,
-    require_file,
 )
 from nexus.cli.options import AsJson, FunctionModules, NodeDirectory, functions_of
 from nexus.cli.outcome import NotDoneError
@@ -23,7 +23,7 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Make a node's data directory from an existing database file."""
-    require_file(file)
+    refuse_directory(file)
     known = functions_of(functions)
     report = check(file, known)
     if not report.ok:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import typer
 
+from nexus.cli.atmaster import at_master
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.remote import Remote, known_secret
 from nexus.cli.terminal import print_json
@@ -66,10 +67,13 @@ def add(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Make a voter of a replica that streams from the master at URL."""
+    """Make a voter of a replica that streams from the master."""
     body = {"node_id": node_id} | ({"address": address} if address else {})
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.post("/cluster/members", body)
+    answer = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.post("/cluster/members", body),
+    )
     _tell(answer, as_json=as_json)
 
 
@@ -82,9 +86,11 @@ def remove(
     as_json: AsJson = False,
     secret_file: SecretFile = None,
 ) -> None:
-    """Take a voter's vote, at the master's URL; it may be dead."""
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.delete(f"/cluster/members/{quote(node_id, safe='')}")
+    """Take a voter's vote; it may be dead."""
+    path = f"/cluster/members/{quote(node_id, safe='')}"
+    answer = at_master(
+        url, known_secret(secret_file), lambda remote: remote.delete(path)
+    )
     _tell(answer, as_json=as_json)
 
 
@@ -99,8 +105,12 @@ def maintenance(
     secret_file: SecretFile = None,
 ) -> None:
     """Suspend automatic failover, or let it go on."""
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.post("/cluster/maintenance", {"enabled": to is Switch.ON})
+    wish = {"enabled": to is Switch.ON}
+    answer = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.post("/cluster/maintenance", wish),
+    )
     _tell(answer, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from nexus.cli.atmaster import at_master
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
@@ -60,8 +61,11 @@ def switchover(
     secret_file: SecretFile = None,
 ) -> None:
     """Hand over from the master to another voter, losing nothing."""
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.post("/replication/switchover", {"to": to})
+    answer = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.post("/replication/switchover", {"to": to}),
+    )
     said = f"{answer['master_id']} is the master now, after {answer['seconds']:.2f} s"
     _tell(answer, said, as_json=as_json)
 
@@ -83,8 +87,11 @@ def mode(
     wish: dict[str, object] = {"mode": to}
     if quorum is not None:
         wish["sync_quorum"] = quorum
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.post("/replication/mode", wish)
+    answer = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.post("/replication/mode", wish),
+    )
     _tell(answer, f"the mode is {answer['mode']}, whoever reigns", as_json=as_json)
 
 

@@ -29,7 +29,8 @@ CREDENTIAL_HELP: Final = (
 class NodeCallError(NotDoneError):
     """The node answered, and refused; `status` is the HTTP status.
 
-    `index` and `error_offset` tell where the error is, as in StatementError.
+    `index` and `error_offset` tell where the error is, as in StatementError;
+    `master_url` which node can do it, where this one has another role.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class NodeCallError(NotDoneError):
         status: int,
         index: int = 0,
         error_offset: int | None = None,
+        master_url: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.index = index
         self.error_offset = error_offset
+        self.master_url = master_url
 
 
 CALL_ERRORS: Final = (NodeUnreachableError, NodeCallError)
@@ -139,6 +142,7 @@ class Remote:
                 status=response.status_code,
                 index=index,
                 error_offset=error_offset,
+                master_url=_master_url(response),
             )
         return response
 
@@ -226,3 +230,13 @@ def _place(response: httpx.Response) -> tuple[int, int | None]:
         return int(problem.get("index", 0)), problem.get("error_offset")
     except (ValueError, AttributeError):
         return 0, None
+
+
+def _master_url(response: httpx.Response) -> str:
+    """Who can do what a node of this role cannot; empty: nobody is named."""
+    try:
+        problem = response.json()
+        named = problem["code"] == "wrong_role" and problem.get("master_url")
+    except (ValueError, AttributeError, LookupError, TypeError):
+        return ""
+    return str(named or "")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from nexus.cli.atmaster import at_master
 from nexus.cli.options import AsJson, NodeUrl, SecretFile
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
@@ -53,8 +54,10 @@ def create(
 ) -> None:
     """Make a token and print it, this once: it cannot be shown again."""
     body = {"role": role, "name": name, "expires_s": _seconds_of("--expires", expires)}
-    with Remote(url, known_secret(secret_file)) as remote:
-        _tell_new(remote.post("/tokens", body), as_json=as_json)
+    made = at_master(
+        url, known_secret(secret_file), lambda remote: remote.post("/tokens", body)
+    )
+    _tell_new(made, as_json=as_json)
 
 
 @app.command("list")
@@ -84,8 +87,11 @@ def revoke(
     secret_file: SecretFile = None,
 ) -> None:
     """Revoke a token on every node, at once."""
-    with Remote(url, known_secret(secret_file)) as remote:
-        answer = remote.delete(f"/tokens/{_id_of(remote, token)}")
+    answer = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.delete(f"/tokens/{_id_of(remote, token)}"),
+    )
     if as_json:
         print_json(answer)
     else:
@@ -109,9 +115,12 @@ def rotate(
 ) -> None:
     """Replace a token by a new one; the old ends now, or after --grace."""
     body = {"grace_s": _seconds_of("--grace", grace)}
-    with Remote(url, known_secret(secret_file)) as remote:
-        path = f"/tokens/{_id_of(remote, token)}/rotate"
-        _tell_new(remote.post(path, body), as_json=as_json)
+    made = at_master(
+        url,
+        known_secret(secret_file),
+        lambda remote: remote.post(f"/tokens/{_id_of(remote, token)}/rotate", body),
+    )
+    _tell_new(made, as_json=as_json)
 
 
 def _seconds_of(option: str, text: str) -> int:

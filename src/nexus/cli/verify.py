@@ -103,10 +103,10 @@ def fingerprints(
     Where there is an earlier mark `at`, that one. Raises NotDoneError where a node
     cannot say so in time.
     """
+    views = tuple(view for view in views if view.role != "witness")
     for view in views:
         if reason := view.error or _late(view, at, timeout_s):
             raise NotDoneError(reason if view.error else f"{view.url} {reason}")
-    views = tuple(view for view in views if view.role != "witness")
     master = master_of(views)
     offset = at or 0
     if at is None:

@@ -22,6 +22,7 @@ from nexus.embedded.session import NodeSession
 from nexus.errors import NodeStoppedError, RequestError
 from nexus.model.cluster import NodeStatus
 from nexus.model.position import Offset, Position
+from nexus.node.lasting import LastingExecutor
 from nexus.node.node import Node
 
 STOP_TIMEOUT_S: Final = 30.0
@@ -37,6 +38,7 @@ class EmbeddedNode:
         self._node.http_addr = ""  # nothing listens there for this one
         self._closed = False
         self._loop = uvloop.new_event_loop()
+        self._loop.set_default_executor(LastingExecutor())
         self._thread = threading.Thread(
             target=self._run_loop, name="nexus-loop", daemon=True
         )

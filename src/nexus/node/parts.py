@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +12,10 @@ from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
 from nexus.node.backup.archiving import Archiving, archiving_of, store_of
 from nexus.node.backup.seeding import seed_replica
+from nexus.node.copied import notice_copy
 from nexus.node.execution import Executor
 from nexus.node.guest import Guest, path_of
+from nexus.node.lasting import LastingExecutor
 from nexus.node.network.admittance import Admittance
 from nexus.node.network.port import MAIN, Port
 from nexus.node.network.security import TransportSecurity
@@ -60,7 +61,7 @@ class Parts:
     publisher: Publisher
     executor: Executor
     views: Views
-    hashing: ThreadPoolExecutor
+    hashing: LastingExecutor
     snapshots: SnapshotStore
     sender: SnapshotSender
     receiver: SnapshotReceiver
@@ -227,6 +228,7 @@ async def open_parts(opening: Opening) -> Parts:
     node_id = guest.node_id if guest else None
     storage = await asyncio.to_thread(open_storage, config, node_id)
     try:
+        await asyncio.to_thread(notice_copy, storage, config)
         port = await _port(config, opening.host, storage)
     except BaseException:
         await asyncio.to_thread(storage.close)
@@ -269,7 +271,7 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
     snapshots, receiver = _snapshots(config, storage.directory)
     sender = SnapshotSender(snapshots, database, log, hooks.events, measures)
     waiters = OffsetWaiters(lambda: database.position.offset)
-    hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
+    hashing = LastingExecutor(HASHING_THREADS, thread_name_prefix="nexus-hash")
     return Parts(
         config=config,
         loop=asyncio.get_running_loop(),

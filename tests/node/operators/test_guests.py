@@ -12,10 +12,12 @@ from structlog.testing import capture_logs
 from nexus.errors import ClusterChangeError, DiskFullError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
 from nexus.model.token import TokenRole
+from nexus.node.etcd.holding import Keyholding
 from nexus.node.node import Node
 from nexus.node.operators import guests
 from nexus.node.roles.following import Following
 from nexus.node.roles.reigning import Reigning
+from nexus.node.transactions import TransactionManager
 from nexus.protocol.calls import Attached
 from nexus.protocol.databases import features_for
 from nexus.protocol.messages import Error
@@ -351,6 +353,36 @@ async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintena
 
     assert await count(orders[1]) == 1
     assert holding(orders[1]).heirs == frozenset()
+
+
+async def test_under_etcd_a_named_database_without_space_takes_the_main_one_along(
+    keepers: Keepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await keepers.node("a", "master", databases="orders")
+    second = await keepers.node("b", databases="orders")
+    orders = [node.named["orders"] for node in (first, second)]
+    for one in (first, orders[0]):
+        await until(lambda one=one: opened(one) and len(listed(one)) == 2)  # type: ignore[misc]  # a default binds the loop's value
+    await written([orders[0]], "create table t(v)")
+    await written([orders[0]], "insert into t values (1)")
+
+    monkeypatch.setattr(Keyholding, "lease_s", 0.2)
+    reigning = holding(orders[0]).reigning
+    assert reigning is not None
+    run_there, full = TransactionManager.run, reigning.manager
+
+    async def refused(manager: TransactionManager, call: Any) -> object:
+        if manager is full:
+            raise DiskFullError("no space left")
+        return await run_there(manager, call)
+
+    monkeypatch.setattr(TransactionManager, "run", refused)
+    reigning._space.begins(DiskFullError("no space left"))
+
+    await until(lambda: opened(second) and opened(orders[1]))
+    await written([orders[1]], "insert into t values (2)")
+    assert await count(orders[1]) == 2
+    assert [opened(one) for one in (first, orders[0])] == [False, False]
 
 
 async def test_under_etcd_each_database_survives_the_loss_of_its_master(

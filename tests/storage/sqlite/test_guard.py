@@ -1,6 +1,7 @@
 """What breaks SQLite's locks is noticed before anybody is told that a row is safe."""
 
 import fcntl
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus.errors import ForeignWriteError, SecondSQLiteError, StorageError
+from nexus.errors import ForeignWriteError, ForkedError, SecondSQLiteError, StorageError
 from nexus.storage.database import Database
 from nexus.storage.sqlite import guard
 from nexus.storage.sqlite.guard import Guard, refuse_second_opener, require_locks
@@ -40,6 +41,20 @@ def run_child(script: str, path: Path) -> str:
         text=True,
     )
     return done.stdout
+
+
+def test_a_child_is_told_that_its_parent_has_opened_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Guard(tmp_path / "nexus.db")
+    watched.check_process()
+    parent = os.getpid()
+
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+
+    assert watched.is_forked
+    with pytest.raises(ForkedError, match=f"process {parent} .* process {parent + 1};"):
+        watched.check_process()
 
 
 def test_a_second_sqlite_in_the_process_loses_commits_without_nexus(

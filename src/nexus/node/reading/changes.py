@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from nexus.errors import LogGapError, NodeStoppedError, NotAppliedError
 from nexus.model.change import Change, Place
 from nexus.model.position import EpochHistory, Offset
+from nexus.node.lasting import LastingExecutor
 from nexus.node.reading.waiters import OffsetWaiters
 from nexus.replication.resumption import require_known, require_retained
 from nexus.storage.database import Database
@@ -70,7 +70,7 @@ class ChangeFeed:
         self._database = database
         self._log = log
         self._waiters = waiters
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="nexus-changes")
+        self._threads = LastingExecutor(THREADS, thread_name_prefix="nexus-changes")
         self._closed = False
 
     def close(self) -> None:

@@ -10,9 +10,11 @@ import apsw
 
 from nexus.errors import RefusedStatementError, StorageError
 from nexus.model.statements import quote
+from nexus.storage.importing.files import require_file
 from nexus.storage.importing.findings import Finding, Report
 from nexus.storage.importing.foreignkeys import foreign_keys
 from nexus.storage.importing.lacking import lacking
+from nexus.storage.importing.unnumbered import unnumbered_keys
 from nexus.storage.schema.statements import read_schema_statement, refuse_unreplicable
 from nexus.storage.schema.system import PREFIX
 from nexus.storage.schema.tables import Table, read_tables
@@ -27,8 +29,7 @@ def check(path: Path, functions: Functions = NO_FUNCTIONS) -> Report:
 
     `functions` are those that the node will have.
     """
-    if not path.is_file():
-        raise StorageError(f"there is no file {path}; name an existing SQLite database")
+    require_file(path)
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.Error as error:
@@ -96,7 +97,7 @@ def _findings(connection: apsw.Connection, unreadable: set[str]) -> list[Finding
     changing = {finding.table for finding in found}
     found += foreign_keys(connection, tables)
     for table in tables.values():
-        found += _null_keys(connection, table)
+        found += _null_keys(connection, table) + unnumbered_keys(connection, table)
         if table.keyless and "_rowid_" in (c.lower() for c in table.columns):
             found.append(_hidden_rowid(table))
         elif table.name not in changing:
