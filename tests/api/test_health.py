@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from api.fake_node import FakeNode, client_of
 from nexus.api.refusals import NotReadyError
@@ -37,6 +38,19 @@ async def test_a_lag_that_is_no_number_is_refused(
         answer = await client.get("/ready", params={"max_lag": max_lag})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("role", ["master", "replica"])
+async def test_a_node_that_has_failed_is_healthy_as_nothing(
+    node: FakeNode, replica: FakeNode, role: str
+) -> None:
+    each = {"master": node, "replica": replica}[role]
+    each.current = replace(each.current, running=False, last_error="the disk failed")
+
+    async with client_of(each) as client:
+        answer = await client.get(f"/health/{role}")
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the disk failed")
 
 
 async def test_only_a_node_of_the_role_is_healthy_as_that(

@@ -48,6 +48,20 @@ def test_of_a_directory_it_is_told_what_is_expected(
     assert "name the file of" in ended.error
 
 
+def test_a_directory_that_may_not_be_searched_is_called_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError("not for you")  # root may search every one
+
+    monkeypatch.setattr(Path, "is_file", refused)
+
+    ended = run("check", tmp_path)
+
+    assert ended.status == 1
+    assert f"{tmp_path} is a directory, and" in ended.error
+
+
 def test_what_must_change_is_shown_with_its_statement_and_exit_1(
     run: Run, troubled: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 
+import apsw
 import pytest
 
 from nexus.errors import StorageError
@@ -46,6 +47,10 @@ def test_a_node_that_has_failed_says_why_where_and_what_to_do() -> None:
     )
     assert bug.startswith("this node has failed by a bug in test_report.py:")
     assert "AssertionError: no move: a to b; start it again, and report" in bug
+    unreadable = met(apsw.CorruptError("database disk image is malformed"))
+    assert "a database of it: database disk image is malformed in test_" in unreadable
+    assert unreadable.endswith("the system's log, then start it again")
+    assert "no more memory in test_report.py:" in met(MemoryError())
     assert failure_of(OSError("gone")).startswith("this node has failed: gone; look")
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from copy import copy as shallow_copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -193,6 +194,27 @@ class Disk:
         self.lost.update(self.cut(least))
         del self.rows[least:]
         self.rows_synced = len(self.rows)
+
+    def kept(self) -> "Disk":
+        """A copy of all of it, as an operator makes one while the node stands still."""
+        twin = shallow_copy(self)
+        twin.log, twin.rows = self.log[: self.synced], list(self.rows)
+        twin.exported = set(self.exported)
+        return twin
+
+    def restored(self, older: "Disk") -> None:
+        """An older copy of all of it is put back: its catalog is younger than it says.
+
+        What the catalog says of a full sync that is due holds; it forgets the votes.
+        """
+        held = {*self.lost, *self.rows, *self.log[: self.synced]}
+        exported = self.exported | older.exported
+        refilled = older.refilled or not older.incomplete
+        self.__dict__.update(older.__dict__)
+        self.lost, self.exported, self.checked = held, exported, 0
+        self.rows_synced = len(self.rows)
+        self.writing = None
+        self.incomplete, self.refilled = True, refilled
 
     def wipe(self) -> None:
         """Log and database are gone; the catalog knows that they were there."""

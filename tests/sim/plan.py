@@ -281,6 +281,20 @@ def forgetful(plan: Plan) -> Plan | None:
     return replace(plan, faults=(*plan.faults, rot))
 
 
+def restored(plan: Plan) -> Plan | None:
+    """The plan in which an older copy of a voter's directory is put back.
+
+    None where `forgetful` is none: that voter does not vote before a master is there.
+    """
+    forgets = forgetful(plan)
+    if forgets is None:
+        return None
+    chance = random.Random(~plan.seed * 17)
+    at_ms, later_ms = chance.randrange(CALM_MS, 1_500), chance.randrange(50, 1_200)
+    kept = Fault(at_ms, "restore", forgets.faults[-1].nodes, amount=later_ms)
+    return replace(plan, faults=in_order(*plan.faults, kept))
+
+
 def thinned(plan: Plan) -> Plan:
     """The plan with lines over which a node is sent things slowly, or next to nothing.
 
@@ -404,6 +418,7 @@ def _fault(chance: random.Random, at_ms: int, names: tuple[str, ...]) -> Fault:
 
 
 KINDS_OF_PLANS: Final[dict[int, Callable[[int], Plan]]] = {
+    3: lambda seed: restored(plan_of(seed)) or plan_of(seed),
     4: lambda seed: filled(plan_of(seed)),
     5: lambda seed: thinned(plan_of(seed)),
     6: lambda seed: forgetful(plan_of(seed)) or plan_of(seed),

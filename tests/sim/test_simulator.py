@@ -1,6 +1,7 @@
 """Whatever befalls a cluster, no invariant breaks, and in the end all agree."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from sim.plan import (
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
+    restored,
     thinned,
 )
 from sim.planted import (
@@ -33,6 +35,13 @@ from sim.world import STEPS_LEAST, World
 
 RUNS = int(os.environ.get("SIM_RUNS", "200"))
 BATCH = 25
+
+OLD_COPIES = {
+    125: "entries were committed before",
+    141: "entries were committed before",
+    147: "both reign in epoch 2",
+}
+"""Seeds, and what they show of a voter that votes by an old copy of its directory."""
 
 # The machines have tests of their own that cover them; here it would cost three
 # times as much.
@@ -291,6 +300,31 @@ def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
     monkeypatch.setattr(Disk, "is_sound", True)
 
     assert any(failure_of(plan) for plan in of_forgetful(range(200)))
+
+
+def of_restored(seeds: Iterable[int]) -> list[Plan]:
+    """The plans of these seeds, an old copy of a voter's directory put back in each."""
+    return [plan for seed in seeds if (plan := restored(plan_of(seed)))]
+
+
+@pytest.mark.parametrize("first", [100, 120])
+def test_hard_case_3_an_old_copy_of_a_voter_costs_nothing_acknowledged(
+    first: int,
+) -> None:
+    plans = of_restored(range(first, first + 20))
+
+    assert len(plans) > 5
+    for plan in plans:
+        assert failure_of(plan) == ""
+
+
+@pytest.mark.parametrize("seed", OLD_COPIES)
+def test_hard_case_3_an_old_copy_that_votes_is_found(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(Disk, "is_sound", True)
+
+    assert OLD_COPIES[seed] in "".join(map(failure_of, of_restored([seed])))
 
 
 @pytest.mark.parametrize("first", range(0, 50, BATCH))

@@ -12,6 +12,7 @@ from sim.network import place_of
 from sim.plan import Fault
 
 if TYPE_CHECKING:
+    from sim.disk import Disk
     from sim.node import Process
     from sim.world import World
 
@@ -114,6 +115,18 @@ def _rot(world: "World", fault: Fault) -> None:
     """A node crashes, and its disk has lost what it had synced last."""
     world.crash(fault.nodes[0], fault.for_ms)
     world.disks[fault.nodes[0]].rot(fault.amount)
+
+
+def _restore(world: "World", fault: Fault) -> None:
+    """A node crashes, and an older copy of its whole directory is put back."""
+    name, older = fault.nodes[0], world.disks[fault.nodes[0]].kept()
+    world.soon(fault.amount, _put_back, world, name, older)
+
+
+def _put_back(world: "World", name: str, older: "Disk") -> None:
+    if _another_database(world, name):
+        world.crash(name, 100)
+        world.disks[name].restored(older)
 
 
 def _split(world: "World", fault: Fault) -> None:
@@ -359,6 +372,7 @@ TROUBLE: Final[dict[str, Callable[["World", Fault], None]]] = {
     "mute": _mute,
     "fade": _fade,
     "rot": _rot,
+    "restore": _restore,
     "split": _split,
     "daze": _daze,
     "strike": _strike,

@@ -39,7 +39,10 @@ async def _is_replica(context: Context, _request: Request) -> Response:
 
 
 def _well_as(context: Context, wanted: Role) -> Response:
-    role = context.node.status().role
+    status = context.node.status()
+    role = status.role
+    if role is wanted and not status.running:
+        raise NotReadyError(status.last_error)
     if role is not wanted:
         raise NotReadyError(f"this node is {_named(role)}, not {_named(wanted)}")
     return _well(context)

@@ -44,14 +44,14 @@ def check(
 
 def refuse_directory(path: Path) -> None:
     """Raise NotDoneError for a directory, which says what was meant instead."""
+    database = DataDirectory(path).database
     try:
-        is_directory = path.is_dir()
+        is_directory, is_of_a_node = path.is_dir(), database.is_file()
     except OSError:
-        return  # why it cannot be reached is told of a file just as well
+        return  # what cannot be looked into is told of as a file is
     if not is_directory:
         return
-    database = DataDirectory(path).database
-    if database.is_file():
+    if is_of_a_node:
         raise NotDoneError(
             f"'{path}' is a node's data directory: its {database.name} replicates "
             "already; name the file of a database that is to be imported"

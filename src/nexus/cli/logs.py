@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from nexus.cli.outlet import Outlet
 from nexus.config.settings import LogSettings
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -60,14 +61,14 @@ def configure_logs(settings: LogSettings, *, as_json: bool, place: Place) -> Non
         Located(place),
         structlog.processors.format_exc_info,
     ]
-    render = _renderer(lines)
+    render, outlet = _renderer(lines), Outlet(sys.stderr)
     structlog.configure(
         processors=[*shape, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", outlet)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(outlet)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shape,

@@ -12,6 +12,7 @@ from nexus.model.cluster import ArchiveStatus, Role
 from nexus.model.position import Offset
 from nexus.node.backup.archiving import Archiving, archiving_of, store_of
 from nexus.node.backup.seeding import seed_replica
+from nexus.node.copied import notice_copy
 from nexus.node.execution import Executor
 from nexus.node.guest import Guest, path_of
 from nexus.node.lasting import LastingExecutor
@@ -227,6 +228,7 @@ async def open_parts(opening: Opening) -> Parts:
     node_id = guest.node_id if guest else None
     storage = await asyncio.to_thread(open_storage, config, node_id)
     try:
+        await asyncio.to_thread(notice_copy, storage, config)
         port = await _port(config, opening.host, storage)
     except BaseException:
         await asyncio.to_thread(storage.close)
@@ -278,13 +280,7 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
         http_url=opening.url_at(port),
         port=port,
         publisher=publisher,
-        executor=Executor(
-            database,
-            waiters,
-            measures,
-            patience_s=config.limits.idle_transaction_ms / 1000,
-            delay_ms=config.replication.apply_delay_ms,
-        ),
+        executor=_executor(config, database, waiters, measures),
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
@@ -301,6 +297,18 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
         archiving=archiving_of(
             store, config.archive, storage, snapshots, sender, hooks.events
         ),
+    )
+
+
+def _executor(
+    config: Config, database: Database, waiters: OffsetWaiters, measures: Measures
+) -> Executor:
+    return Executor(
+        database,
+        waiters,
+        measures,
+        patience_s=config.limits.idle_transaction_ms / 1000,
+        delay_ms=config.replication.apply_delay_ms,
     )
 
 

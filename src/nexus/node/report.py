@@ -2,13 +2,18 @@
 
 import traceback
 from pathlib import Path
+from typing import Final
 
+import apsw
 import msgspec
 
 from nexus.errors import NexusError
 from nexus.model.cluster import LinkState, Mode, NodeStatus, Role
 from nexus.model.position import EpochHistory, Offset
 from nexus.node.parts import Parts
+
+OF_THE_DISK: Final = (apsw.CorruptError, apsw.IOError, apsw.NotADBError)
+"""What a disk that reads wrongly, or not at all, looks like to SQLite."""
 
 
 class DutyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,16 @@ def failure_of(error: BaseException) -> str:
         return (
             f"this node has failed: {file}{error.strerror or error}{place}; look at "
             "its disk and at the system's log, then start it again"
+        )
+    if isinstance(error, OF_THE_DISK):
+        return (
+            f"this node has failed: SQLite cannot go on with a database of it: {error}"
+            f"{place}; look at its disk and at the system's log, then start it again"
+        )
+    if isinstance(error, MemoryError):
+        return (
+            f"this node has failed: it was given no more memory{place}; raise the "
+            "limit, or leave it more of the machine, then start it again"
         )
     return (
         f"this node has failed by a bug{place}: {type(error).__name__}: {error}; start "

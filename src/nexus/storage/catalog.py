@@ -92,6 +92,8 @@ class CatalogState(msgspec.Struct, frozen=True):
     """What a start must end first: a rewind or an installation that was broken off."""
     base: Base | None = None
     """Only on a witness whose log does not begin with the first entry."""
+    born: str = ""
+    """When the catalog's file was made; empty: nobody has looked, or can tell."""
     layout: int = LAYOUT
     """Of the whole data directory; the first release wrote none, and had 1."""
 

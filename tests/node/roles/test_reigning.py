@@ -19,6 +19,7 @@ from nexus.node.network.port import MAIN, Visitor
 from nexus.node.node import Node
 from nexus.node.roles import reigning
 from nexus.node.roles.reigning import Reigning
+from nexus.node.roles.taking import Taking
 from nexus.node.telemetry import shortage
 from nexus.protocol.calls import Attach
 from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
@@ -115,6 +116,24 @@ async def test_writes_that_an_operator_must_allow_again_stay_stopped(
     assert "two masters of one epoch" in str(error)
 
 
+async def test_a_switchover_that_fails_brings_no_stopped_writes_back(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("master")
+    await run(node, CREATE)
+    reign = reign_of(node)
+
+    reign.hold_writes()
+    held = await refused(node)
+    reign.stop_writes(StopWrites("two masters of one epoch"))
+    reign.take_writes()
+    reign.hold_writes()
+
+    assert isinstance(held, NoMasterError)
+    assert isinstance(await refused(node), WritesStoppedError)
+    assert await count(node) == 0
+
+
 async def test_writes_are_refused_while_a_quorum_is_gone_and_taken_when_it_is_back(
     crowd: Crowd,
 ) -> None:
@@ -165,8 +184,8 @@ async def test_a_quorum_that_is_back_is_seen_by_the_next_write_not_the_next_tick
     await crowd.replica("replica", node)
     await until(lambda: reign_of(node).machine.nodes_in_reach(now_ms()) == 2)
     reign = reign_of(node)
-    reign.lacks_quorum = True  # as the last tick found it, before the replica came
-    reign.manager.refuse_writes(reign._while_quorum_lacks)
+    # As the last tick found it, before the replica came.
+    reign._gate.turn(Taking.LACKS_QUORUM, reign._while_quorum_lacks)
 
     answer = await run(node, CREATE)
 
