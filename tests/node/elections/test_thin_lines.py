@@ -13,7 +13,7 @@ from node.electing import CREATE, master_among, voters
 RATE = 4 << 20
 """Bytes a second that get to each node that has dialled."""
 
-ENTRY_BYTES = int(2 * DEAD_TIME_S * RATE)
+ENTRY_BYTES = int(1.5 * DEAD_TIME_S * RATE)
 
 BUFFER_BYTES = 64 << 10
 """What waits in such a line itself."""
