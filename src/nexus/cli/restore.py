@@ -13,10 +13,13 @@ from nexus.cli.moments import OfCluster, OfHistory, ToOffset, ToTime, moment_of
 from nexus.cli.options import AsJson, FunctionModules, NodeDirectory, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.terminal import count, print_error, print_json
+from nexus.config import SnapshotSettings
 from nexus.config.values import parse_size
 from nexus.storage.snapshots.file import Manifest
 
 ARCHIVE_SUFFIX: Final = ".tar.zst"
+
+DEFAULT_MAX_SIZE: Final = f"{SnapshotSettings().max_size >> 30}GiB"
 
 ArchiveName = Annotated[
     str,
@@ -34,7 +37,7 @@ MaxSize = Annotated[
 def restore(  # noqa: PLR0913 - each is an option of the command
     archive: ArchiveName,
     data: NodeDirectory,
-    max_size: MaxSize = "10GiB",
+    max_size: MaxSize = DEFAULT_MAX_SIZE,
     *,
     to_offset: ToOffset = None,
     to_time: ToTime = None,
