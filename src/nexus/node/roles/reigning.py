@@ -31,7 +31,7 @@ from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import Commitment
 from nexus.protocol.messages import Error, Welcome
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
-from nexus.replication.handshake.announcement import answered
+from nexus.replication.handshake.announcement import answered, require_heard
 from nexus.replication.master import Master
 from nexus.storage.identity import fresh_id
 
@@ -326,13 +326,13 @@ class Reigning:
     async def announce(
         self, former: str, heard: Callable[[Welcome | Error], None] | None = None
     ) -> None:
-        """Tell a node of this reign, until it answers or the reign ends."""
+        """Tell a node of this reign, until it has heard it or the reign ends."""
         security = self._parts.port.security
         while self._parts.publisher.machine is self._port and not self._gate.is_over:
             hello = self.machine.announcement()
             try:
-                answer = await answer_to(
-                    hello, former, security, timeout_s=ANNOUNCE_EVERY_S
+                answer = require_heard(
+                    await answer_to(hello, former, security, timeout_s=ANNOUNCE_EVERY_S)
                 )
             except (OSError, TimeoutError, NexusError):
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
