@@ -9,7 +9,7 @@ from nexus.errors import ClusterChangeError, NexusError
 from nexus.node.node import Node
 from nexus.node.operators.governing import Handover
 from nexus.node.roles.reigning import Reigning
-from node.builders import Crowd, run, until
+from node.builders import HEARTBEAT_MS, Crowd, run, until
 
 CREATE = "create table t(a int)"
 
@@ -28,6 +28,7 @@ async def voters(crowd: Crowd, size: int = 3, **flags: Any) -> list[Node]:
             replication__apply_delay_ms=flags.get("delays", {}).get(number, 0),
             replication__max_log_size=flags.get("max_log_size", 1_000_000),
             replication__hold_size=flags.get("hold_size", 1 << 33),
+            replication__heartbeat_ms=flags.get("heartbeat_ms", HEARTBEAT_MS),
             databases=flags.get("databases", ""),
         )
         for number, address in enumerate(addresses)

@@ -226,9 +226,9 @@ def restarted_voter_votes_at_once(patch: Patch) -> None:
     """A voter that was restarted has forgotten that it has a master."""
     init = Elector.__init__
 
-    def forgets(self: Elector, *args: Any) -> None:
-        init(self, *args)
-        self._heard_ms = -1_000_000
+    def forgets(self: Elector, *args: Any, had_master: bool) -> None:
+        del had_master
+        init(self, *args, had_master=False)
 
     patch.setattr(Elector, "__init__", forgets)
 

@@ -26,6 +26,16 @@ async def test_empty_peers_elect_a_master_and_its_rows_reach_all(crowd: Crowd) -
     assert set(dict(master._duties.voting().voters)) == {n.node_id for n in nodes}
 
 
+async def test_the_first_master_is_there_before_a_dead_time_is_over(
+    crowd: Crowd,
+) -> None:
+    nodes = await voters(crowd, heartbeat_ms=60_000)
+
+    master = await master_among(nodes)
+
+    assert (await run(master, CREATE)).durable_on >= 2
+
+
 async def test_when_the_master_stops_another_takes_over_and_it_comes_back(
     crowd: Crowd,
 ) -> None:

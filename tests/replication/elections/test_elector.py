@@ -209,3 +209,14 @@ def test_an_empty_node_leaves_the_first_reign_to_the_founder() -> None:
 def founded_by(founder: NodeId, log: LogView) -> Elector:
     settings = msgspec.structs.replace(SETTINGS, founder=founder)
     return Elector(settings, VoteRecord(), lambda: log, lambda: 0.5, 0)
+
+
+def test_who_has_had_no_master_waits_for_none() -> None:
+    first = Elector(
+        SETTINGS, VoteRecord(), lambda: THREE, lambda: 0.5, 0, had_master=False
+    )
+    asked = VoteRequest("cluster", Epoch(1), B, ORIGIN, NO_ID)
+
+    assert first.tick(27) == ()
+    assert [type(effect) for effect in first.tick(28)] == [SendVote, SendVote]
+    assert PersistVote(Epoch(1), B) in first.receive(B, asked, 29)

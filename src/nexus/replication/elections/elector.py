@@ -46,8 +46,10 @@ class Elector:
         log: Callable[[], LogView],
         random: Callable[[], float],
         now_ms: int,
+        *,
+        had_master: bool = True,
     ) -> None:
-        """A follower that grants nothing for one dead-time: it may have had a master.
+        """A follower that grants nothing for one dead-time if it may have `had_master`.
 
         `log` tells where the own log stands; `random` gives fractions of [0, 1).
         """
@@ -55,7 +57,7 @@ class Elector:
         self._record = record
         self._log = log
         self._random = random
-        self._heard_ms = now_ms
+        self._heard_ms = now_ms if had_master else now_ms - settings.dead_after_ms
         self._deadline_ms = 0
         self._ballot = Ballot(settings.node_id)
         self._why = Why.FAILOVER
@@ -64,7 +66,7 @@ class Elector:
         self.auto_failover = True
         """False in maintenance: only operators begin elections."""
         self.state = ElectionState.FOLLOWER
-        self._waits(now_ms, settings.dead_after_ms)
+        self._waits(self._heard_ms, settings.dead_after_ms)
 
     @property
     def epoch(self) -> Epoch:

@@ -28,7 +28,6 @@ from nexus.replication.elections.effects import (
     LogView,
     PersistVote,
     TakeWrites,
-    VoteRecord,
 )
 from nexus.replication.elections.elector import Elector
 from nexus.replication.elections.moves import ElectionState
@@ -75,11 +74,10 @@ class Composition:
         self._lending = Lending(identity, settings.master)
         self._relay = Relay(identity, settings.master)
         self._position = ORIGIN
-        record = recovered.record
-        known = max(record.epoch, recovered.log.epoch, recovered.log.history.epoch)
-        if known > record.epoch:
-            record = VoteRecord(known)
-        self.elector = Elector(settings.election, record, self._view, random, now_ms)
+        record, had_master = recovered.met, recovered.had_master
+        self.elector = Elector(
+            settings.election, record, self._view, random, now_ms, had_master=had_master
+        )
         self.elector.auto_failover = self.electorate.auto_failover
         self.master: ElectedMaster | None = None
         """The reign, while this node has one."""

@@ -6,7 +6,7 @@ The rules of `effects` hold: performed in order, stopped at the first failure.
 import msgspec
 
 from nexus.model.cluster import Mode
-from nexus.model.position import NO_OFFSET, Offset
+from nexus.model.position import NO_OFFSET, Epoch, Offset
 from nexus.replication.effects import Effect
 from nexus.replication.elections.effects import (
     ElectionEffect,
@@ -55,6 +55,22 @@ class RecoveredMember(msgspec.Struct, frozen=True, kw_only=True):
     sound: bool = True
     """False: the log lacks what was acknowledged (hard-case 12). Until it has caught
     up with a master, this node neither votes nor stands."""
+
+    @property
+    def met(self) -> VoteRecord:
+        """Of the highest epoch that anything here names."""
+        known = max(self.log.epoch, self.log.history.epoch)
+        return VoteRecord(known) if known > self.record.epoch else self.record
+
+    @property
+    def had_master(self) -> bool:
+        """Whether this node may have answered one: its epoch was durable before that.
+
+        An import begins an epoch of its own, in which nobody has reigned.
+        """
+        history = self.log.history
+        imported = history.epoch if history.is_import else Epoch(0)
+        return self.met.epoch > imported
 
 
 class Announce(msgspec.Struct, frozen=True):
