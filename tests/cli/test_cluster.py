@@ -138,7 +138,20 @@ def test_voters_that_no_node_has_met_are_shown_as_well(start: Start) -> None:
 
     assert not here.error
     assert (two.status["node_id"], two.url) == ("two", "10.0.0.2:15475")
-    assert "10.0.0.3:15475: this voter is not connected" in three.error
+    assert "10.0.0.3:15475: no master answers" in three.error
+
+
+def test_only_where_a_master_answers_a_voter_that_it_lacks_is_called_lost(
+    start: Start,
+) -> None:
+    master = start()
+    master.on("GET /replication/status", node_status(node_id="one"))
+    master.on("GET /replication/replicas", {"replicas": []})
+    master.on("GET /cluster/members", members("one", "two"))
+
+    _, two = look_for_all([master.url], "")
+
+    assert "10.0.0.2:15475: this voter is not connected" in two.error
 
 
 def test_voters_that_are_shown_by_their_urls_are_not_shown_twice(start: Start) -> None:

@@ -93,7 +93,7 @@ def _absent(views: tuple[NodeView, ...], secret: str) -> Iterator[NodeView]:
             url=str(one.get("addr")),
             named=False,
             status={"node_id": one.get("id")},
-            error=f"{one.get('addr')}: {_where(moved_in.get(one.get('id')))}",
+            error=f"{one.get('addr')}: {_where(moved_in.get(one.get('id')), asked)}",
         )
 
 
@@ -109,13 +109,18 @@ def _moved_in(views: tuple[NodeView, ...]) -> dict[Any, NodeView]:
     }
 
 
-def _where(other: NodeView | None) -> str:
-    """What is known of a voter that no view is of; `other` answers at its URL."""
+def _where(other: NodeView | None, asked: NodeView | None) -> str:
+    """What `asked` knows of a voter that no view is of; `other` answers at its URL."""
     if other is not None:
         return (
             f"this voter is gone: another node, {other.status.get('node_id')}, answers "
             f"at {other.url}. If its disk is lost, make a voter of that one and remove "
             "this one (nexus member)"
+        )
+    if asked is None or asked.role != "master":
+        return (
+            "no master answers that could tell of this voter; start it if it is down, "
+            "else see its log"
         )
     return (
         "this voter is not connected to any node that answers; start it, or see its "
