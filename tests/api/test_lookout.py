@@ -196,6 +196,35 @@ async def test_a_node_whose_address_another_one_has_now_is_told_as_such(
     assert f"another node, r2, answers at {other.url}" in seen["r1"].error
 
 
+async def test_who_is_forgotten_while_another_answers_in_its_place_stays_so(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "PATIENCE_S", 0.02)
+
+    def answer(node_id: str) -> bytes:
+        status = replace(STATUS, node_id=node_id, master_id="n1")
+        return reply(msgspec.json.encode(NodeFigures(at_us=1, status=status)))
+
+    async with listening(answer("r1"), answer("r2")) as other:
+        node.replica_url = other.url
+        seen_from = Lookout(node)
+        async with asyncio.timeout(20):
+            while "r1" not in by_id(await seen_from.look()):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+        seen_from._views["r1"] = replace(seen_from._views["r1"], error="silent")
+        other.hold.clear()
+        node.replica_url, node.replica_id = "", "r3"
+        async with asyncio.timeout(20):
+            while "r1" in by_id(await seen_from.look()):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+        other.hold.set()
+        async with asyncio.timeout(20):
+            while "r2" not in by_id(await seen_from.look()):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+
+    assert "r1" not in by_id(seen_from.known)
+
+
 async def test_a_slow_node_keeps_nobody_from_seeing_the_others(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ async def test_a_token_is_rotated_and_revoked(node: FakeNode) -> None:
         b'{"role": "read", "expires_s": -1}',
         b'{"role": "read", "expires_s": 1000000000000}',
         b'{"role": "read", "name": "a\\nb"}',
+        b'{"role": "read", "name": "a\\n"}',
         b'{"role": "read", "name": "a\\u0000b"}',
         b'{"role": "read", "name": "' + b"x" * 101 + b'"}',
         b'{"role": "read", "token": "mine"}',

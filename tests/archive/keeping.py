@@ -51,7 +51,7 @@ class Keeper:
     def __post_init__(self) -> None:
         (self.root / "snapshots").mkdir(exist_ok=True)
         self.snapshots = SnapshotStore(
-            self.root / "snapshots", SnapshotSettings(keep=1)
+            self.root / "snapshots", SnapshotSettings(max_size=1 << 30, keep=1)
         )
         self.uploader = self.begun()
         self.write(TABLE)

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import resource
+import time
 from pathlib import Path
 
 import pytest
 
-from nexus.archive.directory import DirectoryStore
+from nexus.archive.directory import LEFT_S, DirectoryStore
 from nexus.errors import ArchiveUnavailableError
 
 
@@ -40,12 +42,51 @@ def test_a_full_disk_is_told_without_a_file_that_the_system_did_not_name(
         DirectoryStore(tmp_path).put("c1/a", b"new")
 
 
+def test_a_disk_that_fills_up_in_mid_write_leaves_no_part_of_an_object(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # no file is larger
+    try:
+        with pytest.raises(ArchiveUnavailableError, match="File too large"):
+            DirectoryStore(tmp_path).put("c1/a", bytes((1 << 20) + 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert list((tmp_path / "c1").iterdir()) == []
+
+
 def test_a_file_on_the_same_disk_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "snapshot").write_bytes(b"much")
 
     DirectoryStore(tmp_path / "archive").put_file("c1/a", tmp_path / "snapshot")
 
     assert (tmp_path / "archive" / "c1" / "a").samefile(tmp_path / "snapshot")
+
+
+def test_a_file_that_is_there_already_leaves_no_part(tmp_path: Path) -> None:
+    (tmp_path / "snapshot").write_bytes(b"much")
+    store = DirectoryStore(tmp_path / "archive")
+
+    for _ in range(2):
+        store.put_file("c1/a", tmp_path / "snapshot")
+
+    assert [path.name for path in (tmp_path / "archive" / "c1").iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_has_left_is_removed_once_it_is_old(
+    tmp_path: Path,
+) -> None:
+    old, young = tmp_path / "c1" / ".part-old", tmp_path / "c1" / ".part-young"
+    old.parent.mkdir()
+    old.touch()
+    young.touch()
+    long_ago_s = time.time() - LEFT_S - 60
+    os.utime(old, (long_ago_s, long_ago_s))
+
+    DirectoryStore(tmp_path).put("c1/a", b"new")
+
+    assert {path.name for path in old.parent.iterdir()} == {".part-young", "a"}
 
 
 def test_a_file_that_cannot_be_linked_is_copied(tmp_path: Path) -> None:

@@ -155,6 +155,22 @@ def test_without_a_place_beside_it_a_directory_is_filled_from_within(
     assert names(too_long) == {"nexus.db"}
 
 
+def test_where_it_is_called_from_a_directory_is_filled_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "data"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    for target in (Path(), here):
+        with staging(target) as stage:
+            (stage.work / "catalog.db").touch()
+            stage.publish()
+
+        assert names(Path.cwd()) == {"catalog.db"}
+        (here / "catalog.db").unlink()
+
+
 def test_beside_its_place_an_empty_directory_keeps_its_rights(tmp_path: Path) -> None:
     target = tmp_path / "copy"
     target.mkdir(mode=0o700)

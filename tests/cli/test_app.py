@@ -121,7 +121,7 @@ def test_whoever_reads_no_further_is_told_of_no_interruption(
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     with monkeypatch.context() as patch:
-        patch.setattr("nexus.cli.check.require_file", nobody_reads)
+        patch.setattr("nexus.cli.check.refuse_directory", nobody_reads)
         patch.setattr("sys.stdout", sys.stdout)
         patch.setattr("sys.stderr", sys.stderr)
         ended = run("check", "any.sqlite")

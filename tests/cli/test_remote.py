@@ -26,6 +26,8 @@ Start = Callable[[], FakeNode]
         ("a", "http://a:15474"),
         ("[::1]", "http://[::1]:15474"),
         ("[::1]:9", "http://[::1]:9"),
+        ("a/databases/orders", "http://a:15474/databases/orders"),
+        ("[::1]/databases/a:1/", "http://[::1]:15474/databases/a:1"),
     ],
 )
 def test_an_address_becomes_a_url(typed: str, url: str) -> None:

@@ -137,6 +137,10 @@ def test_what_is_wanted_is_told_to_the_node() -> None:
     }
 
 
+def test_one_table_may_be_named_as_it_is() -> None:
+    assert Wanted(tables="orders").tables == ("orders",)
+
+
 def test_nodes_that_are_found_are_tried_too() -> None:
     link = FakeLink(("b", "c"), a=[[change(1), LOST]], b=[LOST], c=[[change(2)]])
 

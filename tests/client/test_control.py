@@ -105,6 +105,11 @@ def told() -> Told:
         (["pragma table_info(t)"], ["read pragma table_info(t)"]),
         (["pragma user_version = 3"], ["alone pragma user_version = 3"]),
         (["pragma foreign_keys"], []),
+        (["pragma main.foreign_keys"], []),
+        (
+            ["pragma table_info(foreign_keys)"],
+            ["read pragma table_info(foreign_keys)"],
+        ),
         (["-- nothing"], []),
         (["begin"], []),
         (["begin", "commit"], []),

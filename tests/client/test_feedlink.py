@@ -12,6 +12,7 @@ import pytest
 from typing_extensions import override
 
 from nexus.client import feedlink
+from nexus.client.changes import Wanted
 from nexus.client.feedlink import FeedLink
 from nexus.errors import (
     ChangesGoneError,
@@ -227,6 +228,13 @@ def test_who_takes_the_question_and_does_not_answer_in_time_is_left() -> None:
         with pytest.raises(NodeUnreachableError):
             link.open(url, [], 0.05)
         link.close()
+
+
+def test_no_node_is_asked_for_more_heartbeats_than_it_gives() -> None:
+    link = FeedLink("", heartbeat_s=0)
+
+    assert link._client.timeout.read == pytest.approx(0.3)
+    assert Wanted(heartbeat_s=0).query("", None) == [("heartbeat_ms", 100)]
 
 
 def test_once_it_answers_a_node_may_be_silent_between_heartbeats() -> None:

@@ -173,6 +173,32 @@ def test_a_node_that_came_back_elsewhere_is_found_there(
     assert node.addresses == ["127.0.0.1:15475", "127.0.0.1:1"]
 
 
+def test_a_node_that_came_back_elsewhere_is_found_after_writes_too(
+    session: LocalSession,
+    node: Writing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise NodeStoppedError("stops")
+
+    session.begin()
+    node.write()
+    session.commit()
+    written = node.last_position
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "begin", fail)
+        with pytest.raises(NodeStoppedError):
+            session.begin()
+    node.last_position = None  # of a session with the same node elsewhere
+    assert session.last_position == written
+    (tmp_path / "lock").write_text("4712\n127.0.0.1:1\n")
+    session.begin()
+
+    assert session.last_position == written
+    assert node.addresses == ["127.0.0.1:15475", "127.0.0.1:1"]
+
+
 def test_a_directory_without_a_database_is_none(tmp_path: Path, node: Writing) -> None:
     with pytest.raises(NoDatabaseError):
         LocalSession(tmp_path / "elsewhere", node.opened)

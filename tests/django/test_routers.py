@@ -36,6 +36,16 @@ def test_a_replica_that_is_down_is_passed_over(wrapper: Any) -> None:
     assert chosen() == wrapper.alias
 
 
+def test_a_replica_that_dies_behind_its_connection_is_passed_over(
+    wrapper: Any, replica: Any
+) -> None:
+    assert chosen() == replica.alias
+
+    replica.connection.close()  # as far as queries go it is as dead as its node
+
+    assert chosen() == wrapper.alias
+
+
 def test_a_transaction_reads_what_it_has_written(wrapper: Any, replica: Any) -> None:
     with transaction.atomic():
         assert chosen() == wrapper.alias

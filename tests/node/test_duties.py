@@ -1,5 +1,7 @@
 """What a node answers while its duty is another one than was asked for."""
 
+from msgspec.structs import replace
+
 from nexus.config import load
 from nexus.model.cluster import NodeId, Role
 from nexus.model.position import Epoch, EpochHistory, Offset
@@ -32,6 +34,20 @@ async def test_a_node_without_voters_has_no_vote_to_give(crowd: Crowd) -> None:
 async def test_before_it_is_open_a_node_sends_visitors_away() -> None:
     answer = Duties(load(None, {}, {})).visited(hello())
     assert answer.code == ErrorCode.NOT_MASTER
+
+
+async def test_a_new_master_is_asked_to_come_again_where_nobody_can_follow_it_yet(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("n")
+    said = replace(hello(), address="b:1", master_addr="b:1", epoch=Epoch(9))
+    await node._duties.leave()
+
+    answer = node._duties.visited(said)
+
+    assert answer.code == ErrorCode.STOPPING
+    assert "say it again" in answer.message
+    await node._duties.begin()
 
 
 async def test_who_is_deposed_keeps_it_before_the_announcement_is_answered(

@@ -1,6 +1,7 @@
 """A replica's link, with a master that a test plays."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from nexus.protocol.messages import (
     WalEntry,
     Welcome,
 )
+from nexus.protocol.parts import split_entry
 from nexus.replication.replica import Replica
 from nexus.storage.apply import Applier
 from node.builders import (
@@ -142,7 +144,7 @@ def frames(first: int, *entries: Operation, commit: int = 9) -> bytes:
         )
         for place, operation in enumerate(entries)
     ]
-    return encode_entries(records, REIGN.history_id, Offset(commit))
+    return b"".join(encode_entries(records, REIGN.history_id, Offset(commit)))
 
 
 async def streaming(crowd: Crowd, master: Stage) -> tuple[Node, Visit]:
@@ -271,6 +273,25 @@ async def test_a_large_entry_on_its_way_is_a_sign_of_life(
         visit.connection.send_bytes(large[:-9])
         await until(lambda: bool(come))
         visit.connection.send_bytes(large[-9:])
+        await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)
+
+
+async def test_a_part_that_is_whole_is_a_sign_of_life_too(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come: list[int] = []
+    monkeypatch.setattr(Replica, "grows", lambda _, size, __: come.append(size))
+    text = "create table t(id integer primary key) -- " + os.urandom(100_000).hex()
+    record = Record(
+        REIGN.epoch, Offset(2), encode_payload(Payload(0, "", b"", (Schema(text),)))
+    )
+    first, *others = split_entry(record, REIGN.history_id, Offset(9))
+    async with stage() as master:
+        replica, visit = await streaming(crowd, master)
+        visit.connection.send(first)
+        await until(lambda: len(first.entry) in come)
+        for part in others:
+            visit.connection.send(part)
         await replica.wait_applied(Offset(2), timeout_s=PATIENCE_S)
 
 

@@ -20,6 +20,7 @@ from nexus.protocol.codec import (
     FRAME_BYTES,
     HANDSHAKE_FRAME_BYTES,
     OVERHEAD,
+    PIECE_BYTES,
     Decoder,
     encode,
     encode_entries,
@@ -392,7 +393,7 @@ def test_a_run_of_entries_arrives_as_the_same_records(
 
     frames = encode_entries(records, HISTORY, Offset(9), compress=compress)
 
-    entries = established().feed(frames)
+    entries = established().feed(b"".join(frames))
     assembler = EntryAssembler()
     assert all(isinstance(entry, WalEntry) for entry in entries)
     assert [
@@ -409,7 +410,29 @@ def test_the_fast_path_makes_the_frames_of_the_plain_one() -> None:
     record = Record(Epoch(3), Offset(8), b"rows")
     entry = WalEntry(record.offset, record.epoch, HISTORY, Offset(9), record.payload)
 
-    assert encode_entries([record], HISTORY, Offset(9)) == encode(entry)
+    assert encode_entries([record], HISTORY, Offset(9)) == [encode(entry)]
+
+
+@given(st.lists(st.integers(min_value=1, max_value=300_000), max_size=12))
+def test_a_run_comes_in_pieces_of_whole_frames_between_which_others_fit(
+    sizes: list[int],
+) -> None:
+    records = [
+        Record(Epoch(3), Offset(number), bytes(size))
+        for number, size in enumerate(sizes, start=8)
+    ]
+
+    pieces = encode_entries(records, HISTORY, Offset(9), compress=False)
+
+    assert all(0 < len(piece) < 2 * PIECE_BYTES for piece in pieces)
+    decoder, assembler = established(), EntryAssembler()
+    joined = [
+        assembler.add(entry)
+        for piece in pieces
+        for entry in decoder.feed(piece + encode(Ping(1)))
+        if isinstance(entry, WalEntry)
+    ]
+    assert [record for record in joined if record is not None] == records
 
 
 def test_a_long_history_is_cut_to_its_newest_reigns_for_a_handshake() -> None:

@@ -197,4 +197,4 @@ def store_at(root: Path) -> SnapshotStore:
     """The master's snapshots."""
     directory = root / "master"
     directory.mkdir(exist_ok=True)
-    return SnapshotStore(directory, SnapshotSettings(chunk_size=4096))
+    return SnapshotStore(directory, SnapshotSettings(max_size=1 << 30, chunk_size=4096))

@@ -19,6 +19,7 @@ from nexus.storage.capture import Capture
 from nexus.storage.capturing.results import Captured, Statement
 from nexus.storage.database import Database
 from nexus.storage.fingerprint import fingerprint
+from nexus.storage.schema.tables import read_tables
 
 
 class Twins:
@@ -269,6 +270,19 @@ def test_a_null_key_is_refused_with_the_tables_name(twins: Twins) -> None:
     for table in ("t", "other"):
         with pytest.raises(ConstraintError, match=f"table {table} "):
             twins.run(f"insert into {table}(k) values (null)")
+    twins.assert_equal()
+
+
+def test_tables_that_differ_beyond_ascii_alone_are_two(twins: Twins) -> None:
+    twins.run('create table "Ä"(id integer primary key, b, c)')
+    twins.run('create table "ä"(k text primary key, v)')
+
+    with pytest.raises(ConstraintError, match="table ä "):
+        twins.run('insert into "ä" values (null, 1)')
+    twins.run("""insert into "ä" values ('x', 1)""", 'insert into "Ä" values (1, 2, 3)')
+    twins.run('drop table "Ä"')
+
+    assert read_tables(twins.master.writer).keys() == {"ä"}
     twins.assert_equal()
 
 

@@ -25,6 +25,7 @@ from nexus.errors import (
     RequestError,
 )
 from nexus.model.change import Change, Place
+from nexus.model.names import folded
 from nexus.model.position import Epoch, HistoryId, Offset, Position
 from nexus.node.reading.changes import NO_LIMIT, Wish
 
@@ -85,7 +86,7 @@ def _wish(request: Request) -> Wish:
     limit = query_number(request, "limit")
     return Wish(
         since=_since(request),
-        tables=frozenset(table.lower() for table in tables),
+        tables=frozenset(map(folded, tables)),
         until=None if until is None else Offset(until),
         limit=NO_LIMIT if limit is None else limit,
         follow=_follows(request),

@@ -53,7 +53,7 @@ class Lookout:
         self._node = node
         self._peers = Peers(node)
         self._views: dict[str, NodeView] = {}
-        """By node id, or by address for who has not answered yet."""
+        """By node id."""
         self._latest: dict[str, int] = {}
         """The id of each node's latest event that is known."""
         self._events: deque[tuple[int, ClusterEvent]] = deque(maxlen=MOST_EVENTS)
@@ -167,7 +167,8 @@ class Lookout:
             return
         self._silence.pop(url, None)
         if known is not None and known.node_id != figures.status.node_id:
-            del self._views[known.node_id]  # another node has this address now
+            # Another look may have forgotten it meanwhile.
+            self._views.pop(known.node_id, None)  # another node has this address now
         self._see(figures, url)
 
     def _see(self, figures: NodeFigures, url: str) -> None:

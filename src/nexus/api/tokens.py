@@ -14,7 +14,12 @@ from nexus.model.token import Token, TokenRole
 MOST_SECONDS: Final = 10 * 365 * 86_400
 
 Name = Annotated[
-    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")
+    str,
+    msgspec.Meta(
+        max_length=100,
+        # Python's `$` stands before a line's end, too.
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)",
+    ),
 ]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 

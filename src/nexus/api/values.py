@@ -19,17 +19,14 @@ import msgspec
 
 from nexus.errors import RequestError
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult, SqlStatement
+from nexus.protocol.jsonwords import BLOB, FLOAT, FLOATS, TEXT
 
-BLOB: Final = "$blob"
-FLOAT: Final = "$float"
-TEXT: Final = "$text"
 LEAST_INTEGER: Final = -(1 << 63)
 MOST_INTEGER: Final = (1 << 63) - 1
 
 TRANSACTION_ID_LIMIT: Final = 200
 """Characters; ids are kept in the database and travel in every entry."""
 
-_FLOATS: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN: Final = frozenset((str, float, bool, type(None)))
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -72,8 +69,8 @@ def _read_value(value: Any) -> Any:
         [(kind, text)] = value.items()
         if kind == BLOB and isinstance(text, str):
             return _read_blob(text)
-        if kind == FLOAT and isinstance(text, str) and text in _FLOATS:
-            return _FLOATS[text]
+        if kind == FLOAT and isinstance(text, str) and text in FLOATS:
+            return FLOATS[text]
     raise ValueError(
         "a value is null, true, false, a number, text, "
         '{"$blob": "base64"} or {"$float": "Infinity"}'

@@ -50,22 +50,7 @@ def open_bucket(url: str) -> Store:
             "'nexus-sqlite[archive]'; an archive in a directory needs none"
         ) from error
     parts = urlsplit(url)
-    kind: Any
-    options: dict[str, Any] = {}
-    match parts.scheme.lower():
-        case "gs":
-            kind, endpoint = obstore.store.GCSStore, os.environ.get(_GCS_ENDPOINT, "")
-            if endpoint:
-                options["service_account_key"] = _no_account(endpoint)
-        case "s3" | "s3a":
-            kind = obstore.store.S3Store
-            endpoint = next((os.environ[n] for n in _ENDPOINTS if n in os.environ), "")
-            if endpoint:
-                options["endpoint"] = endpoint
-        case _:
-            kind = obstore.store.AzureStore
-            emulated = os.environ.get(_AZURE_EMULATED, "").lower() in ("1", "true")
-            endpoint = "http://" if emulated else ""
+    name, endpoint, options = _service(parts.scheme.lower())
     client: dict[str, Any] = {
         "timeout": timedelta(seconds=REQUEST_S),
         "connect_timeout": timedelta(seconds=CONNECT_S),
@@ -74,7 +59,7 @@ def open_bucket(url: str) -> Store:
         client["allow_http"] = True  # of one's own network
     prefix = unquote(parts.path).strip("/")
     with _available(url, "opening"):
-        store = kind(
+        store = getattr(obstore.store, name)(
             parts.netloc,
             prefix=prefix or None,
             client_options=client,
@@ -85,6 +70,22 @@ def open_bucket(url: str) -> Store:
             **options,
         )
     return BucketStore(url, store)
+
+
+def _service(scheme: str) -> tuple[str, str, dict[str, Any]]:
+    """The library's class, the server where it is another, and what says so."""
+    match scheme:
+        case "gs":
+            endpoint = os.environ.get(_GCS_ENDPOINT, "")
+            told = {"service_account_key": _no_account(endpoint)} if endpoint else {}
+            return "GCSStore", endpoint, told
+        case "s3" | "s3a":
+            named = (os.environ.get(name, "") for name in _ENDPOINTS)
+            endpoint = next(filter(None, named), "")
+            return "S3Store", endpoint, {"endpoint": endpoint} if endpoint else {}
+        case _:
+            emulated = os.environ.get(_AZURE_EMULATED, "").lower() in ("1", "true")
+            return "AzureStore", "http://" if emulated else "", {}
 
 
 def _no_account(endpoint: str) -> str:

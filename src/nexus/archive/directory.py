@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from nexus.errors import ArchiveIncompleteError, ArchiveUnavailableError
-from nexus.storage.disk import sync_directory, sync_file
+from nexus.storage.disk import sync_directory, sync_file, write_at
 
 _BLOCK: Final = 1 << 20
 _PART: Final = ".part-"
 """How a file begins that is not whole yet; no object's name does."""
+
+LEFT_S: Final = 86_400.0
+"""A part that nobody has written to for so long is left of a process that was killed:
+it may be as large as the database."""
 
 
 class DirectoryStore:
@@ -21,6 +26,8 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._swept: set[Path] = set()
+        """Folders in which what was left was looked for."""
 
     @property
     def url(self) -> str:
@@ -30,7 +37,7 @@ class DirectoryStore:
     def put(self, name: str, data: bytes) -> None:
         """Write a file beside its place, sync it, give it its name."""
         with self._written(name) as part, part.open("wb", buffering=0) as file:
-            file.write(data)
+            write_at(file.fileno(), data, 0)
             sync_file(file.fileno())
 
     def put_file(self, name: str, path: Path) -> None:
@@ -93,16 +100,28 @@ class DirectoryStore:
         with self._available("writing to"):
             is_new = not path.parent.is_dir()
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._sweep(path.parent)
             try:
                 yield part
                 part.replace(path)
-            except BaseException:
+            finally:
+                # Also where both are one file already: then a rename does nothing.
                 part.unlink(missing_ok=True)
-                raise
             sync_directory(path.parent)
             if is_new:
                 for parent in path.parents[1:3]:
                     sync_directory(parent)
+
+    def _sweep(self, folder: Path) -> None:
+        """Once: remove the parts that killed processes have left in a folder."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        oldest_s = time.time() - LEFT_S
+        for part in folder.glob(f"{_PART}*"):
+            with suppress(FileNotFoundError):
+                if part.stat().st_mtime < oldest_s:
+                    part.unlink()
 
     @contextmanager
     def _found(self, name: str) -> Iterator[None]:

@@ -32,6 +32,7 @@ from nexus.storage.identity import fresh_id
 from nexus.storage.importing.beginning import begin_at, leave_cluster
 from nexus.storage.snapshots.extraction import Extractor
 from nexus.storage.snapshots.file import Manifest, verified
+from nexus.storage.snapshots.installer import install
 from nexus.storage.sqlite.functions import NO_FUNCTIONS, Functions
 
 AHEAD: Final = 4
@@ -171,6 +172,26 @@ def restore(
             for one in side_histories(found.inventory, found.history)
         ),
     )
+
+
+def restore_snapshot(
+    archive: Path, target: Path, *, max_size: int, functions: Functions = NO_FUNCTIONS
+) -> Manifest:
+    """The same of one snapshot's file: a cluster of its own, as of its one moment."""
+    with staging(target) as stage:
+        directory = DataDirectory(stage.work)
+        directory.create()
+        work = directory.snapshots / "restoring"
+        try:
+            manifest = install(archive, directory.database, work, max_size=max_size)
+        except SnapshotError as error:
+            raise SnapshotError(f"'{archive}': {error}") from error
+        with closing(Database.open(directory.database, functions=functions)) as made:
+            leave_cluster(made)
+            made.empty_wal()
+        begin_at(directory, fresh_id(), manifest.position)
+        stage.publish()
+    return manifest
 
 
 def _fetch_snapshot(

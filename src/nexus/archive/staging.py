@@ -95,7 +95,12 @@ def _clear_beside(target: Path) -> None:
 
 
 def _beside(target: Path) -> Path | None:
-    """A new directory that can be renamed to the target; None where that cannot be."""
+    """A new directory that can be renamed to the target; None where that cannot be.
+
+    Nor where this process is: whoever called it would find itself in no directory.
+    """
+    if target.is_dir() and target.samefile(Path.cwd()):
+        return None
     work = target.with_name(f"{target.name}.restoring-{uuid.uuid4().hex[:8]}")
     try:
         work.mkdir(parents=True)

@@ -31,7 +31,7 @@ from nexus.cli.moments import (
 from nexus.cli.options import AsJson, FunctionModules, NodeUrl, SecretFile, functions_of
 from nexus.cli.outcome import NotDoneError
 from nexus.cli.remote import Remote, known_secret
-from nexus.cli.restore import MaxSize, size_limit
+from nexus.cli.restore import DEFAULT_MAX_SIZE, MaxSize, size_limit
 from nexus.cli.terminal import console, count, plain_table, print_json, size
 from nexus.cli.times import said_time
 from nexus.cli.trust import with_trust
@@ -102,7 +102,7 @@ def list_backups(archive: ArchiveUrl, *, as_json: AsJson = False) -> None:
 @with_trust
 def verify(  # noqa: PLR0913 - each is an option of the command
     archive: ArchiveUrl,
-    max_size: MaxSize = "10GiB",
+    max_size: MaxSize = DEFAULT_MAX_SIZE,
     *,
     to_offset: ToOffset = None,
     to_time: ToTime = None,

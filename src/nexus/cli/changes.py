@@ -16,41 +16,47 @@ from nexus.client.changes import Changes
 from nexus.client.changes import changes as read_changes
 from nexus.errors import ChangesGoneError, PositionLostError
 
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        help="Begin after this change's id, or this offset; 0: with the first entry. "
+        "Without it: with the next change.",
+    ),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Only this table; may be repeated."),
+]
+Limit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="End after N changes.")
+]
+Until = Annotated[
+    int | None, typer.Option(metavar="OFFSET", min=0, help="End after this entry.")
+]
+Follow = Annotated[
+    bool,
+    typer.Option(
+        "--follow/--no-follow", help="Wait for new changes, or end at the last one."
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="Give up when no node answers for so long."
+    ),
+]
+
 
 def changes(  # noqa: PLR0913 - each is an option of the command line
     urls: NodeUrls,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            help="Begin after this change's id, or this offset; 0: with the first "
-            "entry. Without it: with the next change.",
-        ),
-    ] = None,
-    table: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this table; may be repeated."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="End after N changes.")
-    ] = None,
-    until: Annotated[
-        int | None,
-        typer.Option(metavar="OFFSET", min=0, help="End after this entry."),
-    ] = None,
-    follow: Annotated[
-        bool,
-        typer.Option(
-            "--follow/--no-follow", help="Wait for new changes, or end at the last one."
-        ),
-    ] = True,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS", min=0, help="Give up when no node answers for so long."
-        ),
-    ] = 60.0,
+    since: Since = None,
+    table: Tables = None,
+    limit: Limit = None,
+    until: Until = None,
+    follow: Follow = True,
+    timeout: Timeout = 60.0,
     secret_file: SecretFile = None,
 ) -> None:
     """Print every committed change as one line of JSON."""

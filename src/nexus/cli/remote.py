@@ -76,10 +76,10 @@ def base_url(text: str) -> str:
     if not stripped.startswith(("http://", "https://")):
         if "://" in stripped:
             raise NotDoneError(f"'{shown}' is not a node's URL; {URL_HELP}")
-        host = stripped.rpartition("]")[2]
-        port = "" if ":" in host else f":{HTTP_PORT}"
+        host, slash, path = stripped.partition("/")
+        port = "" if ":" in host.rpartition("]")[2] else f":{HTTP_PORT}"
         scheme = "https" if trusted() else "http"
-        stripped = f"{scheme}://{stripped}{port}"
+        stripped = f"{scheme}://{host}{port}{slash}{path}"
     try:
         url = httpx.URL(stripped)
     except httpx.InvalidURL as error:

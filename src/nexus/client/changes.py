@@ -17,7 +17,7 @@ from typing import Final, Protocol, Self, runtime_checkable
 import msgspec
 from typing_extensions import override
 
-from nexus.client.feedlink import FeedLink, Query
+from nexus.client.feedlink import LEAST_HEARTBEAT_S, FeedLink, Query
 from nexus.client.target import token_at_hand
 from nexus.client.trust import FilePath, Trust
 from nexus.errors import (
@@ -86,6 +86,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = 5.0
     """How often a silent feed is to say that it lives; at least 0.1."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.tables, str):  # one name is no list of letters
+            msgspec.structs.force_setattr(self, "tables", (self.tables,))
+
     @property
     def is_bounded(self) -> bool:
         """Whether an answer that ends is complete."""
@@ -94,7 +98,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     def query(self, position: str, limit: int | None) -> Query:
         """As a node takes it, behind this place."""
         found: list[tuple[str, str | int]] = [("table", name) for name in self.tables]
-        found.append(("heartbeat_ms", max(100, int(self.heartbeat_s * 1000))))
+        heartbeat_s = max(self.heartbeat_s, LEAST_HEARTBEAT_S)
+        found.append(("heartbeat_ms", int(heartbeat_s * 1000)))
         if position:
             found.append(("since", position))
         if self.until is not None:

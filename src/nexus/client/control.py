@@ -12,13 +12,11 @@ from nexus.client.exceptions import (
 from nexus.client.parameters import Plan
 from nexus.client.session import Holding, Result, Session, Statement
 from nexus.errors import NexusError
-from nexus.model.pragmas import PragmaUse, read_pragma
+from nexus.model.pragmas import ON, PragmaUse, read_pragma, setting_of
 from nexus.model.statements import (
     StatementKind,
     identifiers,
     savepoint_name,
-    tokens,
-    unquote,
 )
 
 
@@ -185,16 +183,14 @@ class Control:
 
     def _run_pragma(self, plan: Plan, statement: Statement) -> Result:
         """`PRAGMA foreign_keys` is this connection's; the rest is the node's."""
-        parts = [
-            unquote(t).lower() for _, t in tokens(statement.sql) if t not in ";=()"
-        ]
-        if parts[-2:-1] == ["foreign_keys"]:
+        name, value = setting_of(statement.sql)
+        if name == "foreign_keys":
+            if not value:
+                told = (int(self.session.foreign_keys),)
+                return Result(("foreign_keys",), iter([told]), decltypes=(None,))
             if self._state is State.NONE:  # in a transaction it does nothing
-                self.session.foreign_keys = parts[-1] in ("1", "on", "true", "yes")
+                self.session.foreign_keys = value in ON
             return Result()
-        if parts[-1:] == ["foreign_keys"]:
-            value = int(self.session.foreign_keys)
-            return Result(("foreign_keys",), iter([(value,)]), decltypes=(None,))
         if read_pragma(statement.sql).use is PragmaUse.READ and self._reads_only():
             return self.session.read(statement)
         if self._state is not State.NONE:

@@ -26,6 +26,9 @@ from nexus.tls.words import reason_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
+LEAST_HEARTBEAT_S: Final = 0.1
+"""Whatever is asked for: a node sends none more often."""
+
 MISSED_HEARTBEATS: Final = 3
 """After so many a node counts as dead."""
 
@@ -66,7 +69,7 @@ class FeedLink:
         self, secret: str, heartbeat_s: float, tls: ssl.SSLContext | None = None
     ) -> None:
         """`tls` is for https; None: this machine's CAs are trusted."""
-        self._silence_s = heartbeat_s * MISSED_HEARTBEATS
+        self._silence_s = max(heartbeat_s, LEAST_HEARTBEAT_S) * MISSED_HEARTBEATS
         # No proxy from the environment: a node's address is an address, and a proxy
         # would see the secret.
         self._client = httpx.Client(

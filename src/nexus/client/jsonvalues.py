@@ -4,12 +4,10 @@
 """
 
 import binascii
-import math
-from typing import Any, Final
+from typing import Any
 
 from nexus.errors import ProtocolError
-
-_FLOATS: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
+from nexus.protocol.jsonwords import BLOB, FLOAT, FLOATS, TEXT
 
 
 def read_value(value: Any) -> Any:
@@ -21,10 +19,10 @@ def read_value(value: Any) -> Any:
         return value
     try:
         [(kind, text)] = value.items()
-        if kind == "$float":
-            return _FLOATS[text]
+        if kind == FLOAT:
+            return FLOATS[text]
         content = binascii.a2b_base64(text, strict_mode=True)
         as_text = content.decode(errors="surrogateescape")
-        return {"$blob": content, "$text": as_text}[kind]
+        return {BLOB: content, TEXT: as_text}[kind]
     except (ValueError, LookupError, TypeError):
         raise ProtocolError(f"the node has sent the value {value!r}") from None

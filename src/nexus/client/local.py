@@ -46,6 +46,8 @@ class LocalSession:
         self._timeout_s = timeout_s
         self._reader = Reader(directory / "nexus.db")
         self._node: Session | None = None
+        self._left_at: Position | None = None
+        """The last write through a node's session that was let go since."""
         self._foreign_keys = True
         self._held: int | None = None
         """The applied offset of the state that is held."""
@@ -68,7 +70,8 @@ class LocalSession:
     @property
     def last_position(self) -> Position | None:
         """Where the last committed write of this session stands in the log."""
-        return None if self._node is None else self._node.last_position
+        known = None if self._node is None else self._node.last_position
+        return known or self._left_at
 
     @property
     def in_transaction(self) -> bool:
@@ -180,7 +183,8 @@ class LocalSession:
 
     def _forget_node(self, node: Session) -> None:
         """It may come back elsewhere: the next write asks the directory again."""
-        if not node.in_transaction and node.last_position is None:
+        if not node.in_transaction:
+            self._left_at = node.last_position or self._left_at
             self._node = None
             node.close()
 

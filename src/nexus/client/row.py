@@ -1,9 +1,11 @@
 """`Row`: a row whose values have names, as sqlite3.Row."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from typing_extensions import override
+
+from nexus.model.names import folded
 
 
 class Row:
@@ -25,9 +27,9 @@ class Row:
 
     def __getitem__(self, key: Any, /) -> Any:
         if isinstance(key, str):
-            wanted = key.translate(_LOWER)
+            wanted = folded(key)
             for index, column in enumerate(self._description):
-                if column[0] == key or column[0].translate(_LOWER) == wanted:
+                if column[0] == key or folded(column[0]) == wanted:
                     return self._values[index]
             raise IndexError("No item with that key")
         if isinstance(key, int | slice):
@@ -59,5 +61,3 @@ class Row:
 
 
 Sequence.register(Row)
-
-_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

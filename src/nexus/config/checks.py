@@ -84,6 +84,12 @@ def _etcd_faults(settings: ReplicationSettings) -> Iterator[tuple[bool, str]]:
         "machine, and with replication.coordinator = 'etcd' it is what others read in "
         "etcd to dial this node; set it to the one HOST:PORT by which they reach it",
     )
+    yield from _etcd_credential_faults(settings)
+
+
+def _etcd_credential_faults(
+    settings: ReplicationSettings,
+) -> Iterator[tuple[bool, str]]:
     yield (
         bool(settings.etcd_password) and not settings.etcd_user,
         "replication.etcd_password is set, but replication.etcd_user is not; set both",

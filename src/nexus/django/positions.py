@@ -21,11 +21,15 @@ def needed() -> int:
 
 
 def applied(alias: str) -> int:
-    """The last offset that the node behind `alias` has applied."""
+    """The last offset that the node behind `alias` has applied.
+
+    Raises Django's DatabaseError where it does not tell.
+    """
     wrapper = connections[alias]
     wrapper.ensure_connection()
-    rows = wrapper.connection.execute('select "offset" from nexus_position')
-    offset: int = rows.fetchone()[0]
+    with wrapper.wrap_database_errors:
+        rows = wrapper.connection.execute('select "offset" from nexus_position')
+        offset: int = rows.fetchone()[0]
     return offset
 
 

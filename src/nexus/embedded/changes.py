@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from nexus.client.changes import Wanted
 from nexus.model.change import Change, Place
+from nexus.model.names import folded
 from nexus.model.position import Offset, Position
 from nexus.node.reading.changes import NO_LIMIT, ChangeStream, Wish, Write
 
@@ -81,7 +82,7 @@ def _wish(wanted: Wanted) -> Wish:
         since = Place.parse(str(since))
     return Wish(
         since=since,
-        tables=frozenset(table.lower() for table in wanted.tables),
+        tables=frozenset(map(folded, wanted.tables)),
         until=None if wanted.until is None else Offset(wanted.until),
         limit=NO_LIMIT if wanted.limit is None else wanted.limit,
         follow=wanted.follow,

@@ -98,8 +98,11 @@ _MENDS: Final = {
 }
 
 
+ON: Final = frozenset({"1", "on", "true", "yes"})
+"""How a pragma is switched on."""
+
 _UNCHANGED: Final = {
-    "foreign_keys": {"1", "on", "true", "yes"},
+    "foreign_keys": ON,
     "journal_mode": {"wal"},
     "recursive_triggers": {"0", "off", "false", "no"},
 }

@@ -12,6 +12,8 @@ from enum import Enum, auto
 from functools import lru_cache, wraps
 from typing import Final, TypeVar
 
+from nexus.model.names import folded
+
 
 class StatementKind(Enum):
     """What Nexus does with a statement."""
@@ -184,9 +186,9 @@ def begin_mode(sql: str) -> BeginMode:
 
 
 def savepoint_name(sql: str) -> str:
-    """The name in a SAVEPOINT, RELEASE or ROLLBACK TO; in lower case, as they match."""
+    """The name in a SAVEPOINT, RELEASE or ROLLBACK TO; folded, as they match."""
     parts = [text for _, text in tokens(sql) if text != ";"]
-    return unquote(parts[-1]).lower()
+    return folded(unquote(parts[-1]))
 
 
 def tokens(sql: str) -> list[tuple[str, str]]:
@@ -268,9 +270,9 @@ def words(sql: str, *, most: int) -> list[str]:
 
 
 def identifiers(sql: str) -> set[str]:
-    """Every word and quoted identifier of a statement, unquoted, in lower case."""
+    """Every word and quoted identifier of a statement, unquoted and folded."""
     return {
-        unquote(text).lower()
+        folded(unquote(text))
         for kind, text in tokens(sql)
         if kind in ("word", "quoted")
     }
@@ -281,7 +283,7 @@ def names(sql: str) -> set[str]:
     found, before = identifiers(sql), ""
     for kind, text in tokens(sql):
         if kind == "text" and before in _BEFORE_NAMES:
-            found.add(unquote(text).lower())
+            found.add(folded(unquote(text)))
         before = text.upper()
     return found
 

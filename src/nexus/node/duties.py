@@ -25,6 +25,7 @@ from nexus.node.tasks import Tasks
 from nexus.protocol.messages import Error, ErrorCode, Hello
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
 from nexus.replication.elections.formation import Formed, Joins
+from nexus.replication.handshake.admission import claims_to_be_master
 
 log = structlog.get_logger(__name__)
 
@@ -175,6 +176,10 @@ class Duties(CurrentDuty):
         if isinstance(self.duty, Following) and (answer := self.duty.visited(hello)):
             return answer
         said = "this node is no master just now"
+        if self.duty is None and claims_to_be_master(hello):
+            return Error(
+                ErrorCode.STOPPING, f"{said}, and follows nobody; say it again"
+            )
         if self._parts is None:
             return Error(ErrorCode.NOT_MASTER, said)
         state = self._parts.state

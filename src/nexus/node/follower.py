@@ -324,6 +324,8 @@ class Follower:
                 record = assembler.add(message)
                 if record is not None:
                     entries.append(screened(message, record))
+                else:
+                    self.machine.grows(len(message.entry), now_ms())
                 continue
             if entries:
                 self.take(self.machine.receive_entries(entries, now_ms()))

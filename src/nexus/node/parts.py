@@ -280,13 +280,7 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
         http_url=opening.url_at(port),
         port=port,
         publisher=publisher,
-        executor=Executor(
-            database,
-            waiters,
-            measures,
-            patience_s=config.limits.idle_transaction_ms / 1000,
-            delay_ms=config.replication.apply_delay_ms,
-        ),
+        executor=_executor(config, database, waiters, measures),
         views=Views(database),
         hashing=hashing,
         snapshots=snapshots,
@@ -303,6 +297,18 @@ def _made(opening: Opening, storage: Storage, port: Port, store: Store | None) -
         archiving=archiving_of(
             store, config.archive, storage, snapshots, sender, hooks.events
         ),
+    )
+
+
+def _executor(
+    config: Config, database: Database, waiters: OffsetWaiters, measures: Measures
+) -> Executor:
+    return Executor(
+        database,
+        waiters,
+        measures,
+        patience_s=config.limits.idle_transaction_ms / 1000,
+        delay_ms=config.replication.apply_delay_ms,
     )
 
 

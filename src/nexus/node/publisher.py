@@ -216,6 +216,7 @@ class Publisher:
         # Nobody told of syncs while nobody was here; from now on they are told.
         self.stored(self._log.durable_offset)
         connection.handshake_done()
+        connection.keep_short()
         sender = asyncio.create_task(self._send_stream(link))
         try:
             self.perform(machine.hello(peer, hello, now_ms()))
@@ -247,8 +248,12 @@ class Publisher:
                     stream.commit_offset,
                     compress=link.connection.is_congested,
                 )
-                link.connection.send_bytes(frames)
-                await link.connection.drain()
+                sent_bytes = 0
+                for piece in frames:
+                    # Where the line is slow, heartbeats get between two of them.
+                    link.connection.send_bytes(piece)
+                    await link.connection.drain()
+                    sent_bytes += len(piece)
             except LogGapError:
                 first = self._log.first_offset
                 self.perform(machine.log_gap(link.peer, first, now_ms()))
@@ -257,16 +262,14 @@ class Publisher:
                 log.warning("stream_ended", peer=link.peer, reason=str(error))
                 await link.connection.close()
                 return
-            if self.pace_s and len(frames) < SMALL_BYTES:
+            if self.pace_s and sent_bytes < SMALL_BYTES:
                 # One client's entries come one by one: let some gather, or each costs
                 # every node a wake-up, a sync and an acknowledgement of its own. All
                 # senders wake at the same beats, to send the same frames.
                 await asyncio.sleep(self.pace_s - time.monotonic() % self.pace_s)
             link.stream = None
             next_offset = Offset(records[-1].offset + 1) if records else stream.start
-            self.perform(
-                machine.streamed(link.peer, next_offset, len(frames), now_ms())
-            )
+            self.perform(machine.streamed(link.peer, next_offset, sent_bytes, now_ms()))
 
     async def _read(self, link: _Link, stream: Stream) -> list[Record]:
         if link.cursor is None or link.cursor.offset != stream.start:

@@ -7,7 +7,6 @@ that was to be done within is ever done outside.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import apsw
 
@@ -15,7 +14,7 @@ from nexus.errors import (
     ForbiddenError,
 )
 from nexus.model.position import Position
-from nexus.model.pragmas import PragmaUse, read_pragma, setting_of
+from nexus.model.pragmas import ON, PragmaUse, read_pragma, setting_of
 from nexus.model.statements import (
     BeginMode,
     StatementKind,
@@ -35,8 +34,6 @@ from nexus.node.transactions import TransactionManager
 from nexus.node.writing.interactive import InteractiveTransaction
 from nexus.node.writing.work import Transaction
 from nexus.storage.capturing.results import Statement, StatementResult
-
-_ON: Final = {"1", "on", "true", "yes"}
 
 
 class SqlStream:
@@ -183,7 +180,7 @@ class SqlStream:
                 on = [(int(self._foreign_keys),)]
                 return StatementResult(("foreign_keys",), on, -1, 0)
             if self.is_autocommit:  # within a transaction SQLite ignores it
-                self._foreign_keys = value in _ON
+                self._foreign_keys = value in ON
             return NOTHING
         if read_pragma(statement.sql).use is PragmaUse.READ:
             return await self._read(statement)

@@ -188,10 +188,9 @@ class TransactionManager:
                 f"{MAX_WAITING_JOBS} transactions are waiting already; try again later"
             )
         job = Job(work, loop, settled)
-        shared = isinstance(work, Transaction) and work.foreign_keys
         if loop is not None:
             self._gather(job, loop)
-        elif not (shared and turns.run_here(job)):
+        elif not (job.shares and turns.run_here(job)):
             turns.put(job)
         return job
 

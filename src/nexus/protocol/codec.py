@@ -98,6 +98,9 @@ Most others hold lists of small values: 64 MiB of those would take ten times as 
 memory once decoded. Clients and nodes that have proved who they are may send them.
 """
 
+PIECE_BYTES: Final = 64 << 10
+"""So much is written before a heartbeat has its turn."""
+
 HEADER: Final = Struct("<BI")
 CHECKSUM: Final = Struct("<I")
 OVERHEAD: Final = HEADER.size + CHECKSUM.size
@@ -155,22 +158,35 @@ def encode_entries(
     commit_offset: Offset,
     *,
     compress: bool = True,
-) -> bytes:
-    """The frames of a run of entries of one reign, in order, for one write.
+) -> list[bytes]:
+    """The frames of a run of entries of one reign, in order, in pieces to be written.
 
-    Large payloads go as `split_entry` has them.
+    Each is of whole frames, and of no more than twice PIECE_BYTES. Large payloads go as
+    `split_entry` has them.
     """
+    pieces: list[bytes] = []
     frames: list[bytes] = []
+    size = 0
     for record in records:
         offset, epoch, payload = record.offset, record.epoch, record.payload
         if len(payload) < COMPRESS_FROM:
             # A tuple of WalEntry's fields: no object is made for each entry.
             entry = (offset, epoch, history_id, commit_offset, payload, 0, 1, False)
             frames.append(_framed(WAL_ENTRY, entry))
+            size += len(payload)
         else:
             entries = split_entry(record, history_id, commit_offset, compress=compress)
-            frames.extend(map(encode, entries))
-    return b"".join(frames)
+            *firsts, last = map(encode, entries)
+            if firsts:
+                pieces += (b"".join(frames), *firsts)
+                frames, size = [], 0
+            frames.append(last)
+            size += len(last)
+        if size >= PIECE_BYTES:
+            pieces.append(b"".join(frames))
+            frames, size = [], 0
+    pieces.append(b"".join(frames))
+    return [piece for piece in pieces if piece]
 
 
 def history_for_handshake(history: EpochHistory) -> EpochHistory:

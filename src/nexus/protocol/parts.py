@@ -13,8 +13,8 @@ from nexus.model.entry import Record
 from nexus.model.position import HistoryId, Offset
 from nexus.protocol.messages import WalEntry
 
-PART_BYTES: Final = 16 << 20
-"""One part of an entry; well inside a frame, so that heartbeats get between."""
+PART_BYTES: Final = 64 << 10
+"""One part of an entry: a heartbeat waits for no more than that on a slow line."""
 
 COMPRESS_FROM: Final = 4 << 10
 """Smaller payloads are not worth the time of compressing them."""

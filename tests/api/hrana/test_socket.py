@@ -1,6 +1,7 @@
 """Hrana over a WebSocket, on a real node behind a real server."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,6 +90,27 @@ async def test_a_client_that_leaves_takes_its_transactions_with_it(
 
     await run(node, "insert into t(v) values (1)")
     assert await count(node) == 1
+
+
+def talks() -> list[socket.Conversation]:
+    """Those of this process."""
+    return [one for one in gc.get_objects() if type(one) is socket.Conversation]
+
+
+async def test_nothing_is_kept_of_the_streams_that_a_client_has_named(
+    server: HttpServer,
+) -> None:
+    before = talks()
+    async with connected(server) as connection:
+        for stream in range(20):
+            await ask(connection, stream, "open_stream", stream_id=stream)
+            await ask(connection, stream + 100, "close_stream", stream_id=stream)
+            unknown = {"stream_id": stream + 100, "stmt": stmt("select 1")}
+            await ask(connection, stream + 200, "execute", **unknown)
+        await answers(connection, 60)
+
+        [talk] = [one for one in talks() if one not in before]
+        await until(lambda: not (talk._last or talk._lanes))
 
 
 async def test_texts_are_the_connections_and_found_as_they_come(

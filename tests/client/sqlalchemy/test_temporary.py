@@ -27,6 +27,50 @@ def test_a_temporary_table_goes_with_what_is_taken_back(engine: Engine) -> None:
     assert inspect(engine).get_table_names() == ["aside"]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create temp table kept(a)",
+        "create temporary table if not exists Kept(a)",
+        'create temp table if not exists "kept" as select 1 as a',
+        "create temp view kept as select 1 as a",
+    ],
+)
+def test_a_table_that_stays_is_neither_hidden_nor_dropped(
+    engine: Engine, statement: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("create table kept(a)"))
+        connection.execute(text("insert into kept values (1)"))
+
+    with engine.connect() as connection:
+        with pytest.raises(exc.OperationalError, match="already exists"):
+            connection.execute(text(statement))
+        connection.execute(text("insert into kept values (2)"))
+        connection.commit()
+
+    with engine.connect() as connection:
+        assert connection.execute(text("select count(*) from kept")).scalar() == 2
+
+
+def test_a_temporary_table_that_is_there_may_be_made_again(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("create temp table aside(a)"))
+        connection.execute(text('create temp table if not exists "ASIDE"(a)'))
+
+    assert inspect(engine).get_table_names() == []
+
+
+def test_what_takes_the_name_of_one_that_was_taken_back_is_kept(engine: Engine) -> None:
+    with engine.begin() as connection:
+        savepoint = connection.begin_nested()
+        connection.execute(text("create temp table aside(a)"))
+        savepoint.rollback()
+        connection.execute(text("create table aside(a)"))
+
+    assert inspect(engine).get_table_names() == ["aside"]
+
+
 def test_what_takes_a_dropped_temporary_tables_name_is_kept(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("create temp table aside(a)"))

@@ -15,11 +15,18 @@ from nexus.model.cluster import LinkState, Role
 from nexus.model.position import Epoch
 from nexus.node.clock import now_ms
 from nexus.node.follower import Follower
+from nexus.node.network.port import MAIN, Visitor
 from nexus.node.node import Node
+from nexus.node.roles import reigning
 from nexus.node.roles.reigning import Reigning
+from nexus.node.roles.taking import Taking
 from nexus.node.telemetry import shortage
+from nexus.protocol.calls import Attach
+from nexus.protocol.messages import Error, ErrorCode, Hello, Welcome
 from nexus.replication.effects import StepDown, StopWrites
+from nexus.replication.handshake.announcement import require_heard
 from node.builders import PATIENCE_S, Crowd, address_of, caught_up, count, run, until
+from node.network.test_port import open_port
 
 CREATE = "create table t(v)"
 INSERT = "insert into t values (1)"
@@ -109,6 +116,24 @@ async def test_writes_that_an_operator_must_allow_again_stay_stopped(
     assert "two masters of one epoch" in str(error)
 
 
+async def test_a_switchover_that_fails_brings_no_stopped_writes_back(
+    crowd: Crowd,
+) -> None:
+    node = await crowd.node("master")
+    await run(node, CREATE)
+    reign = reign_of(node)
+
+    reign.hold_writes()
+    held = await refused(node)
+    reign.stop_writes(StopWrites("two masters of one epoch"))
+    reign.take_writes()
+    reign.hold_writes()
+
+    assert isinstance(held, NoMasterError)
+    assert isinstance(await refused(node), WritesStoppedError)
+    assert await count(node) == 0
+
+
 async def test_writes_are_refused_while_a_quorum_is_gone_and_taken_when_it_is_back(
     crowd: Crowd,
 ) -> None:
@@ -159,8 +184,8 @@ async def test_a_quorum_that_is_back_is_seen_by_the_next_write_not_the_next_tick
     await crowd.replica("replica", node)
     await until(lambda: reign_of(node).machine.nodes_in_reach(now_ms()) == 2)
     reign = reign_of(node)
-    reign.lacks_quorum = True  # as the last tick found it, before the replica came
-    reign.manager.refuse_writes(reign._while_quorum_lacks)
+    # As the last tick found it, before the replica came.
+    reign._gate.turn(Taking.LACKS_QUORUM, reign._while_quorum_lacks)
 
     answer = await run(node, CREATE)
 
@@ -180,6 +205,35 @@ async def test_a_reign_tells_the_former_master_of_itself_until_it_answers(
     await until(lambda: old.status().role is Role.REPLICA)
     await until(lambda: old.status().master_id == new.node_id)
     assert old._parts.state.master_addr == address_of(new)
+
+
+async def test_a_former_master_that_is_starting_is_told_once_it_listens(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reigning, "ANNOUNCE_EVERY_S", 0.01)
+    node = await crowd.node("master")
+    told: list[Hello | Attach] = []
+    refused = asyncio.Event()
+
+    def turned_away(answer: Welcome | Error) -> Welcome | Error:
+        refused.set()
+        return require_heard(answer)
+
+    async def hears(visitor: Visitor) -> None:
+        told.append(visitor.hello)
+        visitor.connection.send(Error(ErrorCode.NOT_MASTER, "a replica"))
+
+    monkeypatch.setattr(reigning, "require_heard", turned_away)
+    async with open_port() as port:
+        announcing = asyncio.create_task(reign_of(node).announce(port.address))
+        await asyncio.wait_for(refused.wait(), PATIENCE_S)
+        assert told == []
+        port.open_to(MAIN, hears)
+        await asyncio.wait_for(announcing, PATIENCE_S)
+
+    (hello,) = told
+    assert isinstance(hello, Hello)
+    assert hello.master_addr == address_of(node)
 
 
 async def test_an_announcement_ends_with_its_reign(crowd: Crowd) -> None:

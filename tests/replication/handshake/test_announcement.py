@@ -1,8 +1,15 @@
+import pytest
+
+from nexus.errors import HandshakeRefusedError
 from nexus.model.position import Epoch, Offset
 from nexus.protocol.messages import Error
 from nexus.replication.effects import Report, StepDown, StopWrites
 from nexus.replication.handshake.admission import claims_to_be_master
-from nexus.replication.handshake.announcement import announcement, answered
+from nexus.replication.handshake.announcement import (
+    announcement,
+    answered,
+    require_heard,
+)
 from replication.examples import MASTER_NODE, TWO_REIGNS, welcome
 
 
@@ -35,3 +42,15 @@ def test_a_node_that_gives_way_is_only_reported() -> None:
 
     assert isinstance(report, Report)
     assert answered(welcome(), TWO_REIGNS) == ()
+
+
+@pytest.mark.parametrize("code", ["stopping", "busy"])
+def test_who_starts_stops_or_has_no_room_has_not_heard_it(code: str) -> None:
+    with pytest.raises(HandshakeRefusedError, match="come again") as refused:
+        require_heard(Error(code, "come again"))
+    assert refused.value.reason == code
+
+
+def test_who_gives_way_refuses_for_good_or_welcomes_has_heard_it() -> None:
+    for answer in (Error("not_master", "a replica"), Error("split", "two"), welcome()):
+        assert require_heard(answer) is answer

@@ -1,5 +1,6 @@
 """An existing database becomes a node's, as it was."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -60,6 +61,25 @@ def test_the_rows_stand_at_an_entry_that_no_log_holds(tmp_path: Path) -> None:
         assert reign.why == "import"
     finally:
         database.close()
+
+
+def test_what_is_imported_has_its_name_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = made(tmp_path / "shop.sqlite", "create table t(id integer primary key)")
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    import_database(source, DataDirectory(tmp_path / "data"))
+
+    for directory in (tmp_path, tmp_path / "data"):
+        assert directory.stat().st_ino in synced
 
 
 def test_a_source_that_is_in_use_is_read_and_not_changed(tmp_path: Path) -> None:

@@ -113,6 +113,19 @@ def test_a_database_of_an_older_version_begins_with_what_it_has(
     assert columns.known_since(connection) == 7
 
 
+def test_columns_that_another_version_keeps_under_other_names_are_known_anew(
+    connection: apsw.Connection,
+) -> None:
+    run(connection, 2, 0, 'create table "Ä"(a)')
+    connection.execute("update nexus_columns set name = 'ä' where name = 'Ä'")
+    system.write_position(connection, POSITION)
+
+    columns.begin(connection)
+
+    assert columns.known_since(connection) == 7
+    assert columns.find(connection, "Ä", Offset(8), 0) is not None
+
+
 def test_what_only_dropped_entries_need_is_forgotten(
     connection: apsw.Connection,
 ) -> None:

@@ -161,3 +161,11 @@ def test_the_schemas_hash_is_of_the_users_objects_alone(
     connection.execute(change)
 
     assert (hash_schema(connection) != before) is differs
+
+
+def test_names_that_differ_beyond_ascii_alone_are_two_tables(
+    connection: apsw.Connection,
+) -> None:
+    connection.execute('create table "Ä"(a); create table "ä"(b); create table "É"(c)')
+
+    assert read_tables(connection).keys() == {"Ä", "ä", "É"}

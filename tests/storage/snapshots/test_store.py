@@ -56,7 +56,8 @@ CRASHER = dedent(
     Path.mkdir, Path.rename = counted(Path.mkdir), counted(Path.rename)
     Path.unlink = counted(Path.unlink)
     database = Database.open(Path(sys.argv[1]))
-    SnapshotStore(Path(sys.argv[2]), SnapshotSettings(keep=1)).make(database, "c")
+    settings = SnapshotSettings(max_size=1 << 30, keep=1)
+    SnapshotStore(Path(sys.argv[2]), settings).make(database, "c")
     os._exit(0)
     """
 )
@@ -73,7 +74,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def store_in(tmp_path: Path, **settings: int) -> SnapshotStore:
     directory = tmp_path / "snapshots"
     directory.mkdir(exist_ok=True)
-    return SnapshotStore(directory, SnapshotSettings(**settings))
+    return SnapshotStore(
+        directory, SnapshotSettings(**{"max_size": 1 << 30, **settings})
+    )
 
 
 def generation_in(store: SnapshotStore, info: SnapshotInfo, place: Path) -> int:

@@ -105,6 +105,34 @@ def test_closing_ends_a_query_that_is_running(tmp_path: Path) -> None:
     assert len(ended) == 1
 
 
+def test_closing_ends_a_query_that_was_about_to_begin(tmp_path: Path) -> None:
+    pool = ReaderPool(make(tmp_path / "a.db"), 1)
+    lent, closed = threading.Event(), threading.Event()
+    ended: list[Exception] = []
+
+    def query() -> None:
+        with pool.reader() as reader:
+            lent.set()
+            closed.wait(20)
+            try:
+                reader.execute(
+                    "with recursive n(i) as (select 1 union all select i + 1 from n) "
+                    "select count(*) from n"
+                )
+            except apsw.InterruptError as error:
+                ended.append(error)
+
+    thread = threading.Thread(target=query, daemon=True)
+    thread.start()
+    assert lent.wait(20)
+    pool.close()
+    closed.set()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
 def test_a_reader_cannot_write_and_never_checkpoints(tmp_path: Path) -> None:
     reader = open_reader(make(tmp_path / "a.db"))
 

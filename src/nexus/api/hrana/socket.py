@@ -115,7 +115,7 @@ class Conversation:
         self._texts = Texts(host.shelf)
         self._lanes: dict[int, Lane] = {}
         self._last: dict[int, asyncio.Task[None]] = {}
-        """Of each stream the request that came last: the next one waits for it."""
+        """Of each stream the last request under way: the next one waits for it."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_UNDER_WAY)
 
@@ -212,6 +212,12 @@ class Conversation:
         task.add_done_callback(self._under_way.discard)
         if not isinstance(request, StoreSqlRequest | CloseSqlRequest):
             self._last[request.stream_id] = task
+            task.add_done_callback(partial(self._forget, request.stream_id))
+
+    def _forget(self, stream_id: int, task: asyncio.Task[None]) -> None:
+        """Nothing needs to wait for it: a client may name any number of streams."""
+        if self._last.get(stream_id) is task:
+            del self._last[stream_id]
 
     def _on_texts(self, request: StoreSqlRequest | CloseSqlRequest) -> Answer:
         answered: Answered = CloseSqlResponse()

@@ -66,15 +66,19 @@ class NexusDialect(Reflection):
     def do_execute(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
-        statement = self._prepared(cursor.connection, statement, context)
-        super().do_execute(cursor, statement, parameters, context)
+        connection, statement = cursor.connection, _whole(statement, context)
+        run = self._prepared(connection, statement)
+        super().do_execute(cursor, run, parameters, context)
+        self._temporary.ran(connection, statement)
 
     @override
     def do_execute_no_params(
         self, cursor: Any, statement: str, context: Any = None
     ) -> None:
-        statement = self._prepared(cursor.connection, statement, context)
-        super().do_execute_no_params(cursor, statement, context)
+        connection, statement = cursor.connection, _whole(statement, context)
+        run = self._prepared(connection, statement)
+        super().do_execute_no_params(cursor, run, context)
+        self._temporary.ran(connection, statement)
 
     @override
     def do_commit(self, dbapi_connection: Any) -> None:
@@ -102,11 +106,8 @@ class NexusDialect(Reflection):
         is_forked = isinstance(e, ForkedError)
         return is_forked or bool(super().is_disconnect(e, connection, cursor))
 
-    def _prepared(self, connection: Any, statement: str, context: Any) -> str:
+    def _prepared(self, connection: Any, statement: str) -> str:
         """What to run for a statement, once the transaction that it needs has begun."""
-        compiled = None if context is None else context.compiled
-        if compiled is None or context.isddl or _by_hand(compiled):
-            statement = whole_names(statement)
         kind = plan_for(statement).kind
         if kind is StatementKind.COMMIT:
             self._temporary.drop(connection)
@@ -115,6 +116,14 @@ class NexusDialect(Reflection):
         if not connection.in_transaction:
             connection.execute("BEGIN")
         return self._temporary.as_run(connection, statement)
+
+
+def _whole(statement: str, context: Any) -> str:
+    """The statement, with whole names where it was written by hand."""
+    compiled = None if context is None else context.compiled
+    if compiled is None or context.isddl or _by_hand(compiled):
+        return whole_names(statement)
+    return statement
 
 
 def _by_hand(compiled: Any) -> bool:

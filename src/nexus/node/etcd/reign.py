@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from nexus.errors import NoMasterError
 from nexus.model.cluster import Mode, NodeId, Role
 from nexus.model.operation import Reigned
 from nexus.model.position import EpochHistory, Offset
@@ -57,7 +56,7 @@ class KeyedReign:
             Mode.SYNC,
             lease=lambda: may_acknowledge(now_ms()),
         )
-        self.reigning.manager.refuse_writes(lambda: NoMasterError(NOT_YET))
+        self.reigning.hold_writes(NOT_YET)
         parts.publisher.reign(self.machine)
 
     async def begin(self) -> None:

@@ -5,8 +5,10 @@ came off the wire, and writes frames that are sent in one go.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, cast
 
 from nexus.config import join_address, split_address
@@ -18,11 +20,20 @@ from nexus.tls.words import in_words, is_plain
 READ_BYTES: Final = 256 << 10
 """One read from the socket; also asyncio's own buffer limit."""
 
-WRITE_BUFFER_BYTES: Final = 4 << 20
-"""Bytes that may wait in this process for a slow peer; then its sender waits."""
+WRITE_BUFFER_BYTES: Final = 256 << 10
+"""Bytes that may wait in this process for a slow peer; then its sender waits.
 
-CONGESTED_BYTES: Final = 256 << 10
+A heartbeat waits behind them, and a master is deposed when its own come too late."""
+
+RESUME_BYTES: Final = 160 << 10
+"""The sender goes on when no more wait; still enough to know a slow peer by."""
+
+CONGESTED_BYTES: Final = 128 << 10
 """Bytes that wait beside what the system itself has taken for sending."""
+
+UNSENT_BYTES: Final = 128 << 10
+"""What the system takes of a stream before the network has taken the rest: of its own
+accord it takes megabytes, and a heartbeat waits behind these too."""
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a peer may take to read the last frame before the socket is cut."""
@@ -50,9 +61,11 @@ class Connection:
         self.bytes_received = 0
         self.pace: Callable[[int], Awaitable[None]] | None = None
         """Told how many bytes were read; nothing is read before it returns."""
+        self.read_bytes = READ_BYTES
+        """The most that one read takes."""
         self.grows: Callable[[int], None] | None = None
         """Told how many bytes have come of a message that is not whole yet."""
-        writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        writer.transport.set_write_buffer_limits(WRITE_BUFFER_BYTES, RESUME_BYTES)
 
     @classmethod
     async def open(
@@ -130,6 +143,14 @@ class Connection:
         """From now on accept frames of the full size."""
         self._decoder.handshake_done()
 
+    def keep_short(self) -> None:
+        """Let little wait in the system for the network, where the system can do so."""
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        line = self._writer.get_extra_info("socket")
+        if option is not None and line is not None:
+            with suppress(OSError):  # it has ended, or is no TCP connection
+                line.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
+
     async def receive(self) -> list[Message]:
         """The next messages, at least one; an empty list once the peer has closed.
 
@@ -140,7 +161,7 @@ class Connection:
             return messages
         while True:
             try:
-                data = await self._reader.read(READ_BYTES)
+                data = await self._reader.read(self.read_bytes)
             except ssl.SSLError as error:
                 raise ConnectionError(in_words(error)) from error
             if not data:

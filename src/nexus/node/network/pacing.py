@@ -2,11 +2,15 @@
 
 from asyncio import sleep
 from dataclasses import replace
+from typing import Final
 
 from nexus.config import Config
 from nexus.node.clock import now_ms
 from nexus.node.network.security import TransportSecurity
 from nexus.replication.timing.throttle import Throttle
+
+READS_A_SECOND: Final = 4
+"""At least so many: between two, the master seems to be silent."""
 
 
 def paced(security: TransportSecurity, config: Config) -> TransportSecurity:
@@ -21,4 +25,4 @@ def paced(security: TransportSecurity, config: Config) -> TransportSecurity:
         if wait_ms:
             await sleep(wait_ms / 1_000)
 
-    return replace(security, pace=pace)
+    return replace(security, pace=pace, read_bytes=rate // READS_A_SECOND)

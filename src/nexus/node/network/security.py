@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from nexus.config import Config
-from nexus.node.network.connection import Connection, PlainPeerError
+from nexus.node.network.connection import READ_BYTES, Connection, PlainPeerError
 from nexus.node.network.credentials import Credentials
 
 
@@ -22,6 +22,8 @@ class TransportSecurity:
     """Whether who speaks plainly is served too, and dialled where TLS is not spoken."""
     pace: Callable[[int], Awaitable[None]] | None = None
     """What is read of connections that are dialled waits for it."""
+    read_bytes: int = READ_BYTES
+    """The most that one read of such a connection takes, and waits for."""
 
     @classmethod
     def of(cls, config: Config) -> "TransportSecurity":
@@ -63,6 +65,7 @@ class TransportSecurity:
             connection = await Connection.open(address, timeout_s=timeout_s)
         self.met(connection.transport)
         connection.pace = self.pace
+        connection.read_bytes = min(self.read_bytes, READ_BYTES)
         return connection
 
     def met(self, transport: asyncio.WriteTransport) -> None:

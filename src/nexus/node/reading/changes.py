@@ -40,7 +40,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     since: Place | None = None
     """Behind which change to begin; None: behind what is applied now."""
     tables: frozenset[str] = frozenset()
-    """Whose rows, in lower case; empty: all."""
+    """Whose rows, by folded names; empty: all."""
     until: Offset | None = None
     """The last entry wanted."""
     limit: int = NO_LIMIT

@@ -20,7 +20,12 @@ from nexus.storage.capturing.results import Statement, StatementResult
 from nexus.storage.database import Database
 from nexus.storage.schema.system import read_position
 from nexus.storage.sqlite.complaints import statement_error
-from nexus.storage.sqlite.connections import Column, execute, size_of
+from nexus.storage.sqlite.connections import (
+    INTERRUPT_EVERY_S,
+    Column,
+    execute,
+    size_of,
+)
 
 MOST_VIEWS: Final = 64
 """Each has a connection, and holds back what checkpoints may move."""
@@ -89,11 +94,15 @@ class View:
             self._reader.interrupt()
 
     def close(self) -> None:
-        """Give the state up; what runs is interrupted."""
+        """Give the state up; what runs, or is about to, is interrupted."""
         self.interrupt()
-        with self._lock:
+        while not self._lock.acquire(timeout=INTERRUPT_EVERY_S):
+            self.interrupt()
+        try:
             self._closed = True
             self._stack.close()
+        finally:
+            self._lock.release()
 
     def _require_open(self) -> None:
         if self._closed:

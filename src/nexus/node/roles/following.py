@@ -81,20 +81,25 @@ class Following:
             adapter or machine,
             parts.log,
             self.worker,
-            FollowerHooks(
-                adopt=self._adopt,
-                diverged=self._export,
-                rewind=self._rewind,
-                receive_snapshot=intake.receive,
-                store_chunk=intake.store,
-                install=intake.install,
-                failed=parts.failed,
-                others=others or self._to_downstreams,
-                events=parts.events,
-                log_sync=parts.measures.log_sync,
-            ),
+            self._hooks(intake, others or self._to_downstreams),
             security=paced(parts.port.security, parts.config),
             timeout_s=parts.config.replication.connect_timeout_ms / 1000,
+        )
+
+    def _hooks(
+        self, intake: SnapshotIntake, others: Callable[[MemberEffect], Awaitable[None]]
+    ) -> FollowerHooks:
+        return FollowerHooks(
+            adopt=self._adopt,
+            diverged=self._export,
+            rewind=self._rewind,
+            receive_snapshot=intake.receive,
+            store_chunk=intake.store,
+            install=intake.install,
+            failed=self.parts.failed,
+            others=others,
+            events=self.parts.events,
+            log_sync=self.parts.measures.log_sync,
         )
 
     @classmethod

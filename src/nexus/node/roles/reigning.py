@@ -21,6 +21,7 @@ from nexus.node.roles.lacking import lack_of, refusal_for
 from nexus.node.roles.machines import master_of
 from nexus.node.roles.modes import mode_at_start, pace_s
 from nexus.node.roles.syncs import syncs_told
+from nexus.node.roles.taking import HELD, Taking, WriteGate
 from nexus.node.startup import PROMOTION_STEP, new_reign, next_epoch, redo
 from nexus.node.streaming.adapters import MasterAdapter
 from nexus.node.telemetry.shortage import Shortage
@@ -30,15 +31,11 @@ from nexus.node.writing.batch import Hooks
 from nexus.node.writing.commitment import Commitment
 from nexus.protocol.messages import Error, Welcome
 from nexus.replication.effects import SendSnapshot, StepDown, StopWrites
-from nexus.replication.handshake.announcement import answered
+from nexus.replication.handshake.announcement import answered, require_heard
 from nexus.replication.master import Master
 from nexus.storage.identity import fresh_id
 
 ANNOUNCE_EVERY_S: Final = 1.0
-
-HELD: Final = (
-    "this node hands over to another master; nothing happened, try again at once"
-)
 
 log = structlog.get_logger(__name__)
 
@@ -80,29 +77,33 @@ class Reigning:
         self.manager = TransactionManager(
             parts.database,
             parts.log,
-            Hooks(
-                stored=syncs_told(parts, self._port, sync=sync, elected=self._elected),
-                applied=parts.on_loop(
-                    parts.waiters.passed, unless=lambda: not parts.waiters.count
-                ),
-                failed=parts.on_loop(parts.failed),
-                fingerprint=parts.verifications.pin,
-                written=parts.on_loop(port.written if port else None, unless=early),
-                durable_on=machine.durable_on,
-                commitment=self._commitment,
-                measures=parts.measures,
-                space=self._space,
+            self._hooks(
+                syncs_told(parts, self._port, sync=sync, elected=self._elected),
+                parts.on_loop(port.written if port else None, unless=early),
             ),
             limit_bytes=parts.config.limits.transaction_bytes,
         )
+        self._gate = WriteGate(self.manager.refuse_writes)
         self.guest_lacks_space = False
         """Whether a named database of this node has no room for any write."""
-        self.lacks_quorum = False
-        """Whether it refuses writes because too few nodes are there."""
-        self._holds = False
-        """Whether a switchover is under way."""
-        self._takes_no_more = False
-        """Whether writes have ended for good: no quorum's return changes that."""
+
+    def _hooks(
+        self, stored: Callable[[Offset], None], written: Callable[[Offset], None]
+    ) -> Hooks:
+        parts = self._parts
+        return Hooks(
+            stored=stored,
+            applied=parts.on_loop(
+                parts.waiters.passed, unless=lambda: not parts.waiters.count
+            ),
+            failed=parts.on_loop(parts.failed),
+            fingerprint=parts.verifications.pin,
+            written=written,
+            durable_on=self.machine.durable_on,
+            commitment=self._commitment,
+            measures=parts.measures,
+            space=self._space,
+        )
 
     @classmethod
     async def begin(
@@ -226,22 +227,26 @@ class Reigning:
         full = self._space.stops_all or self.manager.lacks_space
         return full or self.guest_lacks_space
 
+    @property
+    def lacks_quorum(self) -> bool:
+        """Whether it refuses writes because too few nodes are there."""
+        return self._gate.taking is Taking.LACKS_QUORUM
+
     def watch_quorum(self) -> None:
         """Refuse new writes at once while too few nodes are there to hold them."""
         waits = self._commitment is not None and self._commitment.quorum
-        if self._takes_no_more or self._holds or not (waits and self.is_open):
+        if self._gate.is_settled or not (waits and self.is_open):
             return
         lack = lack_of(self.machine)
         if bool(lack) is self.lacks_quorum:
             return
-        self.lacks_quorum = bool(lack)
         if lack:
             self._parts.events.warning("quorum_lost", lack)
-            self.manager.refuse_writes(self._while_quorum_lacks)
+            self._gate.turn(Taking.LACKS_QUORUM, self._while_quorum_lacks)
         else:
             here = self.machine.nodes_in_reach(now_ms())
             self._parts.events.info("quorum_is_back", f"{here} nodes are there")
-            self.manager.refuse_writes(None)
+            self._gate.turn(Taking.FREELY)
 
     def _while_quorum_lacks(self) -> QuorumLostError | None:
         """The refusal of a write; None if the nodes are back: no tick is waited for."""
@@ -286,7 +291,6 @@ class Reigning:
 
     def deposed_by(self, order: StepDown) -> None:
         """Take no more writes, and acknowledge none: a higher epoch was met."""
-        self._takes_no_more = True
         if self._elected and self._commitment is not None:
             self._commitment.end(order.reason)
         url = order.master_addr or "an unknown address"
@@ -294,22 +298,19 @@ class Reigning:
             f"this node was deposed by epoch {order.epoch}; its master is at {url}: "
             "nothing happened, try again soon"
         )
-        self.manager.refuse_writes(lambda: NoMasterError(told))
+        self._gate.turn(Taking.ENDED, lambda: NoMasterError(told))
 
-    def hold_writes(self) -> None:
+    def hold_writes(self, why: str = HELD) -> None:
         """Take none until `take_writes`: another node is about to reign."""
-        self._holds = True
-        self.manager.refuse_writes(lambda: NoMasterError(HELD))
+        self._gate.turn(Taking.HELD, lambda: NoMasterError(why))
 
     def take_writes(self) -> None:
-        """Undo `hold_writes`."""
-        self._holds = self.lacks_quorum = False
-        self.manager.refuse_writes(None)
+        """Undo `hold_writes`; whoever was deposed meanwhile, or stopped, stays so."""
+        self._gate.turn(Taking.FREELY)
 
     def stop_writes(self, order: StopWrites) -> None:
         """Take no more writes: an operator is needed."""
-        self._takes_no_more = True
-        self.manager.refuse_writes(lambda: WritesStoppedError(order.reason))
+        self._gate.turn(Taking.ENDED, lambda: WritesStoppedError(order.reason))
 
     async def send_snapshot(self, connection: Connection, order: SendSnapshot) -> None:
         """Carry out one SendSnapshot of this reign's machine."""
@@ -325,13 +326,13 @@ class Reigning:
     async def announce(
         self, former: str, heard: Callable[[Welcome | Error], None] | None = None
     ) -> None:
-        """Tell a node of this reign, until it answers or the reign ends."""
+        """Tell a node of this reign, until it has heard it or the reign ends."""
         security = self._parts.port.security
-        while self._parts.publisher.machine is self._port and not self._takes_no_more:
+        while self._parts.publisher.machine is self._port and not self._gate.is_over:
             hello = self.machine.announcement()
             try:
-                answer = await answer_to(
-                    hello, former, security, timeout_s=ANNOUNCE_EVERY_S
+                answer = require_heard(
+                    await answer_to(hello, former, security, timeout_s=ANNOUNCE_EVERY_S)
                 )
             except (OSError, TimeoutError, NexusError):
                 await asyncio.sleep(ANNOUNCE_EVERY_S)

@@ -16,13 +16,13 @@ def frames_of(
     commit_offset: Offset,
     *,
     compress: bool = True,
-) -> bytes:
-    """The records' frames; each carries the history id of its own reign."""
+) -> list[bytes]:
+    """The records' frames in pieces; each carries the history id of its own reign."""
 
-    def framed(run: list[Record], reign: Reign) -> bytes:
+    def framed(run: list[Record], reign: Reign) -> list[bytes]:
         return encode_entries(run, reign.history_id, commit_offset, compress=compress)
 
-    frames = b""
+    frames: list[bytes] = []
     while records:
         reign = history.reign_at(records[0].offset)
         assert reign is not None, "every entry was written in some reign"
@@ -40,7 +40,7 @@ class Framer:
 
     def __init__(self) -> None:
         self._run: tuple[Record, Record, Offset, bool] | None = None
-        self._frames = b""
+        self._frames: list[bytes] = []
 
     def frames(
         self,
@@ -49,14 +49,14 @@ class Framer:
         commit_offset: Offset,
         *,
         compress: bool = True,
-    ) -> bytes:
+    ) -> list[bytes]:
         """As `frames_of`; the last run of entries is remembered."""
         if not records:
-            return b""
+            return []
         run = (records[0], records[-1], commit_offset, compress)
         if self._run != run:
             frames = frames_of(records, history, commit_offset, compress=compress)
-            if len(frames) > MOST_REMEMBERED:
+            if sum(map(len, frames)) > MOST_REMEMBERED:
                 return frames
             self._run, self._frames = run, frames
         return self._frames

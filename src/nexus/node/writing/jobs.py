@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
+from nexus.node.writing.work import Transaction
+
 
 class Job:
     """One piece of work for the writer thread; answered exactly once."""
@@ -24,6 +26,7 @@ class Job:
         "error",
         "loop",
         "result",
+        "shares",
         "since",
         "work",
     )
@@ -36,6 +39,8 @@ class Job:
     ) -> None:
         """Who waits is a thread, or a task of `loop`; or `settled` is called there."""
         self.work = work
+        self.shares: bool = isinstance(work, Transaction) and work.foreign_keys
+        """Whether it may be one of a batch: others are run alone."""
         self.since = monotonic()
         self.cancelled = False
         """Whether its client wants it interrupted; asked while it runs."""

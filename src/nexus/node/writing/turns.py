@@ -27,7 +27,7 @@ from nexus.node.writing.commitdelay import CommitDelay
 from nexus.node.writing.commitment import ReignEndedError
 from nexus.node.writing.interactive import InteractiveTransaction, serve_interactive
 from nexus.node.writing.jobs import Job, deliver
-from nexus.node.writing.work import Errand, Interactive, Transaction
+from nexus.node.writing.work import Errand, Interactive
 from nexus.node.writing.writer import BatchWriter
 from nexus.storage.database import Database
 
@@ -157,7 +157,7 @@ class WriterTurns:
     def _take(self, job: Job) -> Job | None:
         """Run a job, and what can share its batch; returns one that cannot."""
         try:
-            if isinstance(job.work, Transaction) and job.work.foreign_keys:
+            if job.shares:
                 return self._run_shared(job)
             self._run_alone(job)
         except DiskFullError as error:
@@ -180,7 +180,7 @@ class WriterTurns:
                 job = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if not isinstance(job.work, Transaction) or not job.work.foreign_keys:
+            if not job.shares:
                 carried = job
                 break
             jobs.append(job)

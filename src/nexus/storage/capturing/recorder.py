@@ -8,6 +8,7 @@ small transaction of row changes alone needs no session (see `preupdate`).
 from typing import Any, Final
 
 from nexus.errors import RefusedStatementError
+from nexus.model.names import folded
 from nexus.model.operation import Operation, Pragma, Rows, Schema
 from nexus.model.pragmas import PragmaUse, read_pragma
 from nexus.model.statements import quote
@@ -205,7 +206,7 @@ class Recorder:
         if statement.drops_table:
             # Foreign keys delete elsewhere, and triggers of what they delete write
             # anywhere; a virtual table's own rows go with it on every node.
-            dropped = statement.name.lower()
+            dropped = folded(statement.name)
             tables = self._sessions.tables
             shadow = "" if dropped in tables else f"{dropped}_"
             others = {

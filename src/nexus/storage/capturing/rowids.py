@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.model.names import folded
 from nexus.model.operation import Operation, Rows, Schema
 from nexus.model.statements import names, quote
 from nexus.storage.changesets.changes import (
@@ -55,7 +56,7 @@ class Rowids:
         self._copied: frozenset[str] = frozenset()
 
     def know(self, tables: Mapping[str, Table]) -> None:
-        """The schema's tables, by lower-case name."""
+        """The schema's tables, by folded name."""
         self._keyless = {name: t for name, t in tables.items() if t.keyless}
 
     def begin(self, last: Iterable[Operation]) -> None:
@@ -108,9 +109,9 @@ class Rowids:
 def _copy(writer: apsw.Connection, table: Table) -> None:
     """Keep a table's rows as they are, in a TEMP table until the next session."""
     columns = ", ".join(map(quote, table.columns))
-    copy = f"temp.{quote(_COPY + table.name.lower())}"
+    copy = f"temp.{quote(_COPY + folded(table.name))}"
     # One that was dropped stands again where a client's savepoint was gone back to.
-    _drop_copy(writer, table.name.lower())
+    _drop_copy(writer, folded(table.name))
     writer.execute(f"create table {copy}({columns})")
     writer.execute(
         f"insert into {copy}(_rowid_, {columns}) "  # noqa: S608 - quoted
@@ -128,7 +129,7 @@ def _all_are_new(
     """Whether there are insertions only, one for each row: a quick look at many."""
     inserted: Counter[str] = Counter()
     for change in apsw.Changeset.iter(changeset):
-        name = change.name.lower()
+        name = folded(change.name)
         if name in keyless:
             if change.opcode != apsw.SQLITE_INSERT:
                 return False
@@ -144,7 +145,7 @@ def _made_anew(
 ) -> Iterator[Change]:
     seen: dict[str, set[int]] = {name: set() for name in keyless}
     for change in read_changes(changeset):
-        name = change.table.lower()
+        name = folded(change.table)
         table = keyless.get(name)
         if table is None:
             yield change
@@ -191,8 +192,8 @@ class _RowsBefore:
         for operation in earlier:
             if isinstance(operation, Rows):
                 for change in read_changes(operation.changeset):
-                    table = self._keyless.get(change.table.lower())
-                    if table is not None and table.name.lower() not in self._copied:
+                    table = self._keyless.get(folded(change.table))
+                    if table is not None and folded(table.name) not in self._copied:
                         self._follow(table, change)
 
     def row(self, table: Table, rowid: int) -> Row | None:
@@ -200,7 +201,7 @@ class _RowsBefore:
         place = (table.name, rowid)
         if place in self.changed:
             return self.changed[place]
-        source = self._sources.get(table.name.lower())
+        source = self._sources.get(folded(table.name))
         return None if source is None else _fetch(*source, table, rowid)
 
     def row_now(self, table: Table, rowid: int) -> Row | None:
@@ -210,8 +211,8 @@ class _RowsBefore:
     def rows_behind_the_last(self, table: Table) -> int:
         """How many rows have a higher rowid now than any had before."""
         last = None
-        if table.name.lower() in self._sources:
-            connection, name = self._sources[table.name.lower()]
+        if folded(table.name) in self._sources:
+            connection, name = self._sources[folded(table.name)]
             last = connection.execute(f"select max(_rowid_) from {name}").get  # noqa: S608
         where = "" if last is None else f"where _rowid_ > {int(last)}"
         count: int = self._writer.execute(

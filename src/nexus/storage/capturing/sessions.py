@@ -9,6 +9,7 @@ from typing import Final
 
 import apsw
 
+from nexus.model.names import folded
 from nexus.model.operation import Operation, Rows
 from nexus.storage.capturing.rowids import Rowids
 from nexus.storage.changesets.respelled import rows_operations
@@ -31,7 +32,7 @@ class Sessions:
         self._touched: set[str] = set()
         self._watchful: frozenset[str] = frozenset()
         self.tables: dict[str, Table] = {}
-        """Of the schema as it is now, by lower-case name."""
+        """Of the schema as it is now, by folded name."""
         self.has_virtual = False
         """Whether one of them is virtual: its rows may still wait in memory."""
 
@@ -68,7 +69,7 @@ class Sessions:
         touched = self._touched = set()
 
         def wanted(table: str) -> bool:
-            name = table.lower()
+            name = folded(table)
             touched.add(name)
             if only is not None:
                 return name in only

@@ -11,6 +11,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.errors import RefusedStatementError
+from nexus.model.names import folded
 from nexus.model.operation import Operation, Rows
 from nexus.model.statements import quote
 from nexus.storage.schema.tables import Table, read_tables
@@ -41,7 +42,7 @@ def refuse_spoiled(
                 old, new = change.old, change.new
             except UnicodeDecodeError:
                 raise _refusal(name) from None
-            table = tables.get(name.lower())
+            table = tables.get(folded(name))
             if new is not None and table is not None:
                 _check(connection, table, old or new, new, codec)
 

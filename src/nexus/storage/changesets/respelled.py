@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.model.names import folded
 from nexus.model.operation import Rows
 from nexus.model.statements import quote
 from nexus.storage.changesets.changes import (
@@ -42,7 +43,7 @@ def rows_operations(
     deletes, rest = [], []
     for change in read_changes(changeset):
         if _is_respelled(change):
-            table = tables[change.table.lower()]
+            table = tables[folded(change.table)]
             deletes.append(deletion(change, _row_before(connection, table, change)))
         else:
             rest.append(change)

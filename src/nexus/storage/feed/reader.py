@@ -8,6 +8,7 @@ import apsw
 from nexus.errors import StorageError
 from nexus.model.change import Change, ChangeKind, Place, TableShape
 from nexus.model.entry import Payload, Record
+from nexus.model.names import folded
 from nexus.model.operation import (
     Configuration,
     Fingerprint,
@@ -47,7 +48,7 @@ class EntryReader:
     ) -> None:
         """`history_id` is that of the first entry; `tables`, if any, are those shown.
 
-        Their names are in lower case. Schema statements and settings are always shown.
+        Their names are folded. Schema statements and settings are always shown.
         """
         self._database = database
         self._history_id = history_id
@@ -124,7 +125,7 @@ class EntryReader:
                 assert_never(operation)
 
     def _shows(self, table: str) -> bool:
-        return not self._tables or table.lower() in self._tables
+        return not self._tables or folded(table) in self._tables
 
     def _row(self, change: RowChange, offset: Offset, step: int) -> _Found:
         shape = self._columns.get(change.table)

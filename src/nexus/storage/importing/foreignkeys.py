@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.model.names import folded
 from nexus.storage.importing.findings import Finding
 from nexus.storage.schema.tables import Table
 
@@ -19,7 +20,7 @@ def foreign_keys(
         parents: list[Any] = connection.execute(
             'select distinct "table" from pragma_foreign_key_list(?)', (table.name,)
         ).fetchall()
-        absent = [name for (name,) in parents if name.lower() not in tables]
+        absent = [name for (name,) in parents if folded(name) not in tables]
         if absent:
             found.append(
                 _refused(table, f"refers to table {absent[0]}, which is not there")

@@ -15,6 +15,7 @@ from nexus.model.position import (
     Reign,
 )
 from nexus.storage.directory import DataDirectory, DirectoryLock
+from nexus.storage.disk import storage_errors, sync_directory
 from nexus.storage.identity import fresh_id
 from nexus.storage.importing.findings import Report
 from nexus.storage.importing.preflight import BUSY_TIMEOUT_MS, check
@@ -49,6 +50,9 @@ def import_database(
                 f"{directory.root} holds a node already; name an empty directory"
             )
         _copy(source, directory.database, functions)
+        with storage_errors(f"importing into {directory.root}"):
+            for made in (directory.root, directory.root.absolute().parent):
+                sync_directory(made)
     finally:
         lock.release()
     return report

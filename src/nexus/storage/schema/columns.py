@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from nexus.model.names import folded
 from nexus.model.operation import Operation, Schema
 from nexus.model.position import NO_OFFSET, Offset
 from nexus.storage.schema.system import read_position
@@ -40,7 +41,7 @@ class Columns(msgspec.Struct, frozen=True, array_like=True):
 
 
 Shapes = Mapping[str, Columns | None]
-"""By lower-case name; None: there is no such table any more."""
+"""By folded name; None: there is no such table any more."""
 
 SchemaChange = tuple[int, Shapes]
 """An operation's place in its entry, and the tables that it changed."""
@@ -79,22 +80,31 @@ def begin(connection: apsw.Connection) -> None:
     """Know the columns from the applied position on, unless they are known already.
 
     They are not in a database that was no node's yet, or whose schema another version
-    of Nexus has changed since.
+    of Nexus has changed since, or has kept under other names.
     """
     schema = hash_schema(connection).hex()
+    tables = read_tables(connection)
     found: Any = connection.execute(
         "select columns from nexus_columns where name = ?", (_SINCE,)
     ).fetchone()
-    if found is not None and found[0] == schema:
+    if found is not None and found[0] == schema and tables.keys() <= _kept(connection):
         return
     offset = read_position(connection).offset
-    shapes = changed({}, read_tables(connection))
+    shapes = changed({}, tables)
     with connection:  # a transaction, or a savepoint
         connection.execute("delete from nexus_columns")
         _insert(connection, offset, 0, shapes)
         connection.execute(
             "insert into nexus_columns values (?, ?, 0, ?)", (_SINCE, offset, schema)
         )
+
+
+def _kept(connection: apsw.Connection) -> set[str]:
+    """The names of all tables whose columns are known."""
+    rows: list[Any] = connection.execute(
+        "select distinct name from nexus_columns"
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def keep(
@@ -118,7 +128,7 @@ def find(
     row: Any = connection.execute(
         'select columns from nexus_columns where name = ? and ("offset", step) < (?, ?)'
         ' order by "offset" desc, step desc limit 1',
-        (table.lower(), offset, step),
+        (folded(table), offset, step),
     ).fetchone()
     return None if row is None or row[0] is None else _decoder.decode(row[0])
 

@@ -6,6 +6,7 @@ import apsw
 import msgspec
 
 from nexus.errors import RefusedStatementError
+from nexus.model.names import folded
 from nexus.model.statements import names, quote, tail, tokens, unquote
 from nexus.storage.schema.numbered import with_numbered_key
 from nexus.storage.schema.system import PREFIX
@@ -83,7 +84,7 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
     """
     if statement.verb == "DROP":
         return
-    table = tables.get(statement.name.lower())
+    table = tables.get(folded(statement.name))
     if table is not None and table.keyless and _has_column(table, "_rowid_"):
         raise RefusedStatementError(
             f"table {table.name} has no primary key and a column named _rowid_, so its "
@@ -93,12 +94,12 @@ def refuse_unreplicable(statement: SchemaStatement, tables: dict[str, Table]) ->
     external = _external_content(statement.sql)
     watched, of_watched = _read_of_watched(statement)
     for other in tables.values():
-        if other.rowid_travels or other.name.lower() not in named | {external}:
+        if other.rowid_travels or folded(other.name) not in named | {external}:
             continue
         reads = {name for name in named & ROWID_NAMES if not _has_column(other, name)}
-        if watched in tables and other.name.lower() != watched:
+        if watched in tables and folded(other.name) != watched:
             reads -= of_watched
-        if reads or other.name.lower() == external:
+        if reads or folded(other.name) == external:
             raise RefusedStatementError(
                 f"{statement.kind.lower()} {statement.name} uses the rowid of table "
                 f"{other.name}, which differs from node to node because its primary "
@@ -143,7 +144,7 @@ def sync_triggers(connection: apsw.Connection, tables: dict[str, Table]) -> None
 
 
 def _has_column(table: Table, name: str) -> bool:
-    return name in (column.lower() for column in table.columns)
+    return name in map(folded, table.columns)
 
 
 def _read_of_watched(statement: SchemaStatement) -> tuple[str, set[str]]:
@@ -153,7 +154,7 @@ def _read_of_watched(statement: SchemaStatement) -> tuple[str, set[str]]:
     """
     if statement.kind != "TRIGGER":
         return "", set()
-    parts = [unquote(text).lower() for _, text in tokens(statement.sql)]
+    parts = [folded(unquote(text)) for _, text in tokens(statement.sql)]
     watched = parts[parts.index("on") + 1]  # SQLite has taken it: there is one
     of_rows: set[str] = set()
     of_others: set[str] = set()
@@ -167,7 +168,7 @@ def _read_of_watched(statement: SchemaStatement) -> tuple[str, set[str]]:
 
 def _external_content(sql: str) -> str:
     """The table whose rows a full-text index finds by rowid; else empty."""
-    parts = [unquote(text).lower() for _, text in tokens(sql)]
+    parts = [folded(unquote(text)) for _, text in tokens(sql)]
     if not _FULL_TEXT.intersection(parts):
         return ""
     options = {

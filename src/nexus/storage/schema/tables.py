@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import apsw
 
+from nexus.model.names import folded
 from nexus.model.statements import identifiers, quote
 from nexus.storage.schema.system import PREFIX
 
@@ -50,7 +51,7 @@ class Table:
 
 
 def read_tables(connection: apsw.Connection) -> dict[str, Table]:
-    """All tables of the main database by lower-case name, shadow tables included."""
+    """All tables of the main database by folded name, shadow tables included."""
     found = {}
     rows: list[Any] = connection.execute(
         "select l.name, l.type, l.wr, l.strict, coalesce(s.sql, '') "
@@ -69,7 +70,7 @@ def read_tables(connection: apsw.Connection) -> dict[str, Table]:
                 strict=bool(strict),
                 sql=sql,
             )
-            found[name.lower()] = table
+            found[folded(name)] = table
     return found
 
 

@@ -59,12 +59,12 @@ def _nobody(_: Begun) -> None:
     """No one wants it before it is whole."""
 
 
-class SnapshotSettings(msgspec.Struct, frozen=True):
+class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How snapshots are packed, and how many are kept; sizes in bytes."""
 
     compression_level: int = 3
     """Of zstd."""
-    max_size: int = 10 << 30
+    max_size: int
     """A larger database is neither packed nor received."""
     chunk_size: int = 1 << 20
     """Of an archive, in one message."""

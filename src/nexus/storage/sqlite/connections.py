@@ -26,6 +26,9 @@ swaps unique values fails."""
 
 BUSY_TIMEOUT_MS: Final = 5_000
 
+INTERRUPT_EVERY_S: Final = 0.05
+"""Once readers are closed: who was about to begin a query has not met the first one."""
+
 _FULL, _NORMAL = 2, 1  # PRAGMA synchronous
 
 
@@ -218,6 +221,7 @@ class ReaderPool:
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         self._lock = threading.Lock()
         self._all: list[apsw.Connection] = []
+        self._lent: set[apsw.Connection] = set()
         self._closed = False
         for _ in range(size):
             self._idle.put(None)
@@ -227,14 +231,18 @@ class ReaderPool:
         """Lend a reader; waits while all are lent. NodeStoppedError once closed."""
         connection = self._idle.get()
         try:
-            if self._closed:
-                raise NodeStoppedError("this node is stopping; read on another one")
-            if connection is None:
+            if connection is None and not self._closed:
                 connection = open_reader(self._path, self._functions)
                 self._all.append(connection)
+            with self._lock:
+                if self._closed or connection is None:
+                    raise NodeStoppedError("this node is stopping; read on another one")
+                self._lent.add(connection)
             yield connection
         finally:
             with self._lock:
+                if connection is not None:
+                    self._lent.discard(connection)
                 if self._closed and connection is not None:
                     connection.close(force=True)
                     connection = None
@@ -273,10 +281,23 @@ class ReaderPool:
                 return
             self._closed = True
             idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
-            for connection in self._all:
-                if connection in idle:
+            for connection in idle:
+                if connection is not None:
                     connection.close(force=True)
-                else:
-                    connection.interrupt()
-            for _ in idle:
                 self._idle.put(None)  # whoever waits is to be told
+        if self._interrupts():
+            threading.Thread(
+                target=self._insists, name="nexus-readers-end", daemon=True
+            ).start()
+
+    def _insists(self) -> None:
+        """Interrupt until every reader is back."""
+        while self._interrupts():
+            time.sleep(INTERRUPT_EVERY_S)
+
+    def _interrupts(self) -> bool:
+        """End the queries that run; whether readers are lent."""
+        with self._lock:
+            for connection in self._lent:
+                connection.interrupt()
+            return bool(self._lent)
