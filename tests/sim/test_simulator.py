@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nexus.model.cluster import Mode
+from nexus.replication.members.elected import ElectedMaster
 from sim.disk import Disk
 from sim.halts import halt
 from sim.plan import (
@@ -20,6 +21,7 @@ from sim.plan import (
     plan_of,
     plan_of_absence,
     plan_of_homecoming,
+    plan_with,
     restored,
     thinned,
 )
@@ -31,6 +33,7 @@ from sim.planted import (
 )
 from sim.regressions import CHAINS, EARLY, HOMECOMINGS, LATER, PAUSES
 from sim.shrink import failure_of, shrunk
+from sim.trouble import TROUBLE
 from sim.world import STEPS_LEAST, World
 
 RUNS = int(os.environ.get("SIM_RUNS", "200"))
@@ -300,6 +303,31 @@ def test_hard_case_12_a_voter_that_votes_in_spite_of_it_is_found(
     monkeypatch.setattr(Disk, "is_sound", True)
 
     assert any(failure_of(plan) for plan in of_forgetful(range(200)))
+
+
+def test_no_invariant_breaks_where_a_masters_disk_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nexus.replication.members.elected.LEAST_HANG_MS", 0)
+    monkeypatch.setattr("nexus.replication.members.elected.HANG_DEAD_TIMES", 1)
+    monkeypatch.setitem(TROUBLE, "slow disk", hangs)
+
+    found: list[str] = []
+    trouble = ElectedMaster.trouble
+
+    def noted(master: ElectedMaster, now_ms: int) -> str:
+        found.append(trouble(master, now_ms))
+        return found[-1]
+
+    monkeypatch.setattr(ElectedMaster, "trouble", noted)
+    for seed in range(30):
+        assert failure_of(plan_with("slow disk", seed)) == "", seed
+
+    assert any("disk hangs" in one for one in found)
+
+
+def hangs(world: World, fault: Fault) -> None:
+    world.slow(fault.nodes[0], 1_500, 700)
 
 
 def of_restored(seeds: Iterable[int]) -> list[Plan]:

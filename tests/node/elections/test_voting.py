@@ -1,15 +1,19 @@
 """Nodes that elect among themselves: real drivers, sockets and disks, one process."""
 
+import asyncio
+import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from nexus.errors import DiskFullError, NexusError, StorageError, WrongRoleError
 from nexus.model.cluster import LinkState, Role
+from nexus.model.position import Offset
 from nexus.node.elections.voting import Voting
 from nexus.node.node import Node
 from nexus.storage.wal import WriteAheadLog
-from node.builders import Crowd, address_of, caught_up, count, run, until
+from node.builders import PATIENCE_S, Crowd, address_of, caught_up, count, run, until
 from node.electing import CREATE, master_among, voters, written
 
 
@@ -83,6 +87,39 @@ async def test_with_one_full_disk_the_loss_of_the_master_costs_an_election(
     assert last is heir
     await caught_up(full, await run(heir, "insert into t values (5)"))
     assert await count(full) == await count(heir)
+
+
+async def test_a_master_whose_disk_hangs_is_replaced_and_follows_once_it_goes_on(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = await voters(crowd)
+    master = await written(nodes, CREATE)
+    others = [node for node in nodes if node is not master]
+    for node in others:
+        await caught_up(node, await run(master, "insert into t values (1)"))
+    monkeypatch.setattr("nexus.replication.members.elected.LEAST_HANG_MS", 0)
+    monkeypatch.setattr("nexus.replication.members.elected.HANG_DEAD_TIMES", 1)
+    goes_on, log, sync = threading.Event(), master._parts.log, WriteAheadLog.sync
+
+    def hangs(self: WriteAheadLog) -> Offset:
+        if self is log:
+            goes_on.wait()
+        return sync(self)
+
+    monkeypatch.setattr(WriteAheadLog, "sync", hangs)
+    waiting = asyncio.create_task(run(master, "insert into t values (2)"))
+    try:
+        await written(others, "insert into t values (3)")
+    finally:
+        goes_on.set()
+    with suppress(NexusError):  # nobody could say what becomes of it
+        await waiting
+
+    await until(lambda: master.status().state is LinkState.STREAMING)
+    await written(nodes, "insert into t values (4)")
+    end = max(node.status().durable_offset for node in nodes)
+    await master.wait_applied(Offset(end), timeout_s=PATIENCE_S)
+    assert await count(master) == 5
 
 
 async def test_a_master_alone_refuses_at_once_and_goes_on_with_a_majority(

@@ -18,6 +18,7 @@ from nexus.replication.effects import (
 from nexus.replication.elections.effects import HoldWrites, SendVote, TakeWrites
 from nexus.replication.elections.moves import ElectionState
 from nexus.replication.members.effects import MemberEffect, MemberEffects
+from nexus.replication.members.elected import LEAST_HANG_MS
 from nexus.replication.members.member import Member
 from nexus.replication.settings import WITNESS
 from nexus.replication.timing.delay import delay_features
@@ -276,11 +277,11 @@ def pair(mode: Mode) -> Member:
     return one
 
 
-def joins(one: Member, peer: str, durable: int) -> Welcome:
-    """`b` connects under this name, with so much of the log."""
+def joins(one: Member, peer: str, durable: int, node: str = "b") -> Welcome:
+    """A node connects under this name, with so much of the log."""
     history = one.history if durable else one.history.truncated_after(Offset(0))
     said = replace(
-        hello(durable, history), node_id=NodeId("b"), cluster_id="cluster", epoch=1
+        hello(durable, history), node_id=NodeId(node), cluster_id="cluster", epoch=1
     )
     effects = one.hello(Peer(peer), said, 1_040)
     (welcome,) = [
@@ -321,3 +322,55 @@ def test_nothing_goes_ahead_in_async_mode_nor_after_the_reign() -> None:
 
     assert one.written(Offset(2), 1_100) == ()
     assert ended.written(Offset(2), 1_100) == ()
+
+
+def hanging(*holders: str) -> Member:
+    """`a` of three voters; entry 2 is being synced there, and held by these others."""
+    one = member("a", "b", "c", mode=Mode.SYNC)
+    reigns(one, won(one), 1_030)
+    for peer, node in (("p", "b"), ("q", "c")):
+        joins(one, peer, 0, node)
+        one.streamed(Peer(peer), Offset(2), 0, 1_050)
+        one.receive(Peer(peer), WalAck(Offset(1), Offset(0)), 1_060)
+    one.written(Offset(2), 1_100)
+    for peer in holders:
+        one.streamed(Peer(peer), Offset(3), 9, 1_110)
+        one.receive(Peer(peer), WalAck(Offset(2), Offset(0)), 1_120)
+    return one
+
+
+def ended(one: Member, start_ms: int, stop_ms: int) -> list[str]:
+    """Why the reign has ended by then; whoever follows answers every Ping."""
+    found: list[str] = []
+    for now_ms in range(start_ms, stop_ms, 50):
+        ticked = one.tick(now_ms)
+        found += [effect.reason for effect in only(ticked, StepDown)]
+        for sent in only(ticked, Send):
+            if isinstance(sent.message, Ping):
+                one.receive(sent.peer, Pong(sent.message.timestamp, Offset(1)), now_ms)
+    return found
+
+
+def test_a_master_whose_disk_hangs_steps_down_if_a_majority_of_others_goes_on() -> None:
+    one, over_ms = hanging("p", "q"), 1_100 + LEAST_HANG_MS
+
+    assert ended(one, 1_150, over_ms - 50) == []
+    assert ended(one, over_ms - 50, over_ms + 100) == [
+        "its disk hangs: a sync does not return"
+    ]
+
+
+def test_a_master_whose_disk_hangs_reigns_on_where_others_alone_are_no_majority() -> (
+    None
+):
+    assert ended(hanging("p"), 1_150, 1_200 + 2 * LEAST_HANG_MS) == []
+
+
+def test_a_disk_that_is_only_slow_ends_no_reign() -> None:
+    one, over_ms = hanging("p", "q"), 1_100 + LEAST_HANG_MS
+    assert ended(one, 1_150, over_ms - 50) == []
+    one.stored(Offset(2), over_ms - 40)
+    one.written(Offset(3), over_ms - 20)
+    one.written(Offset(4), over_ms)
+
+    assert ended(one, over_ms, over_ms + LEAST_HANG_MS - 50) == []

@@ -6,7 +6,7 @@ in order (see `effects`). Every legal move is in `moves`.
 """
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 from nexus.model.cluster import NodeId
 from nexus.model.position import Epoch
@@ -34,6 +34,8 @@ from nexus.replication.elections.moves import (
 )
 from nexus.replication.elections.renewal import Renewal
 from nexus.replication.elections.votes import refusal
+
+NO_QUORUM: Final = "no quorum of voters has answered for a dead-time"
 
 
 class Elector:
@@ -154,11 +156,10 @@ class Elector:
         stands = self.state is ElectionState.FOLLOWER and self._may_stand()
         return self._asks_beforehand(Why.PROMOTE, now_ms) if stands else ()
 
-    def lost_quorum(self, now_ms: int) -> ElectionEffects:
-        """The lease has run out, or the reign could not begin."""
+    def lost_quorum(self, now_ms: int, reason: str = NO_QUORUM) -> ElectionEffects:
+        """The lease has run out, or the reign could not begin, or go on."""
         if not self.reigns:
             return ()
-        reason = "no quorum of voters has answered for a dead-time"
         return self._becomes_follower(reason, self.epoch, now_ms)
 
     def fetched(self, now_ms: int) -> ElectionEffects:

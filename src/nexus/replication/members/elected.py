@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Final
 
 from msgspec.structs import replace
 from typing_extensions import override
@@ -12,6 +13,7 @@ from nexus.model.position import NO_OFFSET, EpochHistory, Offset
 from nexus.protocol.messages import Message, Pong
 from nexus.replication.effects import Apply, Effects, Peer, StepDown
 from nexus.replication.elections.effects import TakeWrites
+from nexus.replication.elections.elector import NO_QUORUM
 from nexus.replication.master import Master
 from nexus.replication.members.effects import (
     MemberEffect,
@@ -20,8 +22,12 @@ from nexus.replication.members.effects import (
 )
 from nexus.replication.members.electorate import Electorate
 from nexus.replication.members.reads import StrongReads
-from nexus.replication.quorum import in_turn
+from nexus.replication.quorum import in_turn, majority
 from nexus.replication.settings import Identity, LogExtent
+
+HANG_DEAD_TIMES: Final = 4
+LEAST_HANG_MS: Final = 10_000
+"""A disk that is only slow answers within so many dead-times, and this, at least."""
 
 
 class Phase(StrEnum):
@@ -62,6 +68,8 @@ class ElectedMaster(Master):
         self._reads = StrongReads(settings.election.dead_after_ms)
         self._heir = NodeId("")
         self._held_end: Offset | None = None
+        self._written, self._synced_ms = NO_OFFSET, now_ms
+        """The last entry that is being synced; since when the disk owes an answer."""
         self._full_ms = self._full_since_ms = 0
         """When the disk was last said to be full, and since when it is."""
         self._streams.elected(frozenset(electorate.voters), electorate.ever_voted)
@@ -120,6 +128,27 @@ class ElectedMaster(Master):
         since_ms = max(since_ms, self._began_ms)
         return now_ms - since_ms > self._own.election.dead_after_ms
 
+    def trouble(self, now_ms: int) -> str:
+        """Why this node cannot reign on; empty if it can."""
+        if self.has_lost_quorum(now_ms):
+            return NO_QUORUM
+        return "its disk hangs: a sync does not return" if self._hangs(now_ms) else ""
+
+    def _hangs(self, now_ms: int) -> bool:
+        """Whether the own disk stands still, and a majority holds what it does not.
+
+        Its heartbeats go on: without this nobody would ever take over.
+        """
+        if self.durable_offset >= self._written:
+            return False
+        others = self._voters - {self._node_id}
+        held = sum(self._fleet.follows(one, self._written) for one in others)
+        patience_ms = max(
+            HANG_DEAD_TIMES * self._own.election.dead_after_ms, LEAST_HANG_MS
+        )
+        is_held = held >= majority(len(self._voters))
+        return is_held and now_ms - self._synced_ms > patience_ms
+
     def configured(self, now_ms: int) -> Effects:
         """The electorate or the mode has changed: it counts from now on."""
         if self._is_sync and not self._waits:
@@ -170,7 +199,16 @@ class ElectedMaster(Master):
         """
         if self.deposed is not None or not self._is_sync:
             return ()
+        if self.durable_offset >= self._written:
+            self._synced_ms = now_ms
+        self._written = offset
         return self._streams.written(offset, now_ms)
+
+    @override
+    def stored(self, offset: Offset, now_ms: int) -> Effects:
+        """As every master; and its disk does work."""
+        self._synced_ms = now_ms
+        return super().stored(offset, now_ms)
 
     @override
     def receive(self, peer: Peer, message: Message, now_ms: int) -> Effects:

@@ -50,10 +50,10 @@ class Member(Composition):
         return effects + self._from_elector(self.elector.tick(now_ms), now_ms)
 
     def _watched(self, now_ms: int) -> MemberEffects:
-        """A master that no quorum has answered for a dead-time steps down."""
-        if self.master is None or not self.master.has_lost_quorum(now_ms):
-            return ()
-        return self._from_elector(self.elector.lost_quorum(now_ms), now_ms)
+        """A master that no quorum answers, or whose disk hangs, steps down."""
+        reason = "" if self.master is None else self.master.trouble(now_ms)
+        ended = self.elector.lost_quorum(now_ms, reason) if reason else ()
+        return self._from_elector(ended, now_ms)
 
     def may_acknowledge(self, now_ms: int) -> bool:
         """Whether a client may be told of a success at this very moment.
