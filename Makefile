@@ -29,7 +29,7 @@ help: ## list the jobs
 
 # The environment is made once, and again when what it is made from changes.
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Nexus needs Python 3.11 or newer with venv; install it and say make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Nexus needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv); install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
