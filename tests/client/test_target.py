@@ -67,6 +67,17 @@ def test_what_is_wrong_with_a_url_is_named(url: str, why: str) -> None:
         read_target(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["nexus://:half/other@a", "nexus://me:half/other@a", "nexus://:half?other@a"]
+)
+def test_nothing_of_a_secret_is_shown_that_the_url_cuts_in_two(url: str) -> None:
+    with pytest.raises(RequestError, match="as %2F") as caught:
+        read_target(url)
+
+    assert "half" not in str(caught.value)
+    assert "other" not in str(caught.value)
+
+
 def test_hosts_and_ports_are_told_apart() -> None:
     assert split_host("a:1") == ("a", 1)
     assert split_host("[::1]:2") == ("::1", 2)

@@ -72,7 +72,10 @@ def read_target(
         parts = urlsplit(f"//{_without_brackets(rest)}")
     except ValueError as error:
         raise _wrong(url, str(error)) from None
-    credentials, _, hosts = parts.netloc.rpartition("@")
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    if not at and "@" in rest and (hosts.startswith(":") or "@" in parts.path):
+        # Nothing of it is shown: what was cut off here is half of a secret.
+        raise _wrong(url, "write / in a token, or the secret, as %2F, ? as %3F")
     if credentials and ":" not in credentials:
         raise _wrong(
             url, "a token, or the secret, is a password: write nexus://:TOKEN@HOST"

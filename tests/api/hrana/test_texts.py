@@ -31,7 +31,7 @@ def test_an_id_is_taken_once_and_just_one_of_both_is_sent() -> None:
 def test_all_streams_share_what_may_be_stored() -> None:
     shelf = Shelf(most_bytes=10)
     one, other = Texts(shelf), Texts(shelf)
-    one.store(1, "x" * 8)
+    one.store(1, "\N{EURO SIGN}" * 2 + "xx")  # eight bytes
     with pytest.raises(TooManyStreamsError, match="10 bytes"):
         other.store(1, "xxx")
     one.close()

@@ -85,6 +85,23 @@ async def test_in_sync_mode_a_batch_looks_for_company_before_it_begins(
 
 
 @pytest.mark.interpreted
+async def test_an_error_without_words_is_told_by_its_name(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Database, __: object) -> None:
+        raise MemoryError
+
+    with desk.manager() as manager:
+        await manager.execute(wanted(CREATE))
+        monkeypatch.setattr(Database, "commit", broken)
+
+        await asyncio.to_thread(_insert, manager, 1)
+        second = await asyncio.to_thread(_insert, manager, 2)
+
+        assert "takes no writes: MemoryError" in str(second)
+
+
+@pytest.mark.interpreted
 async def test_a_failure_on_a_clients_thread_is_told_to_him_the_others_and_the_node(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,19 +47,24 @@ class Texts:
             raise SqlTextError(f"a text is stored as {sql_id} already; close it first")
         if len(self._texts) >= MOST_TEXTS:
             raise SqlTextError(f"this stream has stored {MOST_TEXTS} texts; close some")
-        if self._shelf.held_bytes + len(sql) > self._shelf.most_bytes:
+        size_bytes = _bytes_of(sql)
+        if self._shelf.held_bytes + size_bytes > self._shelf.most_bytes:
             raise TooManyStreamsError(
                 f"the streams of this node have stored {self._shelf.most_bytes} bytes "
                 "of SQL; send the text itself"
             )
-        self._shelf.held_bytes += len(sql)
+        self._shelf.held_bytes += size_bytes
         self._texts[sql_id] = sql
 
     def forget(self, sql_id: int) -> None:
         """Keep it no more; harmless where it is not there."""
-        self._shelf.held_bytes -= len(self._texts.pop(sql_id, ""))
+        self._shelf.held_bytes -= _bytes_of(self._texts.pop(sql_id, ""))
 
     def close(self) -> None:
         """Keep none of them."""
         for sql_id in list(self._texts):
             self.forget(sql_id)
+
+
+def _bytes_of(sql: str) -> int:
+    return len(sql.encode(errors="surrogatepass"))

@@ -285,7 +285,8 @@ class WriterTurns:
 
     def _fail(self, error: BaseException) -> None:
         """The writer cannot go on: refuse everything and tell the node."""
-        self.end = lambda: WritesStoppedError(f"this node takes no writes: {error}")
+        why = str(error) or type(error).__name__  # a MemoryError says nothing
+        self.end = lambda: WritesStoppedError(f"this node takes no writes: {why}")
         with contextlib.suppress(Exception):  # the first error is the one told
             self._writer.abandon()
         self._take_no_more()
