@@ -60,6 +60,8 @@ def ends():
     connection.execute("insert into t values (1)")
     with connection.changes(since=place, limit=1) as feed:
         print([change.new for change in feed])
+    with nexus.connect(f"nexus://{node.node._parts.address}") as client:
+        print(client.execute("select count(*) from t").fetchall())
     node.close()
     with nexus.open(sys.argv[1]) as again, again.connect() as reader:
         print(reader.execute("select v from t").fetchall())
@@ -78,6 +80,7 @@ def test_a_handler_of_atexit_may_write_and_close_the_node(tmp_path: Path) -> Non
     assert "Error" not in done.stderr
     assert [line for line in done.stdout.splitlines() if line[0] == "["] == [
         "[{'v': 1}]",
+        "[(1,)]",
         "[(1,)]",
     ]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from nexus.errors import (
@@ -13,6 +12,7 @@ from nexus.errors import (
 )
 from nexus.model.position import Offset
 from nexus.model.statements import StatementKind, classify, is_vacuum
+from nexus.node.lasting import LastingExecutor
 from nexus.node.reading.querying import query
 from nexus.node.reading.waiters import OffsetWaiters
 from nexus.node.requests import SqlRequest, SqlResponse, SqlResult
@@ -43,7 +43,7 @@ class Executor:
         self._waiters = waiters
         self._measures = measures
         self._patience_s = patience_s
-        self.threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-reader")
+        self.threads = LastingExecutor(8, thread_name_prefix="nexus-reader")
         """For whatever reads the database."""
         self.delay_ms = delay_ms
         """By how much this node, while it is a replica, applies later on purpose."""

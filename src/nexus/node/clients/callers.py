@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +16,7 @@ from nexus.node.clients.passage import Passages
 from nexus.node.clients.pending import Pending
 from nexus.node.clients.tenure import placed
 from nexus.node.duty import CurrentDuty
+from nexus.node.lasting import LastingExecutor
 from nexus.node.network.addresses import reachable, reachable_url
 from nexus.node.network.admittance import Admittance
 from nexus.node.network.port import Visitor
@@ -74,7 +74,7 @@ class Callers:
         self._passages = Passages(duties)
         self._resting: dict[Pending, None] = {}
         """Queries whose rows wait for their clients, the oldest first."""
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="nexus-caller")
+        self._threads = LastingExecutor(8, thread_name_prefix="nexus-caller")
 
     @property
     def count(self) -> int:
