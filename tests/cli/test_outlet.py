@@ -76,9 +76,9 @@ def test_what_is_too_much_is_left_out_and_the_log_says_how_many_lines(
         outlet.write(LINE)
     lines = read_to_the_end(source, outlet).splitlines()
     kept = lines.count(LINE.strip())
-    (told,) = [json.loads(line) for line in lines if "log_lines_lost" in line]
+    told = [json.loads(line) for line in lines if "log_lines_lost" in line]
     assert 0 < kept < count
-    assert told["count"] == count - kept
+    assert sum(line["count"] for line in told) == count - kept
 
 
 def test_a_reader_that_is_gone_costs_nothing_but_the_lines(

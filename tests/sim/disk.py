@@ -205,12 +205,15 @@ class Disk:
     def restored(self, older: "Disk") -> None:
         """An older copy of all of it is put back: its catalog is younger than it says.
 
-        What the catalog says of a full sync that is due holds; it forgets the votes.
+        What the catalog says of a full sync that is due holds; it forgets the votes. An
+        operator who has ended a pause since then ends it again.
         """
         held = {*self.lost, *self.rows, *self.log[: self.synced]}
         exported = self.exported | older.exported
         refilled = older.refilled or not older.incomplete
+        chosen = None if self.chosen is None else older.chosen
         self.__dict__.update(older.__dict__)
+        self.chosen = chosen
         self.lost, self.exported, self.checked = held, exported, 0
         self.rows_synced = len(self.rows)
         self.writing = None

@@ -40,9 +40,9 @@ RUNS = int(os.environ.get("SIM_RUNS", "200"))
 BATCH = 25
 
 OLD_COPIES = {
-    125: "entries were committed before",
-    141: "entries were committed before",
-    147: "both reign in epoch 2",
+    104: "entries were committed before",
+    779: "both reign in epoch 2",
+    903: "holds another entry",
 }
 """Seeds, and what they show of a voter that votes by an old copy of its directory."""
 

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import httptools
 from typing_extensions import override
 
+from nexus.node.network.aborting import cut_off
 from nexus.tls.words import in_words, is_plain
 
 JOIN_LIMIT: Final = 64 << 10
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         """Close it at once: what is not sent yet is dropped."""
         self.is_usable = False
         if self._transport is not None:
-            self._transport.abort()
+            cut_off(self._transport)
 
     # --- What asyncio calls -----------------------------------------------------------
 

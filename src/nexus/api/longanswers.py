@@ -14,6 +14,7 @@ from nexus.api.connections import (
     Headers,
     LostError,
 )
+from nexus.node.network.aborting import cut_off
 
 PIECE_BYTES: Final = 64 << 10
 """Of one read; the stream itself holds twice as much before it reads no more."""
@@ -96,7 +97,7 @@ class LongAnswer:
 
     def close(self) -> None:
         """Read no more."""
-        self._writer.transport.abort()
+        cut_off(self._writer.transport)
         closed, self._closed = self._closed, lambda: None
         closed()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from enum import StrEnum
 from ipaddress import IPv6Address
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -23,6 +23,11 @@ TIMEOUT_S: Final = 30.0
 
 
 _MOST_PORT: Final = 65535
+
+_PARTS: Final = re.compile(r"([^/?#]*)(/[^?#]*)?(?:\?([^#]*))?")
+"""Addresses, path, query. `urlsplit` takes brackets nowhere but around a lone host."""
+
+_HOST: Final = re.compile(r"[^][]+|\[[^][]+\]")
 
 _IN_BRACKETS: Final = re.compile(r"([^/?#]*@)?\[([^/?#]*)\](?=[/?#]|$)")
 
@@ -68,12 +73,11 @@ def read_target(
     scheme, _, rest = url.partition("://")
     if scheme != SCHEME or not rest:
         raise _wrong(url, "it begins with nexus:// and an address")
-    try:
-        parts = urlsplit(f"//{_without_brackets(rest)}")
-    except ValueError as error:
-        raise _wrong(url, str(error)) from None
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    if not at and "@" in rest and (hosts.startswith(":") or "@" in parts.path):
+    parts = _PARTS.match(_without_brackets(rest))
+    assert parts is not None, "every part of it may be empty"
+    named, path, asked = parts.groups(default="")
+    credentials, at, hosts = named.rpartition("@")
+    if not at and "@" in rest and (hosts.startswith(":") or "@" in path):
         # Nothing of it is shown: what was cut off here is half of a secret.
         raise _wrong(url, "write / in a token, or the secret, as %2F, ? as %3F")
     if credentials and ":" not in credentials:
@@ -83,11 +87,11 @@ def read_target(
     addresses = tuple(_address(url, host) for host in hosts.split(",") if host)
     if not addresses:
         raise _wrong(url, "there is no address in it")
-    database = unquote(parts.path).strip("/")
+    database = unquote(path).strip("/")
     if "/" in database:
-        raise _wrong(url, f"{parts.path} is no name of a database, such as /orders")
+        raise _wrong(url, f"{path} is no name of a database, such as /orders")
     try:
-        read, limit_s, said = _read_query(url, parts.query)
+        read, limit_s, said = _read_query(url, asked)
     except ValueError as error:
         raise _wrong(url, str(error)) from None
     known = secret or unquote(credentials.partition(":")[2]) or token_at_hand()
@@ -148,10 +152,14 @@ def _without_brackets(rest: str) -> str:
 def _address(url: str, text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
-        return f"{text}:{DEFAULT_PORT}"
-    if not host or not port.isdecimal() or not 0 < int(port) <= _MOST_PORT:
+        host, port = text, str(DEFAULT_PORT)
+    if (
+        not _HOST.fullmatch(host)
+        or not port.isdecimal()
+        or not 0 < int(port) <= _MOST_PORT
+    ):
         raise _wrong(url, f"{text} is no HOST:PORT")
-    return text
+    return f"{host}:{port}"
 
 
 def _seconds(url: str, value: str) -> float:

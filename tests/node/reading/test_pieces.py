@@ -115,8 +115,9 @@ def test_one_that_has_not_begun_can_be_closed_and_cancelled(desk: Desk) -> None:
     found = reads(desk, "select v from t")
     found.cancel()
 
-    with pytest.raises(StatementError, match="interrupted"):
+    with pytest.raises(StatementError, match="interrupted") as caught:
         piece(found)
+    assert caught.value.sqlite_errorcode == 9
     found.close()
     reads(desk, "select 1").close()
 

@@ -21,7 +21,7 @@ from nexus.protocol.messages import VoteReply
 from nexus.replication.elections.effects import TakeWrites
 from nexus.storage.schema.system import read_configuration
 from node.builders import Crowd, until
-from node.electing import one_of_two
+from node.electing import master_among, one_of_two
 
 
 async def test_a_node_stands_alone_by_an_entry_of_a_far_higher_epoch(
@@ -120,8 +120,9 @@ async def test_a_reign_whose_first_entry_finds_no_space_is_given_up(
 
     monkeypatch.setattr(accession, "append_first", first)
 
-    await until(lambda: len(tried) == 2 and node.status().role is Role.MASTER)
+    await master_among([node])
 
+    assert len(tried) == 2
     assert tried[1] > tried[0]
     assert not node.status().last_error
     assert "disk_full" in {event.kind for event in node._parts.events.since(0)}

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from nexus.model.token import Principal
 from nexus.node.duty import CurrentDuty
+from nexus.node.network.aborting import cut_off
 from nexus.node.network.connection import Connection
 from nexus.node.network.port import Visitor
 from nexus.node.roles.following import Following
@@ -69,7 +70,7 @@ class Passages:
         """Cut off who would not be let in now."""
         for client, principal in self._passed.items():
             if not admits(principal):
-                client.transport.abort()
+                cut_off(client.transport)
 
     def _followed(self) -> str:
         """The master's address, if this node hears from it."""

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from nexus.config import join_address, split_address
 from nexus.errors import ProtocolError
+from nexus.node.network.aborting import cut_off
 from nexus.protocol.codec import Decoder, encode
 from nexus.protocol.messages import Error, ErrorCode, Message
 from nexus.tls.words import in_words, is_plain
@@ -229,9 +230,9 @@ class Connection:
             async with asyncio.timeout(FAREWELL_S if is_told else CLOSE_TIMEOUT_S):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
-            transport.abort()
+            cut_off(transport)
         except asyncio.CancelledError:
-            transport.abort()
+            cut_off(transport)
             raise
 
 

@@ -9,6 +9,7 @@ import ssl
 import structlog
 
 from nexus.config import join_address
+from nexus.node.network.aborting import cut_off
 from nexus.tls.revoked import NOTHING, Revoked
 
 log = structlog.get_logger(__name__)
@@ -55,4 +56,4 @@ class EstablishedConnections:
             peer=peer,
             reason="the certificate that it has shown was revoked since",
         )
-        transport.abort()
+        cut_off(transport)

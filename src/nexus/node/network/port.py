@@ -16,6 +16,7 @@ import structlog
 from nexus.config import join_address, split_address
 from nexus.errors import ConfigurationError, HandshakeRefusedError, ProtocolError
 from nexus.model.token import Principal
+from nexus.node.network.aborting import cut_off
 from nexus.node.network.admittance import Admittance
 from nexus.node.network.connection import READ_BYTES, Connection
 from nexus.node.network.door import Door
@@ -139,11 +140,11 @@ class Port:
     ) -> None:
         """Serve who comes; cut off whom the system let in while this port closed."""
         if self._is_closed:
-            writer.transport.abort()
+            cut_off(writer.transport)
             return
         task = self._tasks.spawn(self._meet(Connection(reader, writer)))
         # One that is cancelled before its first step has closed nothing.
-        task.add_done_callback(lambda _: writer.transport.abort())
+        task.add_done_callback(lambda _: cut_off(writer.transport))
 
     async def _meet(self, connection: Connection) -> None:
         """Serve one peer until it goes, or refuse it; its connection is closed then."""

@@ -15,6 +15,7 @@ import structlog
 from typing_extensions import override
 
 from nexus.errors import HandshakeRefusedError
+from nexus.node.network.aborting import cut_off
 from nexus.node.network.credentials import Credentials
 from nexus.node.network.door import TELL_EVERY_S, Door
 from nexus.node.network.listening import Listener
@@ -153,7 +154,7 @@ async def _dismiss(accepted: socket.socket, answer: bytes) -> None:
     except TimeoutError:
         pass
     finally:
-        transport.abort()
+        cut_off(transport)
 
 
 async def _first_byte(accepted: socket.socket) -> bytes:

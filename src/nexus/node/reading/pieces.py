@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from nexus.errors import NexusError, ProtocolError, StatementError
+from nexus.errors.sqlite import interrupted
 from nexus.node.reading.querying import FAILURES, failure_of
 from nexus.protocol.calls import Done, Rows
 from nexus.protocol.codec import encode
@@ -179,7 +180,7 @@ class Reading:
             cursor = reader.cursor()
             try:
                 if self._cancelled:
-                    raise apsw.InterruptError("interrupted")
+                    raise interrupted()
                 columns = execute(cursor, statement.sql, statement.params)
                 rows = self._rows(cursor, index)
                 names = tuple(name for name, _ in columns)
