@@ -205,7 +205,7 @@ async def test_a_query_that_never_ends_ends_with_the_node(
     place: Place, desk: Desk
 ) -> None:
     running = asyncio.create_task(place.run(ENDLESS))
-    await until(lambda: desk.database._readers._all)
+    await until(lambda: desk.database._readers._lent)
     desk.database.close_readers()
     await asyncio.to_thread(place.executor.close)
 

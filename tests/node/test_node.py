@@ -171,7 +171,7 @@ async def test_a_stop_answers_who_waits_and_ends_queries_that_never_end(
             "select count(*) from n",
         )
     )
-    await until(lambda: node.database._readers._all)
+    await until(lambda: node.database._readers._lent)
     writes = [asyncio.create_task(run(node, INSERT)) for _ in range(20)]
     await asyncio.sleep(0)
     async with asyncio.timeout(PATIENCE_S):

@@ -435,6 +435,14 @@ def test_a_run_comes_in_pieces_of_whole_frames_between_which_others_fit(
     assert [record for record in joined if record is not None] == records
 
 
+def test_what_frames_add_to_many_small_entries_counts_for_their_pieces() -> None:
+    records = [Record(Epoch(3), Offset(number), b"r") for number in range(8, 8_008)]
+
+    pieces = encode_entries(records, HISTORY, Offset(9))
+
+    assert all(len(piece) < 2 * PIECE_BYTES for piece in pieces)
+
+
 def test_a_long_history_is_cut_to_its_newest_reigns_for_a_handshake() -> None:
     reigns = tuple(
         Reign(

@@ -11,9 +11,9 @@ BUSY_SNAPSHOT: Final = 517
 """https://www.sqlite.org/rescode.html#busy_snapshot"""
 
 
-def interrupted() -> StatementError:
-    """A statement was stopped by its client before it was done."""
-    return StatementError("interrupted", sqlite_errorcode=INTERRUPT)
+def interrupted(index: int = 0) -> StatementError:
+    """The statement of that place was stopped by its client before it was done."""
+    return StatementError("interrupted", index=index, sqlite_errorcode=INTERRUPT)
 
 
 def overtaken() -> StatementError:

@@ -172,16 +172,15 @@ def encode_entries(
         if len(payload) < COMPRESS_FROM:
             # A tuple of WalEntry's fields: no object is made for each entry.
             entry = (offset, epoch, history_id, commit_offset, payload, 0, 1, False)
-            frames.append(_framed(WAL_ENTRY, entry))
-            size += len(payload)
+            frame = _framed(WAL_ENTRY, entry)
         else:
             entries = split_entry(record, history_id, commit_offset, compress=compress)
-            *firsts, last = map(encode, entries)
+            *firsts, frame = map(encode, entries)
             if firsts:
                 pieces += (b"".join(frames), *firsts)
                 frames, size = [], 0
-            frames.append(last)
-            size += len(last)
+        frames.append(frame)
+        size += len(frame)
         if size >= PIECE_BYTES:
             pieces.append(b"".join(frames))
             frames, size = [], 0

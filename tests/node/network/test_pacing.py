@@ -14,16 +14,22 @@ ROWS = 40
 FILL = "insert into t(v) values (hex(randomblob(10000)))"
 
 
-async def test_what_is_received_takes_as_long_as_the_rate_says(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses in seconds, which last no time; the clock goes on by them alone."""
+    found: list[float] = []
 
     async def counted(seconds: float) -> None:
-        waits.append(seconds)
+        found.append(seconds)
 
     monkeypatch.setattr(pacing, "sleep", counted)
-    monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(waits)))
+    monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(found)))
+    return found
+
+
+async def test_what_is_received_takes_as_long_as_the_rate_says(
+    crowd: Crowd, waits: list[float]
+) -> None:
     master = await crowd.node("master")
     await run(master, "create table t(id integer primary key, v text)")
     last = await run(master, FILL)
@@ -39,15 +45,8 @@ async def test_what_is_received_takes_as_long_as_the_rate_says(
 
 
 async def test_no_pause_is_as_long_as_a_master_may_be_silent(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+    crowd: Crowd, waits: list[float]
 ) -> None:
-    waits: list[float] = []
-
-    async def counted(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(pacing, "sleep", counted)
-    monkeypatch.setattr(pacing, "now_ms", lambda: round(1_000 * sum(waits)))
     master = await crowd.node("master")
     await run(master, "create table t(id integer primary key, v text)")
     last = await run(master, "insert into t(v) values (hex(randomblob(1000000)))")

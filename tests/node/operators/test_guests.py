@@ -344,15 +344,21 @@ async def test_its_threads_and_connections_know_the_database_too(crowd: Crowd) -
     assert line["database"] == "orders"
 
 
-async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintenance(
-    keepers: Keepers,
-) -> None:
+async def two_with_orders(keepers: Keepers) -> tuple[Node, Node, list[Node]]:
+    """A master under etcd and its heir; their named databases, with a table."""
     first = await keepers.node("a", "master", databases="orders")
     second = await keepers.node("b", databases="orders")
     orders = [node.named["orders"] for node in (first, second)]
     for one in (first, orders[0]):
         await until(lambda one=one: opened(one) and len(listed(one)) == 2)  # type: ignore[misc]  # a default binds the loop's value
     await written([orders[0]], "create table t(v)")
+    return first, second, orders
+
+
+async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintenance(
+    keepers: Keepers,
+) -> None:
+    first, second, orders = await two_with_orders(keepers)
 
     await handed_over(first, second)
     await until(lambda: opened(second) and opened(orders[1]))
@@ -367,12 +373,7 @@ async def test_under_etcd_a_named_database_has_the_main_ones_master_and_maintena
 async def test_under_etcd_a_named_database_without_space_takes_the_main_one_along(
     keepers: Keepers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await keepers.node("a", "master", databases="orders")
-    second = await keepers.node("b", databases="orders")
-    orders = [node.named["orders"] for node in (first, second)]
-    for one in (first, orders[0]):
-        await until(lambda one=one: opened(one) and len(listed(one)) == 2)  # type: ignore[misc]  # a default binds the loop's value
-    await written([orders[0]], "create table t(v)")
+    first, second, orders = await two_with_orders(keepers)
     await written([orders[0]], "insert into t values (1)")
 
     monkeypatch.setattr(Keyholding, "lease_s", 0.2)

@@ -180,7 +180,7 @@ class Reading:
             cursor = reader.cursor()
             try:
                 if self._cancelled:
-                    raise interrupted()
+                    raise interrupted(index)
                 columns = execute(cursor, statement.sql, statement.params)
                 rows = self._rows(cursor, index)
                 names = tuple(name for name, _ in columns)

@@ -220,7 +220,6 @@ class ReaderPool:
         self._functions = functions
         self._idle: queue.LifoQueue[apsw.Connection | None] = queue.LifoQueue()
         self._lock = threading.Lock()
-        self._all: list[apsw.Connection] = []
         self._lent: set[apsw.Connection] = set()
         self._closed = False
         for _ in range(size):
@@ -233,7 +232,6 @@ class ReaderPool:
         try:
             if connection is None and not self._closed:
                 connection = open_reader(self._path, self._functions)
-                self._all.append(connection)
             with self._lock:
                 if self._closed or connection is None:
                     raise NodeStoppedError("this node is stopping; read on another one")
@@ -263,7 +261,6 @@ class ReaderPool:
             for connection in taken:
                 if connection is not None:
                     connection.close()
-            self._all.clear()
             taken = [None] * self._size
             yield
         except queue.Empty:
